@@ -1,0 +1,64 @@
+//! Starts the authority in the background, on demand, by whoever finds it absent.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::env::{self, Env};
+use crate::paths::Home;
+
+/// Name of the program that contains the authority.
+pub const PROGRAM: &str = "stopgate";
+
+/// What came of an attempt to start the authority.
+#[derive(Debug)]
+pub enum Autostart {
+    /// A process was started; whether it will serve is its own affair (another may hold the lock already).
+    Started,
+    /// `STOPGATE_NO_AUTOSTART` forbids it.
+    Forbidden,
+    /// The program is neither beside the running binary nor in the home's `bin/`.
+    NoProgram,
+    /// The system refused.
+    Failed(io::Error),
+}
+
+/// Starts `stopgate authority run --detached` without any of the caller's file handles or variables: a harness
+/// waits for whoever holds its hook's stdout open, and its environment holds keys.
+pub fn autostart(environment: &dyn Env, home: &Home) -> Autostart {
+    if environment.flag(env::STOPGATE_NO_AUTOSTART) {
+        return Autostart::Forbidden;
+    }
+    let Some(program) = program(home) else {
+        return Autostart::NoProgram;
+    };
+    let mut command = Command::new(program);
+    command
+        .args(["authority", "run", "--detached"])
+        .env_clear()
+        .env(env::STOPGATE_HOME, home.root());
+    for name in [env::HOME, env::PATH, env::TMPDIR, env::USER] {
+        if let Some(value) = environment.os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    match command.spawn() {
+        Ok(_) => Autostart::Started,
+        Err(error) => Autostart::Failed(error),
+    }
+}
+
+fn program(home: &Home) -> Option<PathBuf> {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
+    [Some(home.bin().join(PROGRAM)), beside]
+        .into_iter()
+        .flatten()
+        .find(|path| path.is_file())
+}

@@ -1,0 +1,241 @@
+//! Which git checkout a directory lies in, found by reading files: a hook has no time to run git.
+//!
+//! Everything here may have been planted by an agent or come with a clone, so reads are bounded, links are not
+//! followed, and a linked worktree is believed only if its main checkout points back.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::fsx::read_regular_text;
+
+/// How many parents are looked at for a `.git`.
+const MAX_PARENTS: usize = 64;
+/// Longest `.git` file, `HEAD` or reference that is read.
+const MAX_POINTER_BYTES: u64 = 4096;
+/// Longest `packed-refs` that is read; larger ones leave HEAD unknown.
+const MAX_PACKED_REFS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A git checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// Top of the working tree that the directory lies in.
+    pub worktree: PathBuf,
+    /// Top of the main working tree: the same, unless `worktree` was made by `git worktree add`.
+    pub main: PathBuf,
+    /// This working tree's own git directory (its `HEAD` is there).
+    git_dir: PathBuf,
+    /// The repository's git directory (its references are there).
+    common_dir: PathBuf,
+}
+
+/// The checkout that `dir` lies in.
+pub fn find(dir: &Path) -> Option<Checkout> {
+    if !dir.is_absolute() {
+        return None;
+    }
+    dir.ancestors().take(MAX_PARENTS).find_map(at)
+}
+
+/// The checkout whose working tree begins at `top`.
+fn at(top: &Path) -> Option<Checkout> {
+    let dot_git = top.join(".git");
+    let kind = std::fs::symlink_metadata(&dot_git).ok()?.file_type();
+    if kind.is_dir() {
+        return Some(Checkout {
+            worktree: top.to_owned(),
+            main: top.to_owned(),
+            git_dir: dot_git.clone(),
+            common_dir: dot_git,
+        });
+    }
+    if !kind.is_file() {
+        return None;
+    }
+    let git_dir = pointer(&dot_git, "gitdir:", top)?;
+    linked(top, &git_dir, &dot_git).or_else(|| {
+        // A submodule, or a repository made with --separate-git-dir: a checkout of its own.
+        Some(Checkout {
+            worktree: top.to_owned(),
+            main: top.to_owned(),
+            common_dir: git_dir.clone(),
+            git_dir,
+        })
+    })
+}
+
+/// A working tree made by `git worktree add`, if the main one points back at it.
+fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
+    let common_dir = pointer(&git_dir.join("commondir"), "", git_dir)?;
+    let back = pointer(&git_dir.join("gitdir"), "", git_dir)?;
+    let same = back == dot_git
+        || std::fs::canonicalize(&back).ok()? == std::fs::canonicalize(dot_git).ok()?;
+    let main = common_dir
+        .parent()
+        .filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"))?;
+    same.then(|| Checkout {
+        worktree: top.to_owned(),
+        main: main.to_owned(),
+        git_dir: git_dir.to_owned(),
+        common_dir: common_dir.clone(),
+    })
+}
+
+/// The path that `file` holds after `prefix`, made absolute against `base` and without `.` and `..`.
+fn pointer(file: &Path, prefix: &str, base: &Path) -> Option<PathBuf> {
+    let text = read_regular_text(file, MAX_POINTER_BYTES).ok()?;
+    let path = text.strip_prefix(prefix)?.trim();
+    (!path.is_empty()).then(|| normalise(&base.join(path)))
+}
+
+fn normalise(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+impl Checkout {
+    /// The commit that is checked out, as a full lower-case object id; `None` before the first commit.
+    pub fn head(&self) -> Option<String> {
+        let head = read_regular_text(&self.git_dir.join("HEAD"), MAX_POINTER_BYTES).ok()?;
+        let head = head.trim();
+        let Some(name) = head.strip_prefix("ref:").map(str::trim) else {
+            return object_id(head);
+        };
+        if !is_plain_reference(name) {
+            return None;
+        }
+        [&self.git_dir, &self.common_dir]
+            .into_iter()
+            .find_map(|dir| {
+                object_id(
+                    read_regular_text(&dir.join(name), MAX_POINTER_BYTES)
+                        .ok()?
+                        .trim(),
+                )
+            })
+            .or_else(|| self.packed(name))
+    }
+
+    fn packed(&self, name: &str) -> Option<String> {
+        let text =
+            read_regular_text(&self.common_dir.join("packed-refs"), MAX_PACKED_REFS_BYTES).ok()?;
+        text.lines().find_map(|line| {
+            let (id, reference) = line.split_once(' ')?;
+            (reference == name).then(|| object_id(id)).flatten()
+        })
+    }
+}
+
+/// `refs/...` without anything that could leave the git directory.
+fn is_plain_reference(name: &str) -> bool {
+    name.starts_with("refs/")
+        && Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// `text` if it is a full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+pub fn object_id(text: &str) -> Option<String> {
+    let well_formed = matches!(text.len(), 40 | 64)
+        && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    well_formed.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn git(dir: &Path, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.invalid",
+                "-c",
+                "init.defaultBranch=main",
+            ])
+            .args(arguments)
+            .current_dir(dir)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn a_real_repository_a_subdirectory_and_a_linked_worktree() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap().join("main repo");
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        git(&top, &["init", "-q"]);
+        assert_eq!(find(&top).unwrap().head(), None, "no commit yet");
+        git(&top, &["commit", "-q", "--allow-empty", "-m", "one"]);
+        let head = git(&top, &["rev-parse", "HEAD"]);
+        let below = find(&top.join("a/b")).unwrap();
+        assert_eq!(
+            (below.worktree.clone(), below.head()),
+            (top.clone(), Some(head.clone()))
+        );
+
+        git(&top, &["pack-refs", "--all"]);
+        assert_eq!(below.head(), Some(head.clone()), "packed reference");
+
+        let linked = top.parent().unwrap().join("linked");
+        git(&top, &["worktree", "add", "-q", linked.to_str().unwrap()]);
+        let checkout = find(&linked).unwrap();
+        assert_eq!(
+            (checkout.worktree, checkout.main),
+            (linked.clone(), top.clone())
+        );
+        git(&linked, &["commit", "-q", "--allow-empty", "-m", "two"]);
+        assert_ne!(
+            find(&linked).unwrap().head(),
+            Some(head),
+            "a worktree has a HEAD of its own"
+        );
+    }
+
+    #[test]
+    fn planted_pointers_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim/.git/worktrees/x");
+        std::fs::create_dir_all(&victim).unwrap();
+        std::fs::write(victim.join("commondir"), "../..\n").unwrap();
+        std::fs::write(victim.join("gitdir"), "/somewhere/else/.git\n").unwrap();
+        let planted = dir.path().join("planted");
+        std::fs::create_dir(&planted).unwrap();
+        std::fs::write(
+            planted.join(".git"),
+            format!("gitdir: {}\n", victim.display()),
+        )
+        .unwrap();
+        assert_eq!(
+            find(&planted).unwrap().main,
+            planted,
+            "the victim does not point back"
+        );
+
+        std::fs::create_dir_all(dir.path().join("r/.git")).unwrap();
+        std::fs::write(
+            dir.path().join("r/.git/HEAD"),
+            "ref: refs/../../../etc/passwd\n",
+        )
+        .unwrap();
+        assert_eq!(find(&dir.path().join("r")).unwrap().head(), None);
+        assert_eq!(find(Path::new("relative")), None);
+    }
+}

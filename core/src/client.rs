@@ -1,0 +1,323 @@
+//! The way to the authority: one HTTP/1.1 request over a Unix socket, all of it under one deadline.
+//!
+//! Hand-written because it is on the hook's hot path, and because a connect to a stopped authority must not block:
+//! a Unix socket whose queue is full keeps a blocking `connect` waiting for ever.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::protocol::PROTOCOL_VERSION;
+use crate::stdin::timespec;
+
+/// Largest answer that is read; a verdict is under 4 KiB, a list for people may be long.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status code.
+    pub status: u16,
+    /// Body, without transfer framing.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nothing listens: no socket, or a stale one.
+    Absent,
+    /// Somebody else's process listens.
+    ForeignPeer,
+    /// Connected, but the deadline passed before the whole answer came.
+    Deadline,
+    /// What came is not an HTTP answer that this client understands.
+    Malformed,
+    /// The system refused.
+    Io(io::Error),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => out.write_str("the authority is not running"),
+            Self::ForeignPeer => {
+                out.write_str("another user's process listens on the authority's socket")
+            }
+            Self::Deadline => out.write_str("the authority did not answer in time"),
+            Self::Malformed => out.write_str("the authority's answer is not understood"),
+            Self::Io(error) => write!(out, "the authority cannot be reached: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl From<Errno> for ClientError {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR => Self::Absent,
+            // A full queue: there is a listener, but it does not accept.
+            Errno::AGAIN => Self::Deadline,
+            other => Self::Io(other.into()),
+        }
+    }
+}
+
+/// Sends `method path` with a JSON `body` to the authority at `socket` and reads its answer.
+pub fn request(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    deadline: Instant,
+) -> Result<Response, ClientError> {
+    let stream = connect(socket)?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: stopgate\r\nconnection: close\r\nx-stopgate-protocol: {PROTOCOL_VERSION}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut message = head.into_bytes();
+    message.extend_from_slice(body);
+    send_all(&stream, &message, deadline)?;
+    receive(&stream, deadline)
+}
+
+fn connect(socket: &Path) -> Result<OwnedFd, ClientError> {
+    let address = SocketAddrUnix::new(socket).map_err(ClientError::from)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let stream = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&stream, &address)?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+    if peer.uid != rustix::process::geteuid() && !peer.uid.is_root() {
+        return Err(ClientError::ForeignPeer);
+    }
+    Ok(stream)
+}
+
+fn wait(stream: &OwnedFd, what: PollFlags, deadline: Instant) -> Result<(), ClientError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ClientError::Deadline);
+        }
+        match poll(&mut [PollFd::new(stream, what)], Some(&timespec(left))) {
+            Ok(0) => return Err(ClientError::Deadline),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn send_all(stream: &OwnedFd, mut bytes: &[u8], deadline: Instant) -> Result<(), ClientError> {
+    while !bytes.is_empty() {
+        match rustix::net::send(stream, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::AGAIN) => wait(stream, PollFlags::OUT, deadline)?,
+            Err(Errno::INTR) => {}
+            // The authority may answer (413, 426) and close before it has read everything.
+            Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn receive(stream: &OwnedFd, deadline: Instant) -> Result<Response, ClientError> {
+    let mut bytes = Vec::with_capacity(2048);
+    loop {
+        if let Some(response) = parse(&bytes, false)? {
+            return Ok(response);
+        }
+        if bytes.len() > MAX_RESPONSE_BYTES {
+            return Err(ClientError::Malformed);
+        }
+        wait(stream, PollFlags::IN, deadline)?;
+        if bytes.capacity() - bytes.len() < 2048 {
+            bytes.reserve(bytes.len().max(2048));
+        }
+        match rustix::io::read(stream, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => return parse(&bytes, true)?.ok_or(ClientError::Malformed),
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::CONNRESET) => return Err(ClientError::Malformed),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Parses an answer; `None` while more is to come. `at_end` says that the peer has closed.
+fn parse(bytes: &[u8], at_end: bool) -> Result<Option<Response>, ClientError> {
+    const MAX_HEAD_BYTES: usize = 16 * 1024;
+    let Some(head_end) = find(bytes, b"\r\n\r\n") else {
+        // Garbage is recognised early, so that a babbling peer does not cost the whole deadline.
+        let begins_well = b"HTTP/1."
+            .iter()
+            .zip(bytes)
+            .all(|(expected, byte)| expected == byte);
+        return if begins_well && bytes.len() <= MAX_HEAD_BYTES {
+            Ok(None)
+        } else {
+            Err(ClientError::Malformed)
+        };
+    };
+    let head = std::str::from_utf8(&bytes[..head_end]).map_err(|_| ClientError::Malformed)?;
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1."))
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok())
+        .ok_or(ClientError::Malformed)?;
+    let mut length = None;
+    for line in lines {
+        let (name, value) = line.split_once(':').ok_or(ClientError::Malformed)?;
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(
+                value
+                    .trim()
+                    .parse::<usize>()
+                    .map_err(|_| ClientError::Malformed)?,
+            );
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            return Err(ClientError::Malformed);
+        }
+    }
+    let body = &bytes[head_end + 4..];
+    match length {
+        Some(length) if length > MAX_RESPONSE_BYTES => Err(ClientError::Malformed),
+        Some(length) => Ok(body.get(..length).map(|body| Response {
+            status,
+            body: body.to_vec(),
+        })),
+        None if at_end => Ok(Some(Response {
+            status,
+            body: body.to_vec(),
+        })),
+        None => Ok(None),
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(200)
+    }
+
+    /// Serves one connection with `answer` and closes.
+    fn serving(
+        answer: &'static [u8],
+    ) -> (
+        tempfile::TempDir,
+        std::path::PathBuf,
+        std::thread::JoinHandle<Vec<u8>>,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut seen = vec![0; 4096];
+            let count = stream.read(&mut seen).unwrap();
+            seen.truncate(count);
+            let _ = stream.write_all(answer);
+            seen
+        });
+        (dir, path, server)
+    }
+
+    #[test]
+    fn a_request_is_sent_whole_and_its_answer_read() {
+        let (_dir, path, server) =
+            serving(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}trailing");
+        let response = request(&path, "POST", "/x", b"{\"a\":1}", soon()).unwrap();
+        assert_eq!(
+            response,
+            Response {
+                status: 200,
+                body: b"{}".to_vec()
+            }
+        );
+        let seen = String::from_utf8(server.join().unwrap()).unwrap();
+        assert!(
+            seen.starts_with("POST /x HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n{\"a\":1}"),
+            "{seen}"
+        );
+    }
+
+    #[test]
+    fn garbage_and_lies_are_malformed() {
+        for answer in [
+            &b"\x00\x01\x02 what"[..],
+            b"SSH-2.0-x\r\n\r\n",
+            b"HTTP/1.1 abc OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"",
+        ] {
+            let (_dir, path, server) = serving(answer);
+            let result = request(&path, "GET", "/", b"", soon());
+            assert!(
+                matches!(result, Err(ClientError::Malformed)),
+                "{answer:?}: {result:?}"
+            );
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_there_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        assert!(matches!(
+            request(&path, "GET", "/", b"", soon()),
+            Err(ClientError::Absent)
+        ));
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(
+            matches!(
+                request(&path, "GET", "/", b"", soon()),
+                Err(ClientError::Absent)
+            ),
+            "a stale socket"
+        );
+    }
+
+    #[test]
+    fn a_listener_that_never_accepts_costs_no_more_than_the_deadline_even_with_its_queue_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let deadline = Instant::now() + Duration::from_millis(30);
+        let mut held = Vec::new();
+        while let Ok(stream) = connect(&path) {
+            held.push(stream);
+            assert!(held.len() < 100_000, "the queue never fills");
+        }
+        assert!(matches!(
+            request(&path, "GET", "/", b"", deadline),
+            Err(ClientError::Deadline)
+        ));
+        held.truncate(1);
+    }
+}

@@ -1,0 +1,41 @@
+//! Wall-clock time behind a trait, in integer milliseconds UTC as the store keeps it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch, UTC.
+pub type UnixMillis = i64;
+
+/// A source of wall-clock time.
+pub trait Clock: Send + Sync {
+    /// Now, in milliseconds since the Unix epoch.
+    fn now_ms(&self) -> UnixMillis;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> UnixMillis {
+        to_millis(SystemTime::now())
+    }
+}
+
+/// `time` as milliseconds since the Unix epoch; times before it become negative.
+pub fn to_millis(time: SystemTime) -> UnixMillis {
+    let clamp = |millis: u128| i64::try_from(millis).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => clamp(after.as_millis()),
+        Err(before) => -clamp(before.duration().as_millis()),
+    }
+}
+
+/// A clock that stands still, for tests.
+#[derive(Debug, Clone, Copy)]
+pub struct FixedClock(pub UnixMillis);
+
+impl Clock for FixedClock {
+    fn now_ms(&self) -> UnixMillis {
+        self.0
+    }
+}

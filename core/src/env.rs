@@ -1,0 +1,111 @@
+//! The only door to the process environment: named constants behind a read trait.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// Root of everything stopgate keeps at run time; default `~/.stopgate`.
+pub const STOPGATE_HOME: &str = "STOPGATE_HOME";
+/// `1` allows every stop at once, whatever else is configured.
+pub const STOPGATE_KILL: &str = "STOPGATE_KILL";
+/// `1` keeps hooks and CLI from starting the authority.
+pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
+/// Total time in milliseconds that a hook may take; clamped to 50..=8000, default 3000.
+pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
+/// The person's home directory.
+pub const HOME: &str = "HOME";
+/// Where temporary files go; the fallback is `/tmp`.
+pub const TMPDIR: &str = "TMPDIR";
+/// Search path for subprocesses.
+pub const PATH: &str = "PATH";
+/// tmux: `socket,server pid,session number` of the server this process lives in.
+pub const TMUX: &str = "TMUX";
+/// tmux: the pane this process lives in, `%7`.
+pub const TMUX_PANE: &str = "TMUX_PANE";
+/// Claude Code: directory of the user's settings, default `~/.claude`.
+pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Any value turns colour off (<https://no-color.org>).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// Who is at the keyboard, for the kill switch's record.
+pub const USER: &str = "USER";
+
+/// Read access to environment variables.
+pub trait Env {
+    /// The value of `name`, if it is set.
+    fn os(&self, name: &str) -> Option<OsString>;
+
+    /// The value of `name` if it is set, not empty, and UTF-8.
+    fn text(&self, name: &str) -> Option<String> {
+        self.os(name)?
+            .into_string()
+            .ok()
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether `name` is switched on: set, and neither empty nor `0`, `false`, `no` or `off`.
+    fn flag(&self, name: &str) -> bool {
+        self.os(name)
+            .is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false" | "no" | "off")))
+    }
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    #[expect(clippy::disallowed_methods, reason = "this is the one door")]
+    fn os(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+}
+
+/// A made-up environment, for tests and for replays.
+#[derive(Debug, Clone, Default)]
+pub struct MapEnv(BTreeMap<String, OsString>);
+
+impl MapEnv {
+    /// An environment holding exactly `pairs`.
+    pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+impl Env for MapEnv {
+    fn os(&self, name: &str) -> Option<OsString> {
+        self.0.get(name).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_on_only_for_values_that_mean_on() {
+        for (value, on) in [
+            ("1", true),
+            ("yes", true),
+            ("0", false),
+            ("", false),
+            ("false", false),
+            ("off", false),
+        ] {
+            assert_eq!(
+                MapEnv::of([(STOPGATE_KILL, value)]).flag(STOPGATE_KILL),
+                on,
+                "{value:?}"
+            );
+        }
+        assert!(!MapEnv::default().flag(STOPGATE_KILL));
+    }
+
+    #[test]
+    fn empty_text_counts_as_unset() {
+        assert_eq!(MapEnv::of([(HOME, "")]).text(HOME), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! The gate's judgement: pure functions from typed input to a typed decision.
+//!
+//! A stop runs through [`release`] -> [`signals`] -> facts (gathered by the authority, typed in [`facts`]) ->
+//! [`rules`] -> [`evidence`] -> [`ceiling`] -> verdict. Every stage can only let go, except the rules, and what the
+//! rules want has to survive the stages after them.
+
+pub mod ceiling;
+pub mod evidence;
+pub mod facts;
+pub mod release;
+pub mod reminder;
+pub mod rules;
+pub mod signals;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use evidence::EvidencePointer;
+
+/// What the authority decided about a stop. The names are public contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The turn may end.
+    Allow,
+    /// The turn should go on.
+    Continue,
+    /// Undecidable: the turn may end, and an operator should look.
+    Escalate,
+    /// The turn should go on, but the ceiling of continues is reached: it may end.
+    ForceAllow,
+}
+
+impl Decision {
+    /// The word in the store, in JSON and on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Continue => "continue",
+            Self::Escalate => "escalate",
+            Self::ForceAllow => "force_allow",
+        }
+    }
+}
+
+/// Which rule decided. The ids are public contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RuleId {
+    /// Continue: a plan predates the session and a commit of the session moved that very plan on.
+    #[serde(rename = "U1_DURABLE_ARTIFACT_CONTINUATION_SAFE")]
+    DurableArtifact,
+    /// Continue: a plan that predates the session states the next step.
+    #[serde(rename = "U2_PLAN_FILE_NEXT_STEP_EXPLICIT")]
+    PlanNextStep,
+    /// Continue: a commit of the session shows step-wise progress and a plan holds what remains.
+    #[serde(rename = "U3_RECENT_COMMIT_PROVES_INCREMENTAL")]
+    RecentCommit,
+    /// Allow: a question that only the person can answer.
+    #[serde(rename = "U_LEGIT_DESIGN_QUESTION")]
+    LegitDesignQuestion,
+    /// Allow: needs something that only the person or the environment can give.
+    #[serde(rename = "U_LEGIT_MISSING_INFO")]
+    LegitMissingInfo,
+    /// Allow: blocked by an error the agent cannot mend.
+    #[serde(rename = "U_LEGIT_ERROR")]
+    LegitError,
+    /// Allow: the scope is finished.
+    #[serde(rename = "U_LEGIT_COMPLETION")]
+    LegitCompletion,
+    /// Allow: the session works on the gate itself.
+    #[serde(rename = "U_META_SELF_REFERENCE")]
+    MetaSelfReference,
+    /// Escalate: undecidable.
+    #[serde(rename = "U_AMBIGUOUS_INSUFFICIENT_SIGNAL")]
+    AmbiguousInsufficientSignal,
+}
+
+impl RuleId {
+    /// All rules.
+    pub const ALL: [Self; 9] = [
+        Self::DurableArtifact,
+        Self::PlanNextStep,
+        Self::RecentCommit,
+        Self::LegitDesignQuestion,
+        Self::LegitMissingInfo,
+        Self::LegitError,
+        Self::LegitCompletion,
+        Self::MetaSelfReference,
+        Self::AmbiguousInsufficientSignal,
+    ];
+
+    /// The id in the store, in JSON and on screen.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::DurableArtifact => "U1_DURABLE_ARTIFACT_CONTINUATION_SAFE",
+            Self::PlanNextStep => "U2_PLAN_FILE_NEXT_STEP_EXPLICIT",
+            Self::RecentCommit => "U3_RECENT_COMMIT_PROVES_INCREMENTAL",
+            Self::LegitDesignQuestion => "U_LEGIT_DESIGN_QUESTION",
+            Self::LegitMissingInfo => "U_LEGIT_MISSING_INFO",
+            Self::LegitError => "U_LEGIT_ERROR",
+            Self::LegitCompletion => "U_LEGIT_COMPLETION",
+            Self::MetaSelfReference => "U_META_SELF_REFERENCE",
+            Self::AmbiguousInsufficientSignal => "U_AMBIGUOUS_INSUFFICIENT_SIGNAL",
+        }
+    }
+
+    /// The decision that a finding of this rule stands for.
+    pub const fn decision(self) -> Decision {
+        match self {
+            Self::DurableArtifact | Self::PlanNextStep | Self::RecentCommit => Decision::Continue,
+            Self::AmbiguousInsufficientSignal => Decision::Escalate,
+            _ => Decision::Allow,
+        }
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.id())
+    }
+}
+
+impl FromStr for RuleId {
+    type Err = UnknownName;
+
+    fn from_str(id: &str) -> Result<Self, UnknownName> {
+        Self::ALL
+            .into_iter()
+            .find(|rule| rule.id() == id)
+            .ok_or(UnknownName)
+    }
+}
+
+impl FromStr for Decision {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        [
+            Self::Allow,
+            Self::Continue,
+            Self::Escalate,
+            Self::ForceAllow,
+        ]
+        .into_iter()
+        .find(|decision| decision.name() == name)
+        .ok_or(UnknownName)
+    }
+}
+
+/// The text is the name of nothing known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownName;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_the_wire_are_the_names_in_the_store() {
+        for rule in RuleId::ALL {
+            assert_eq!(serde_json::to_value(rule).unwrap(), rule.id());
+            assert_eq!(rule.id().parse(), Ok(rule));
+        }
+        for decision in [
+            Decision::Allow,
+            Decision::Continue,
+            Decision::Escalate,
+            Decision::ForceAllow,
+        ] {
+            assert_eq!(serde_json::to_value(decision).unwrap(), decision.name());
+            assert_eq!(decision.name().parse(), Ok(decision));
+        }
+        let continues = RuleId::ALL
+            .into_iter()
+            .filter(|rule| rule.decision() == Decision::Continue);
+        assert_eq!(continues.count(), 3, "every other rule can only let go");
+    }
+}

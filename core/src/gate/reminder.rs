@@ -1,0 +1,108 @@
+//! The text an agent is given: a template of ours, filled with verified pointers only.
+
+use super::{EvidencePointer, RuleId};
+use crate::redact::redact;
+use crate::text::one_line;
+
+/// Longest path that is shown.
+const MAX_PATH_CHARS: usize = 200;
+/// How much of an object id is shown.
+const SHORT_ID_CHARS: usize = 12;
+
+/// The reminder for a continue; empty for every rule that lets go.
+pub fn render(rule: RuleId, evidence: &EvidencePointer) -> String {
+    let template = match rule {
+        RuleId::DurableArtifact => include_str!("../../../templates/reminders/u1.txt"),
+        RuleId::PlanNextStep => include_str!("../../../templates/reminders/u2.txt"),
+        RuleId::RecentCommit => include_str!("../../../templates/reminders/u3.txt"),
+        _ => return String::new(),
+    };
+    let commit = evidence
+        .incremental_commit_sha
+        .as_deref()
+        .unwrap_or_default();
+    fill(
+        template,
+        &[
+            ("plan_file", &one_line(&evidence.plan_file, MAX_PATH_CHARS)),
+            (
+                "incremental_commit",
+                &one_line(commit, SHORT_ID_CHARS).replace('…', ""),
+            ),
+            (
+                "next_step",
+                &redact(&one_line(&evidence.next_step, super::facts::MAX_STEP_CHARS)),
+            ),
+        ],
+    )
+}
+
+/// Replaces each `{name}` of `template` by its value, in one pass: a value that holds `{name}` is left as it is.
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(template.len() + 256);
+    let mut rest = template.trim_end();
+    while let Some(open) = rest.find('{') {
+        out.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let value = rest.find('}').and_then(|close| {
+            let name = &rest[1..close];
+            values
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (close, *value))
+        });
+        if let Some((close, value)) = value {
+            out.push_str(value);
+            rest = &rest[close + 1..];
+        } else {
+            out.push('{');
+            rest = &rest[1..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence() -> EvidencePointer {
+        EvidencePointer {
+            plan_file: "docs/plan.md".into(),
+            plan_commit_sha: Some("a".repeat(40)),
+            incremental_commit_sha: Some("b".repeat(40)),
+            next_step: "wire {plan_file} with password=hunter2".into(),
+        }
+    }
+
+    #[test]
+    fn continues_have_a_tagged_text_with_the_pointers_and_others_none() {
+        for rule in RuleId::ALL {
+            let text = render(rule, &evidence());
+            if rule.decision() == super::super::Decision::Continue {
+                assert!(text.starts_with("[stopgate] Nothing failed"), "{text}");
+                assert!(
+                    text.contains("docs/plan.md") && text.contains("wire {plan_file} with"),
+                    "{text}"
+                );
+                assert!(
+                    !text.contains("hunter2") && !text.contains("{next_step}"),
+                    "{text}"
+                );
+                assert!(text.len() < 1200);
+            } else {
+                assert_eq!(text, "");
+            }
+        }
+        assert!(render(RuleId::DurableArtifact, &evidence()).contains("commit bbbbbbbbbbbb of"));
+    }
+
+    #[test]
+    fn filling_is_one_pass_and_leaves_unknown_names() {
+        assert_eq!(
+            fill("{a}{b}{c} {", &[("a", "{b}"), ("b", "2")]),
+            "{b}2{c} {"
+        );
+    }
+}

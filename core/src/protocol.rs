@@ -1,0 +1,303 @@
+//! What hooks, CLI and authority say to each other: JSON bodies over HTTP/1.1 on a Unix socket.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::gate::{Decision, EvidencePointer, RuleId};
+use crate::harness::Event;
+use crate::process::ProcessIdentity;
+use crate::session::Harness;
+use crate::switch::Mode;
+
+/// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
+/// update fails open instead of being misread.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Largest request body that the authority reads.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// `GET`: who serves, and which version.
+pub const ROUTE_HEALTH: &str = "/health";
+/// `POST`: something happened in a session.
+pub const ROUTE_EVENTS: &str = "/hooks/events";
+/// `GET ?session=`: all routing state in one read.
+pub const ROUTE_HOT_PATH: &str = "/internal/stop-gate/hot-path";
+/// `POST`: judge a stop.
+pub const ROUTE_EVALUATE: &str = "/internal/stop-gate/evaluate";
+/// `GET`, `POST`: the mode.
+pub const ROUTE_MODE: &str = "/internal/stop-gate/mode";
+/// `GET`, `POST`: the kill switch.
+pub const ROUTE_KILL: &str = "/internal/stop-gate/kill-switch";
+/// `GET ?tail=`: verdicts, newest first.
+pub const ROUTE_LOG: &str = "/internal/stop-gate/log";
+/// `GET`: known sessions.
+pub const ROUTE_SESSIONS: &str = "/sessions";
+/// `POST`: end the authority.
+pub const ROUTE_SHUTDOWN: &str = "/authority/shutdown";
+
+/// Answer of [`ROUTE_HEALTH`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`, or `degraded` when the store does not work.
+    pub status: HealthStatus,
+    /// Version of the program.
+    pub version: String,
+    /// Version of the protocol.
+    pub protocol: u32,
+    /// The authority's process.
+    pub pid: u32,
+    /// When it began to serve.
+    pub started_at_ms: UnixMillis,
+    /// What is wrong, if something is.
+    pub problem: Option<String>,
+}
+
+/// How well the authority is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// It serves, but without its store.
+    Degraded,
+}
+
+/// Where a hook ran: what only the hook's own process can see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// The harness process above the hook.
+    pub harness_process: Option<ProcessIdentity>,
+    /// `TMUX` of the hook.
+    pub tmux: Option<String>,
+    /// `TMUX_PANE` of the hook.
+    pub tmux_pane: Option<String>,
+    /// Top of the main checkout.
+    pub checkout: Option<PathBuf>,
+    /// Commit checked out there.
+    pub head: Option<String>,
+}
+
+/// Body of [`ROUTE_EVENTS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEvent {
+    /// Id made by the hook; a repeated delivery is stored once.
+    pub event_id: String,
+    /// When the hook saw it.
+    pub at_ms: UnixMillis,
+    /// What happened.
+    pub event: Event,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Body of [`ROUTE_EVALUATE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateRequest {
+    /// Id made by the hook; a repeated delivery is stored once.
+    pub event_id: String,
+    /// When the hook saw the stop.
+    pub at_ms: UnixMillis,
+    /// The stop.
+    pub event: Event,
+    /// The mode that the hook acts on.
+    pub mode: Mode,
+    /// How long the hook will wait for the verdict, in milliseconds from now.
+    pub deadline_ms: u64,
+}
+
+/// Answer of [`ROUTE_EVALUATE`] in enforce, and the content of a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateResponse {
+    /// The hook's id of the stop.
+    pub event_id: String,
+    /// What the authority decided.
+    pub decision: Decision,
+    /// The rule that decided, if one did.
+    pub rule: Option<RuleId>,
+    /// What the agent is told; not empty only for [`Decision::Continue`].
+    pub reminder: String,
+    /// Set when something ended the evaluation before the rules.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub short_circuit: Option<String>,
+    /// Set when a failure made the gate allow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fail_open: Option<String>,
+    /// Why the evidence of a continue was refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub post_verify_failure: Option<String>,
+    /// Continues before this one, when the ceiling was reached.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prior_count: Option<u32>,
+    /// How long the evaluation took, in milliseconds.
+    pub latency_ms: u64,
+}
+
+/// Answer of [`ROUTE_EVALUATE`] in shadow (status 202): the stop is taken, the verdict goes to the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateAccepted {
+    /// The hook's id of the stop.
+    pub event_id: String,
+    /// Always true.
+    pub accepted: bool,
+}
+
+/// Answer of [`ROUTE_HOT_PATH`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HotPath {
+    /// The mode that applies.
+    pub mode: Mode,
+    /// Whether the kill switch is on.
+    pub kill_switch: bool,
+    /// When the session began; `null` if that is unknown.
+    pub session_start_ts: Option<UnixMillis>,
+    /// Continues delivered to the session.
+    pub continue_count: u32,
+    /// Version of the protocol.
+    pub route_version: u32,
+}
+
+/// Body of `POST` [`ROUTE_MODE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetMode {
+    /// The mode to set.
+    pub mode: Mode,
+}
+
+/// Answer of [`ROUTE_MODE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeState {
+    /// The mode that applies now.
+    pub mode: Mode,
+    /// The mode before.
+    pub prior: Mode,
+    /// Whether it differs.
+    pub changed: bool,
+}
+
+/// Body of `POST` [`ROUTE_KILL`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetKill {
+    /// On or off.
+    pub value: bool,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Who.
+    #[serde(default)]
+    pub by: String,
+}
+
+/// Answer of [`ROUTE_KILL`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KillState {
+    /// Whether it is on now.
+    pub kill_switch: bool,
+    /// Whether it was on before.
+    pub prior: bool,
+    /// Whether that differs.
+    pub changed: bool,
+}
+
+/// One row of [`ROUTE_LOG`]: a stop and what became of it. Field names are snake case, as scripts read them from
+/// `stopgate gate log --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateLogRow {
+    /// The hook's id of the stop.
+    pub event_id: String,
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+    /// When the hook saw it.
+    pub at_ms: UnixMillis,
+    /// The mode it was judged in.
+    pub mode: Mode,
+    /// The true decision, the same in shadow and in enforce; `null` when a failure left none.
+    pub decision: Option<Decision>,
+    /// The rule that decided.
+    pub rule: Option<RuleId>,
+    /// What ended the evaluation before the rules: `no-signal`, `subagent`, `session-start-unknown`, ...
+    pub short_circuit: Option<String>,
+    /// Whether enforce would have blocked (in shadow) or has blocked (in enforce).
+    pub would_block: bool,
+    /// Whether the block was handed to the hook.
+    pub blocked: bool,
+    /// The failure that made the gate allow.
+    pub fail_open: Option<String>,
+    /// What the failure was about.
+    pub detail: Option<String>,
+    /// Names of the signals that fired.
+    pub signals: Vec<String>,
+    /// What a continue rests on.
+    pub evidence: Option<EvidencePointer>,
+    /// How long the evaluation took.
+    pub latency_ms: u64,
+    /// Where the session worked.
+    pub cwd: Option<PathBuf>,
+    /// The end of the last message, redacted.
+    pub preview: String,
+}
+
+/// Answer of [`ROUTE_LOG`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateLog {
+    /// Rows, newest first.
+    pub events: Vec<GateLogRow>,
+}
+
+/// One row of [`ROUTE_SESSIONS`]. Field names are snake case, as scripts read them from `stopgate sessions --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+    /// First start, milliseconds UTC; never moves. `null` when only later events were seen.
+    pub started_at_ms: Option<UnixMillis>,
+    /// How it began.
+    pub source: Option<String>,
+    /// `working`, `idle`, `ended`, ...: what the last event says.
+    pub state: String,
+    /// Why it ended.
+    pub end_reason: Option<String>,
+    /// Last event of any kind.
+    pub last_event: Option<String>,
+    /// When that was.
+    pub last_event_at_ms: Option<UnixMillis>,
+    /// Working directory.
+    pub cwd: Option<PathBuf>,
+    /// Top of the main checkout.
+    pub checkout: Option<PathBuf>,
+    /// Commit checked out at the start.
+    pub head_at_start: Option<String>,
+    /// Hash of the uncommitted changes at the start; `null` when it was not taken.
+    pub dirty_at_start: Option<String>,
+    /// Transcript.
+    pub transcript_path: Option<PathBuf>,
+    /// Model.
+    pub model: Option<String>,
+    /// Permission mode.
+    pub permission_mode: Option<String>,
+    /// tmux pane, with its server's socket.
+    pub tmux: Option<String>,
+    /// The harness process, as recorded.
+    pub harness_process: Option<ProcessIdentity>,
+    /// Id of the session this one continues after `/clear` or as a fork.
+    pub predecessor: Option<String>,
+}
+
+/// An error's body, in every route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong, and with which field.
+    pub error: String,
+}

@@ -1,0 +1,61 @@
+//! Small, linear-time helpers for text that comes from outside.
+
+/// The first `max` bytes of `text` at most, cut at a character boundary.
+pub fn head(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// The last `max` bytes of `text` at most, cut at a character boundary.
+pub fn tail(text: &str, max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(max))..]
+}
+
+/// `text` as one printable line of at most `max_chars` characters: control characters and runs of white space
+/// become one space, and what is cut off is marked with an ellipsis.
+pub fn one_line(text: &str, max_chars: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(max_chars * 4));
+    let mut count = 0;
+    let mut gap = false;
+    for symbol in text.chars() {
+        if symbol.is_whitespace() || symbol.is_control() || is_invisible(symbol) {
+            gap = count > 0;
+            continue;
+        }
+        if count + usize::from(gap) >= max_chars {
+            line.push('…');
+            break;
+        }
+        if gap {
+            line.push(' ');
+            count += 1;
+            gap = false;
+        }
+        line.push(symbol);
+        count += 1;
+    }
+    line
+}
+
+/// Bidirectional controls and zero-width characters: they can make a line read differently from what it says.
+const fn is_invisible(symbol: char) -> bool {
+    matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_fall_on_character_boundaries() {
+        assert_eq!(head("aé", 2), "a");
+        assert_eq!(tail("éa", 2), "a");
+        assert_eq!(tail("ab", 9), "ab");
+    }
+
+    #[test]
+    fn a_line_has_no_controls_and_says_when_it_was_cut() {
+        assert_eq!(one_line("  a\n\tb\u{1b}[31m\u{202e}c ", 20), "a b [31m c");
+        assert_eq!(one_line("abcdef", 3), "abc…");
+        assert_eq!(one_line("\n \u{200b}", 3), "");
+    }
+}

@@ -1,0 +1,233 @@
+//! Rows about stops and what became of them.
+
+use std::path::PathBuf;
+
+use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::event_id::is_event_id;
+use stopgate_core::gate::Decision;
+use stopgate_core::protocol::{EvaluateRequest, GateLogRow, HookEvent, Origin};
+use stopgate_core::session::SessionKey;
+use stopgate_core::switch::Mode;
+
+use crate::sessions::{bad_text, touch_session};
+use crate::{Store, StoreError};
+
+/// A row to write; the log row is the same thing read back.
+pub type GateRow = GateLogRow;
+
+/// Whether a verdict is counted against the ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// It is a continue: raise the count of its session and mode.
+    Continue,
+    /// It is not.
+    Nothing,
+}
+
+const UPSERT: &str = "
+    INSERT INTO gate_events (event_id, harness, session_id, at_ms, mode, decision, rule, short_circuit, would_block,
+                             blocked, fail_open, detail, signals, evidence, latency_ms, cwd, preview)
+    VALUES (:event_id, :harness, :session_id, :at, :mode, :decision, :rule, :short_circuit, :would_block, :blocked,
+            :fail_open, :detail, :signals, :evidence, :latency, :cwd, :preview)
+    -- A stop that was accepted and is now judged; a judged one is never overwritten by a repeated delivery.
+    ON CONFLICT (event_id) DO UPDATE SET
+        decision = excluded.decision, rule = excluded.rule, short_circuit = excluded.short_circuit,
+        would_block = excluded.would_block, blocked = excluded.blocked, fail_open = excluded.fail_open,
+        detail = excluded.detail, signals = excluded.signals, evidence = excluded.evidence,
+        latency_ms = excluded.latency_ms, preview = excluded.preview
+    WHERE decision IS NULL AND fail_open = 'pending'";
+
+/// `fail_open` of a stop that was accepted and is not judged yet.
+pub(crate) const PENDING: &str = "pending";
+/// `fail_open` of a stop whose judging ended with the authority.
+const INTERRUPTED: &str = "interrupted";
+
+impl Store {
+    /// Takes in a stop, before it is judged: from here on it is not lost. `false` if it was taken in before.
+    pub fn accept_stop(&mut self, request: &EvaluateRequest) -> Result<bool, StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let known: Option<i64> = transaction
+            .prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?
+            .query_row([&request.event_id], |row| row.get(0))
+            .optional()?;
+        if known.is_none() {
+            let row = GateRow {
+                fail_open: Some(PENDING.to_owned()),
+                ..blank_row(request)
+            };
+            write_row(&transaction, &row)?;
+            touch(&transaction, request)?;
+        }
+        transaction.commit()?;
+        Ok(known.is_none())
+    }
+
+    /// Writes the verdict on a stop and, for a continue, raises the count, both or neither.
+    pub fn record_verdict(
+        &mut self,
+        request: &EvaluateRequest,
+        row: &GateRow,
+        counting: Counting,
+        now_ms: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let written = write_row(&transaction, row)?;
+        touch(&transaction, request)?;
+        if written && counting == Counting::Continue {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO continue_counts (harness, session_id, mode, count, updated_at_ms)
+                     VALUES (?1, ?2, ?3, 1, ?4)
+                     ON CONFLICT DO UPDATE SET count = count + 1, updated_at_ms = excluded.updated_at_ms",
+                )?
+                .execute(params![row.harness.name(), row.session_id, row.mode.name(), now_ms])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Continues of a session in `mode` so far.
+    pub fn continue_count(&self, key: &SessionKey, mode: Mode) -> Result<u32, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT count FROM continue_counts WHERE harness = ?1 AND session_id = ?2 AND mode = ?3",
+        )?;
+        let count = query
+            .query_row(
+                params![key.harness.name(), key.session_id, mode.name()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// Marks the stops that an earlier authority accepted and did not judge. Returns how many.
+    pub fn close_interrupted(&self) -> Result<usize, StoreError> {
+        Ok(self.connection.execute(
+            "UPDATE gate_events SET fail_open = ?1 WHERE fail_open = ?2",
+            [INTERRUPTED, PENDING],
+        )?)
+    }
+
+    /// The newest `tail` stops, newest first.
+    pub fn gate_log(&self, tail: u32) -> Result<Vec<GateLogRow>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT * FROM gate_events ORDER BY at_ms DESC, event_id DESC LIMIT ?1",
+        )?;
+        let rows = query.query_map([tail], read_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes a flip of mode or kill switch, done or refused.
+    pub fn record_operator_action(
+        &self,
+        now_ms: UnixMillis,
+        action: &str,
+        done: bool,
+        pid: Option<u32>,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let outcome = if done { "done" } else { "refused" };
+        self.connection.execute(
+            "INSERT INTO operator_actions (at_ms, action, outcome, pid, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![now_ms, action, outcome, pid, detail],
+        )?;
+        Ok(())
+    }
+}
+
+/// A row with nothing but what the request says.
+pub fn blank_row(request: &EvaluateRequest) -> GateRow {
+    GateRow {
+        event_id: request.event_id.clone(),
+        harness: request.event.key.harness,
+        session_id: request.event.key.session_id.clone(),
+        at_ms: request.at_ms,
+        mode: request.mode,
+        decision: None,
+        rule: None,
+        short_circuit: None,
+        would_block: false,
+        blocked: false,
+        fail_open: None,
+        detail: None,
+        signals: Vec::new(),
+        evidence: None,
+        latency_ms: 0,
+        cwd: request.event.cwd.clone(),
+        preview: String::new(),
+    }
+}
+
+fn touch(transaction: &Transaction<'_>, request: &EvaluateRequest) -> Result<(), StoreError> {
+    let event = HookEvent {
+        event_id: request.event_id.clone(),
+        at_ms: request.at_ms,
+        event: request.event.clone(),
+        origin: Origin::default(),
+    };
+    touch_session(transaction, &event)
+}
+
+/// `false` if the stop has a verdict already.
+fn write_row(transaction: &Transaction<'_>, row: &GateRow) -> Result<bool, StoreError> {
+    debug_assert!(is_event_id(&row.event_id), "routes check event ids");
+    let json =
+        |value: serde_json::Result<String>| value.map_err(|error| StoreError::Io(error.into()));
+    let evidence = row.evidence.as_ref().map(serde_json::to_string).transpose();
+    let changed = transaction.prepare_cached(UPSERT)?.execute(named_params! {
+        ":event_id": row.event_id,
+        ":harness": row.harness.name(),
+        ":session_id": row.session_id,
+        ":at": row.at_ms,
+        ":mode": row.mode.name(),
+        ":decision": row.decision.map(Decision::name),
+        ":rule": row.rule.map(stopgate_core::gate::RuleId::id),
+        ":short_circuit": row.short_circuit,
+        ":would_block": row.would_block,
+        ":blocked": row.blocked,
+        ":fail_open": row.fail_open,
+        ":detail": row.detail,
+        ":signals": json(serde_json::to_string(&row.signals))?,
+        ":evidence": evidence.map_err(|error| StoreError::Io(error.into()))?,
+        ":latency": row.latency_ms.cast_signed(),
+        ":cwd": row.cwd.as_ref().and_then(|cwd| cwd.to_str()),
+        ":preview": row.preview,
+    })?;
+    Ok(changed == 1)
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<GateLogRow> {
+    fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+        let text: Option<String> = row.get(column)?;
+        text.map(|text| text.parse().map_err(|_| bad_text(column)))
+            .transpose()
+    }
+    let required = |column: &'static str| move || bad_text(column);
+    let signals: String = row.get("signals")?;
+    let evidence: Option<String> = row.get("evidence")?;
+    Ok(GateLogRow {
+        event_id: row.get("event_id")?,
+        harness: parsed(row, "harness")?.ok_or_else(required("harness"))?,
+        session_id: row.get("session_id")?,
+        at_ms: row.get("at_ms")?,
+        mode: parsed(row, "mode")?.ok_or_else(required("mode"))?,
+        decision: parsed(row, "decision")?,
+        // A rule that a newer program wrote is shown as none rather than hiding the whole log.
+        rule: parsed(row, "rule").unwrap_or(None),
+        short_circuit: row.get("short_circuit")?,
+        would_block: row.get("would_block")?,
+        blocked: row.get("blocked")?,
+        fail_open: row.get("fail_open")?,
+        detail: row.get("detail")?,
+        signals: serde_json::from_str(&signals).unwrap_or_default(),
+        evidence: evidence.and_then(|text| serde_json::from_str(&text).ok()),
+        latency_ms: row.get::<_, i64>("latency_ms")?.cast_unsigned(),
+        cwd: row.get::<_, Option<String>>("cwd")?.map(PathBuf::from),
+        preview: row.get("preview")?,
+    })
+}
