@@ -33,20 +33,13 @@ pub fn autostart(environment: &dyn Env, home: &Home) -> Autostart {
         return Autostart::NoProgram;
     };
     let mut command = Command::new(program);
-    command
-        .args(["authority", "run", "--detached"])
-        .env_clear()
-        .env(env::STOPGATE_HOME, home.root());
+    command.args(["authority", "run", "--detached"]).env_clear().env(env::STOPGATE_HOME, home.root());
     for name in [env::HOME, env::PATH, env::TMPDIR, env::USER] {
         if let Some(value) = environment.os(name) {
             command.env(name, value);
         }
     }
-    command
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match command.spawn() {
         Ok(_) => Autostart::Started,
         Err(error) => Autostart::Failed(error),
@@ -54,11 +47,6 @@ pub fn autostart(environment: &dyn Env, home: &Home) -> Autostart {
 }
 
 fn program(home: &Home) -> Option<PathBuf> {
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
-    [Some(home.bin().join(PROGRAM)), beside]
-        .into_iter()
-        .flatten()
-        .find(|path| path.is_file())
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
+    [Some(home.bin().join(PROGRAM)), beside].into_iter().flatten().find(|path| path.is_file())
 }

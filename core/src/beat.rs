@@ -39,14 +39,7 @@ impl Beat {
 /// Leaves a beat of `hook`. Failure is ignored: a full disk must not cost the person anything.
 pub fn leave(home: &Home, hook: &str, beat: Beat) {
     let path = home.beats().join(format!("{hook}.{}", beat.name()));
-    let open = || {
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-    };
+    let open = || OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = open().or_else(|error| {
         // Where there is no home at all, a hook makes none.
         if !home.root().exists() {

@@ -110,9 +110,10 @@ pub struct OwnerStamp {
 impl BuildState {
     /// Whether the build holds `session`: it is live, stamped with exactly this session, and has budget left.
     pub fn holds(&self, session: &SessionKey) -> bool {
-        let owned = self.owner.as_ref().is_some_and(|owner| {
-            owner.harness == session.harness && owner.session_id == session.session_id
-        });
+        let owned = self
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.harness == session.harness && owner.session_id == session.session_id);
         owned && !self.phase.is_terminal() && self.reminders_used < self.max_reminders
     }
 
@@ -180,11 +181,7 @@ pub fn read(dir: &Path) -> Result<BuildState, BuildError> {
 
 /// Spends one reminder of the build in `dir` on `session`: the count on disk is raised before the block is
 /// printed, under a lock, and only if the build still holds the session. `None` means that it does not.
-pub fn spend(
-    dir: &Path,
-    session: &SessionKey,
-    deadline: Instant,
-) -> Result<Option<BuildState>, BuildError> {
+pub fn spend(dir: &Path, session: &SessionKey, deadline: Instant) -> Result<Option<BuildState>, BuildError> {
     // Cheap refusal first: whoever is not the owner never opens the lock, let alone writes.
     if !read(dir)?.holds(session) {
         return Ok(None);
@@ -202,11 +199,7 @@ pub fn spend(
 }
 
 fn lock(dir: &Path, deadline: Instant) -> Result<File, BuildError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join("lock"))?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -243,48 +236,23 @@ mod tests {
     fn the_owner_is_held_until_the_budget_is_spent_and_foreign_fields_survive() {
         let dir = tempfile::tempdir().unwrap();
         place(dir.path(), "executing", 2);
-        assert_eq!(
-            spend(dir.path(), &session("owner"), soon())
-                .unwrap()
-                .unwrap()
-                .reminders_used,
-            1
-        );
-        let second = spend(dir.path(), &session("owner"), soon())
-            .unwrap()
-            .unwrap();
+        assert_eq!(spend(dir.path(), &session("owner"), soon()).unwrap().unwrap().reminders_used, 1);
+        let second = spend(dir.path(), &session("owner"), soon()).unwrap().unwrap();
         assert_eq!(second.reminders_used, 2);
-        assert!(
-            second.block_reason().contains("reminder 2 of 2")
-                && second.block_reason().contains("the parser")
-        );
-        assert!(
-            spend(dir.path(), &session("owner"), soon())
-                .unwrap()
-                .is_none()
-        );
-        assert_eq!(
-            read(dir.path()).unwrap().rest["steps"],
-            serde_json::json!([1, 2])
-        );
+        assert!(second.block_reason().contains("reminder 2 of 2") && second.block_reason().contains("the parser"));
+        assert!(spend(dir.path(), &session("owner"), soon()).unwrap().is_none());
+        assert_eq!(read(dir.path()).unwrap().rest["steps"], serde_json::json!([1, 2]));
     }
 
     #[test]
     fn others_and_finished_builds_change_no_byte() {
         let dir = tempfile::tempdir().unwrap();
-        for (phase, id) in [
-            ("executing", "other"),
-            ("complete", "owner"),
-            ("failed", "owner"),
-            ("escalated", "owner"),
-        ] {
+        for (phase, id) in [("executing", "other"), ("complete", "owner"), ("failed", "owner"), ("escalated", "owner")]
+        {
             place(dir.path(), phase, 2);
             let before = std::fs::read(dir.path().join("state.json")).unwrap();
             assert!(spend(dir.path(), &session(id), soon()).unwrap().is_none());
-            assert_eq!(
-                std::fs::read(dir.path().join("state.json")).unwrap(),
-                before
-            );
+            assert_eq!(std::fs::read(dir.path().join("state.json")).unwrap(), before);
         }
         assert!(!dir.path().join("lock").exists());
     }
@@ -296,10 +264,7 @@ mod tests {
         let stop = || matches!(spend(dir.path(), &session("owner"), soon()), Ok(Some(_)));
         let held: usize = std::thread::scope(|scope| {
             let stops: Vec<_> = (0..16).map(|_| scope.spawn(stop)).collect();
-            stops
-                .into_iter()
-                .map(|stop| usize::from(stop.join().unwrap()))
-                .sum()
+            stops.into_iter().map(|stop| usize::from(stop.join().unwrap())).sum()
         });
         assert_eq!((held, read(dir.path()).unwrap().reminders_used), (5, 5));
     }
@@ -308,9 +273,6 @@ mod tests {
     fn a_corrupt_state_is_an_error_and_not_a_hold() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("state.json"), "{\"id\":").unwrap();
-        assert!(matches!(
-            spend(dir.path(), &session("owner"), soon()),
-            Err(BuildError::Corrupt(_))
-        ));
+        assert!(matches!(spend(dir.path(), &session("owner"), soon()), Err(BuildError::Corrupt(_))));
     }
 }

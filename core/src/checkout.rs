@@ -53,12 +53,7 @@ fn at(top: &Path) -> Option<Checkout> {
     let git_dir = pointer(&dot_git, "gitdir:", top)?;
     linked(top, &git_dir, &dot_git).or_else(|| {
         // A submodule, or a repository made with --separate-git-dir: a checkout of its own.
-        Some(Checkout {
-            worktree: top.to_owned(),
-            main: top.to_owned(),
-            common_dir: git_dir.clone(),
-            git_dir,
-        })
+        Some(Checkout { worktree: top.to_owned(), main: top.to_owned(), common_dir: git_dir.clone(), git_dir })
     })
 }
 
@@ -66,11 +61,8 @@ fn at(top: &Path) -> Option<Checkout> {
 fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
     let common_dir = pointer(&git_dir.join("commondir"), "", git_dir)?;
     let back = pointer(&git_dir.join("gitdir"), "", git_dir)?;
-    let same = back == dot_git
-        || std::fs::canonicalize(&back).ok()? == std::fs::canonicalize(dot_git).ok()?;
-    let main = common_dir
-        .parent()
-        .filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"))?;
+    let same = back == dot_git || std::fs::canonicalize(&back).ok()? == std::fs::canonicalize(dot_git).ok()?;
+    let main = common_dir.parent().filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"))?;
     same.then(|| Checkout {
         worktree: top.to_owned(),
         main: main.to_owned(),
@@ -113,19 +105,12 @@ impl Checkout {
         }
         [&self.git_dir, &self.common_dir]
             .into_iter()
-            .find_map(|dir| {
-                object_id(
-                    read_regular_text(&dir.join(name), MAX_POINTER_BYTES)
-                        .ok()?
-                        .trim(),
-                )
-            })
+            .find_map(|dir| object_id(read_regular_text(&dir.join(name), MAX_POINTER_BYTES).ok()?.trim()))
             .or_else(|| self.packed(name))
     }
 
     fn packed(&self, name: &str) -> Option<String> {
-        let text =
-            read_regular_text(&self.common_dir.join("packed-refs"), MAX_PACKED_REFS_BYTES).ok()?;
+        let text = read_regular_text(&self.common_dir.join("packed-refs"), MAX_PACKED_REFS_BYTES).ok()?;
         text.lines().find_map(|line| {
             let (id, reference) = line.split_once(' ')?;
             (reference == name).then(|| object_id(id)).flatten()
@@ -135,16 +120,12 @@ impl Checkout {
 
 /// `refs/...` without anything that could leave the git directory.
 fn is_plain_reference(name: &str) -> bool {
-    name.starts_with("refs/")
-        && Path::new(name)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
+    name.starts_with("refs/") && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// `text` if it is a full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 pub fn object_id(text: &str) -> Option<String> {
-    let well_formed = matches!(text.len(), 40 | 64)
-        && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let well_formed = matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     well_formed.then(|| text.to_owned())
 }
 
@@ -155,24 +136,13 @@ mod tests {
 
     fn git(dir: &Path, arguments: &[&str]) -> String {
         let output = Command::new("git")
-            .args([
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@example.invalid",
-                "-c",
-                "init.defaultBranch=main",
-            ])
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "init.defaultBranch=main"])
             .args(arguments)
             .current_dir(dir)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "git {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -186,10 +156,7 @@ mod tests {
         git(&top, &["commit", "-q", "--allow-empty", "-m", "one"]);
         let head = git(&top, &["rev-parse", "HEAD"]);
         let below = find(&top.join("a/b")).unwrap();
-        assert_eq!(
-            (below.worktree.clone(), below.head()),
-            (top.clone(), Some(head.clone()))
-        );
+        assert_eq!((below.worktree.clone(), below.head()), (top.clone(), Some(head.clone())));
 
         git(&top, &["pack-refs", "--all"]);
         assert_eq!(below.head(), Some(head.clone()), "packed reference");
@@ -197,16 +164,9 @@ mod tests {
         let linked = top.parent().unwrap().join("linked");
         git(&top, &["worktree", "add", "-q", linked.to_str().unwrap()]);
         let checkout = find(&linked).unwrap();
-        assert_eq!(
-            (checkout.worktree, checkout.main),
-            (linked.clone(), top.clone())
-        );
+        assert_eq!((checkout.worktree, checkout.main), (linked.clone(), top.clone()));
         git(&linked, &["commit", "-q", "--allow-empty", "-m", "two"]);
-        assert_ne!(
-            find(&linked).unwrap().head(),
-            Some(head),
-            "a worktree has a HEAD of its own"
-        );
+        assert_ne!(find(&linked).unwrap().head(), Some(head), "a worktree has a HEAD of its own");
     }
 
     #[test]
@@ -218,23 +178,11 @@ mod tests {
         std::fs::write(victim.join("gitdir"), "/somewhere/else/.git\n").unwrap();
         let planted = dir.path().join("planted");
         std::fs::create_dir(&planted).unwrap();
-        std::fs::write(
-            planted.join(".git"),
-            format!("gitdir: {}\n", victim.display()),
-        )
-        .unwrap();
-        assert_eq!(
-            find(&planted).unwrap().main,
-            planted,
-            "the victim does not point back"
-        );
+        std::fs::write(planted.join(".git"), format!("gitdir: {}\n", victim.display())).unwrap();
+        assert_eq!(find(&planted).unwrap().main, planted, "the victim does not point back");
 
         std::fs::create_dir_all(dir.path().join("r/.git")).unwrap();
-        std::fs::write(
-            dir.path().join("r/.git/HEAD"),
-            "ref: refs/../../../etc/passwd\n",
-        )
-        .unwrap();
+        std::fs::write(dir.path().join("r/.git/HEAD"), "ref: refs/../../../etc/passwd\n").unwrap();
         assert_eq!(find(&dir.path().join("r")).unwrap().head(), None);
         assert_eq!(find(Path::new("relative")), None);
     }

@@ -47,9 +47,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => out.write_str("the authority is not running"),
-            Self::ForeignPeer => {
-                out.write_str("another user's process listens on the authority's socket")
-            }
+            Self::ForeignPeer => out.write_str("another user's process listens on the authority's socket"),
             Self::Deadline => out.write_str("the authority did not answer in time"),
             Self::Malformed => out.write_str("the authority's answer is not understood"),
             Self::Io(error) => write!(out, "the authority cannot be reached: {error}"),
@@ -158,15 +156,8 @@ fn parse(bytes: &[u8], at_end: bool) -> Result<Option<Response>, ClientError> {
     const MAX_HEAD_BYTES: usize = 16 * 1024;
     let Some(head_end) = find(bytes, b"\r\n\r\n") else {
         // Garbage is recognised early, so that a babbling peer does not cost the whole deadline.
-        let begins_well = b"HTTP/1."
-            .iter()
-            .zip(bytes)
-            .all(|(expected, byte)| expected == byte);
-        return if begins_well && bytes.len() <= MAX_HEAD_BYTES {
-            Ok(None)
-        } else {
-            Err(ClientError::Malformed)
-        };
+        let begins_well = b"HTTP/1.".iter().zip(bytes).all(|(expected, byte)| expected == byte);
+        return if begins_well && bytes.len() <= MAX_HEAD_BYTES { Ok(None) } else { Err(ClientError::Malformed) };
     };
     let head = std::str::from_utf8(&bytes[..head_end]).map_err(|_| ClientError::Malformed)?;
     let mut lines = head.split("\r\n");
@@ -180,12 +171,7 @@ fn parse(bytes: &[u8], at_end: bool) -> Result<Option<Response>, ClientError> {
     for line in lines {
         let (name, value) = line.split_once(':').ok_or(ClientError::Malformed)?;
         if name.eq_ignore_ascii_case("content-length") {
-            length = Some(
-                value
-                    .trim()
-                    .parse::<usize>()
-                    .map_err(|_| ClientError::Malformed)?,
-            );
+            length = Some(value.trim().parse::<usize>().map_err(|_| ClientError::Malformed)?);
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             return Err(ClientError::Malformed);
         }
@@ -193,22 +179,14 @@ fn parse(bytes: &[u8], at_end: bool) -> Result<Option<Response>, ClientError> {
     let body = &bytes[head_end + 4..];
     match length {
         Some(length) if length > MAX_RESPONSE_BYTES => Err(ClientError::Malformed),
-        Some(length) => Ok(body.get(..length).map(|body| Response {
-            status,
-            body: body.to_vec(),
-        })),
-        None if at_end => Ok(Some(Response {
-            status,
-            body: body.to_vec(),
-        })),
+        Some(length) => Ok(body.get(..length).map(|body| Response { status, body: body.to_vec() })),
+        None if at_end => Ok(Some(Response { status, body: body.to_vec() })),
         None => Ok(None),
     }
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -223,13 +201,7 @@ mod tests {
     }
 
     /// Serves one connection with `answer` and closes.
-    fn serving(
-        answer: &'static [u8],
-    ) -> (
-        tempfile::TempDir,
-        std::path::PathBuf,
-        std::thread::JoinHandle<Vec<u8>>,
-    ) {
+    fn serving(answer: &'static [u8]) -> (tempfile::TempDir, std::path::PathBuf, std::thread::JoinHandle<Vec<u8>>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
@@ -246,21 +218,11 @@ mod tests {
 
     #[test]
     fn a_request_is_sent_whole_and_its_answer_read() {
-        let (_dir, path, server) =
-            serving(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}trailing");
+        let (_dir, path, server) = serving(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}trailing");
         let response = request(&path, "POST", "/x", b"{\"a\":1}", soon()).unwrap();
-        assert_eq!(
-            response,
-            Response {
-                status: 200,
-                body: b"{}".to_vec()
-            }
-        );
+        assert_eq!(response, Response { status: 200, body: b"{}".to_vec() });
         let seen = String::from_utf8(server.join().unwrap()).unwrap();
-        assert!(
-            seen.starts_with("POST /x HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n{\"a\":1}"),
-            "{seen}"
-        );
+        assert!(seen.starts_with("POST /x HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n{\"a\":1}"), "{seen}");
     }
 
     #[test]
@@ -277,10 +239,7 @@ mod tests {
         ] {
             let (_dir, path, server) = serving(answer);
             let result = request(&path, "GET", "/", b"", soon());
-            assert!(
-                matches!(result, Err(ClientError::Malformed)),
-                "{answer:?}: {result:?}"
-            );
+            assert!(matches!(result, Err(ClientError::Malformed)), "{answer:?}: {result:?}");
             server.join().unwrap();
         }
     }
@@ -289,18 +248,9 @@ mod tests {
     fn nobody_there_is_absent() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        assert!(matches!(
-            request(&path, "GET", "/", b"", soon()),
-            Err(ClientError::Absent)
-        ));
+        assert!(matches!(request(&path, "GET", "/", b"", soon()), Err(ClientError::Absent)));
         drop(UnixListener::bind(&path).unwrap());
-        assert!(
-            matches!(
-                request(&path, "GET", "/", b"", soon()),
-                Err(ClientError::Absent)
-            ),
-            "a stale socket"
-        );
+        assert!(matches!(request(&path, "GET", "/", b"", soon()), Err(ClientError::Absent)), "a stale socket");
     }
 
     #[test]
@@ -314,10 +264,7 @@ mod tests {
             held.push(stream);
             assert!(held.len() < 100_000, "the queue never fills");
         }
-        assert!(matches!(
-            request(&path, "GET", "/", b"", deadline),
-            Err(ClientError::Deadline)
-        ));
+        assert!(matches!(request(&path, "GET", "/", b"", deadline), Err(ClientError::Deadline)));
         held.truncate(1);
     }
 }

@@ -35,16 +35,12 @@ pub trait Env {
 
     /// The value of `name` if it is set, not empty, and UTF-8.
     fn text(&self, name: &str) -> Option<String> {
-        self.os(name)?
-            .into_string()
-            .ok()
-            .filter(|value| !value.is_empty())
+        self.os(name)?.into_string().ok().filter(|value| !value.is_empty())
     }
 
     /// Whether `name` is switched on: set, and neither empty nor `0`, `false`, `no` or `off`.
     fn flag(&self, name: &str) -> bool {
-        self.os(name)
-            .is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false" | "no" | "off")))
+        self.os(name).is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false" | "no" | "off")))
     }
 }
 
@@ -66,12 +62,7 @@ pub struct MapEnv(BTreeMap<String, OsString>);
 impl MapEnv {
     /// An environment holding exactly `pairs`.
     pub fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 }
 
@@ -87,19 +78,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_on_only_for_values_that_mean_on() {
-        for (value, on) in [
-            ("1", true),
-            ("yes", true),
-            ("0", false),
-            ("", false),
-            ("false", false),
-            ("off", false),
-        ] {
-            assert_eq!(
-                MapEnv::of([(STOPGATE_KILL, value)]).flag(STOPGATE_KILL),
-                on,
-                "{value:?}"
-            );
+        for (value, on) in [("1", true), ("yes", true), ("0", false), ("", false), ("false", false), ("off", false)] {
+            assert_eq!(MapEnv::of([(STOPGATE_KILL, value)]).flag(STOPGATE_KILL), on, "{value:?}");
         }
         assert!(!MapEnv::default().flag(STOPGATE_KILL));
     }

@@ -10,11 +10,7 @@ use crate::clock::{Clock, UnixMillis};
 pub fn new_event_id(clock: &dyn Clock) -> String {
     // Each RandomState is keyed from the operating system's randomness and differs from the one before.
     let random = || RandomState::new().build_hasher().finish();
-    format_v7(
-        clock.now_ms(),
-        random(),
-        random() ^ u64::from(std::process::id()),
-    )
+    format_v7(clock.now_ms(), random(), random() ^ u64::from(std::process::id()))
 }
 
 fn format_v7(now_ms: UnixMillis, high: u64, low: u64) -> String {
@@ -58,20 +54,12 @@ mod tests {
         let clock = FixedClock(1_700_000_000_000);
         let ids: std::collections::BTreeSet<_> = (0..1000).map(|_| new_event_id(&clock)).collect();
         assert_eq!(ids.len(), 1000);
-        assert!(
-            new_event_id(&SystemClock) > new_event_id(&clock),
-            "later ids sort later"
-        );
+        assert!(new_event_id(&SystemClock) > new_event_id(&clock), "later ids sort later");
     }
 
     #[test]
     fn rejects_what_is_not_an_id() {
-        for bad in [
-            "",
-            "x",
-            "../../etc/passwd",
-            "01234567-89ab-7fff-bfff-fffffffffffg",
-        ] {
+        for bad in ["", "x", "../../etc/passwd", "01234567-89ab-7fff-bfff-fffffffffffg"] {
             assert!(!is_event_id(bad), "{bad}");
         }
     }

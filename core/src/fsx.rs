@@ -19,10 +19,7 @@ pub fn ensure_private_dir(dir: &Path) -> io::Result<()> {
 /// Replaces `path` with `bytes` through a temporary file beside it: readers see the old or the new content, and
 /// after a crash one of the two is there. The new file has `mode`.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = dir.join(format!(".stopgate-{}.tmp", new_event_id(&SystemClock)));
     let written = write_then_rename(&temporary, path, bytes, mode);
     if written.is_err() {
@@ -35,11 +32,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn write_then_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(temporary, path)
@@ -49,22 +42,13 @@ fn write_then_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32) -> 
 /// last component and special files are not opened for long: the path may come from a hostile checkout.
 pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     if meta.len() > max {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "larger than expected",
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than expected"));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
     file.take(max).read_to_end(&mut bytes)?;
@@ -91,10 +75,7 @@ mod tests {
         write_atomic(&path, b"one", 0o600).unwrap();
         write_atomic(&path, b"two", 0o600).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -33,23 +33,12 @@ pub fn write(home: &Home, hook: &str, problem: &str, detail: &str) {
     if std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= ROTATE_BYTES) {
         let _ = std::fs::rename(&path, home.log().join("hooks.jsonl.1"));
     }
-    let line = Line {
-        at_ms: SystemClock.now_ms(),
-        hook,
-        problem,
-        detail: redact(head(detail, MAX_DETAIL_BYTES)),
-    };
+    let line = Line { at_ms: SystemClock.now_ms(), hook, problem, detail: redact(head(detail, MAX_DETAIL_BYTES)) };
     let Ok(mut bytes) = serde_json::to_vec(&line) else {
         return;
     };
     bytes.push(b'\n');
-    let open = || {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-    };
+    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let file = open().or_else(|_| {
         crate::fsx::ensure_private_dir(&home.log())?;
         open()

@@ -38,28 +38,16 @@ impl Home {
     }
 
     /// Finds the home from the environment and the path of the running binary.
-    pub fn resolve(
-        environment: &dyn Env,
-        executable: impl FnOnce() -> Option<PathBuf>,
-    ) -> Result<Self, NoHome> {
-        if let Some(root) = environment
-            .os(env::STOPGATE_HOME)
-            .filter(|root| !root.is_empty())
-        {
+    pub fn resolve(environment: &dyn Env, executable: impl FnOnce() -> Option<PathBuf>) -> Result<Self, NoHome> {
+        if let Some(root) = environment.os(env::STOPGATE_HOME).filter(|root| !root.is_empty()) {
             let root = PathBuf::from(root);
-            return if root.is_absolute() {
-                Ok(Self { root })
-            } else {
-                Err(NoHome)
-            };
+            return if root.is_absolute() { Ok(Self { root }) } else { Err(NoHome) };
         }
         if let Some(root) = executable().and_then(|exe| installed_in(&exe)) {
             return Ok(Self { root });
         }
         match environment.os(env::HOME).map(PathBuf::from) {
-            Some(home) if home.is_absolute() => Ok(Self {
-                root: home.join(".stopgate"),
-            }),
+            Some(home) if home.is_absolute() => Ok(Self { root: home.join(".stopgate") }),
             _ => Err(NoHome),
         }
     }
@@ -104,10 +92,7 @@ impl Home {
         if target.is_absolute() && target.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH_BYTES {
             return Ok(target);
         }
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the socket path is too long",
-        ))
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket path is too long"))
     }
 
     /// The SQLite store.
@@ -152,14 +137,7 @@ impl Home {
 
     /// Creates the home and the directories in it that run-time state needs, all with mode 0700.
     pub fn create(&self) -> io::Result<()> {
-        for dir in [
-            self.root.clone(),
-            self.run(),
-            self.root.join("switches"),
-            self.spool(),
-            self.log(),
-            self.beats(),
-        ] {
+        for dir in [self.root.clone(), self.run(), self.root.join("switches"), self.spool(), self.log(), self.beats()] {
             fsx::ensure_private_dir(&dir)?;
         }
         Ok(())
@@ -186,30 +164,17 @@ mod tests {
         let exe = installed.join("bin/stop-gate-router");
         let both = MapEnv::of([(env::STOPGATE_HOME, "/x"), (env::HOME, "/home/dev")]);
         let home_only = MapEnv::of([(env::HOME, "/home/dev")]);
-        let find = |env: &MapEnv| {
-            Home::resolve(env, || Some(exe.clone()))
-                .unwrap()
-                .root()
-                .to_owned()
-        };
+        let find = |env: &MapEnv| Home::resolve(env, || Some(exe.clone())).unwrap().root().to_owned();
 
         assert_eq!(find(&both), Path::new("/x"));
-        assert_eq!(
-            find(&home_only),
-            Path::new("/home/dev/.stopgate"),
-            "no marker, not a home"
-        );
+        assert_eq!(find(&home_only), Path::new("/home/dev/.stopgate"), "no marker, not a home");
         std::fs::write(installed.join(HOME_MARKER), "").unwrap();
         assert_eq!(find(&home_only), installed);
     }
 
     #[test]
     fn relative_or_missing_homes_are_refused() {
-        for env in [
-            MapEnv::of([(env::STOPGATE_HOME, "rel")]),
-            MapEnv::of([(env::HOME, "rel")]),
-            MapEnv::default(),
-        ] {
+        for env in [MapEnv::of([(env::STOPGATE_HOME, "rel")]), MapEnv::of([(env::HOME, "rel")]), MapEnv::default()] {
             assert_eq!(Home::resolve(&env, || None), Err(NoHome));
         }
     }
@@ -221,9 +186,6 @@ mod tests {
         home.create().unwrap();
         assert!(home.socket_to_connect().is_err());
         std::os::unix::fs::symlink("/tmp/short.sock", home.socket()).unwrap();
-        assert_eq!(
-            home.socket_to_connect().unwrap(),
-            Path::new("/tmp/short.sock")
-        );
+        assert_eq!(home.socket_to_connect().unwrap(), Path::new("/tmp/short.sock"));
     }
 }

@@ -72,8 +72,7 @@ impl ProcessTable for ProcFs {
         match std::fs::read(format!("/proc/{pid}/stat")) {
             Ok(bytes) => parse_stat(&bytes).map_or(Lookup::Unreadable, Lookup::Found),
             Err(error)
-                if error.kind() == std::io::ErrorKind::NotFound
-                    && std::path::Path::new("/proc/self").exists() =>
+                if error.kind() == std::io::ErrorKind::NotFound && std::path::Path::new("/proc/self").exists() =>
             {
                 Lookup::Absent
             }
@@ -82,20 +81,11 @@ impl ProcessTable for ProcFs {
     }
 
     fn executable(&self, pid: u32) -> Option<String> {
-        std::fs::read_link(format!("/proc/{pid}/exe"))
-            .ok()?
-            .into_os_string()
-            .into_string()
-            .ok()
+        std::fs::read_link(format!("/proc/{pid}/exe")).ok()?.into_os_string().into_string().ok()
     }
 
     fn boot_id(&self) -> Option<String> {
-        Some(
-            std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-                .ok()?
-                .trim()
-                .to_owned(),
-        )
+        Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
     }
 }
 
@@ -107,11 +97,7 @@ fn parse_stat(bytes: &[u8]) -> Option<ProcessRow> {
     let mut fields = text.get(close + 2..)?.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
     let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(ProcessRow {
-        parent,
-        start_ticks,
-        command: text.get(open + 1..close)?.to_owned(),
-    })
+    Some(ProcessRow { parent, start_ticks, command: text.get(open + 1..close)?.to_owned() })
 }
 
 /// The identity of the process `pid`, if it runs.
@@ -122,12 +108,7 @@ pub fn identify(table: &dyn ProcessTable, pid: u32) -> Option<ProcessIdentity> {
     Some(identity_of(table, pid, row, table.boot_id()?))
 }
 
-fn identity_of(
-    table: &dyn ProcessTable,
-    pid: u32,
-    row: ProcessRow,
-    boot_id: String,
-) -> ProcessIdentity {
+fn identity_of(table: &dyn ProcessTable, pid: u32, row: ProcessRow, boot_id: String) -> ProcessIdentity {
     ProcessIdentity {
         pid,
         start_ticks: row.start_ticks,
@@ -155,11 +136,7 @@ pub fn liveness(table: &dyn ProcessTable, identity: &ProcessIdentity) -> Livenes
 const MAX_ANCESTORS: usize = 24;
 
 /// The nearest ancestor of `pid` (itself included) that is the client `harness`.
-pub fn harness_root(
-    table: &dyn ProcessTable,
-    pid: u32,
-    harness: Harness,
-) -> Option<ProcessIdentity> {
+pub fn harness_root(table: &dyn ProcessTable, pid: u32, harness: Harness) -> Option<ProcessIdentity> {
     let mut current = pid;
     for _ in 0..MAX_ANCESTORS {
         let Lookup::Found(row) = table.row(current) else {
@@ -199,10 +176,7 @@ mod tests {
 
     impl ProcessTable for Table {
         fn row(&self, pid: u32) -> Lookup {
-            self.0
-                .get(&pid)
-                .cloned()
-                .map_or(Lookup::Absent, Lookup::Found)
+            self.0.get(&pid).cloned().map_or(Lookup::Absent, Lookup::Found)
         }
         fn executable(&self, _: u32) -> Option<String> {
             None
@@ -214,14 +188,7 @@ mod tests {
 
     fn table(rows: &[(u32, u32, u64, &str)], boot: &'static str) -> Table {
         let row = |&(pid, parent, start_ticks, command): &(u32, u32, u64, &str)| {
-            (
-                pid,
-                ProcessRow {
-                    parent,
-                    start_ticks,
-                    command: command.to_owned(),
-                },
-            )
+            (pid, ProcessRow { parent, start_ticks, command: command.to_owned() })
         };
         Table(rows.iter().map(row).collect(), boot)
     }
@@ -229,28 +196,13 @@ mod tests {
     #[test]
     fn the_nearest_harness_of_the_right_kind_is_the_root() {
         let table = table(
-            &[
-                (1, 0, 1, "init"),
-                (5, 1, 50, "claude"),
-                (6, 5, 60, "bash"),
-                (7, 6, 70, "codex"),
-                (8, 7, 80, "bash"),
-            ],
+            &[(1, 0, 1, "init"), (5, 1, 50, "claude"), (6, 5, 60, "bash"), (7, 6, 70, "codex"), (8, 7, 80, "bash")],
             "b",
         );
-        assert_eq!(
-            harness_root(&table, 8, Harness::Codex).map(|root| root.pid),
-            Some(7)
-        );
-        assert_eq!(
-            harness_root(&table, 8, Harness::Claude).map(|root| root.pid),
-            Some(5)
-        );
+        assert_eq!(harness_root(&table, 8, Harness::Codex).map(|root| root.pid), Some(7));
+        assert_eq!(harness_root(&table, 8, Harness::Claude).map(|root| root.pid), Some(5));
         assert_eq!(harness_root(&table, 1, Harness::Claude), None);
-        assert_eq!(
-            ancestry(&table, 8),
-            [(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)]
-        );
+        assert_eq!(ancestry(&table, 8), [(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)]);
     }
 
     #[test]
@@ -258,14 +210,8 @@ mod tests {
         let before = table(&[(7, 1, 70, "claude")], "boot-1");
         let identity = identify(&before, 7).unwrap();
         assert_eq!(liveness(&before, &identity), Liveness::Alive);
-        assert_eq!(
-            liveness(&table(&[(7, 1, 71, "claude")], "boot-1"), &identity),
-            Liveness::Gone
-        );
-        assert_eq!(
-            liveness(&table(&[(7, 1, 70, "claude")], "boot-2"), &identity),
-            Liveness::Gone
-        );
+        assert_eq!(liveness(&table(&[(7, 1, 71, "claude")], "boot-1"), &identity), Liveness::Gone);
+        assert_eq!(liveness(&table(&[(7, 1, 70, "claude")], "boot-2"), &identity), Liveness::Gone);
         assert_eq!(liveness(&table(&[], "boot-1"), &identity), Liveness::Gone);
     }
 
@@ -273,10 +219,7 @@ mod tests {
     fn a_command_with_parentheses_and_spaces_is_read() {
         let line = b"12 (a) b (c)) S 34 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4242 0 0";
         let row = parse_stat(line).unwrap();
-        assert_eq!(
-            (row.parent, row.start_ticks, row.command.as_str()),
-            (34, 4242, "a) b (c)")
-        );
+        assert_eq!((row.parent, row.start_ticks, row.command.as_str()), (34, 4242, "a) b (c)"));
         assert_eq!(parse_stat(b"garbage"), None);
     }
 

@@ -35,17 +35,8 @@ const MIN_PREFIXED_CHARS: usize = 16;
 /// Shortest word without spaces that mixes letters and digits so that it counts as a key.
 const MIN_RANDOM_CHARS: usize = 40;
 /// Names whose value is a secret when it follows `=` or `:`.
-const SECRET_NAMES: [&str; 9] = [
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "api-key",
-    "access_key",
-    "private_key",
-];
+const SECRET_NAMES: [&str; 9] =
+    ["password", "passwd", "secret", "token", "api_key", "apikey", "api-key", "access_key", "private_key"];
 
 /// `text` with everything that looks like a credential replaced by [`REDACTED`].
 pub fn redact(text: &str) -> String {
@@ -81,22 +72,7 @@ pub fn redact(text: &str) -> String {
 const fn is_separator(symbol: char) -> bool {
     matches!(
         symbol,
-        ' ' | '\t'
-            | '\r'
-            | '\n'
-            | '"'
-            | '\''
-            | '`'
-            | ','
-            | ';'
-            | '('
-            | ')'
-            | '<'
-            | '>'
-            | '['
-            | ']'
-            | '{'
-            | '}'
+        ' ' | '\t' | '\r' | '\n' | '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '[' | ']' | '{' | '}'
     )
 }
 
@@ -122,9 +98,7 @@ fn redact_word(word: &str, value_follows: bool) -> String {
             return format!("{}{REDACTED}", &word[..=split]);
         }
         // `https://user:password@host`
-        if let Some((login, host)) = value
-            .strip_prefix("//")
-            .and_then(|rest| rest.split_once('@'))
+        if let Some((login, host)) = value.strip_prefix("//").and_then(|rest| rest.split_once('@'))
             && login.contains(':')
         {
             return format!("{name}://{REDACTED}@{host}");
@@ -133,34 +107,22 @@ fn redact_word(word: &str, value_follows: bool) -> String {
             return format!("{}{REDACTED}", &word[..=split]);
         }
     }
-    if looks_secret(word) {
-        REDACTED.to_owned()
-    } else {
-        word.to_owned()
-    }
+    if looks_secret(word) { REDACTED.to_owned() } else { word.to_owned() }
 }
 
 fn looks_secret(word: &str) -> bool {
-    let prefixed =
-        word.len() >= MIN_PREFIXED_CHARS && PREFIXES.iter().any(|prefix| word.starts_with(prefix));
+    let prefixed = word.len() >= MIN_PREFIXED_CHARS && PREFIXES.iter().any(|prefix| word.starts_with(prefix));
     prefixed || looks_random(word)
 }
 
 /// Long, of one alphabet, mixing cases and digits: a key. Paths and hexadecimal ids (git, UUID) are not.
 fn looks_random(word: &str) -> bool {
-    if word.len() < MIN_RANDOM_CHARS
-        || !word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b))
-    {
+    if word.len() < MIN_RANDOM_CHARS || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b)) {
         return false;
     }
     let has = |test: fn(&u8) -> bool| word.bytes().any(|byte| test(&byte));
     let path_like = word.starts_with(['/', '.']) || word.matches('/').count() > 2;
-    has(u8::is_ascii_uppercase)
-        && has(u8::is_ascii_lowercase)
-        && has(u8::is_ascii_digit)
-        && !path_like
+    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit) && !path_like
 }
 
 #[cfg(test)]
@@ -174,10 +136,7 @@ mod tests {
     #[case("password: hunter2 next", "password: [redacted] next")]
     #[case("Authorization: Bearer abcd1234", "Authorization: Bearer [redacted]")]
     #[case("https://me:pw@host/x", "https://[redacted]@host/x")]
-    #[case(
-        "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nafter",
-        "[redacted]\nafter"
-    )]
+    #[case("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nafter", "[redacted]\nafter")]
     #[case("x wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcdEF12 y", "x [redacted] y")]
     fn secrets_go(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);

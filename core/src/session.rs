@@ -65,10 +65,7 @@ impl SessionKey {
         let plausible = !session_id.is_empty()
             && session_id.len() <= MAX_SESSION_ID_BYTES
             && session_id.bytes().all(|byte| byte.is_ascii_graphic());
-        plausible.then(|| Self {
-            harness,
-            session_id: session_id.to_owned(),
-        })
+        plausible.then(|| Self { harness, session_id: session_id.to_owned() })
     }
 }
 

@@ -53,24 +53,14 @@ impl Route {
 /// Puts a request away. The event's id names the file, so that a repeated attempt replaces and adds nothing.
 pub fn put(home: &Home, route: Route, event_id: &str, body: &[u8]) -> io::Result<()> {
     if !is_event_id(event_id) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not an event id",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an event id"));
     }
     let dir = home.spool();
     fsx::ensure_private_dir(&dir)?;
     if std::fs::read_dir(&dir)?.take(MAX_SPOOLED).count() >= MAX_SPOOLED {
-        return Err(io::Error::new(
-            io::ErrorKind::QuotaExceeded,
-            "the spool is full",
-        ));
+        return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the spool is full"));
     }
-    fsx::write_atomic(
-        &dir.join(format!("{event_id}.{}", route.suffix())),
-        body,
-        0o600,
-    )
+    fsx::write_atomic(&dir.join(format!("{event_id}.{}", route.suffix())), body, 0o600)
 }
 
 /// At most `max` undelivered requests, oldest first. Files of other names are left alone.
@@ -89,20 +79,14 @@ pub fn list(home: &Home, max: usize) -> io::Result<Vec<Spooled>> {
     let read = |name: String| {
         let path = home.spool().join(&name);
         let body = fsx::read_regular(&path, MAX_SPOOLED_BYTES).unwrap_or_default();
-        Some(Spooled {
-            path,
-            route: route_of(&name)?,
-            body,
-        })
+        Some(Spooled { path, route: route_of(&name)?, body })
     };
     Ok(names.into_iter().filter_map(read).collect())
 }
 
 fn route_of(name: &str) -> Option<Route> {
     let (id, suffix) = name.split_once('.')?;
-    let route = [Route::HookEvent, Route::Evaluate]
-        .into_iter()
-        .find(|route| route.suffix() == suffix)?;
+    let route = [Route::HookEvent, Route::Evaluate].into_iter().find(|route| route.suffix() == suffix)?;
     is_event_id(id).then_some(route)
 }
 
@@ -123,18 +107,8 @@ mod tests {
         put(&home, Route::HookEvent, &early, b"early").unwrap();
         put(&home, Route::HookEvent, &early, b"early again").unwrap();
         std::fs::write(home.spool().join("notes.txt"), "mine").unwrap();
-        let found: Vec<_> = list(&home, 10)
-            .unwrap()
-            .into_iter()
-            .map(|one| (one.route, one.body))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                (Route::HookEvent, b"early again".to_vec()),
-                (Route::Evaluate, b"late".to_vec())
-            ]
-        );
+        let found: Vec<_> = list(&home, 10).unwrap().into_iter().map(|one| (one.route, one.body)).collect();
+        assert_eq!(found, [(Route::HookEvent, b"early again".to_vec()), (Route::Evaluate, b"late".to_vec())]);
         assert!(put(&home, Route::Evaluate, "../../x", b"").is_err());
     }
 }

@@ -21,11 +21,7 @@ pub enum Ending {
 }
 
 /// Reads from `input` until it is closed, `cap` bytes have come, or `deadline` has passed.
-pub fn read(
-    input: impl rustix::fd::AsFd,
-    cap: usize,
-    deadline: Instant,
-) -> io::Result<(Vec<u8>, Ending)> {
+pub fn read(input: impl rustix::fd::AsFd, cap: usize, deadline: Instant) -> io::Result<(Vec<u8>, Ending)> {
     let input = input.as_fd();
     let mut bytes = Vec::with_capacity(4096);
     loop {
@@ -76,20 +72,14 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"{}").unwrap();
         drop(writer);
-        assert_eq!(
-            read(&reader, 10, soon()).unwrap(),
-            (b"{}".to_vec(), Ending::Closed)
-        );
+        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"{}".to_vec(), Ending::Closed));
     }
 
     #[test]
     fn an_open_pipe_ends_at_the_deadline_with_what_came() {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"part").unwrap();
-        assert_eq!(
-            read(&reader, 10, soon()).unwrap(),
-            (b"part".to_vec(), Ending::Deadline)
-        );
+        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"part".to_vec(), Ending::Deadline));
     }
 
     #[test]
@@ -98,8 +88,7 @@ mod tests {
         let flood = std::thread::spawn(move || {
             let _ = writer.write_all(&vec![b'x'; 1 << 20]);
         });
-        let (bytes, ending) =
-            read(&reader, 10_000, Instant::now() + Duration::from_secs(20)).unwrap();
+        let (bytes, ending) = read(&reader, 10_000, Instant::now() + Duration::from_secs(20)).unwrap();
         assert_eq!(ending, Ending::TooLarge);
         assert!(bytes.len() < 1 << 20);
         drop(reader);

@@ -134,9 +134,7 @@ pub fn read_kill(environment: &dyn Env, home: &Home) -> Option<KillSource> {
         Err(_) => Some(KillSource::Unknown),
         Ok(_) => {
             let record = fsx::read_regular(&home.kill_file(), 64 * 1024).ok();
-            Some(KillSource::File(
-                record.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
-            ))
+            Some(KillSource::File(record.and_then(|bytes| serde_json::from_slice(&bytes).ok())))
         }
     }
 }
@@ -194,25 +192,14 @@ mod tests {
         let quiet = MapEnv::default();
         assert!(!is_killed(&quiet, &home));
         assert!(is_killed(&MapEnv::of([(env::STOPGATE_KILL, "1")]), &home));
-        let record = KillRecord {
-            by: "dev".into(),
-            at_ms: 7,
-            reason: "loop".into(),
-        };
+        let record = KillRecord { by: "dev".into(), at_ms: 7, reason: "loop".into() };
         set_kill(&home, &record).unwrap();
         assert!(is_killed(&quiet, &home));
-        assert_eq!(
-            read_kill(&quiet, &home),
-            Some(KillSource::File(Some(record)))
-        );
+        assert_eq!(read_kill(&quiet, &home), Some(KillSource::File(Some(record))));
         assert!(clear_kill(&home).unwrap());
         assert!(!clear_kill(&home).unwrap());
         std::fs::remove_dir(home.root().join("switches")).unwrap();
-        std::fs::write(
-            home.root().join("switches"),
-            "a file where a directory should be",
-        )
-        .unwrap();
+        std::fs::write(home.root().join("switches"), "a file where a directory should be").unwrap();
         assert!(is_killed(&quiet, &home), "ENOTDIR is doubt");
     }
 }

@@ -46,18 +46,13 @@ const INTERRUPTED: &str = "interrupted";
 impl Store {
     /// Takes in a stop, before it is judged: from here on it is not lost. `false` if it was taken in before.
     pub fn accept_stop(&mut self, request: &EvaluateRequest) -> Result<bool, StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let known: Option<i64> = transaction
             .prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?
             .query_row([&request.event_id], |row| row.get(0))
             .optional()?;
         if known.is_none() {
-            let row = GateRow {
-                fail_open: Some(PENDING.to_owned()),
-                ..blank_row(request)
-            };
+            let row = GateRow { fail_open: Some(PENDING.to_owned()), ..blank_row(request) };
             write_row(&transaction, &row)?;
             touch(&transaction, request)?;
         }
@@ -73,9 +68,7 @@ impl Store {
         counting: Counting,
         now_ms: UnixMillis,
     ) -> Result<(), StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = write_row(&transaction, row)?;
         touch(&transaction, request)?;
         if written && counting == Counting::Continue {
@@ -93,31 +86,25 @@ impl Store {
 
     /// Continues of a session in `mode` so far.
     pub fn continue_count(&self, key: &SessionKey, mode: Mode) -> Result<u32, StoreError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT count FROM continue_counts WHERE harness = ?1 AND session_id = ?2 AND mode = ?3",
-        )?;
-        let count = query
-            .query_row(
-                params![key.harness.name(), key.session_id, mode.name()],
-                |row| row.get(0),
-            )
-            .optional()?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT count FROM continue_counts WHERE harness = ?1 AND session_id = ?2 AND mode = ?3")?;
+        let count =
+            query.query_row(params![key.harness.name(), key.session_id, mode.name()], |row| row.get(0)).optional()?;
         Ok(count.unwrap_or(0))
     }
 
     /// Marks the stops that an earlier authority accepted and did not judge. Returns how many.
     pub fn close_interrupted(&self) -> Result<usize, StoreError> {
-        Ok(self.connection.execute(
-            "UPDATE gate_events SET fail_open = ?1 WHERE fail_open = ?2",
-            [INTERRUPTED, PENDING],
-        )?)
+        Ok(self
+            .connection
+            .execute("UPDATE gate_events SET fail_open = ?1 WHERE fail_open = ?2", [INTERRUPTED, PENDING])?)
     }
 
     /// The newest `tail` stops, newest first.
     pub fn gate_log(&self, tail: u32) -> Result<Vec<GateLogRow>, StoreError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT * FROM gate_events ORDER BY at_ms DESC, event_id DESC LIMIT ?1",
-        )?;
+        let mut query =
+            self.connection.prepare_cached("SELECT * FROM gate_events ORDER BY at_ms DESC, event_id DESC LIMIT ?1")?;
         let rows = query.query_map([tail], read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -176,8 +163,7 @@ fn touch(transaction: &Transaction<'_>, request: &EvaluateRequest) -> Result<(),
 /// `false` if the stop has a verdict already.
 fn write_row(transaction: &Transaction<'_>, row: &GateRow) -> Result<bool, StoreError> {
     debug_assert!(is_event_id(&row.event_id), "routes check event ids");
-    let json =
-        |value: serde_json::Result<String>| value.map_err(|error| StoreError::Io(error.into()));
+    let json = |value: serde_json::Result<String>| value.map_err(|error| StoreError::Io(error.into()));
     let evidence = row.evidence.as_ref().map(serde_json::to_string).transpose();
     let changed = transaction.prepare_cached(UPSERT)?.execute(named_params! {
         ":event_id": row.event_id,
@@ -204,8 +190,7 @@ fn write_row(transaction: &Transaction<'_>, row: &GateRow) -> Result<bool, Store
 fn read_row(row: &Row<'_>) -> rusqlite::Result<GateLogRow> {
     fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
         let text: Option<String> = row.get(column)?;
-        text.map(|text| text.parse().map_err(|_| bad_text(column)))
-            .transpose()
+        text.map(|text| text.parse().map_err(|_| bad_text(column))).transpose()
     }
     let required = |column: &'static str| move || bad_text(column);
     let signals: String = row.get("signals")?;

@@ -28,9 +28,7 @@ pub enum StoreError {
     #[error("the store's file: {0}")]
     Io(#[from] std::io::Error),
     /// A newer stopgate has written the file.
-    #[error(
-        "the store has version {found}, this program knows {known}: use the newer program, or restore a backup"
-    )]
+    #[error("the store has version {found}, this program knows {known}: use the newer program, or restore a backup")]
     FromTheFuture {
         /// Version of the file.
         found: i64,
@@ -51,17 +49,17 @@ impl Store {
     pub fn open(home: &Home, patience: Duration) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)?;
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(patience)?;
         migrate::prepare(&mut connection, patience)?;
         Ok(Self { connection })
+    }
+
+    /// Sets how long a write waits for others.
+    pub fn set_patience(&self, patience: Duration) -> Result<(), StoreError> {
+        Ok(self.connection.busy_timeout(patience)?)
     }
 }
 

@@ -7,9 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 1] = [include_str!(
-    "../../migrations/db/0001_sessions_and_gate.sql"
-)];
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/db/0001_sessions_and_gate.sql")];
 
 /// The version this program writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
@@ -37,10 +35,7 @@ pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     // Somebody else may have migrated while we waited for the lock.
     let found = version(&transaction)?;
     if found > LATEST_VERSION {
-        return Err(StoreError::FromTheFuture {
-            found,
-            known: LATEST_VERSION,
-        });
+        return Err(StoreError::FromTheFuture { found, known: LATEST_VERSION });
     }
     for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(script)?;
@@ -55,8 +50,5 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

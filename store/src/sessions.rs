@@ -55,9 +55,7 @@ const UPSERT: &str = "
 impl Store {
     /// Records what a hook reported. `false` if this event is recorded already.
     pub fn record_event(&mut self, reported: &HookEvent) -> Result<bool, StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let key = &reported.event.key;
         let fresh = transaction.prepare_cached(
             "INSERT OR IGNORE INTO hook_events (event_id, harness, session_id, event, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -78,26 +76,15 @@ impl Store {
 
     /// What the gate needs to know about `key`; `None` if the session was never seen.
     pub fn session_facts(&self, key: &SessionKey) -> Result<Option<SessionFacts>, StoreError> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT started_at_ms, head_at_start FROM sessions WHERE harness = ?1 AND session_id = ?2")?;
-        let read = |row: &Row<'_>| {
-            Ok(SessionFacts {
-                started_at_ms: row.get(0)?,
-                head_at_start: row.get(1)?,
-            })
-        };
-        Ok(query
-            .query_row(params![key.harness.name(), key.session_id], read)
-            .optional()?)
+        let mut query = self.connection.prepare_cached(
+            "SELECT started_at_ms, head_at_start FROM sessions WHERE harness = ?1 AND session_id = ?2",
+        )?;
+        let read = |row: &Row<'_>| Ok(SessionFacts { started_at_ms: row.get(0)?, head_at_start: row.get(1)? });
+        Ok(query.query_row(params![key.harness.name(), key.session_id], read).optional()?)
     }
 
     /// Notes a hash of the uncommitted changes that a session found, unless one is noted already.
-    pub fn set_dirty_at_start(
-        &self,
-        key: &SessionKey,
-        fingerprint: &str,
-    ) -> Result<(), StoreError> {
+    pub fn set_dirty_at_start(&self, key: &SessionKey, fingerprint: &str) -> Result<(), StoreError> {
         self.connection.execute(
             "UPDATE sessions SET dirty_at_start = ?3 WHERE harness = ?1 AND session_id = ?2 AND dirty_at_start IS NULL",
             params![key.harness.name(), key.session_id, fingerprint],
@@ -123,29 +110,17 @@ impl Store {
             "SELECT DISTINCT process_pid, process_start_ticks FROM sessions
              WHERE boot_id = ?1 AND process_pid IS NOT NULL AND process_start_ticks IS NOT NULL",
         )?;
-        let rows = query.query_map([boot_id], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-        })?;
+        let rows = query.query_map([boot_id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 /// Brings the session's row up to date with an event of it.
-pub(crate) fn touch_session(
-    transaction: &Transaction<'_>,
-    reported: &HookEvent,
-) -> Result<(), StoreError> {
+pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent) -> Result<(), StoreError> {
     let event = &reported.event;
-    let Origin {
-        harness_process,
-        checkout,
-        head,
-        ..
-    } = &reported.origin;
+    let Origin { harness_process, checkout, head, .. } = &reported.origin;
     let (started, source, head) = match &event.kind {
-        EventKind::SessionStart { source } => {
-            (Some(reported.at_ms), Some(*source), head.as_deref())
-        }
+        EventKind::SessionStart { source } => (Some(reported.at_ms), Some(*source), head.as_deref()),
         _ => (None, None, None),
     };
     let end_reason = match &event.kind {
@@ -153,9 +128,7 @@ pub(crate) fn touch_session(
         _ => None,
     };
     let predecessor = match (source, harness_process) {
-        (Some(StartSource::Clear | StartSource::Fork), Some(process)) => {
-            predecessor(transaction, &event.key, process)?
-        }
+        (Some(StartSource::Clear | StartSource::Fork), Some(process)) => predecessor(transaction, &event.key, process)?,
         _ => None,
     };
     let process = harness_process.as_ref();
@@ -195,13 +168,8 @@ fn predecessor(
          WHERE boot_id = ?1 AND process_pid = ?2 AND process_start_ticks = ?3 AND harness = ?4 AND session_id <> ?5
          ORDER BY last_event_at_ms DESC LIMIT 1",
     )?;
-    let identity = params![
-        process.boot_id,
-        process.pid,
-        process.start_ticks.cast_signed(),
-        key.harness.name(),
-        key.session_id
-    ];
+    let identity =
+        params![process.boot_id, process.pid, process.start_ticks.cast_signed(), key.harness.name(), key.session_id];
     Ok(query.query_row(identity, |row| row.get(0)).optional()?)
 }
 
@@ -218,25 +186,17 @@ fn tmux(origin: &Origin) -> Option<String> {
 fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let harness: String = row.get("harness")?;
     let last_event: String = row.get("last_event")?;
-    let harness_process = match (
-        row.get("process_pid")?,
-        row.get::<_, Option<i64>>("process_start_ticks")?,
-    ) {
+    let harness_process = match (row.get("process_pid")?, row.get::<_, Option<i64>>("process_start_ticks")?) {
         (Some(pid), Some(ticks)) => Some(ProcessIdentity {
             pid,
             start_ticks: ticks.cast_unsigned(),
-            command: row
-                .get::<_, Option<String>>("process_command")?
-                .unwrap_or_default(),
+            command: row.get::<_, Option<String>>("process_command")?.unwrap_or_default(),
             executable: row.get("process_executable")?,
             boot_id: row.get::<_, Option<String>>("boot_id")?.unwrap_or_default(),
         }),
         _ => None,
     };
-    let path = |name: &str| {
-        row.get::<_, Option<String>>(name)
-            .map(|text| text.map(PathBuf::from))
-    };
+    let path = |name: &str| row.get::<_, Option<String>>(name).map(|text| text.map(PathBuf::from));
     Ok(SessionRow {
         harness: harness.parse().map_err(|_| bad_text("harness"))?,
         session_id: row.get("session_id")?,

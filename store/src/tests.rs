@@ -50,22 +50,14 @@ fn start(source: StartSource) -> EventKind {
 
 fn stop(id: &str, at_ms: i64) -> EvaluateRequest {
     let event = event(id, at_ms, EventKind::Stop(Stop::default()));
-    EvaluateRequest {
-        event_id: event.event_id,
-        at_ms,
-        event: event.event,
-        mode: Mode::Enforce,
-        deadline_ms: 1000,
-    }
+    EvaluateRequest { event_id: event.event_id, at_ms, event: event.event, mode: Mode::Enforce, deadline_ms: 1000 }
 }
 
 #[test]
 fn eight_first_starts_at_once_all_succeed() {
     let (_dir, home) = home();
     std::thread::scope(|scope| {
-        let opens: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| Store::open(&home, PATIENCE).map(|_| ())))
-            .collect();
+        let opens: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&home, PATIENCE).map(|_| ()))).collect();
         for open in opens {
             open.join().unwrap().unwrap();
         }
@@ -81,26 +73,12 @@ fn eight_first_starts_at_once_all_succeed() {
 #[test]
 fn a_store_from_the_future_or_of_garbage_is_refused_and_kept() {
     let (_dir, home) = home();
-    Store::open(&home, PATIENCE)
-        .unwrap()
-        .connection
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
-    assert!(matches!(
-        Store::open(&home, PATIENCE),
-        Err(StoreError::FromTheFuture { found: 99, .. })
-    ));
+    Store::open(&home, PATIENCE).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::FromTheFuture { found: 99, .. })));
     std::fs::remove_file(home.root().join("stopgate.db-wal")).ok();
-    std::fs::write(
-        home.database(),
-        "this is not a database, but it is somebody's file".repeat(50),
-    )
-    .unwrap();
+    std::fs::write(home.database(), "this is not a database, but it is somebody's file".repeat(50)).unwrap();
     let before = std::fs::read(home.database()).unwrap();
-    assert!(matches!(
-        Store::open(&home, PATIENCE),
-        Err(StoreError::Sqlite(_))
-    ));
+    assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::Sqlite(_))));
     assert_eq!(std::fs::read(home.database()).unwrap(), before);
 }
 
@@ -109,14 +87,9 @@ fn the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    store
-        .record_event(&event("s", 1, start(StartSource::Startup)))
-        .unwrap();
+    store.record_event(&event("s", 1, start(StartSource::Startup))).unwrap();
     for name in ["stopgate.db", "stopgate.db-wal", "stopgate.db-shm"] {
-        let mode = std::fs::metadata(home.root().join(name))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(home.root().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
@@ -125,66 +98,30 @@ fn the_file_is_private() {
 fn the_first_start_never_moves_later() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    for (at, source) in [
-        (100, StartSource::Startup),
-        (200, StartSource::Resume),
-        (300, StartSource::Compact),
-    ] {
+    for (at, source) in [(100, StartSource::Startup), (200, StartSource::Resume), (300, StartSource::Compact)] {
         assert!(store.record_event(&event("s", at, start(source))).unwrap());
     }
     let row = &store.sessions(10).unwrap()[0];
-    assert_eq!(
-        (row.started_at_ms, row.source.as_deref()),
-        (Some(100), Some("startup"))
-    );
+    assert_eq!((row.started_at_ms, row.source.as_deref()), (Some(100), Some("startup")));
     assert_eq!(row.head_at_start, Some(format!("{:040}", 100)));
-    assert_eq!(
-        (row.last_event.as_deref(), row.last_event_at_ms),
-        (Some("SessionStart"), Some(300))
-    );
+    assert_eq!((row.last_event.as_deref(), row.last_event_at_ms), (Some("SessionStart"), Some(300)));
 
     // The true first event was spooled and arrives last.
-    store
-        .record_event(&event("s", 50, start(StartSource::Startup)))
-        .unwrap();
+    store.record_event(&event("s", 50, start(StartSource::Startup))).unwrap();
     let row = &store.sessions(10).unwrap()[0];
-    assert_eq!(
-        (row.started_at_ms, row.last_event_at_ms),
-        (Some(50), Some(300))
-    );
+    assert_eq!((row.started_at_ms, row.last_event_at_ms), (Some(50), Some(300)));
 }
 
 #[test]
 fn other_events_do_not_make_a_start() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    store
-        .record_event(&event(
-            "s",
-            5,
-            EventKind::UserPromptSubmit {
-                prompt: "go".into(),
-            },
-        ))
-        .unwrap();
+    store.record_event(&event("s", 5, EventKind::UserPromptSubmit { prompt: "go".into() })).unwrap();
     let key = SessionKey::new(Harness::Claude, "s").unwrap();
-    assert_eq!(
-        store.session_facts(&key).unwrap().unwrap().started_at_ms,
-        None
-    );
-    store
-        .record_event(&event("s", 9, start(StartSource::Resume)))
-        .unwrap();
-    assert_eq!(
-        store.session_facts(&key).unwrap().unwrap().started_at_ms,
-        Some(9)
-    );
-    assert_eq!(
-        store
-            .session_facts(&SessionKey::new(Harness::Codex, "s").unwrap())
-            .unwrap(),
-        None
-    );
+    assert_eq!(store.session_facts(&key).unwrap().unwrap().started_at_ms, None);
+    store.record_event(&event("s", 9, start(StartSource::Resume))).unwrap();
+    assert_eq!(store.session_facts(&key).unwrap().unwrap().started_at_ms, Some(9));
+    assert_eq!(store.session_facts(&SessionKey::new(Harness::Codex, "s").unwrap()).unwrap(), None);
 }
 
 #[test]
@@ -200,37 +137,17 @@ fn a_repeated_delivery_is_stored_once() {
 fn clear_links_to_the_session_before_in_the_same_process() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    store
-        .record_event(&event("old", 1, start(StartSource::Startup)))
-        .unwrap();
-    store
-        .record_event(&event(
-            "old",
-            2,
-            EventKind::SessionEnd {
-                reason: Some("clear".into()),
-            },
-        ))
-        .unwrap();
-    store
-        .record_event(&event("new", 3, start(StartSource::Clear)))
-        .unwrap();
+    store.record_event(&event("old", 1, start(StartSource::Startup))).unwrap();
+    store.record_event(&event("old", 2, EventKind::SessionEnd { reason: Some("clear".into()) })).unwrap();
+    store.record_event(&event("new", 3, start(StartSource::Clear))).unwrap();
     let mut stranger = event("stranger", 4, start(StartSource::Clear));
-    stranger
-        .origin
-        .harness_process
-        .as_mut()
-        .unwrap()
-        .start_ticks = 71;
+    stranger.origin.harness_process.as_mut().unwrap().start_ticks = 71;
     store.record_event(&stranger).unwrap();
     let rows = store.sessions(10).unwrap();
     let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap();
     assert_eq!(of("new").predecessor.as_deref(), Some("old"));
     assert_eq!(of("stranger").predecessor, None);
-    assert_eq!(
-        (of("old").state.as_str(), of("old").end_reason.as_deref()),
-        ("ended", Some("clear"))
-    );
+    assert_eq!((of("old").state.as_str(), of("old").end_reason.as_deref()), ("ended", Some("clear")));
 }
 
 #[test]
@@ -240,31 +157,14 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     let request = stop("s", 10);
     let key = request.event.key.clone();
     assert!(store.accept_stop(&request).unwrap());
-    assert_eq!(
-        store.gate_log(10).unwrap()[0].fail_open.as_deref(),
-        Some("pending")
-    );
+    assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("pending"));
     assert!(!store.accept_stop(&request).unwrap(), "a repeated delivery");
-    let row = GateRow {
-        decision: Some(Decision::Continue),
-        would_block: true,
-        ..blank_row(&request)
-    };
+    let row = GateRow { decision: Some(Decision::Continue), would_block: true, ..blank_row(&request) };
     for _ in 0..2 {
-        store
-            .record_verdict(&request, &row, Counting::Continue, 11)
-            .unwrap();
+        store.record_verdict(&request, &row, Counting::Continue, 11).unwrap();
     }
-    assert_eq!(
-        store.continue_count(&key, Mode::Enforce).unwrap(),
-        1,
-        "counted once"
-    );
-    assert_eq!(
-        store.continue_count(&key, Mode::Shadow).unwrap(),
-        0,
-        "shadow counts apart"
-    );
+    assert_eq!(store.continue_count(&key, Mode::Enforce).unwrap(), 1, "counted once");
+    assert_eq!(store.continue_count(&key, Mode::Shadow).unwrap(), 0, "shadow counts apart");
     assert_eq!(store.gate_log(10).unwrap(), [row]);
     assert_eq!(store.sessions(10).unwrap()[0].state, "idle");
 }
@@ -274,25 +174,10 @@ fn a_refused_write_counts_nothing() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
     let request = stop("s", 10);
-    store
-        .connection
-        .execute_batch("DROP TABLE sessions")
-        .unwrap();
-    let row = GateRow {
-        decision: Some(Decision::Continue),
-        ..blank_row(&request)
-    };
-    assert!(
-        store
-            .record_verdict(&request, &row, Counting::Continue, 11)
-            .is_err()
-    );
-    assert_eq!(
-        store
-            .continue_count(&request.event.key, Mode::Enforce)
-            .unwrap(),
-        0
-    );
+    store.connection.execute_batch("DROP TABLE sessions").unwrap();
+    let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
+    assert!(store.record_verdict(&request, &row, Counting::Continue, 11).is_err());
+    assert_eq!(store.continue_count(&request.event.key, Mode::Enforce).unwrap(), 0);
     assert_eq!(store.gate_log(10).unwrap(), []);
 }
 
@@ -302,8 +187,5 @@ fn what_an_ended_authority_left_open_is_closed() {
     let mut store = Store::open(&home, PATIENCE).unwrap();
     store.accept_stop(&stop("s", 10)).unwrap();
     assert_eq!(store.close_interrupted().unwrap(), 1);
-    assert_eq!(
-        store.gate_log(10).unwrap()[0].fail_open.as_deref(),
-        Some("interrupted")
-    );
+    assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("interrupted"));
 }

@@ -15,9 +15,6 @@ mod tests {
 
     #[test]
     fn two_continues_and_no_more() {
-        assert_eq!(
-            [0, 1, 2, 3, u32::MAX].map(allows),
-            [true, true, false, false, false]
-        );
+        assert_eq!([0, 1, 2, 3, u32::MAX].map(allows), [true, true, false, false, false]);
     }
 }

@@ -81,11 +81,7 @@ pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(
     if ids.into_iter().flatten().any(|id| object_id(id).is_none()) {
         return Err(EvidenceFault::NotAnObjectId);
     }
-    let plan = facts
-        .plans
-        .iter()
-        .find(|plan| plan.path == pointer.plan_file)
-        .ok_or(EvidenceFault::UnknownPlan)?;
+    let plan = facts.plans.iter().find(|plan| plan.path == pointer.plan_file).ok_or(EvidenceFault::UnknownPlan)?;
     if !plan.predates_session {
         return Err(EvidenceFault::NotBeforeSession);
     }
@@ -97,24 +93,17 @@ pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(
         RuleId::RecentCommit => &facts.session_commits,
         _ => return Ok(()),
     };
-    let (Some(_), Some(incremental)) = (&pointer.plan_commit_sha, &pointer.incremental_commit_sha)
-    else {
+    let (Some(_), Some(incremental)) = (&pointer.plan_commit_sha, &pointer.incremental_commit_sha) else {
         return Err(EvidenceFault::MissingPointer);
     };
-    if session_commits.contains(incremental) {
-        Ok(())
-    } else {
-        Err(EvidenceFault::ForeignIncrementalCommit)
-    }
+    if session_commits.contains(incremental) { Ok(()) } else { Err(EvidenceFault::ForeignIncrementalCommit) }
 }
 
 /// A relative path of plain components, without control characters.
 fn is_safe_path(path: &str) -> bool {
     !path.is_empty()
         && !path.chars().any(char::is_control)
-        && std::path::Path::new(path)
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(_)))
+        && std::path::Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -149,46 +138,24 @@ mod tests {
 
     #[test]
     fn all_pointers_must_belong_to_one_artifact() {
-        let (a, b, c, d) = (
-            "a".repeat(40),
-            "b".repeat(40),
-            "c".repeat(40),
-            "d".repeat(40),
-        );
-        let u1 = |path: &str, plan: &str, inc: &str| {
-            check(RuleId::DurableArtifact, &pointer(path, plan, inc), &facts())
-        };
+        let (a, b, c, d) = ("a".repeat(40), "b".repeat(40), "c".repeat(40), "d".repeat(40));
+        let u1 =
+            |path: &str, plan: &str, inc: &str| check(RuleId::DurableArtifact, &pointer(path, plan, inc), &facts());
         assert_eq!(u1("a.md", &a, &c), Ok(()));
         assert_eq!(u1("a.md", &b, &c), Err(EvidenceFault::ForeignPlanCommit));
-        assert_eq!(
-            u1("a.md", &a, &d),
-            Err(EvidenceFault::ForeignIncrementalCommit)
-        );
+        assert_eq!(u1("a.md", &a, &d), Err(EvidenceFault::ForeignIncrementalCommit));
         assert_eq!(u1("c.md", &a, &c), Err(EvidenceFault::UnknownPlan));
         assert_eq!(u1("../a.md", &a, &c), Err(EvidenceFault::UnsafePath));
         assert_eq!(u1("/a.md", &a, &c), Err(EvidenceFault::UnsafePath));
         assert_eq!(u1("a.md", &a, "--help"), Err(EvidenceFault::NotAnObjectId));
-        assert_eq!(
-            check(RuleId::RecentCommit, &pointer("a.md", &a, &d), &facts()),
-            Ok(())
-        );
+        assert_eq!(check(RuleId::RecentCommit, &pointer("a.md", &a, &d), &facts()), Ok(()));
     }
 
     #[test]
     fn u1_and_u3_need_both_commits_and_u2_none() {
-        let bare = EvidencePointer {
-            plan_commit_sha: None,
-            incremental_commit_sha: None,
-            ..pointer("a.md", "", "")
-        };
-        assert_eq!(
-            check(RuleId::DurableArtifact, &bare, &facts()),
-            Err(EvidenceFault::MissingPointer)
-        );
-        assert_eq!(
-            check(RuleId::RecentCommit, &bare, &facts()),
-            Err(EvidenceFault::MissingPointer)
-        );
+        let bare = EvidencePointer { plan_commit_sha: None, incremental_commit_sha: None, ..pointer("a.md", "", "") };
+        assert_eq!(check(RuleId::DurableArtifact, &bare, &facts()), Err(EvidenceFault::MissingPointer));
+        assert_eq!(check(RuleId::RecentCommit, &bare, &facts()), Err(EvidenceFault::MissingPointer));
         assert_eq!(check(RuleId::PlanNextStep, &bare, &facts()), Ok(()));
     }
 }

@@ -46,10 +46,7 @@ pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
             }
             continue;
         }
-        if let Some(mark) = ["```", "~~~"]
-            .into_iter()
-            .find(|mark| trimmed.starts_with(mark))
-        {
+        if let Some(mark) = ["```", "~~~"].into_iter().find(|mark| trimmed.starts_with(mark)) {
             fence = Some(mark);
             continue;
         }
@@ -61,9 +58,7 @@ pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
             first = Some(crate::text::one_line(text, MAX_STEP_CHARS));
         }
     }
-    first
-        .filter(|text| !text.is_empty())
-        .map(|text| (text, count))
+    first.filter(|text| !text.is_empty()).map(|text| (text, count))
 }
 
 /// Longest text of a step that is passed on.
@@ -71,10 +66,9 @@ pub const MAX_STEP_CHARS: usize = 160;
 
 /// The text of `- [ ] text`, `* [ ] text`, `1. [ ] text`.
 fn unchecked(line: &str) -> Option<&str> {
-    let after_bullet = line.strip_prefix(['-', '*', '+']).or_else(|| {
-        line.trim_start_matches(|c: char| c.is_ascii_digit())
-            .strip_prefix(['.', ')'])
-    })?;
+    let after_bullet = line
+        .strip_prefix(['-', '*', '+'])
+        .or_else(|| line.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(['.', ')']))?;
     let text = after_bullet.trim_start().strip_prefix("[ ]")?;
     (!text.trim().is_empty()).then(|| text.trim())
 }
@@ -91,13 +85,7 @@ mod tests {
 
     #[test]
     fn finished_plans_and_boxes_in_code_have_none() {
-        for text in [
-            "",
-            "- [x] all",
-            "text [ ] inline",
-            "```\n- [ ] example\n```\n",
-            "~~~md\n- [ ] x\n~~~",
-        ] {
+        for text in ["", "- [x] all", "text [ ] inline", "```\n- [ ] example\n```\n", "~~~md\n- [ ] x\n~~~"] {
             assert_eq!(open_steps(text), None, "{text:?}");
         }
     }

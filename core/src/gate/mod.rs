@@ -126,10 +126,7 @@ impl FromStr for RuleId {
     type Err = UnknownName;
 
     fn from_str(id: &str) -> Result<Self, UnknownName> {
-        Self::ALL
-            .into_iter()
-            .find(|rule| rule.id() == id)
-            .ok_or(UnknownName)
+        Self::ALL.into_iter().find(|rule| rule.id() == id).ok_or(UnknownName)
     }
 }
 
@@ -137,15 +134,10 @@ impl FromStr for Decision {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        [
-            Self::Allow,
-            Self::Continue,
-            Self::Escalate,
-            Self::ForceAllow,
-        ]
-        .into_iter()
-        .find(|decision| decision.name() == name)
-        .ok_or(UnknownName)
+        [Self::Allow, Self::Continue, Self::Escalate, Self::ForceAllow]
+            .into_iter()
+            .find(|decision| decision.name() == name)
+            .ok_or(UnknownName)
     }
 }
 
@@ -163,18 +155,11 @@ mod tests {
             assert_eq!(serde_json::to_value(rule).unwrap(), rule.id());
             assert_eq!(rule.id().parse(), Ok(rule));
         }
-        for decision in [
-            Decision::Allow,
-            Decision::Continue,
-            Decision::Escalate,
-            Decision::ForceAllow,
-        ] {
+        for decision in [Decision::Allow, Decision::Continue, Decision::Escalate, Decision::ForceAllow] {
             assert_eq!(serde_json::to_value(decision).unwrap(), decision.name());
             assert_eq!(decision.name().parse(), Ok(decision));
         }
-        let continues = RuleId::ALL
-            .into_iter()
-            .filter(|rule| rule.decision() == Decision::Continue);
+        let continues = RuleId::ALL.into_iter().filter(|rule| rule.decision() == Decision::Continue);
         assert_eq!(continues.count(), 3, "every other rule can only let go");
     }
 }

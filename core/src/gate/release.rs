@@ -101,51 +101,17 @@ mod tests {
     #[test]
     fn each_reason_alone_releases_and_none_judges() {
         let plain = Stop::default();
-        let active = Stop {
-            stop_hook_active: true,
-            ..Stop::default()
-        };
-        let busy = Stop {
-            pending_tasks: 1,
-            ..Stop::default()
-        };
-        let ask = |killed, mode, agent, stop: &Stop, start| {
-            before_judging(killed, mode, &event(agent), stop, start)
-        };
+        let active = Stop { stop_hook_active: true, ..Stop::default() };
+        let busy = Stop { pending_tasks: 1, ..Stop::default() };
+        let ask = |killed, mode, agent, stop: &Stop, start| before_judging(killed, mode, &event(agent), stop, start);
         assert_eq!(ask(false, Mode::Enforce, None, &plain, Some(1)), None);
-        assert_eq!(
-            ask(false, Mode::Shadow, None, &plain, Some(1)),
-            None,
-            "shadow judges like enforce"
-        );
-        assert_eq!(
-            ask(true, Mode::Enforce, None, &plain, Some(1)),
-            Some(Release::KillSwitch)
-        );
-        assert_eq!(
-            ask(true, Mode::Off, None, &plain, Some(1)),
-            Some(Release::KillSwitch),
-            "kill wins"
-        );
-        assert_eq!(
-            ask(false, Mode::Off, None, &plain, Some(1)),
-            Some(Release::ModeOff)
-        );
-        assert_eq!(
-            ask(false, Mode::Enforce, None, &active, Some(1)),
-            Some(Release::StopHookActive)
-        );
-        assert_eq!(
-            ask(false, Mode::Enforce, Some("a"), &plain, Some(1)),
-            Some(Release::Subagent)
-        );
-        assert_eq!(
-            ask(false, Mode::Enforce, None, &busy, Some(1)),
-            Some(Release::BackgroundTasks)
-        );
-        assert_eq!(
-            ask(false, Mode::Enforce, None, &plain, None),
-            Some(Release::SessionStartUnknown)
-        );
+        assert_eq!(ask(false, Mode::Shadow, None, &plain, Some(1)), None, "shadow judges like enforce");
+        assert_eq!(ask(true, Mode::Enforce, None, &plain, Some(1)), Some(Release::KillSwitch));
+        assert_eq!(ask(true, Mode::Off, None, &plain, Some(1)), Some(Release::KillSwitch), "kill wins");
+        assert_eq!(ask(false, Mode::Off, None, &plain, Some(1)), Some(Release::ModeOff));
+        assert_eq!(ask(false, Mode::Enforce, None, &active, Some(1)), Some(Release::StopHookActive));
+        assert_eq!(ask(false, Mode::Enforce, Some("a"), &plain, Some(1)), Some(Release::Subagent));
+        assert_eq!(ask(false, Mode::Enforce, None, &busy, Some(1)), Some(Release::BackgroundTasks));
+        assert_eq!(ask(false, Mode::Enforce, None, &plain, None), Some(Release::SessionStartUnknown));
     }
 }

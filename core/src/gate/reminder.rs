@@ -17,22 +17,13 @@ pub fn render(rule: RuleId, evidence: &EvidencePointer) -> String {
         RuleId::RecentCommit => include_str!("../../../templates/reminders/u3.txt"),
         _ => return String::new(),
     };
-    let commit = evidence
-        .incremental_commit_sha
-        .as_deref()
-        .unwrap_or_default();
+    let commit = evidence.incremental_commit_sha.as_deref().unwrap_or_default();
     fill(
         template,
         &[
             ("plan_file", &one_line(&evidence.plan_file, MAX_PATH_CHARS)),
-            (
-                "incremental_commit",
-                &one_line(commit, SHORT_ID_CHARS).replace('…', ""),
-            ),
-            (
-                "next_step",
-                &redact(&one_line(&evidence.next_step, super::facts::MAX_STEP_CHARS)),
-            ),
+            ("incremental_commit", &one_line(commit, SHORT_ID_CHARS).replace('…', "")),
+            ("next_step", &redact(&one_line(&evidence.next_step, super::facts::MAX_STEP_CHARS))),
         ],
     )
 }
@@ -46,10 +37,7 @@ pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
         rest = &rest[open..];
         let value = rest.find('}').and_then(|close| {
             let name = &rest[1..close];
-            values
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (close, *value))
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (close, *value))
         });
         if let Some((close, value)) = value {
             out.push_str(value);
@@ -82,14 +70,8 @@ mod tests {
             let text = render(rule, &evidence());
             if rule.decision() == super::super::Decision::Continue {
                 assert!(text.starts_with("[stopgate] Nothing failed"), "{text}");
-                assert!(
-                    text.contains("docs/plan.md") && text.contains("wire {plan_file} with"),
-                    "{text}"
-                );
-                assert!(
-                    !text.contains("hunter2") && !text.contains("{next_step}"),
-                    "{text}"
-                );
+                assert!(text.contains("docs/plan.md") && text.contains("wire {plan_file} with"), "{text}");
+                assert!(!text.contains("hunter2") && !text.contains("{next_step}"), "{text}");
                 assert!(text.len() < 1200);
             } else {
                 assert_eq!(text, "");
@@ -100,9 +82,6 @@ mod tests {
 
     #[test]
     fn filling_is_one_pass_and_leaves_unknown_names() {
-        assert_eq!(
-            fill("{a}{b}{c} {", &[("a", "{b}"), ("b", "2")]),
-            "{b}2{c} {"
-        );
+        assert_eq!(fill("{a}{b}{c} {", &[("a", "{b}"), ("b", "2")]), "{b}2{c} {");
     }
 }

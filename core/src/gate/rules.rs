@@ -15,16 +15,10 @@ pub struct Finding {
 }
 
 impl Finding {
-    const NOTHING: Self = Self {
-        rule: None,
-        evidence: None,
-    };
+    const NOTHING: Self = Self { rule: None, evidence: None };
 
     fn of(rule: RuleId) -> Self {
-        Self {
-            rule: Some(rule),
-            evidence: None,
-        }
+        Self { rule: Some(rule), evidence: None }
     }
 
     /// The decision that the finding stands for.
@@ -59,22 +53,11 @@ pub fn decide(signals: &Signals, facts: &Facts) -> Finding {
     }
     [durable_artifact, recent_commit, plan_next_step]
         .into_iter()
-        .find_map(|rule| {
-            facts
-                .plans
-                .iter()
-                .filter(|plan| plan.predates_session)
-                .find_map(|plan| rule(plan, facts))
-        })
+        .find_map(|rule| facts.plans.iter().filter(|plan| plan.predates_session).find_map(|plan| rule(plan, facts)))
         .unwrap_or(Finding::NOTHING)
 }
 
-fn going_on(
-    rule: RuleId,
-    plan: &Plan,
-    plan_commit: Option<&String>,
-    incremental: Option<&String>,
-) -> Finding {
+fn going_on(rule: RuleId, plan: &Plan, plan_commit: Option<&String>, incremental: Option<&String>) -> Finding {
     Finding {
         rule: Some(rule),
         evidence: Some(EvidencePointer {
@@ -89,42 +72,21 @@ fn going_on(
 /// U1: the plan itself was moved on by a commit of this session, so the state of the work is on record.
 fn durable_artifact(plan: &Plan, _: &Facts) -> Option<Finding> {
     let introduced = plan.introduced_by.as_ref()?;
-    let moved_on = plan
-        .session_commits
-        .iter()
-        .find(|commit| *commit != introduced)?;
-    Some(going_on(
-        RuleId::DurableArtifact,
-        plan,
-        Some(introduced),
-        Some(moved_on),
-    ))
+    let moved_on = plan.session_commits.iter().find(|commit| *commit != introduced)?;
+    Some(going_on(RuleId::DurableArtifact, plan, Some(introduced), Some(moved_on)))
 }
 
 /// U3: the session commits step by step, and a tracked plan holds what remains.
 fn recent_commit(plan: &Plan, facts: &Facts) -> Option<Finding> {
     let introduced = plan.introduced_by.as_ref()?;
-    let newest = facts
-        .session_commits
-        .iter()
-        .find(|commit| *commit != introduced)?;
-    Some(going_on(
-        RuleId::RecentCommit,
-        plan,
-        Some(introduced),
-        Some(newest),
-    ))
+    let newest = facts.session_commits.iter().find(|commit| *commit != introduced)?;
+    Some(going_on(RuleId::RecentCommit, plan, Some(introduced), Some(newest)))
 }
 
 /// U2: no commit yet, but the plan says what comes next; nothing is for the person to decide.
 #[expect(clippy::unnecessary_wraps, reason = "has the form of its sisters")]
 fn plan_next_step(plan: &Plan, _: &Facts) -> Option<Finding> {
-    Some(going_on(
-        RuleId::PlanNextStep,
-        plan,
-        plan.introduced_by.as_ref(),
-        None,
-    ))
+    Some(going_on(RuleId::PlanNextStep, plan, plan.introduced_by.as_ref(), None))
 }
 
 #[cfg(test)]
@@ -143,11 +105,7 @@ mod tests {
     }
 
     fn facts(plan: Plan, session_commits: Vec<String>) -> Facts {
-        Facts {
-            plans: vec![plan],
-            session_commits,
-            is_stopgate: false,
-        }
+        Facts { plans: vec![plan], session_commits, is_stopgate: false }
     }
 
     fn excuse() -> Signals {
@@ -161,18 +119,9 @@ mod tests {
     #[test]
     fn the_strongest_evidence_names_the_rule() {
         let commit = "b".repeat(40);
-        assert_eq!(
-            rule_for(excuse(), &facts(plan(), vec![])),
-            Some(RuleId::PlanNextStep)
-        );
-        assert_eq!(
-            rule_for(excuse(), &facts(plan(), vec![commit.clone()])),
-            Some(RuleId::RecentCommit)
-        );
-        let touched = Plan {
-            session_commits: vec![commit.clone()],
-            ..plan()
-        };
+        assert_eq!(rule_for(excuse(), &facts(plan(), vec![])), Some(RuleId::PlanNextStep));
+        assert_eq!(rule_for(excuse(), &facts(plan(), vec![commit.clone()])), Some(RuleId::RecentCommit));
+        let touched = Plan { session_commits: vec![commit.clone()], ..plan() };
         let finding = decide(&excuse(), &facts(touched, vec![commit.clone()]));
         assert_eq!(finding.rule, Some(RuleId::DurableArtifact));
         let evidence = finding.evidence.unwrap();
@@ -182,22 +131,13 @@ mod tests {
 
     #[test]
     fn an_untracked_plan_carries_only_u2() {
-        let untracked = Plan {
-            introduced_by: None,
-            ..plan()
-        };
-        assert_eq!(
-            rule_for(excuse(), &facts(untracked, vec!["b".repeat(40)])),
-            Some(RuleId::PlanNextStep)
-        );
+        let untracked = Plan { introduced_by: None, ..plan() };
+        assert_eq!(rule_for(excuse(), &facts(untracked, vec!["b".repeat(40)])), Some(RuleId::PlanNextStep));
     }
 
     #[test]
     fn a_plan_of_this_session_or_no_plan_is_no_reason() {
-        let own = Plan {
-            predates_session: false,
-            ..plan()
-        };
+        let own = Plan { predates_session: false, ..plan() };
         assert_eq!(rule_for(excuse(), &facts(own, vec!["b".repeat(40)])), None);
         assert_eq!(rule_for(excuse(), &Facts::default()), None);
     }
@@ -205,10 +145,7 @@ mod tests {
     #[test]
     fn without_an_excuse_or_a_promise_the_best_evidence_is_no_reason() {
         for signals in [Signals::default(), Signals::of([Signal::ClaimsCompletion])] {
-            assert_ne!(
-                decide(&signals, &facts(plan(), vec![])).decision(),
-                Decision::Continue
-            );
+            assert_ne!(decide(&signals, &facts(plan(), vec![])).decision(), Decision::Continue);
         }
     }
 
@@ -223,10 +160,7 @@ mod tests {
             let signals = Signals::of([Signal::FreshSession, Signal::PromisedNextStep, signal]);
             assert_eq!(rule_for(signals, &facts(plan(), vec![])), Some(rule));
         }
-        let own = Facts {
-            is_stopgate: true,
-            ..facts(plan(), vec![])
-        };
+        let own = Facts { is_stopgate: true, ..facts(plan(), vec![]) };
         assert_eq!(rule_for(excuse(), &own), Some(RuleId::MetaSelfReference));
     }
 }

@@ -65,11 +65,7 @@ pub struct Signals(u16);
 impl Signals {
     /// The set of `signals`.
     pub fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
-        Self(
-            signals
-                .into_iter()
-                .fold(0, |bits, signal| bits | signal.bit()),
-        )
+        Self(signals.into_iter().fold(0, |bits, signal| bits | signal.bit()))
     }
 
     /// Whether `signal` is in the set.
@@ -79,18 +75,12 @@ impl Signals {
 
     /// Whether the agent gives an excuse or a promise: only then is there anything to judge.
     pub const fn wants_to_leave(self) -> bool {
-        self.has(Signal::FreshSession)
-            || self.has(Signal::ShouldStopForContext)
-            || self.has(Signal::PromisedNextStep)
+        self.has(Signal::FreshSession) || self.has(Signal::ShouldStopForContext) || self.has(Signal::PromisedNextStep)
     }
 
     /// The names of the signals in the set.
     pub fn names(self) -> Vec<String> {
-        Signal::ALL
-            .into_iter()
-            .filter(|signal| self.has(*signal))
-            .map(|signal| signal.name().to_owned())
-            .collect()
+        Signal::ALL.into_iter().filter(|signal| self.has(*signal)).map(|signal| signal.name().to_owned()).collect()
     }
 }
 
@@ -125,10 +115,7 @@ pub fn detect(message: &str) -> Signals {
         }
     }
     let closing = sentences.iter().rev().take(CLOSING_SENTENCES);
-    if closing
-        .into_iter()
-        .any(|last| last.ends_with('?') && !phrases.fires(Table::ExcuseQuestion, last))
-    {
+    if closing.into_iter().any(|last| last.ends_with('?') && !phrases.fires(Table::ExcuseQuestion, last)) {
         found.push(Signal::AsksQuestion);
     }
     Signals::of(found)
@@ -139,11 +126,9 @@ const CLOSING_SENTENCES: usize = 3;
 
 /// Whether a claim of completion is taken back in its own sentence.
 fn takes_back(sentence: &str) -> bool {
-    [
-        "not", "almost", "nearly", "once", "until", "when", "after", "before", "isn't", "if",
-    ]
-    .iter()
-    .any(|word| contains_phrase(sentence, word))
+    ["not", "almost", "nearly", "once", "until", "when", "after", "before", "isn't", "if"]
+        .iter()
+        .any(|word| contains_phrase(sentence, word))
 }
 
 /// The sentences of a message, lower case, single-spaced, without code blocks, inline code and quoted lines.
@@ -175,9 +160,7 @@ fn split_sentences(line: &str, all: &mut Vec<String>) {
             '\u{2018}' | '\u{2019}' => current.push('\''),
             '*' | '_' => {}
             '.' | '!' | '?'
-                if symbols
-                    .peek()
-                    .is_none_or(|next| next.is_whitespace() || matches!(next, '*' | '_' | ')')) =>
+                if symbols.peek().is_none_or(|next| next.is_whitespace() || matches!(next, '*' | '_' | ')')) =>
             {
                 current.push(symbol);
                 finish(&mut current, all);
@@ -231,22 +214,14 @@ impl Table {
 
 struct Phrases(Vec<(Table, &'static str)>);
 
-static PHRASES: LazyLock<Phrases> =
-    LazyLock::new(|| Phrases::parse(include_str!("../../../templates/signals/en.txt")));
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::parse(include_str!("../../../templates/signals/en.txt")));
 
 impl Phrases {
     fn parse(text: &'static str) -> Self {
         let mut table = None;
         let mut phrases = Vec::new();
-        for line in text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
-            if let Some(section) = line
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'))
-            {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 table = Table::of(section);
             } else if let Some(table) = table {
                 phrases.push((table, line));
@@ -256,9 +231,7 @@ impl Phrases {
     }
 
     fn fires(&self, table: Table, sentence: &str) -> bool {
-        self.0
-            .iter()
-            .any(|(of, phrase)| *of == table && contains_phrase(sentence, phrase))
+        self.0.iter().any(|(of, phrase)| *of == table && contains_phrase(sentence, phrase))
     }
 }
 
@@ -266,8 +239,7 @@ impl Phrases {
 fn contains_phrase(sentence: &str, phrase: &str) -> bool {
     let inside = |symbol: Option<char>| symbol.is_some_and(char::is_alphanumeric);
     sentence.match_indices(phrase).any(|(at, _)| {
-        !inside(sentence[..at].chars().next_back())
-            && !inside(sentence[at + phrase.len()..].chars().next())
+        !inside(sentence[..at].chars().next_back()) && !inside(sentence[at + phrase.len()..].chars().next())
     })
 }
 
@@ -286,11 +258,7 @@ mod tests {
         let found = detect(message);
         assert!(found.wants_to_leave(), "{message}");
         for signal in expected {
-            assert!(
-                found.has(*signal),
-                "{message}: {signal:?} not in {:?}",
-                found.names()
-            );
+            assert!(found.has(*signal), "{message}: {signal:?} not in {:?}", found.names());
         }
         assert!(!found.has(Signal::AsksQuestion), "{message}");
     }
@@ -303,19 +271,12 @@ mod tests {
     #[case("The sessionless newsession token is parsed.")]
     #[case("")]
     fn other_messages_do_not(#[case] message: &str) {
-        assert!(
-            !detect(message).wants_to_leave(),
-            "{message}: {:?}",
-            detect(message).names()
-        );
+        assert!(!detect(message).wants_to_leave(), "{message}: {:?}", detect(message).names());
     }
 
     #[rstest]
     #[case("Should the cache be per user or global?", Signal::AsksQuestion)]
-    #[case(
-        "Which database do you prefer? Both work. Happy to do either.",
-        Signal::AsksQuestion
-    )]
+    #[case("Which database do you prefer? Both work. Happy to do either.", Signal::AsksQuestion)]
     #[case("I need your API key for the staging system.", Signal::MissingInfo)]
     #[case("I cannot proceed: the disk is read-only.", Signal::BlockedByError)]
     #[case("All tasks are complete.", Signal::ClaimsCompletion)]
@@ -342,12 +303,7 @@ mod tests {
         ] {
             assert!(PHRASES.0.iter().any(|(of, _)| *of == table), "{table:?}");
         }
-        assert!(
-            PHRASES
-                .0
-                .iter()
-                .all(|(_, phrase)| *phrase == phrase.to_lowercase())
-        );
+        assert!(PHRASES.0.iter().all(|(_, phrase)| *phrase == phrase.to_lowercase()));
     }
 
     proptest! {

@@ -10,16 +10,12 @@ use crate::session::Harness;
 pub(super) fn recognises(wire: &Payload<'_>) -> bool {
     wire.prompt_id.is_some()
         || wire.background_tasks.is_some()
-        || wire
-            .transcript_path
-            .as_deref()
-            .is_some_and(|path| path.contains("/.claude/"))
+        || wire.transcript_path.as_deref().is_some_and(|path| path.contains("/.claude/"))
 }
 
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
 pub(super) fn read(wire: Payload<'_>) -> Result<Read, PayloadError> {
-    let pending = wire.background_tasks.as_ref().map_or(0, Vec::len)
-        + wire.session_crons.as_ref().map_or(0, Vec::len);
+    let pending = wire.background_tasks.as_ref().map_or(0, Vec::len) + wire.session_crons.as_ref().map_or(0, Vec::len);
     wire.into_event(Harness::Claude, pending)
 }
 
@@ -35,9 +31,5 @@ pub(super) fn block_object(reason: &str) -> Option<String> {
         decision: &'a str,
         reason: &'a str,
     }
-    serde_json::to_string(&Block {
-        decision: "block",
-        reason,
-    })
-    .ok()
+    serde_json::to_string(&Block { decision: "block", reason }).ok()
 }

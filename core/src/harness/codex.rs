@@ -10,11 +10,7 @@ const MAX_REASON_BYTES: usize = 8_000;
 
 /// Whether the payload has marks that only Codex leaves.
 pub(super) fn recognises(wire: &Payload<'_>) -> bool {
-    let rollout = |path: &str| {
-        path.rsplit('/')
-            .next()
-            .is_some_and(|name| name.starts_with("rollout-"))
-    };
+    let rollout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("rollout-"));
     wire.turn_id.is_some() || wire.transcript_path.as_deref().is_some_and(rollout)
 }
 

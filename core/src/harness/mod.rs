@@ -166,8 +166,8 @@ pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadE
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(PayloadError::Json("not a JSON object".to_owned()));
     }
-    let wire: wire::Payload<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| PayloadError::Json(wire::describe(&error)))?;
+    let wire: wire::Payload<'_> =
+        serde_json::from_slice(bytes).map_err(|error| PayloadError::Json(wire::describe(&error)))?;
     let harness = match harness {
         Some(harness) => harness,
         None => match (claude::recognises(&wire), codex::recognises(&wire)) {

@@ -17,28 +17,16 @@ fn a_stop_of_claude_code_is_read() {
     );
     assert_eq!(event.key, SessionKey::new(Harness::Claude, "s-1").unwrap());
     assert_eq!(event.cwd.as_deref(), Some(std::path::Path::new("/w")));
-    let expected = Stop {
-        stop_hook_active: true,
-        last_assistant_message: "Done \u{e9}".to_owned(),
-        pending_tasks: 2,
-    };
+    let expected = Stop { stop_hook_active: true, last_assistant_message: "Done \u{e9}".to_owned(), pending_tasks: 2 };
     assert_eq!(event.kind, EventKind::Stop(expected));
 }
 
 #[rstest]
-#[case(
-    r#"{"hook_event_name":"Notification","session_id":"s"}"#,
-    "Notification"
-)]
+#[case(r#"{"hook_event_name":"Notification","session_id":"s"}"#, "Notification")]
 #[case(r#"{"hook_event_name":"Teleport"}"#, "Teleport")]
 #[case("{}", "")]
 fn events_without_use_are_skipped(#[case] json: &str, #[case] name: &str) {
-    assert_eq!(
-        parse(Some(Harness::Claude), json.as_bytes()),
-        Ok(Payload::Unknown {
-            name: name.to_owned()
-        })
-    );
+    assert_eq!(parse(Some(Harness::Claude), json.as_bytes()), Ok(Payload::Unknown { name: name.to_owned() }));
 }
 
 #[rstest]
@@ -49,30 +37,18 @@ fn events_without_use_are_skipped(#[case] json: &str, #[case] name: &str) {
 #[case("{\"session_id\":7,\"hook_event_name\":\"Stop\"}")]
 #[case("\u{feff}{}")]
 fn what_is_not_an_object_of_the_right_types_is_an_error(#[case] json: &str) {
-    assert!(
-        matches!(
-            parse(Some(Harness::Claude), json.as_bytes()),
-            Err(PayloadError::Json(_))
-        ),
-        "{json}"
-    );
+    assert!(matches!(parse(Some(Harness::Claude), json.as_bytes()), Err(PayloadError::Json(_))), "{json}");
 }
 
 #[test]
 fn errors_do_not_quote_the_payload() {
-    let Err(error) = parse(Some(Harness::Claude), br#"{"prompt": 12, "x": "hunter2"}"#) else {
-        panic!()
-    };
+    let Err(error) = parse(Some(Harness::Claude), br#"{"prompt": 12, "x": "hunter2"}"#) else { panic!() };
     assert!(!error.to_string().contains("hunter2"));
 }
 
 #[test]
 fn deep_nesting_in_an_unknown_field_is_harmless() {
-    let deep = format!(
-        r#"{{"x":{}{},"hook_event_name":"Zzz"}}"#,
-        "[".repeat(100_000),
-        "]".repeat(100_000)
-    );
+    let deep = format!(r#"{{"x":{}{},"hook_event_name":"Zzz"}}"#, "[".repeat(100_000), "]".repeat(100_000));
     // Skipped or refused, but not a stack overflow.
     let _ = parse(Some(Harness::Claude), deep.as_bytes());
 }
@@ -82,26 +58,14 @@ fn deep_nesting_in_an_unknown_field_is_harmless() {
 #[case(r#"{"hook_event_name":"Stop"}"#)]
 #[case(r#"{"hook_event_name":"Stop","session_id":null}"#)]
 fn no_session_no_event(#[case] json: &str) {
-    assert_eq!(
-        parse(Some(Harness::Codex), json.as_bytes()),
-        Err(PayloadError::NoSession)
-    );
+    assert_eq!(parse(Some(Harness::Codex), json.as_bytes()), Err(PayloadError::NoSession));
 }
 
 #[rstest]
-#[case(
-    r#"{"session_id":"s","hook_event_name":"Stop","prompt_id":"p"}"#,
-    Some(Harness::Claude)
-)]
-#[case(
-    r#"{"session_id":"s","hook_event_name":"Stop","turn_id":"t"}"#,
-    Some(Harness::Codex)
-)]
+#[case(r#"{"session_id":"s","hook_event_name":"Stop","prompt_id":"p"}"#, Some(Harness::Claude))]
+#[case(r#"{"session_id":"s","hook_event_name":"Stop","turn_id":"t"}"#, Some(Harness::Codex))]
 #[case(r#"{"session_id":"s","hook_event_name":"Stop"}"#, None)]
-#[case(
-    r#"{"session_id":"s","hook_event_name":"Stop","prompt_id":"p","turn_id":"t"}"#,
-    None
-)]
+#[case(r#"{"session_id":"s","hook_event_name":"Stop","prompt_id":"p","turn_id":"t"}"#, None)]
 fn without_an_argument_the_shape_decides(#[case] json: &str, #[case] harness: Option<Harness>) {
     match harness {
         Some(harness) => assert_eq!(known(None, json).key.harness, harness),
@@ -113,36 +77,18 @@ fn without_an_argument_the_shape_decides(#[case] json: &str, #[case] harness: Op
 fn long_texts_are_cut_where_they_matter() {
     let long = format!("{}END", "é".repeat(MAX_MESSAGE_BYTES));
     let json = serde_json::json!({"session_id":"s","hook_event_name":"Stop","last_assistant_message":long}).to_string();
-    let EventKind::Stop(stop) = known(Some(Harness::Codex), &json).kind else {
-        panic!()
-    };
-    assert!(
-        stop.last_assistant_message.len() <= MAX_MESSAGE_BYTES
-            && stop.last_assistant_message.ends_with("END")
-    );
+    let EventKind::Stop(stop) = known(Some(Harness::Codex), &json).kind else { panic!() };
+    assert!(stop.last_assistant_message.len() <= MAX_MESSAGE_BYTES && stop.last_assistant_message.ends_with("END"));
 }
 
 #[test]
 fn a_reply_is_one_object_with_two_fields_or_nothing() {
-    let block = Reply::Block {
-        reason: " say \"hi\"\n".to_owned(),
-    };
+    let block = Reply::Block { reason: " say \"hi\"\n".to_owned() };
     for harness in [Harness::Claude, Harness::Codex] {
         assert_eq!(Reply::Allow.render(harness), None);
-        assert_eq!(
-            Reply::Block {
-                reason: " \n".to_owned()
-            }
-            .render(harness),
-            None
-        );
-        assert_eq!(
-            block.render(harness).as_deref(),
-            Some(r#"{"decision":"block","reason":"say \"hi\""}"#)
-        );
+        assert_eq!(Reply::Block { reason: " \n".to_owned() }.render(harness), None);
+        assert_eq!(block.render(harness).as_deref(), Some(r#"{"decision":"block","reason":"say \"hi\""}"#));
     }
-    let long = Reply::Block {
-        reason: "x".repeat(20_000),
-    };
+    let long = Reply::Block { reason: "x".repeat(20_000) };
     assert!(long.render(Harness::Codex).unwrap().len() < 9_000);
 }

@@ -6,10 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{
-    Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Read, PayloadError,
-    StartSource, Stop,
-};
+use super::{Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Read, PayloadError, StartSource, Stop};
 use crate::session::{Harness, SessionKey};
 use crate::text;
 
@@ -64,24 +61,14 @@ pub(super) fn describe(error: &serde_json::Error) -> String {
 
 impl Payload<'_> {
     /// The event that the common fields tell of. `pending_tasks` is the dialect's count.
-    pub(super) fn into_event(
-        self,
-        harness: Harness,
-        pending_tasks: usize,
-    ) -> Result<Read, PayloadError> {
+    pub(super) fn into_event(self, harness: Harness, pending_tasks: usize) -> Result<Read, PayloadError> {
         let name = self.hook_event_name.unwrap_or_default();
         let kind = match &*name {
-            "SessionStart" => EventKind::SessionStart {
-                source: source(self.source.as_deref()),
-            },
-            "SessionEnd" => EventKind::SessionEnd {
-                reason: self.reason.map(Cow::into_owned),
-            },
+            "SessionStart" => EventKind::SessionStart { source: source(self.source.as_deref()) },
+            "SessionEnd" => EventKind::SessionEnd { reason: self.reason.map(Cow::into_owned) },
             "UserPromptSubmit" => {
                 let prompt = self.prompt.unwrap_or_default();
-                EventKind::UserPromptSubmit {
-                    prompt: text::head(&prompt, MAX_PROMPT_BYTES).to_owned(),
-                }
+                EventKind::UserPromptSubmit { prompt: text::head(&prompt, MAX_PROMPT_BYTES).to_owned() }
             }
             "Stop" => {
                 let message = self.last_assistant_message.unwrap_or_default();
@@ -95,23 +82,18 @@ impl Payload<'_> {
             "PreCompact" => EventKind::PreCompact,
             "PostCompact" => EventKind::PostCompact,
             _ => {
-                return Ok(Read::Unknown {
-                    name: text::one_line(&name, 64),
-                });
+                return Ok(Read::Unknown { name: text::one_line(&name, 64) });
             }
         };
-        let key = SessionKey::new(harness, self.session_id.as_deref().unwrap_or_default())
-            .ok_or(PayloadError::NoSession)?;
+        let key =
+            SessionKey::new(harness, self.session_id.as_deref().unwrap_or_default()).ok_or(PayloadError::NoSession)?;
         Ok(Read::Known(Event {
             key,
             cwd: absolute(self.cwd),
             transcript_path: absolute(self.transcript_path),
             model: self.model.map(Cow::into_owned),
             permission_mode: self.permission_mode.map(Cow::into_owned),
-            agent_id: self
-                .agent_id
-                .map(Cow::into_owned)
-                .filter(|id| !id.is_empty()),
+            agent_id: self.agent_id.map(Cow::into_owned).filter(|id| !id.is_empty()),
             kind,
         }))
     }
@@ -129,6 +111,5 @@ fn source(word: Option<&str>) -> StartSource {
 }
 
 fn absolute(path: Option<Cow<'_, str>>) -> Option<PathBuf> {
-    path.map(|path| PathBuf::from(path.into_owned()))
-        .filter(|path| path.is_absolute())
+    path.map(|path| PathBuf::from(path.into_owned())).filter(|path| path.is_absolute())
 }

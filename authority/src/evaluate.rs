@@ -1,0 +1,240 @@
+//! Judges a stop: the one pipeline, and the one exit through which every block passes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::gate::evidence::{self, EvidenceFault, EvidencePointer};
+use stopgate_core::gate::facts::Facts;
+use stopgate_core::gate::release::{self, Release};
+use stopgate_core::gate::{Decision, RuleId, ceiling, reminder, rules, signals};
+use stopgate_core::harness::{EventKind, Stop};
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::redact::redact;
+use stopgate_core::switch::{self, Mode};
+use stopgate_core::text;
+use stopgate_store::{Counting, GateRow, blank_row};
+
+use crate::facts::{self as gathering, Session};
+use crate::state::State;
+
+/// Longest time that gathering and verifying take together.
+const FACTS_BUDGET: Duration = Duration::from_secs(2);
+/// Longest wait of a hook that is believed.
+const MAX_DEADLINE: Duration = Duration::from_secs(10);
+/// Kept back from the hook's deadline for writing the verdict down and sending it.
+const SETTLE_RESERVE: Duration = Duration::from_millis(50);
+/// A verdict that is ready so shortly before the deadline counts as late.
+const LATE_MARGIN: Duration = Duration::from_millis(10);
+/// Longest preview of the last message in the log.
+const MAX_PREVIEW_BYTES: usize = 200;
+
+/// Set when whoever asked is gone: what it would have been told is not delivered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What judging found, before it is settled.
+struct Judgement {
+    rule: Option<RuleId>,
+    evidence: Option<EvidencePointer>,
+    release: Option<Release>,
+    fault: Option<EvidenceFault>,
+    signals: Vec<String>,
+}
+
+impl Judgement {
+    fn released(release: Release) -> Self {
+        Self { rule: None, evidence: None, release: Some(release), fault: None, signals: Vec::new() }
+    }
+
+    /// What the rules decided, unless the evidence did not hold.
+    fn decision(&self) -> Decision {
+        match (self.rule, self.fault) {
+            (Some(rule), None) => rule.decision(),
+            _ => Decision::Allow,
+        }
+    }
+}
+
+/// Judges `request` and writes the verdict down. Blocks: call it off the event loop.
+pub(crate) fn evaluate(state: &State, request: &EvaluateRequest, received: Instant, gone: &Gone) -> EvaluateResponse {
+    let EventKind::Stop(stop) = &request.event.kind else {
+        return respond(request, received, Decision::Allow);
+    };
+    let allowed = match request.mode {
+        Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
+        // Shadow makes nobody wait.
+        Mode::Off | Mode::Shadow => MAX_DEADLINE,
+    };
+    let judgement = judge(state, request, stop, received + FACTS_BUDGET.min(allowed.saturating_sub(SETTLE_RESERVE)));
+    let row = GateRow {
+        signals: judgement.signals.clone(),
+        preview: preview(&stop.last_assistant_message),
+        ..blank_row(request)
+    };
+    let late_from = received + allowed.saturating_sub(LATE_MARGIN);
+    let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
+    let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
+    settle(state, request, judgement, row, received, late).write(state, request)
+}
+
+/// The end of a message for the log. Redacted before it is cut, so that no half of a secret is left.
+fn preview(message: &str) -> String {
+    let redacted = redact(text::tail(message, 10 * MAX_PREVIEW_BYTES));
+    text::one_line(text::tail(&redacted, MAX_PREVIEW_BYTES), MAX_PREVIEW_BYTES)
+}
+
+/// The stages up to the verified finding.
+fn judge(state: &State, request: &EvaluateRequest, stop: &Stop, until: Instant) -> Judgement {
+    let killed = switch::is_killed(&ProcessEnv, &state.home);
+    let mode = switch::read_mode(&state.home).mode();
+    let session = state.session_facts(&request.event.key);
+    let started = session.as_ref().and_then(|session| session.started_at_ms);
+    if let Some(release) = release::before_judging(killed, mode, &request.event, stop, started) {
+        return Judgement::released(release);
+    }
+    let signals = signals::detect(&stop.last_assistant_message);
+    let mut judgement = Judgement { signals: signals.names(), ..Judgement::released(Release::NoSignal) };
+    if let Some(finding) = rules::legitimate_stop(&signals) {
+        judgement.rule = finding.rule;
+        judgement.release = None;
+        return judgement;
+    }
+    let (true, Some(cwd), Some(started_at_ms)) = (signals.wants_to_leave(), &request.event.cwd, started) else {
+        return judgement;
+    };
+    let head_at_start = session.as_ref().and_then(|session| session.head_at_start.as_deref());
+    let facts = gathering::gather(&Session { cwd, started_at_ms, head_at_start }, until);
+    let finding = rules::decide(&signals, &facts);
+    judgement.release = finding.rule.is_none().then_some(Release::NoEvidence);
+    judgement.rule = finding.rule;
+    judgement.evidence = finding.evidence;
+    judgement.fault = refuted(&judgement, &facts, cwd, until);
+    judgement
+}
+
+/// Why a continue's evidence does not hold, if it does not.
+fn refuted(judgement: &Judgement, facts: &Facts, cwd: &std::path::Path, until: Instant) -> Option<EvidenceFault> {
+    let rule = judgement.rule.filter(|rule| rule.decision() == Decision::Continue)?;
+    let Some(pointer) = &judgement.evidence else {
+        return Some(EvidenceFault::MissingPointer);
+    };
+    evidence::check(rule, pointer, facts).and_then(|()| gathering::verify(cwd, pointer, until)).err()
+}
+
+/// A verdict with its row, ready to be written.
+struct Settled {
+    response: EvaluateResponse,
+    row: GateRow,
+    counting: Counting,
+    prior: u32,
+}
+
+/// Turns a judgement into the verdict: ceiling, lateness, and what the hook is told. Every block passes here.
+fn settle(
+    state: &State,
+    request: &EvaluateRequest,
+    judgement: Judgement,
+    mut row: GateRow,
+    received: Instant,
+    late: impl FnOnce() -> bool,
+) -> Settled {
+    let mut decision = judgement.decision();
+    let mut release = judgement.release;
+    let mut prior = 0;
+    if decision == Decision::Continue {
+        prior = continues(state, request);
+        if !ceiling::allows(prior) {
+            decision = Decision::ForceAllow;
+            release = Some(Release::ContinueCeiling);
+        }
+    }
+    let continues = decision == Decision::Continue;
+    // A verdict that comes too late, or to nobody, is not delivered and so is not counted.
+    let late = continues && late();
+    let fail_open = match (judgement.fault, late) {
+        (Some(fault), _) => Some(fault.kind()),
+        (None, true) => Some("timeout"),
+        (None, false) => None,
+    };
+    let delivers = continues && request.mode == Mode::Enforce && !late;
+    let rule = judgement.rule.filter(|_| judgement.fault.is_none());
+
+    row.decision = Some(decision);
+    row.rule = judgement.rule;
+    row.short_circuit = release.map(|release| release.name().to_owned());
+    row.would_block = continues;
+    row.blocked = delivers;
+    row.fail_open = fail_open.map(str::to_owned);
+    row.detail = judgement.fault.map(|fault| fault.name().to_owned());
+    row.evidence = judgement.evidence;
+    row.latency_ms = millis(received);
+
+    let text = match (&row.evidence, rule) {
+        (Some(evidence), Some(rule)) if delivers => reminder::render(rule, evidence),
+        _ => String::new(),
+    };
+    let response = EvaluateResponse {
+        decision: if late { Decision::Allow } else { decision },
+        rule: if decision == Decision::ForceAllow { None } else { rule },
+        reminder: text,
+        short_circuit: row.short_circuit.clone(),
+        fail_open: row.fail_open.clone(),
+        post_verify_failure: row.detail.clone(),
+        prior_count: (decision == Decision::ForceAllow).then_some(prior),
+        ..respond(request, received, decision)
+    };
+    let counting = if continues && !late { Counting::Continue } else { Counting::Nothing };
+    Settled { response, row, counting, prior }
+}
+
+impl Settled {
+    /// Writes the verdict down. When the store fails, its transaction counts nothing; the continue that is
+    /// delivered all the same counts in memory, so that the ceiling holds.
+    fn write(self, state: &State, request: &EvaluateRequest) -> EvaluateResponse {
+        if self.counting == Counting::Continue {
+            state.memory().set_continues(&request.event.key, request.mode, self.prior + 1);
+        }
+        let now = state.clock.now_ms();
+        if let Err(error) = state.with_store(|store| store.record_verdict(request, &self.row, self.counting, now)) {
+            tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
+        }
+        self.response
+    }
+}
+
+/// Continues so far: the larger of what the store and memory say.
+fn continues(state: &State, request: &EvaluateRequest) -> u32 {
+    let key = &request.event.key;
+    let stored = state.with_store(|store| store.continue_count(key, request.mode)).unwrap_or(0);
+    stored.max(state.memory().continues(key, request.mode))
+}
+
+fn respond(request: &EvaluateRequest, received: Instant, decision: Decision) -> EvaluateResponse {
+    EvaluateResponse {
+        event_id: request.event_id.clone(),
+        decision,
+        rule: None,
+        reminder: String::new(),
+        short_circuit: None,
+        fail_open: None,
+        post_verify_failure: None,
+        prior_count: None,
+        latency_ms: millis(received),
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

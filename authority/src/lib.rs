@@ -1,0 +1,22 @@
+//! The local authority: one process a person, asked by the hooks over a Unix socket.
+//!
+//! It alone judges stops and it alone keeps the store. Everything it is asked fails open at the asker: when it is
+//! absent, slow or broken, agents stop as they please.
+
+#![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
+
+pub mod lifecycle;
+pub mod operator;
+
+mod evaluate;
+mod facts;
+mod git;
+mod instance;
+mod memory;
+mod peer;
+mod routes;
+mod server;
+mod spooled;
+mod state;
+
+pub use server::{RunError, RunOptions, run};

@@ -1,0 +1,104 @@
+//! What the authority remembers besides the store, so that starts and ceilings hold when the store does not.
+
+use std::collections::HashMap;
+
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::session::SessionKey;
+use stopgate_core::switch::Mode;
+use stopgate_store::SessionFacts;
+
+/// How many sessions are remembered; the one remembered longest without an event goes first.
+const MAX_SESSIONS: usize = 4_096;
+
+/// What is remembered of one session.
+#[derive(Debug, Clone, Default)]
+struct Remembered {
+    facts: Option<SessionFacts>,
+    shadow_continues: u32,
+    enforce_continues: u32,
+    touched: u64,
+}
+
+/// Bounded memory of sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    sessions: HashMap<SessionKey, Remembered>,
+    clock: u64,
+}
+
+impl Memory {
+    /// A session began; the first start counts.
+    pub(crate) fn session_started(&mut self, key: &SessionKey, at_ms: UnixMillis, head: Option<String>) {
+        let remembered = self.touch(key);
+        if remembered.facts.as_ref().is_none_or(|known| known.started_at_ms.is_none_or(|start| at_ms < start)) {
+            remembered.facts = Some(SessionFacts { started_at_ms: Some(at_ms), head_at_start: head });
+        }
+    }
+
+    /// What is remembered of a session's start.
+    pub(crate) fn facts(&self, key: &SessionKey) -> Option<SessionFacts> {
+        self.sessions.get(key)?.facts.clone()
+    }
+
+    /// Continues of a session in `mode` that are remembered.
+    pub(crate) fn continues(&self, key: &SessionKey, mode: Mode) -> u32 {
+        self.sessions.get(key).map_or(0, |remembered| match mode {
+            Mode::Enforce => remembered.enforce_continues,
+            Mode::Off | Mode::Shadow => remembered.shadow_continues,
+        })
+    }
+
+    /// Sets the count after a continue.
+    pub(crate) fn set_continues(&mut self, key: &SessionKey, mode: Mode, count: u32) {
+        let remembered = self.touch(key);
+        match mode {
+            Mode::Enforce => remembered.enforce_continues = count,
+            Mode::Off | Mode::Shadow => remembered.shadow_continues = count,
+        }
+    }
+
+    fn touch(&mut self, key: &SessionKey) -> &mut Remembered {
+        if self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(key) {
+            let oldest = self.sessions.iter().min_by_key(|(_, remembered)| remembered.touched);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.sessions.remove(&oldest);
+            }
+        }
+        self.clock += 1;
+        let remembered = self.sessions.entry(key.clone()).or_default();
+        remembered.touched = self.clock;
+        remembered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::session::Harness;
+
+    fn key(id: usize) -> SessionKey {
+        SessionKey::new(Harness::Claude, &format!("s{id}")).unwrap()
+    }
+
+    #[test]
+    fn the_first_start_counts_and_modes_count_apart() {
+        let mut memory = Memory::default();
+        memory.session_started(&key(1), 10, Some("a".into()));
+        memory.session_started(&key(1), 20, Some("b".into()));
+        let expected = SessionFacts { started_at_ms: Some(10), head_at_start: Some("a".into()) };
+        assert_eq!(memory.facts(&key(1)), Some(expected));
+        memory.set_continues(&key(1), Mode::Shadow, 2);
+        assert_eq!((memory.continues(&key(1), Mode::Shadow), memory.continues(&key(1), Mode::Enforce)), (2, 0));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_stalest_session_is_forgotten() {
+        let mut memory = Memory::default();
+        for id in 0..=MAX_SESSIONS {
+            memory.session_started(&key(id), 1, None);
+        }
+        assert_eq!(memory.sessions.len(), MAX_SESSIONS);
+        assert_eq!(memory.facts(&key(0)), None);
+        assert!(memory.facts(&key(MAX_SESSIONS)).is_some());
+    }
+}

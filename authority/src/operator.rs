@@ -1,0 +1,43 @@
+//! Tells the operator from the agents: a caller that descends from a harness process which the registry knows is
+//! an agent, and agents do not turn their own gate off.
+//!
+//! This is drift correction, not a security boundary: an agent of the same user can write the files itself.
+
+use stopgate_core::process::{ProcFs, ProcessTable as _, ancestry};
+use stopgate_store::{Store, StoreError};
+
+use crate::peer::Peer;
+use crate::state::State;
+
+/// The recorded harness process that the process `pid` descends from, or is.
+pub fn harness_above(store: &Store, pid: u32) -> Result<Option<u32>, StoreError> {
+    let Some(boot) = ProcFs.boot_id() else { return Ok(None) };
+    let known = store.harness_processes(&boot)?;
+    Ok(ancestry(&ProcFs, pid).into_iter().find(|process| known.contains(process)).map(|(pid, _)| pid))
+}
+
+/// What an agent that tries an operator's `action` is told.
+pub fn refusal(action: &str, harness: u32) -> String {
+    format!(
+        "refused: `{action}` is the operator's, and this caller runs inside a recorded agent session (harness pid \
+         {harness}). Run it from a terminal of your own."
+    )
+}
+
+/// `Err` with the reason if the caller is an agent; the refusal is logged.
+pub(crate) fn check(state: &State, peer: Peer, action: &str) -> Result<(), String> {
+    let above = peer.pid.map(|pid| state.with_store(|store| harness_above(store, pid)));
+    let Some(Ok(Some(harness))) = above else { return Ok(()) };
+    tracing::warn!(action, peer = peer.pid, harness, "refused to an agent");
+    let now = state.clock.now_ms();
+    let detail = format!("descends from harness pid {harness}");
+    let _ = state.with_store(|store| store.record_operator_action(now, action, false, peer.pid, &detail));
+    Err(refusal(action, harness))
+}
+
+/// Notes that an operator's action was done.
+pub(crate) fn done(state: &State, peer: Peer, action: &str, detail: &str) {
+    tracing::info!(action, peer = peer.pid, detail, "done");
+    let now = state.clock.now_ms();
+    let _ = state.with_store(|store| store.record_operator_action(now, action, true, peer.pid, detail));
+}

@@ -1,0 +1,71 @@
+//! Taking in what hooks report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use stopgate_core::event_id::is_event_id;
+use stopgate_core::harness::EventKind;
+use stopgate_core::protocol::HookEvent;
+use stopgate_core::session::SessionKey;
+
+use super::{body, off_loop, problem};
+use crate::facts;
+use crate::state::State;
+
+/// Longest time for hashing the uncommitted changes at a session's start.
+const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Taken {
+    event_id: String,
+    /// False when the event was known already.
+    recorded: bool,
+}
+
+pub(super) async fn take(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
+    let reported: HookEvent = match body(&bytes) {
+        Ok(reported) => reported,
+        Err(problem) => return problem,
+    };
+    if !is_event_id(&reported.event_id) {
+        return problem(StatusCode::BAD_REQUEST, "eventId: not a UUID");
+    }
+    if SessionKey::new(reported.event.key.harness, &reported.event.key.session_id).is_none() {
+        return problem(StatusCode::BAD_REQUEST, "event.key.session_id: must be 1 to 128 printable ASCII characters");
+    }
+    let event_id = reported.event_id.clone();
+    match off_loop(move || record(&state, &reported)).await {
+        Ok(Ok(recorded)) => Json(Taken { event_id, recorded }).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error),
+        Err(problem) => problem,
+    }
+}
+
+/// Remembers and stores an event; an error means that it is not stored.
+fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
+    let starts = matches!(reported.event.kind, EventKind::SessionStart { .. });
+    if starts {
+        state.memory().session_started(&reported.event.key, reported.at_ms, reported.origin.head.clone());
+    }
+    let recorded = state.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
+    if recorded
+        && starts
+        && let Some(cwd) = reported.event.cwd.clone()
+    {
+        // Not while the hook waits: git may take its time.
+        let (state, key) = (Arc::clone(state), reported.event.key.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(fingerprint) = facts::dirty_fingerprint(&cwd, Instant::now() + FINGERPRINT_BUDGET) {
+                let _ = state.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
+            }
+        });
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,161 @@
+//! Judging stops.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::event_id::is_event_id;
+use stopgate_core::gate::Decision;
+use stopgate_core::gate::release::Release;
+use stopgate_core::harness::EventKind;
+use stopgate_core::protocol::{EvaluateAccepted, EvaluateRequest, EvaluateResponse, HotPath, PROTOCOL_VERSION};
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::switch::{self, Mode};
+
+use super::{body, off_loop, problem};
+use crate::evaluate::{self, Gone};
+use crate::state::State;
+
+/// `?session=` of the hot path.
+#[derive(Deserialize)]
+pub(super) struct HotPathQuery {
+    #[serde(default)]
+    session: String,
+    harness: Option<Harness>,
+}
+
+pub(super) async fn hot_path(Shared(state): Shared<Arc<State>>, Query(query): Query<HotPathQuery>) -> Response {
+    let read = move || {
+        let key = SessionKey::new(query.harness.unwrap_or(Harness::Claude), &query.session);
+        let facts = key.as_ref().and_then(|key| state.session_facts(key));
+        let counted = key.as_ref().map(|key| {
+            let stored = state.with_store(|store| store.continue_count(key, Mode::Enforce)).unwrap_or(0);
+            stored.max(state.memory().continues(key, Mode::Enforce))
+        });
+        HotPath {
+            mode: switch::read_mode(&state.home).mode(),
+            kill_switch: switch::is_killed(&ProcessEnv, &state.home),
+            session_start_ts: facts.and_then(|facts| facts.started_at_ms),
+            continue_count: counted.unwrap_or(0),
+            route_version: PROTOCOL_VERSION,
+        }
+    };
+    off_loop(read).await.map_or_else(|problem| problem, |hot| Json(hot).into_response())
+}
+
+/// Tells the evaluation that whoever asked is gone, when its handler is dropped before it has answered.
+struct Asker(Gone);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+pub(super) async fn evaluate(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
+    let received = Instant::now();
+    let mut request: EvaluateRequest = match body(&bytes) {
+        Ok(request) => request,
+        Err(problem) => return problem,
+    };
+    if let Err(error) = check(&request) {
+        return problem(StatusCode::BAD_REQUEST, error);
+    }
+    // The switches are files: read here too, so that a caller's word alone never enforces.
+    let mode = switch::read_mode(&state.home).mode();
+    if switch::is_killed(&ProcessEnv, &state.home) {
+        return Json(short_circuit(&request, Release::KillSwitch)).into_response();
+    }
+    match mode {
+        Mode::Off => return Json(short_circuit(&request, Release::ModeOff)).into_response(),
+        Mode::Shadow => request.mode = Mode::Shadow,
+        Mode::Enforce => {}
+    }
+    match request.mode {
+        Mode::Enforce => enforce(state, request, received).await,
+        Mode::Off | Mode::Shadow => shadow(state, request, received).await,
+    }
+}
+
+fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
+    if !is_event_id(&request.event_id) {
+        return Err("eventId: not a UUID");
+    }
+    let key = &request.event.key;
+    if SessionKey::new(key.harness, &key.session_id).is_none() {
+        return Err("event.key.session_id: must be 1 to 128 printable ASCII characters");
+    }
+    if !matches!(request.event.kind, EventKind::Stop(_)) {
+        return Err("event.kind: must be a Stop");
+    }
+    if request.mode == Mode::Off {
+        return Err("mode: a hook in mode off does not ask");
+    }
+    Ok(())
+}
+
+fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateResponse {
+    EvaluateResponse {
+        event_id: request.event_id.clone(),
+        decision: Decision::Allow,
+        rule: None,
+        reminder: String::new(),
+        short_circuit: Some(release.name().to_owned()),
+        fail_open: None,
+        post_verify_failure: None,
+        prior_count: None,
+        latency_ms: 0,
+    }
+}
+
+/// The hook waits for the verdict. The evaluation runs to its end also when the hook does not: it is logged then
+/// as not delivered.
+async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+    let gone = Gone::default();
+    let asker = Asker(gone.clone());
+    let verdict = judge_in_turn(state, request, received, gone).await;
+    std::mem::forget(asker);
+    verdict.map_or_else(|problem| problem, |verdict| Json(verdict).into_response())
+}
+
+/// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
+async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+    let accepted = EvaluateAccepted { event_id: request.event_id.clone(), accepted: true };
+    let taken = {
+        let (state, request) = (Arc::clone(&state), request.clone());
+        off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
+    };
+    match taken {
+        Err(problem) => return problem,
+        Ok(Err(error)) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        // Delivered before.
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => {
+            state.unsettled.fetch_add(1, Ordering::AcqRel);
+            tokio::spawn(async move {
+                let _ = judge_in_turn(Arc::clone(&state), request, received, Gone::default()).await;
+                state.unsettled.fetch_sub(1, Ordering::AcqRel);
+            });
+        }
+    }
+    (StatusCode::ACCEPTED, Json(accepted)).into_response()
+}
+
+async fn judge_in_turn(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    received: Instant,
+    gone: Gone,
+) -> Result<EvaluateResponse, Response> {
+    // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
+    let asked = Arc::clone(&state);
+    let _turn = asked.judging.acquire().await;
+    off_loop(move || evaluate::evaluate(&state, &request, received, &gone)).await
+}

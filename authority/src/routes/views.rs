@@ -1,0 +1,60 @@
+//! What people and programs may look at.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use stopgate_core::VERSION;
+use stopgate_core::protocol::{GateLog, Health, HealthStatus, PROTOCOL_VERSION};
+
+use super::{off_loop, problem};
+use crate::state::State;
+
+/// Rows of the log that are given when nobody says how many, and at most.
+const DEFAULT_TAIL: u32 = 100;
+const MAX_TAIL: u32 = 1_000;
+/// Sessions that are given at most.
+const MAX_SESSIONS: u32 = 1_000;
+
+pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
+    let look = move || {
+        let problem = state.store_problem();
+        Health {
+            status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
+            version: VERSION.to_owned(),
+            protocol: PROTOCOL_VERSION,
+            pid: std::process::id(),
+            started_at_ms: state.started_at_ms,
+            problem,
+        }
+    };
+    off_loop(look).await.map_or_else(|problem| problem, |health| Json(health).into_response())
+}
+
+/// `?tail=` of the log; garbage counts as not given.
+#[derive(Deserialize)]
+pub(super) struct LogQuery {
+    tail: Option<String>,
+}
+
+pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
+    let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
+    let read = move || state.with_store(|store| store.gate_log(tail));
+    match off_loop(read).await {
+        Ok(Ok(events)) => Json(GateLog { events }).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
+}
+
+pub(super) async fn sessions(Shared(state): Shared<Arc<State>>) -> Response {
+    let read = move || state.with_store(|store| store.sessions(MAX_SESSIONS));
+    match off_loop(read).await {
+        Ok(Ok(sessions)) => Json(sessions).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
+}

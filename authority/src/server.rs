@@ -1,0 +1,151 @@
+//! The authority's process: lock, socket, routes, and a graceful end.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use stopgate_core::VERSION;
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::paths::Home;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::instance::{InstanceLock, LockError, Socket};
+use crate::peer::{OwnUserListener, Peer};
+use crate::state::State;
+use crate::{routes, spooled};
+
+/// How long the end waits for stops that are being judged.
+const DRAIN: Duration = Duration::from_secs(3);
+/// The log is renamed at start when it has grown to this; one old file is kept.
+const ROTATE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How to run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions {
+    /// In the background: leave the caller's session and log to `log/authority.jsonl` instead of stderr.
+    pub detached: bool,
+}
+
+/// Why the authority does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another one does.
+    #[error("{0}")]
+    AlreadyRunning(String),
+    /// The system refused.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        error: io::Error,
+    },
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
+    let what = what.into();
+    move |error| RunError::Io { what, error }
+}
+
+/// Runs the authority of `home` until it is asked to stop.
+pub fn run(home: &Home, options: RunOptions) -> Result<(), RunError> {
+    if options.detached {
+        // Not to be killed with the process group of the hook that started it, and nobody shall wait for us.
+        let _ = rustix::process::setsid();
+        close_inherited();
+    }
+    home.create().map_err(failed(format!("cannot create {}", home.root().display())))?;
+    let lock = InstanceLock::take(home).map_err(|error| match error {
+        LockError::Held(_) => RunError::AlreadyRunning(error.to_string()),
+        LockError::Io(error) => failed(home.lock().display().to_string())(error),
+    })?;
+    log_to(home, options)?;
+    let (listener, socket) =
+        Socket::bind(home, &ProcessEnv).map_err(failed(format!("cannot listen on {}", home.socket().display())))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(16)
+        .build()
+        .map_err(failed("cannot start the runtime"))?;
+    let served = runtime.block_on(serve(home, listener));
+    // Work that outlasts the graceful end is git processes, which have deadlines of their own.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    drop(socket);
+    drop(lock);
+    tracing::info!("stopped");
+    served
+}
+
+/// Closes every handle that came from whoever started this process, except the standard ones (which are null).
+fn close_inherited() {
+    const FIRST_BEYOND_STANDARD: i32 = 3;
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for handle in open.into_iter().filter(|handle| *handle >= FIRST_BEYOND_STANDARD) {
+        // SAFETY: runs before this process has opened anything that it keeps; the listing's own handle is closed
+        // already, which makes closing it again a harmless error.
+        #[expect(unsafe_code, reason = "handles that nobody here owns can only be closed by number")]
+        unsafe {
+            rustix::io::close(handle);
+        }
+    }
+}
+
+fn log_to(home: &Home, options: RunOptions) -> Result<(), RunError> {
+    if !options.detached {
+        tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).init();
+        return Ok(());
+    }
+    let path = home.log().join("authority.jsonl");
+    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= ROTATE_BYTES) {
+        let _ = std::fs::rename(&path, home.log().join("authority.jsonl.1"));
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed(format!("cannot log to {}", path.display())))?;
+    tracing_subscriber::fmt().json().with_writer(Arc::new(file)).with_target(false).init();
+    Ok(())
+}
+
+async fn serve(home: &Home, listener: std::os::unix::net::UnixListener) -> Result<(), RunError> {
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(failed("cannot use the socket"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed("cannot listen for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("cannot listen for signals"))?;
+    let state = {
+        let home = home.clone();
+        let open = move || {
+            let state = State::open(home);
+            let _ = state.with_store(|store| store.close_interrupted());
+            state
+        };
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|error| failed("cannot open the store")(io::Error::other(error)))?
+    };
+    tokio::spawn(spooled::keep_draining(Arc::clone(&state)));
+    tracing::info!(version = VERSION, pid = std::process::id(), socket = %home.socket().display(), "serving");
+    let asked = Arc::clone(&state);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("terminated"),
+            _ = interrupt.recv() => tracing::info!("interrupted"),
+            () = asked.stop.notified() => {}
+        }
+    };
+    let service = routes::router(Arc::clone(&state)).into_make_service_with_connect_info::<Peer>();
+    let serving = axum::serve(OwnUserListener::new(listener), service).with_graceful_shutdown(stop);
+    let served = serving.await.map_err(failed("cannot serve"));
+    let settled = async {
+        while state.unsettled.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, settled).await;
+    served
+}

@@ -1,0 +1,70 @@
+//! Drains what hooks could not deliver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stopgate_core::protocol::{EvaluateRequest, HookEvent};
+use stopgate_core::spool::{self, Route, Spooled};
+use stopgate_store::{Counting, StoreError, blank_row};
+
+use crate::state::State;
+
+/// How often the spool is looked at.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// How many requests are taken at a time.
+const BATCH: usize = 500;
+/// `fail_open` of a stop that was let go because the authority could not be asked.
+const UNDELIVERED: &str = "undelivered";
+
+/// Looks at the spool now and then, for as long as the authority lives.
+pub(crate) async fn keep_draining(state: Arc<State>) {
+    loop {
+        let drained = {
+            let state = Arc::clone(&state);
+            tokio::task::spawn_blocking(move || drain(&state)).await.unwrap_or(0)
+        };
+        if drained > 0 {
+            tracing::info!(drained, "took in what hooks could not deliver");
+        }
+        if drained < BATCH {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+/// Takes in a batch; a file goes only after its content is stored. Returns how many were stored.
+fn drain(state: &State) -> usize {
+    let Ok(batch) = spool::list(&state.home, BATCH) else {
+        return 0;
+    };
+    batch.iter().filter(|spooled| take(state, spooled)).count()
+}
+
+fn take(state: &State, spooled: &Spooled) -> bool {
+    let stored = match spooled.route {
+        Route::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
+            .map(|event| state.with_store(|store| store.record_event(&event).map(|_| ()))),
+        Route::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
+            .map(|request| state.with_store(|store| record_undelivered(store, state, &request))),
+    };
+    match stored {
+        Ok(Ok(())) => std::fs::remove_file(&spooled.path).is_ok(),
+        // The store's trouble: keep the file and try again later.
+        Ok(Err(_)) => false,
+        Err(error) => {
+            tracing::warn!(path = %spooled.path.display(), %error, "spooled request is not understood, set aside");
+            let _ = std::fs::rename(&spooled.path, spooled.path.with_extension("rejected"));
+            false
+        }
+    }
+}
+
+/// The agent was let go at the time; the log says so instead of judging after the fact.
+fn record_undelivered(
+    store: &mut stopgate_store::Store,
+    state: &State,
+    request: &EvaluateRequest,
+) -> Result<(), StoreError> {
+    let row = stopgate_store::GateRow { fail_open: Some(UNDELIVERED.to_owned()), ..blank_row(request) };
+    store.record_verdict(request, &row, Counting::Nothing, state.clock.now_ms())
+}

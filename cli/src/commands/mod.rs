@@ -1,0 +1,8 @@
+//! One module a command.
+
+pub(crate) mod authority;
+pub(crate) mod gate;
+pub(crate) mod kill;
+pub(crate) mod mode;
+pub(crate) mod sessions;
+pub(crate) mod status;

@@ -1,0 +1,73 @@
+//! `stopgate status`
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use stopgate_core::VERSION;
+use stopgate_core::beat::{self, Beat};
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::switch;
+
+use super::{authority, kill, mode};
+use crate::context::Context;
+use crate::{ExitStatus, printer, when};
+
+/// The hooks, as they are installed.
+const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let reading = switch::read_mode(&context.home);
+    let kill = switch::read_kill(&ProcessEnv, &context.home);
+    let health = context.authority().health();
+    let last = |hook: &str, kind: Beat| beat::last(&context.home, hook, kind);
+    if arguments.json {
+        let hooks: BTreeMap<_, _> = HOOKS
+            .iter()
+            .map(|hook| {
+                let beats = Beat::ALL.map(|kind| (kind.name(), last(hook, kind).map(when::rfc3339)));
+                (*hook, BTreeMap::from(beats))
+            })
+            .collect();
+        printer::json(&serde_json::json!({
+            "version": VERSION,
+            "home": context.home.root(),
+            "mode": reading.mode(),
+            "kill_switch": kill.is_some(),
+            "authority": health.as_ref().ok().and_then(Option::as_ref),
+            "authority_error": health.as_ref().err().map(ToString::to_string),
+            "hooks": hooks,
+        }))?;
+        return Ok(ExitStatus::Success);
+    }
+    let authority = match &health {
+        Ok(Some(health)) => authority::describe(health, context.now_ms),
+        Ok(None) => "not running (the next session starts it, or `stopgate authority start`)".to_owned(),
+        Err(error) => format!("not answering: {error}"),
+    };
+    printer::line(format!("mode         {}", mode::describe(context, reading)));
+    printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
+    printer::line(format!("authority    {authority}"));
+    printer::line(format!("home         {}", context.home.root().display()));
+    let head = ["HOOK", "LAST FIRED", "LAST DELIVERED", "LAST FAILED"].map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(head)
+        .chain(HOOKS.iter().map(|hook| {
+            let seen = Beat::ALL.map(|kind| match last(hook, kind) {
+                Some(at) => format!("{} ago", when::ago(at, context.now_ms)),
+                None => "never".to_owned(),
+            });
+            std::iter::once((*hook).to_owned()).chain(seen).collect()
+        }))
+        .collect();
+    printer::line("");
+    for line in printer::columns(&rows) {
+        printer::line(line);
+    }
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,70 @@
+//! What every command needs: the home, the clock, and the authority or, without it, the store itself.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::de::DeserializeOwned;
+use stopgate_authority::lifecycle::{AskError, Authority};
+use stopgate_authority::operator;
+use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::paths::Home;
+use stopgate_store::{Store, StoreError};
+
+use crate::printer;
+
+/// How long to wait for others who write to the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where and when a command runs.
+pub(crate) struct Context {
+    pub(crate) home: Home,
+    pub(crate) now_ms: UnixMillis,
+}
+
+impl Context {
+    pub(crate) fn of_process() -> anyhow::Result<Self> {
+        Ok(Self { home: Home::of_process()?, now_ms: SystemClock.now_ms() })
+    }
+
+    pub(crate) fn authority(&self) -> Authority<'_> {
+        Authority::of(&self.home)
+    }
+
+    /// Sees to it that an authority serves; it may take a while on a busy machine.
+    pub(crate) fn ensure_authority(&self) -> Result<(), AskError> {
+        printer::with_progress("starting the authority", || self.authority().ensure(&ProcessEnv)).map(|_| ())
+    }
+
+    /// Asks the authority for `path`, starting it if need be; if it cannot be had, `from_store` reads the same
+    /// from the file.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        from_store: impl FnOnce(&Store) -> Result<T, StoreError>,
+    ) -> anyhow::Result<T> {
+        match self.ensure_authority().and_then(|()| self.authority().get(path)) {
+            Ok(answer) => Ok(answer),
+            Err(error) if self.home.database().exists() => {
+                printer::note(format!("note: {error}; reading the store directly"));
+                let store = self.open_store()?;
+                from_store(&store).with_context(|| self.home.database().display().to_string())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open_store(&self) -> anyhow::Result<Store> {
+        Store::open(&self.home, STORE_PATIENCE).with_context(|| self.home.database().display().to_string())
+    }
+
+    /// Without an authority: whether this process runs inside a recorded agent session, which may not do an
+    /// operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
+    pub(crate) fn refused_to_agent(&self, action: &str) -> Option<String> {
+        if !self.home.database().exists() {
+            return None;
+        }
+        let harness = operator::harness_above(&self.open_store().ok()?, std::process::id()).ok()??;
+        Some(operator::refusal(action, harness))
+    }
+}

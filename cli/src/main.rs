@@ -1,0 +1,89 @@
+//! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
+
+mod commands;
+mod context;
+mod printer;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+/// Keeps coding-agent sessions honest: an agent that quits with work left is sent back to it.
+///
+/// Exit codes: 0 done, 1 failed, 2 refused or wrong usage.
+#[derive(Parser)]
+#[command(name = "stopgate", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show mode, kill switch, authority and when each hook last fired
+    Status(commands::status::Arguments),
+    /// Show or set how much the gate may do: off, shadow (judge and record, never block) or enforce
+    Mode(commands::mode::Arguments),
+    /// Let every agent stop at once, whatever else is configured
+    Kill(commands::kill::Arguments),
+    /// Look at what the gate decided
+    Gate(commands::gate::Arguments),
+    /// List known sessions, the last active first
+    Sessions(commands::sessions::Arguments),
+    /// Run, start, stop or look at the local authority that judges stops
+    Authority(commands::authority::Arguments),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// As asked.
+    Success,
+    /// It could not be done.
+    Failure,
+    /// It was not done, because nobody agreed to it or because it is not the caller's to do.
+    Refused,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Success => Self::SUCCESS,
+            ExitStatus::Failure => Self::FAILURE,
+            ExitStatus::Refused => Self::from(2),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = Context::of_process().and_then(|context| match arguments.command {
+        Command::Status(arguments) => commands::status::run(&context, &arguments),
+        Command::Mode(arguments) => commands::mode::run(&context, &arguments),
+        Command::Kill(arguments) => commands::kill::run(&context, &arguments),
+        Command::Gate(arguments) => commands::gate::run(&context, &arguments),
+        Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
+        Command::Authority(arguments) => commands::authority::run(&context, &arguments),
+    });
+    match done {
+        Ok(status) => status.into(),
+        Err(error) => {
+            printer::error(&error);
+            ExitStatus::Failure.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,142 @@
+//! What all hooks share: kill switch first, input under a deadline, one reply, exit 0.
+//!
+//! A hook transports and answers; it does not judge. Whatever goes wrong here lets the harness go on, prints
+//! nothing, and leaves a line in `log/hooks.jsonl`.
+
+mod build_stop;
+mod delivery;
+mod recorder;
+mod router;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use stopgate_core::beat::{self, Beat};
+use stopgate_core::env::{self, Env, ProcessEnv};
+use stopgate_core::harness::{self, Event, Payload, Reply};
+use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
+use stopgate_core::{hook_log, stdin, switch};
+
+pub use build_stop::build_stop_hook;
+pub use recorder::session_start_recorder;
+pub use router::stop_gate_router;
+
+/// Total time a hook takes at most. Well below the timeout it is registered with (10 s; `SessionEnd` 5 s).
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
+/// Share of the total for reading the input; a harness writes it at once.
+const STDIN_DEADLINE: Duration = Duration::from_secs(1);
+/// Kept back from the total for printing and exiting.
+const RESERVE: Duration = Duration::from_millis(20);
+
+/// A hook that runs.
+pub(crate) struct Hook {
+    name: &'static str,
+    home: Home,
+    /// The harness named by the hook's argument.
+    harness: Option<Harness>,
+    started: Instant,
+    deadline: Instant,
+}
+
+/// How a hook fared.
+pub(crate) enum Outcome {
+    /// It did its work; this is the answer.
+    Answer(Harness, Reply),
+    /// There was nothing to do.
+    Nothing,
+    /// It could not do its work; the harness goes on.
+    Failed {
+        /// What failed, in a word or two.
+        problem: &'static str,
+        /// The circumstances, without secrets.
+        detail: String,
+    },
+}
+
+/// Runs a hook from start to end. Always returns success: only what is printed can hold an agent.
+pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> ExitCode {
+    let started = Instant::now();
+    // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
+    std::panic::set_hook(Box::new(|_| leave()));
+    let Ok(home) = Home::of_process() else {
+        return ExitCode::SUCCESS;
+    };
+    if switch::is_killed(&ProcessEnv, &home) {
+        return ExitCode::SUCCESS;
+    }
+    let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
+    let deadline = started + deadline(&ProcessEnv).saturating_sub(RESERVE);
+    let hook = Hook { name, home, harness, started, deadline };
+    beat::leave(&hook.home, name, Beat::Fired);
+    match body(&hook) {
+        Outcome::Answer(harness, reply) => {
+            if let Some(text) = reply.render(harness) {
+                // The one place that prints; a harness that hung up is no reason to fail.
+                let mut stdout = std::io::stdout().lock();
+                let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+            }
+            beat::leave(&hook.home, name, Beat::Delivered);
+        }
+        Outcome::Nothing => {}
+        Outcome::Failed { problem, detail } => hook.failed(problem, &detail),
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::exit, reason = "a panicking hook must still exit with 0")]
+fn leave() {
+    std::process::exit(0);
+}
+
+/// `STOPGATE_DEADLINE_MS`, within bounds that keep a hook both useful and below its registered timeout.
+fn deadline(environment: &dyn Env) -> Duration {
+    environment
+        .text(env::STOPGATE_DEADLINE_MS)
+        .and_then(|text| text.parse::<u64>().ok())
+        .map_or(DEFAULT_DEADLINE, |millis| Duration::from_millis(millis.clamp(50, 8_000)))
+}
+
+impl Hook {
+    /// Reads and parses the payload; `Err` holds how the hook ends without one.
+    fn event(&self) -> Result<Event, Outcome> {
+        let until = self.deadline.min(self.started + STDIN_DEADLINE);
+        let (bytes, ending) = stdin::read(std::io::stdin(), stdin::MAX_BYTES, until)
+            .map_err(|error| Outcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
+        if ending == stdin::Ending::TooLarge {
+            let detail = format!("more than {} bytes", stdin::MAX_BYTES);
+            return Err(Outcome::Failed { problem: "payload too large", detail });
+        }
+        match harness::parse(self.harness, &bytes) {
+            Ok(Payload::Known(event)) => Ok(event),
+            Ok(Payload::Unknown { .. }) => Err(Outcome::Nothing),
+            Err(error) => {
+                let detail = format!("{error} ({} bytes, {ending:?})", bytes.len());
+                Err(Outcome::Failed { problem: "payload not understood", detail })
+            }
+        }
+    }
+
+    /// Notes that something failed.
+    fn failed(&self, problem: &str, detail: &str) {
+        beat::leave(&self.home, self.name, Beat::Failed);
+        hook_log::write(&self.home, self.name, problem, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::env::MapEnv;
+
+    #[test]
+    fn the_deadline_is_configurable_within_bounds() {
+        let of = |text| deadline(&MapEnv::of([(env::STOPGATE_DEADLINE_MS, text)]));
+        assert_eq!(deadline(&MapEnv::default()), DEFAULT_DEADLINE);
+        assert_eq!(of("200"), Duration::from_millis(200));
+        assert_eq!(of("1"), Duration::from_millis(50));
+        assert_eq!(of("999999"), Duration::from_secs(8));
+        assert_eq!(of("soon"), DEFAULT_DEADLINE);
+    }
+}

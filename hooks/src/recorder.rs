@@ -1,0 +1,94 @@
+//! session-start-recorder: reports what happens to sessions, and starts the authority when it is down.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use stopgate_core::autostart::{Autostart, autostart};
+use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::protocol::{HookEvent, Origin};
+use stopgate_core::spool::Route;
+use stopgate_core::{checkout, process};
+use stopgate_store::{Store, StoreError};
+
+use crate::delivery::{Undelivered, redacted};
+use crate::{Hook, Outcome};
+
+/// How long the authority may take to take an event in. Codex gives a `SessionEnd` hook one second in all.
+const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
+/// How long to wait for others who write to the store.
+const STORE_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The hook's `main`.
+pub fn session_start_recorder() -> ExitCode {
+    crate::run("session-start-recorder", record)
+}
+
+fn record(hook: &Hook) -> Outcome {
+    let event = match hook.event() {
+        Ok(event) => event,
+        Err(outcome) => return outcome,
+    };
+    // Stops go to the gate, and a subagent's comings and goings are not the session's.
+    if matches!(event.kind, EventKind::Stop(_) | EventKind::SubagentStop) || event.agent_id.is_some() {
+        return Outcome::Nothing;
+    }
+    let harness = event.key.harness;
+    let reported =
+        HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin: origin(&event), event };
+    let Ok(body) = serde_json::to_vec(&reported) else {
+        return Outcome::Nothing;
+    };
+    match hook.post(Route::HookEvent, &body, Instant::now() + ACKNOWLEDGEMENT) {
+        Ok(_) => Outcome::Answer(harness, Reply::Allow),
+        Err(undelivered) => without_authority(hook, reported, undelivered),
+    }
+}
+
+/// What only this process can see of the session.
+fn origin(event: &Event) -> Origin {
+    let starts = matches!(event.kind, EventKind::SessionStart { .. });
+    let checkout = event.cwd.as_deref().and_then(checkout::find);
+    Origin {
+        harness_process: parent_pid()
+            .and_then(|parent| process::harness_root(&process::ProcFs, parent, event.key.harness)),
+        tmux: ProcessEnv.text(env::TMUX),
+        tmux_pane: ProcessEnv.text(env::TMUX_PANE),
+        head: checkout.as_ref().filter(|_| starts).and_then(checkout::Checkout::head),
+        checkout: checkout.map(|checkout| checkout.main),
+    }
+}
+
+fn parent_pid() -> Option<u32> {
+    Some(std::os::unix::process::parent_id()).filter(|pid| *pid > 1)
+}
+
+/// Writes the row itself and sees to it that the next event finds an authority.
+fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelivered) -> Outcome {
+    if !hook.home.root().exists() {
+        return Outcome::Nothing;
+    }
+    let stored = Store::open(&hook.home, STORE_PATIENCE).and_then(|mut store| store.record_event(&reported));
+    if stored.is_err() {
+        reported.event = redacted(reported.event);
+        hook.spool(Route::HookEvent, &reported.event_id, serde_json::to_vec(&reported).ok());
+    }
+    // Only where nobody listens: a hung authority holds its lock, and a second one could not serve.
+    let started = matches!(undelivered, Undelivered::Absent).then(|| autostart(&ProcessEnv, &hook.home));
+    match (stored, started) {
+        (Err(error), _) => Outcome::Failed { problem: "event spooled", detail: error.to_string() },
+        (Ok(_), Some(Autostart::Started | Autostart::Forbidden)) => {
+            Outcome::Answer(reported.event.key.harness, Reply::Allow)
+        }
+        (Ok(_), Some(Autostart::NoProgram)) => Outcome::Failed {
+            problem: "authority not started",
+            detail: format!("no program {}", hook.home.bin().join(stopgate_core::autostart::PROGRAM).display()),
+        },
+        (Ok(_), Some(Autostart::Failed(error))) => {
+            Outcome::Failed { problem: "authority not started", detail: error.to_string() }
+        }
+        (Ok(_), None) => Outcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
+    }
+}

@@ -1,0 +1,87 @@
+//! stop-gate-router: asks the authority whether a turn may end, and says so.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::gate::{Decision, release};
+use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::session::Harness;
+use stopgate_core::spool::Route;
+use stopgate_core::switch::{self, Mode};
+
+use crate::delivery::{Undelivered, redacted};
+use crate::{Hook, Outcome};
+
+/// How long shadow waits for the authority to take the stop in. The verdict is not waited for.
+const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
+
+/// The hook's `main`.
+pub fn stop_gate_router() -> ExitCode {
+    crate::run("stop-gate-router", judge)
+}
+
+fn judge(hook: &Hook) -> Outcome {
+    let mode = switch::read_mode(&hook.home);
+    if mode == switch::ModeReading::Unreadable {
+        return Outcome::Failed { problem: "mode unreadable", detail: "treated as off".to_owned() };
+    }
+    let mode = mode.mode();
+    if mode == Mode::Off {
+        return Outcome::Nothing;
+    }
+    let event = match hook.event() {
+        Ok(event) => event,
+        Err(outcome) => return outcome,
+    };
+    let EventKind::Stop(stop) = &event.kind else {
+        return Outcome::Nothing;
+    };
+    if release::by_payload(&event, stop).is_some() {
+        return Outcome::Answer(event.key.harness, Reply::Allow);
+    }
+    ask(hook, mode, event)
+}
+
+fn ask(hook: &Hook, mode: Mode, event: Event) -> Outcome {
+    let harness = event.key.harness;
+    let deadline = match mode {
+        Mode::Enforce => hook.deadline,
+        Mode::Off | Mode::Shadow => Instant::now() + SHADOW_ACKNOWLEDGEMENT,
+    };
+    let waits = deadline.saturating_duration_since(Instant::now()).as_millis();
+    let request = EvaluateRequest {
+        event_id: new_event_id(&SystemClock),
+        at_ms: SystemClock.now_ms(),
+        event,
+        mode,
+        deadline_ms: u64::try_from(waits).unwrap_or(0),
+    };
+    let Ok(body) = serde_json::to_vec(&request) else {
+        return Outcome::Nothing;
+    };
+    match hook.post(Route::Evaluate, &body, deadline) {
+        Ok(response) if mode == Mode::Enforce => answer(harness, &response.body),
+        Ok(_) => Outcome::Answer(harness, Reply::Allow),
+        Err(undelivered) => put_away(hook, request, undelivered),
+    }
+}
+
+/// Turns a verdict into an answer: only a continue with a reminder of ours holds the agent.
+fn answer(harness: Harness, body: &[u8]) -> Outcome {
+    let Ok(verdict) = serde_json::from_slice::<EvaluateResponse>(body) else {
+        return Outcome::Failed { problem: "verdict not understood", detail: format!("{} bytes", body.len()) };
+    };
+    if verdict.decision == Decision::Continue && verdict.reminder.starts_with("[stopgate]") {
+        return Outcome::Answer(harness, Reply::Block { reason: verdict.reminder });
+    }
+    Outcome::Answer(harness, Reply::Allow)
+}
+
+fn put_away(hook: &Hook, mut request: EvaluateRequest, undelivered: Undelivered) -> Outcome {
+    request.event = redacted(request.event);
+    hook.spool(Route::Evaluate, &request.event_id, serde_json::to_vec(&request).ok());
+    Outcome::Failed { problem: "stop not judged", detail: undelivered.detail() }
+}
