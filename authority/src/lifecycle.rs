@@ -1,6 +1,7 @@
 //! Starting, asking and stopping the authority from another process.
 
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -97,8 +98,8 @@ impl<'a> Authority<'a> {
             Err(error) => return Err(error),
             Ok(None) => {}
         }
-        match autostart(environment, self.home) {
-            Autostart::Started => {}
+        let mut child = match autostart(environment, self.home) {
+            Autostart::Started(child) => child,
             Autostart::Forbidden => {
                 return Err(AskError::NotStarted(
                     "the authority is not running and STOPGATE_NO_AUTOSTART is set: run `stopgate authority run`"
@@ -115,8 +116,8 @@ impl<'a> Authority<'a> {
             Autostart::Failed(error) => {
                 return Err(AskError::NotStarted(format!("cannot start the authority: {error}")));
             }
-        }
-        self.wait_until_up().ok_or_else(|| {
+        };
+        self.wait_until_up(&mut child).ok_or_else(|| {
             AskError::NotStarted(format!(
                 "the authority was started but does not answer: see {}",
                 self.home.log().join("authority.jsonl").display()
@@ -144,16 +145,22 @@ impl<'a> Authority<'a> {
         Ok(true)
     }
 
-    fn wait_until_up(&self) -> Option<Health> {
+    /// Waits for an authority to answer, but not after the one that was started has failed.
+    fn wait_until_up(&self, child: &mut Child) -> Option<Health> {
         let deadline = Instant::now() + CHANGE;
         loop {
             match self.health() {
                 Ok(Some(health)) => return Some(health),
-                _ if Instant::now() > deadline => return None,
+                _ if Instant::now() > deadline || failed(child) => return None,
                 _ => std::thread::sleep(POLL),
             }
         }
     }
+}
+
+/// Whether a process has ended badly. One that found another authority serving ends well.
+fn failed(child: &mut Child) -> bool {
+    matches!(child.try_wait(), Ok(Some(status)) if !status.success())
 }
 
 /// Whether the process that held the lock still does: a new authority could not start yet.

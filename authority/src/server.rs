@@ -84,9 +84,10 @@ fn close_inherited() {
     const FIRST_BEYOND_STANDARD: i32 = 3;
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for handle in open.into_iter().filter(|handle| *handle >= FIRST_BEYOND_STANDARD) {
-        // SAFETY: runs before this process has opened anything that it keeps; the listing's own handle is closed
-        // already, which makes closing it again a harmless error.
+    // The listing's own handle is among them, and closed by now.
+    let still_open = |handle: &i32| std::fs::symlink_metadata(format!("/proc/self/fd/{handle}")).is_ok();
+    for handle in open.into_iter().filter(|handle| *handle >= FIRST_BEYOND_STANDARD).filter(still_open) {
+        // SAFETY: runs before this process has opened anything that it keeps.
         #[expect(unsafe_code, reason = "handles that nobody here owns can only be closed by number")]
         unsafe {
             rustix::io::close(handle);

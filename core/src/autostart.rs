@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::env::{self, Env};
 use crate::paths::Home;
@@ -14,7 +14,7 @@ pub const PROGRAM: &str = "stopgate";
 #[derive(Debug)]
 pub enum Autostart {
     /// A process was started; whether it will serve is its own affair (another may hold the lock already).
-    Started,
+    Started(Child),
     /// `STOPGATE_NO_AUTOSTART` forbids it.
     Forbidden,
     /// The program is neither beside the running binary nor in the home's `bin/`.
@@ -41,7 +41,7 @@ pub fn autostart(environment: &dyn Env, home: &Home) -> Autostart {
     }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match command.spawn() {
-        Ok(_) => Autostart::Started,
+        Ok(child) => Autostart::Started(child),
         Err(error) => Autostart::Failed(error),
     }
 }

@@ -67,10 +67,12 @@ fn parent_pid() -> Option<u32> {
 
 /// Writes the row itself and sees to it that the next event finds an authority.
 fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelivered) -> Outcome {
-    if !hook.home.root().exists() {
-        return Outcome::Nothing;
-    }
-    let stored = Store::open(&hook.home, STORE_PATIENCE).and_then(|mut store| store.record_event(&reported));
+    let stored = hook
+        .home
+        .create()
+        .map_err(StoreError::from)
+        .and_then(|()| Store::open(&hook.home, STORE_PATIENCE))
+        .and_then(|mut store| store.record_event(&reported));
     if stored.is_err() {
         reported.event = redacted(reported.event);
         hook.spool(Route::HookEvent, &reported.event_id, serde_json::to_vec(&reported).ok());
@@ -79,7 +81,7 @@ fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelive
     let started = matches!(undelivered, Undelivered::Absent).then(|| autostart(&ProcessEnv, &hook.home));
     match (stored, started) {
         (Err(error), _) => Outcome::Failed { problem: "event spooled", detail: error.to_string() },
-        (Ok(_), Some(Autostart::Started | Autostart::Forbidden)) => {
+        (Ok(_), Some(Autostart::Started(_) | Autostart::Forbidden)) => {
             Outcome::Answer(reported.event.key.harness, Reply::Allow)
         }
         (Ok(_), Some(Autostart::NoProgram)) => Outcome::Failed {

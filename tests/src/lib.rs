@@ -1,0 +1,20 @@
+//! Test support: what the end-to-end tests of stopgate share.
+//!
+//! * [`world`]: a home of its own for each test, the real binaries, an authority that ends with the test.
+//! * [`checkout`]: real git repositories with a past.
+//! * [`fake_authority`]: everything an authority can do wrong.
+//! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
+//! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "test support: a panic is a failing test"
+)]
+
+pub mod checkout;
+pub mod claude_driver;
+pub mod fake_authority;
+pub mod mock_anthropic;
+pub mod run;
+pub mod world;

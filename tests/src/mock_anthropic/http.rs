@@ -1,0 +1,148 @@
+//! As much of HTTP/1.1 as a Messages API client speaks.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Read as _, Write};
+
+use serde_json::Value;
+
+const MAX_HEAD_BYTES: u64 = 64 << 10;
+const MAX_BODY_BYTES: u64 = 32 << 20;
+
+/// One request, its body complete.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The next request of a connection; `None` if the client has hung up between two.
+pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut budget = MAX_HEAD_BYTES;
+    let Some(first) = read_line(reader, &mut budget)? else {
+        return Ok(None);
+    };
+    let mut words = first.split(' ');
+    let (Some(method), Some(path), Some(_version)) = (words.next(), words.next(), words.next()) else {
+        return Err(bad("request line"));
+    };
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let line = read_line(reader, &mut budget)?.ok_or_else(|| bad("head cut short"))?;
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').ok_or_else(|| bad("header line"))?;
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().map_err(|_| bad("content-length"))?;
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            chunked = value.to_ascii_lowercase().contains("chunked");
+        }
+    }
+    let mut body = Vec::new();
+    if chunked {
+        read_chunks(reader, &mut body)?;
+    } else {
+        read_exactly(reader, length, &mut body)?;
+    }
+    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), body }))
+}
+
+/// One line without its end; `None` at the end of the stream.
+fn read_line(reader: &mut impl BufRead, budget: &mut u64) -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    *budget -= reader.take(*budget).read_until(b'\n', &mut line)? as u64;
+    match line.pop() {
+        None if *budget > 0 => return Ok(None),
+        Some(b'\n') => {}
+        _ => return Err(bad("line too long or cut short")),
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    String::from_utf8(line).map(Some).map_err(|_| bad("line is not UTF-8"))
+}
+
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut budget = MAX_HEAD_BYTES;
+        let line = read_line(reader, &mut budget)?.ok_or_else(|| bad("chunk cut short"))?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = u64::from_str_radix(size, 16).map_err(|_| bad("chunk size"))?;
+        if size > 0 {
+            read_exactly(reader, size, body)?;
+        }
+        // The line end behind the data, or the trailers behind the last chunk.
+        while read_line(reader, &mut budget)?.is_some_and(|line| size == 0 && !line.is_empty()) {}
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn read_exactly(reader: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+    if length > MAX_BODY_BYTES - body.len() as u64 {
+        return Err(bad("body too large"));
+    }
+    if reader.take(length).read_to_end(body)? as u64 == length { Ok(()) } else { Err(bad("body cut short")) }
+}
+
+/// A complete JSON answer; the connection stays open.
+pub(super) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
+    let body = value.to_string();
+    let mut answer = format!("HTTP/1.1 {status} mock\r\n");
+    let _ = write!(answer, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    if !head_only {
+        answer.push_str(&body);
+    }
+    to.write_all(answer.as_bytes())
+}
+
+/// A server-sent event stream that ends with the connection.
+pub(super) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
+    to.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nconnection: close\r\n\r\n",
+    )?;
+    // Event by event, as a model would.
+    events.split_inclusive("\n\n").try_for_each(|event| to.write_all(event.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(mut wire: &[u8]) -> io::Result<Vec<String>> {
+        let mut out = Vec::new();
+        while let Some(request) = read_request(&mut wire)? {
+            out.push(format!("{} {} {}", request.method, request.path, String::from_utf8(request.body).unwrap()));
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn both_kinds_of_body_are_read_and_the_connection_goes_on() {
+        let wire = b"POST /a HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\n\
+            POST /b?c=d HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiHEAD / HTTP/1.1\r\n\r\n";
+        assert_eq!(bodies(wire).unwrap(), ["POST /a abc0123456789", "POST /b?c=d hi", "HEAD / "]);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_oversized_is_an_error() {
+        let long = [b"GET /".as_slice(), &vec![b'x'; 70_000]].concat();
+        let cases: [&[u8]; 6] = [
+            b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhi",
+            b"POST / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n",
+            b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nFFFFFFFFFF\r\n",
+            b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            b"POST / HTTP/1.1\r\n",
+            &long,
+        ];
+        for wire in cases {
+            assert!(bodies(wire).is_err(), "{:?}", String::from_utf8_lossy(&wire[..wire.len().min(80)]));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Runs one process with a scrubbed environment and a limit on its life.
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What no process of a test may exceed. Far above every deadline of the product: it tells a hang from a slow
+/// machine, and is no measurement.
+pub const HANG: Duration = Duration::from_secs(60);
+
+/// How a process is fed.
+#[derive(Debug, Clone)]
+pub enum Stdin {
+    /// These bytes, then the end.
+    Bytes(Vec<u8>),
+    /// These bytes, and the pipe stays open until the process has ended.
+    NeverClosed(Vec<u8>),
+}
+
+impl From<&str> for Stdin {
+    fn from(text: &str) -> Self {
+        Self::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+/// Runs `command` to its end. Panics if it outlives [`HANG`]; it is killed by its own process group then.
+pub fn finish(mut command: Command, stdin: Stdin) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let shown = format!("{command:?}");
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
+    let pid = child.id();
+    let mut input = child.stdin.take().unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let feeder = std::thread::spawn(move || {
+        let (bytes, keep) = match stdin {
+            Stdin::Bytes(bytes) => (bytes, false),
+            Stdin::NeverClosed(bytes) => (bytes, true),
+        };
+        // A hook need not read its input.
+        let _ = input.write_all(&bytes);
+        keep.then_some(input)
+    });
+    let (ended, waiting) = mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        let status = child.wait();
+        let _ = ended.send(());
+        status
+    });
+    let collect = |pipe: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    };
+    let errors = std::thread::spawn(move || collect(&mut stderr));
+    let output = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stdout.read_to_end(&mut bytes);
+        bytes
+    });
+    if waiting.recv_timeout(HANG).is_err() {
+        let group = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        panic!("{shown} hangs");
+    }
+    let status = waiter.join().unwrap().unwrap();
+    drop(feeder.join());
+    Output { status, stdout: output.join().unwrap(), stderr: errors.join().unwrap() }
+}
+
+/// Looks again and again until `found` has something, or [`HANG`] is over.
+pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let until = std::time::Instant::now() + HANG;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < until, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

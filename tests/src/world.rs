@@ -1,0 +1,250 @@
+//! A world for one test: its own `HOME` and `STOPGATE_HOME`, the real binaries, an authority that ends with it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use stopgate_core::client::{self, Response};
+use stopgate_core::paths::Home;
+use stopgate_core::protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, SessionRow};
+use stopgate_core::spool;
+
+use crate::checkout::Checkout;
+use crate::run::{Stdin, eventually, finish};
+
+/// All hooks.
+pub const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
+
+/// A last message with an excuse.
+pub const EXCUSE: &str = "The lexer is in. I'm running low on context, so this is a good place to stop; \
+                          we can continue with the parser in a fresh session.";
+/// A last message without one.
+pub const PLAIN: &str = "The lexer is in and its tests pass.";
+
+/// Path of a binary of this build. `cargo test` alone does not build those of other packages.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// The world of one test.
+pub struct World {
+    dir: tempfile::TempDir,
+    /// Its stopgate home.
+    pub home: Home,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// An empty world: nothing is installed, nothing runs, the stopgate home does not exist.
+    pub fn new() -> Self {
+        Self::with_home("stopgate home é")
+    }
+
+    /// An empty world whose stopgate home is `name` in a temp directory.
+    pub fn with_home(name: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("sg").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("home")).unwrap();
+        let home = Home::at(dir.path().join(name));
+        Self { dir, home }
+    }
+
+    /// The temp directory that holds everything.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A checkout with an unfinished plan from before.
+    pub fn planned_checkout(&self) -> Checkout {
+        Checkout::with_plan(&self.dir.path().join("project"))
+    }
+
+    /// `program` in this world, with nothing of the tests' own environment.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", self.dir.path().join("home"))
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TMPDIR", self.dir.path())
+            .env("STOPGATE_HOME", self.home.root())
+            .env("STOPGATE_NO_AUTOSTART", "1")
+            .current_dir(self.dir.path());
+        command
+    }
+
+    /// A hook, as a harness runs it.
+    pub fn hook(&self, name: &str) -> Command {
+        let mut command = self.command(&binary(name));
+        command.arg("claude");
+        command
+    }
+
+    /// Runs a hook on a payload.
+    pub fn run_hook(&self, name: &str, payload: &Value) -> Output {
+        finish(self.hook(name), Stdin::from(&*payload.to_string()))
+    }
+
+    /// Runs the CLI.
+    pub fn stopgate(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(&binary("stopgate"));
+        command.args(arguments);
+        finish(command, Stdin::from(""))
+    }
+
+    /// Runs the CLI, which must succeed, and parses what it prints.
+    pub fn stopgate_json(&self, arguments: &[&str]) -> Value {
+        let output = self.stopgate(arguments);
+        assert!(output.status.success(), "stopgate {arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Sets the mode as an operator would.
+    pub fn set_mode(&self, mode: &str) {
+        let output = self.stopgate(&["mode", mode, "--yes"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Starts an authority that ends with the value.
+    pub fn authority(&self) -> RunningAuthority<'_> {
+        RunningAuthority::start(self)
+    }
+
+    /// Records the start of a session in `cwd`.
+    pub fn start_session(&self, id: &str, cwd: &Path) {
+        let output = self.run_hook("session-start-recorder", &session_start(id, cwd, "startup"));
+        assert_silent(&output);
+    }
+
+    /// Lets a session stop with `message`; what the router prints.
+    pub fn stop_session(&self, id: &str, cwd: &Path, message: &str) -> String {
+        let output = self.run_hook("stop-gate-router", &stop(id, cwd, message));
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Names of the files in the spool.
+    pub fn spooled(&self) -> Vec<spool::Spooled> {
+        spool::list(&self.home, 10_000).unwrap()
+    }
+
+    /// The hooks' own log.
+    pub fn hook_log(&self) -> String {
+        std::fs::read_to_string(self.home.log().join("hooks.jsonl")).unwrap_or_default()
+    }
+}
+
+/// A running authority.
+pub struct RunningAuthority<'a> {
+    world: &'a World,
+    child: Child,
+}
+
+impl<'a> RunningAuthority<'a> {
+    fn start(world: &'a World) -> Self {
+        let mut command = world.command(&binary("stopgate"));
+        command.args(["authority", "run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let authority = Self { world, child: command.spawn().unwrap() };
+        eventually("the authority answers", || authority.try_get(ROUTE_HEALTH));
+        authority
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// One request.
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> Response {
+        let socket = self.world.home.socket_to_connect().unwrap();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        client::request(&socket, method, path, body.as_bytes(), Instant::now() + Duration::from_secs(30)).unwrap()
+    }
+
+    fn try_get(&self, path: &str) -> Option<Response> {
+        let socket = self.world.home.socket_to_connect().ok()?;
+        client::request(&socket, "GET", path, b"", Instant::now() + Duration::from_secs(5)).ok()
+    }
+
+    /// The gate's log, newest first.
+    pub fn log(&self) -> Vec<GateLogRow> {
+        let response = self.request("GET", &format!("{ROUTE_LOG}?tail=1000"), &Value::Null);
+        serde_json::from_slice::<GateLog>(&response.body).unwrap().events
+    }
+
+    /// The one row of a session's only stop, once it is judged.
+    pub fn judged(&self, session: &str) -> GateLogRow {
+        eventually("the stop is judged", || {
+            let mut rows = self.log().into_iter().filter(|row| row.session_id == session);
+            let row = rows.next()?;
+            assert!(rows.next().is_none(), "more than one stop of {session}");
+            (row.fail_open.as_deref() != Some("pending")).then_some(row)
+        })
+    }
+
+    /// Known sessions.
+    pub fn sessions(&self) -> Vec<SessionRow> {
+        serde_json::from_slice(&self.request("GET", ROUTE_SESSIONS, &Value::Null).body).unwrap()
+    }
+}
+
+impl Drop for RunningAuthority<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ends a detached authority of a world when it is dropped.
+pub struct StopsAuthority<'a>(pub &'a World);
+
+impl Drop for StopsAuthority<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.stopgate(&["authority", "stop"]);
+    }
+}
+
+/// A `SessionStart` payload.
+pub fn session_start(id: &str, cwd: &Path, source: &str) -> Value {
+    json!({"session_id": id, "cwd": cwd, "hook_event_name": "SessionStart", "source": source,
+           "transcript_path": format!("/nowhere/{id}.jsonl")})
+}
+
+/// A `Stop` payload.
+pub fn stop(id: &str, cwd: &Path, message: &str) -> Value {
+    json!({"session_id": id, "cwd": cwd, "hook_event_name": "Stop", "stop_hook_active": false, "prompt_id": "p",
+           "last_assistant_message": message, "background_tasks": [], "session_crons": []})
+}
+
+/// `payload` with one field set.
+pub fn with(mut payload: Value, field: &str, value: Value) -> Value {
+    payload[field] = value;
+    payload
+}
+
+/// The hook let the harness go on: exit 0 and not a byte on stdout or stderr.
+pub fn assert_silent(output: &Output) {
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// The reason of a block; panics unless stdout is exactly the one documented object.
+pub fn block_reason(stdout: &str) -> String {
+    let value: Value = serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout:?}"));
+    assert_eq!(value["decision"], "block", "{stdout}");
+    assert_eq!(value.as_object().unwrap().len(), 2, "{stdout}");
+    value["reason"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,213 @@
+//! Law 1, fail open: whatever is broken, a hook allows, prints nothing and exits with 0, and it does not hang.
+//!
+//! Every case runs in enforce, on a session and a message that a working authority would block.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::os::unix::fs::PermissionsExt;
+
+use rstest::rstest;
+use serde_json::json;
+use stopgate_core::beat::{self, Beat};
+use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
+use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, session_start, stop};
+
+/// A world in enforce.
+fn enforcing() -> World {
+    let world = World::new();
+    world.home.create().unwrap();
+    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
+    world
+}
+
+/// Runs a hook with a short deadline, so that hangs of the authority do not make the tests slow.
+fn run(world: &World, hook: &str, stdin: Stdin) -> std::process::Output {
+    let mut command = world.hook(hook);
+    command.env("STOPGATE_DEADLINE_MS", "400");
+    finish(command, stdin)
+}
+
+fn payload(world: &World, hook: &str) -> Stdin {
+    let cwd = world.root();
+    let payload = match hook {
+        "session-start-recorder" => session_start("s", cwd, "startup"),
+        _ => stop("s", cwd, EXCUSE),
+    };
+    Stdin::from(&*payload.to_string())
+}
+
+#[rstest]
+#[case::silent_after_accept(Behaviour::Silent)]
+#[case::hangs_up(Behaviour::HangsUp)]
+#[case::slow_drip_of_headers(Behaviour::Drips(b"HTTP/1.1 200 OK\r\nx: y\r\n".to_vec()))]
+#[case::slow_drip_of_garbage(Behaviour::Drips(b"zzz".to_vec()))]
+#[case::garbage(Behaviour::Says(vec![0xff; 4096]))]
+#[case::not_json(Behaviour::answer("200 OK", "<html>"))]
+#[case::truncated(Behaviour::Says(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"decision\":".to_vec()))]
+#[case::server_error(Behaviour::answer(
+    "500 Internal Server Error",
+    r#"{"decision":"continue","reminder":"[stopgate] x"}"#
+))]
+#[case::unavailable(Behaviour::answer("503 Service Unavailable", "{}"))]
+#[case::other_protocol(Behaviour::answer("426 Upgrade Required", "{}"))]
+#[case::a_block_in_other_words(Behaviour::answer("200 OK", r#"{"decision":"block","reason":"stay"}"#))]
+#[case::a_continue_without_our_tag(Behaviour::answer(
+    "200 OK",
+    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"stay","latencyMs":1}"#
+))]
+#[case::a_continue_without_text(Behaviour::answer(
+    "200 OK",
+    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"","latencyMs":1}"#
+))]
+#[case::huge_body(Behaviour::Says([&b"HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n"[..], &[b' '; 4_000_000]].concat()))]
+fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
+    let world = enforcing();
+    let fake = FakeAuthority::listen(&world.home.socket(), behaviour);
+    for hook in HOOKS {
+        assert_silent(&run(&world, hook, payload(&world, hook)));
+    }
+    assert!(fake.connections() >= 2, "router and recorder asked");
+}
+
+/// The control: the same world blocks when the authority says so, so the cases above prove something.
+#[test]
+fn a_positive_verdict_does_block() {
+    let world = enforcing();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let output = run(&world, "stop-gate-router", payload(&world, "stop-gate-router"));
+    assert_eq!(block_reason(&String::from_utf8(output.stdout).unwrap()), "[stopgate] go on");
+}
+
+#[test]
+fn nobody_listens() {
+    let world = enforcing();
+    for hook in HOOKS {
+        assert_silent(&run(&world, hook, payload(&world, hook)));
+    }
+    // Nothing is lost: the stop waits in the spool, the start is in the store, and the failure shows.
+    let spooled: Vec<_> = world.spooled();
+    assert_eq!(spooled.len(), 1);
+    assert!(String::from_utf8_lossy(&spooled[0].body).contains("good place to stop"));
+    assert!(world.home.database().exists());
+    assert!(beat::last(&world.home, "stop-gate-router", Beat::Failed).is_some());
+    assert!(world.hook_log().contains("the authority is not running"));
+}
+
+#[test]
+fn the_socket_is_refused() {
+    let world = enforcing();
+    drop(std::os::unix::net::UnixListener::bind(world.home.socket()).unwrap());
+    for hook in HOOKS {
+        assert_silent(&run(&world, hook, payload(&world, hook)));
+    }
+    assert_eq!(world.spooled().len(), 1);
+}
+
+#[test]
+fn something_else_is_where_the_socket_should_be() {
+    for plant in ["directory", "file", "link to nowhere"] {
+        let world = enforcing();
+        match plant {
+            "directory" => std::fs::create_dir(world.home.socket()).unwrap(),
+            "file" => std::fs::write(world.home.socket(), "x").unwrap(),
+            _ => std::os::unix::fs::symlink("/nowhere", world.home.socket()).unwrap(),
+        }
+        for hook in HOOKS {
+            assert_silent(&run(&world, hook, payload(&world, hook)));
+        }
+    }
+}
+
+#[test]
+fn there_is_no_home_at_all() {
+    let world = World::new();
+    for hook in HOOKS {
+        let mut command = world.hook(hook);
+        command.env_remove("STOPGATE_HOME").env_remove("HOME");
+        assert_silent(&finish(command, payload(&world, hook)));
+        let mut command = world.hook(hook);
+        command.env("STOPGATE_HOME", "relative/path");
+        assert_silent(&finish(command, payload(&world, hook)));
+    }
+    assert!(!world.home.root().exists());
+}
+
+#[test]
+fn the_home_is_a_file_or_read_only() {
+    let world = World::new();
+    std::fs::write(world.home.root(), "not a directory").unwrap();
+    for hook in HOOKS {
+        assert_silent(&run(&world, hook, payload(&world, hook)));
+    }
+    let world = enforcing();
+    std::fs::set_permissions(world.home.root(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    for hook in HOOKS {
+        assert_silent(&run(&world, hook, payload(&world, hook)));
+    }
+    std::fs::set_permissions(world.home.root(), std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_garbled_mode_means_off() {
+    let world = enforcing();
+    std::fs::write(world.home.mode_file(), "enforce!!").unwrap();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    assert_silent(&run(&world, "stop-gate-router", payload(&world, "stop-gate-router")));
+    assert_eq!(fake.connections(), 0);
+}
+
+#[rstest]
+#[case::empty(Stdin::from(""))]
+#[case::white_space(Stdin::from(" \n"))]
+#[case::not_json(Stdin::from("hello"))]
+#[case::not_an_object(Stdin::from("[1,2]"))]
+#[case::wrong_types(Stdin::from(r#"{"session_id":1,"hook_event_name":"Stop"}"#))]
+#[case::no_session(Stdin::from(r#"{"hook_event_name":"Stop","last_assistant_message":"x"}"#))]
+#[case::half_of_it(Stdin::from(r#"{"session_id":"s","hook_event_name":"St"#))]
+#[case::not_utf8(Stdin::Bytes(b"{\"session_id\":\"\xff\xfe\",\"hook_event_name\":\"Stop\"}".to_vec()))]
+#[case::ten_megabytes(Stdin::Bytes(format!(r#"{{"session_id":"s","hook_event_name":"Stop","x":"{}"}}"#, "y".repeat(10_000_000)).into_bytes()))]
+#[case::hundred_thousand_deep(Stdin::Bytes([vec![b'['; 100_000], vec![b']'; 100_000]].concat()))]
+#[case::deep_in_a_field(Stdin::Bytes(format!(r#"{{"session_id":"s","hook_event_name":"Stop","x":{}1{}}}"#, "{\"a\":".repeat(100_000), "}".repeat(100_000)).into_bytes()))]
+#[case::never_closed_and_empty(Stdin::NeverClosed(Vec::new()))]
+#[case::never_closed_halfway(Stdin::NeverClosed(br#"{"session_id":"s","hook_event_name":"#.to_vec()))]
+fn bad_input(#[case] stdin: Stdin) {
+    let world = enforcing();
+    // An authority that would block whatever reaches it.
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let deep = matches!(&stdin, Stdin::Bytes(bytes) if bytes.starts_with(b"{\"session_id\":\"s\",\"hook_event_name\":\"Stop\",\"x\":{"));
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    for hook in HOOKS {
+        let output = run(&world, hook, stdin.clone());
+        // Deep nesting in an unknown field is a well-formed Stop: it may be judged, but it must not crash the hook.
+        if deep && hook == "stop-gate-router" {
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        } else {
+            assert_silent(&output);
+        }
+    }
+}
+
+#[test]
+fn no_argument_and_no_shape_means_allow() {
+    let world = enforcing();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let payload = json!({"session_id": "s", "hook_event_name": "Stop", "last_assistant_message": EXCUSE});
+    let bare = world.command(&stopgate_tests::world::binary("stop-gate-router"));
+    assert_silent(&finish(bare, Stdin::from(&*payload.to_string())));
+    assert_eq!(fake.connections(), 0);
+}
+
+#[test]
+fn a_closed_stdout_is_no_crash() {
+    let world = enforcing();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let mut shell = world.command(std::path::Path::new("/bin/sh"));
+    let hook = stopgate_tests::world::binary("stop-gate-router");
+    shell.args(["-c", "\"$0\" claude >&-", hook.to_str().unwrap()]);
+    assert_silent(&finish(shell, payload(&world, "stop-gate-router")));
+}
