@@ -203,12 +203,13 @@ impl Settled {
     /// Writes the verdict down. When the store fails, its transaction counts nothing; the continue that is
     /// delivered all the same counts in memory, so that the ceiling holds.
     fn write(self, state: &State, request: &EvaluateRequest) -> EvaluateResponse {
-        if self.counting == Counting::Continue {
-            state.memory().set_continues(&request.event.key, request.mode, self.prior + 1);
-        }
         let now = state.clock.now_ms();
-        if let Err(error) = state.with_store(|store| store.record_verdict(request, &self.row, self.counting, now)) {
+        let written = state.with_store(|store| store.record_verdict(request, &self.row, self.counting, now));
+        if let Err(error) = &written {
             tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
+        }
+        if self.counting == Counting::Continue && written.unwrap_or(true) {
+            state.memory().set_continues(&request.event.key, request.mode, self.prior + 1);
         }
         self.response
     }

@@ -66,5 +66,5 @@ fn record_undelivered(
     request: &EvaluateRequest,
 ) -> Result<(), StoreError> {
     let row = stopgate_store::GateRow { fail_open: Some(UNDELIVERED.to_owned()), ..blank_row(request) };
-    store.record_verdict(request, &row, Counting::Nothing, state.clock.now_ms())
+    store.record_verdict(request, &row, Counting::Nothing, state.clock.now_ms()).map(|_| ())
 }

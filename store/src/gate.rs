@@ -60,14 +60,15 @@ impl Store {
         Ok(known.is_none())
     }
 
-    /// Writes the verdict on a stop and, for a continue, raises the count, both or neither.
+    /// Writes the verdict on a stop and, for a continue, raises the count, both or neither. `false` if the stop has
+    /// a verdict already: a repeated delivery changes nothing.
     pub fn record_verdict(
         &mut self,
         request: &EvaluateRequest,
         row: &GateRow,
         counting: Counting,
         now_ms: UnixMillis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = write_row(&transaction, row)?;
         touch(&transaction, request)?;
@@ -81,7 +82,7 @@ impl Store {
                 .execute(params![row.harness.name(), row.session_id, row.mode.name(), now_ms])?;
         }
         transaction.commit()?;
-        Ok(())
+        Ok(written)
     }
 
     /// Continues of a session in `mode` so far.
