@@ -151,6 +151,21 @@ fn clear_links_to_the_session_before_in_the_same_process() {
 }
 
 #[test]
+fn two_sessions_in_one_process_are_not_taken_for_each_other() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    store.record_event(&event("a", 1, start(StartSource::Startup))).unwrap();
+    store.record_event(&event("b", 2, start(StartSource::Startup))).unwrap();
+    store.record_event(&event("c", 3, start(StartSource::Clear))).unwrap();
+    store.record_event(&event("a", 4, EventKind::SessionEnd { reason: Some("clear".into()) })).unwrap();
+    store.record_event(&event("b", 5, EventKind::UserPromptSubmit { prompt: String::new() })).unwrap();
+    store.record_event(&event("d", 6, start(StartSource::Clear))).unwrap();
+    let rows = store.sessions(10).unwrap();
+    let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap().predecessor.as_deref();
+    assert_eq!((of("c"), of("d")), (None, Some("a")), "c might follow a or b; d follows the one that was cleared");
+}
+
+#[test]
 fn a_verdict_and_its_count_are_written_together_and_once() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
