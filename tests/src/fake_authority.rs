@@ -87,11 +87,11 @@ fn behave(mut stream: UnixStream, behaviour: &Behaviour, ending: &AtomicBool) {
         Behaviour::Silent => until_the_end(),
         Behaviour::HangsUp => {}
         Behaviour::Says(bytes) => {
-            let _ = stream.read(&mut [0; 64 * 1024]);
+            let _ = stream.read(&mut [0; 16 * 1024]);
             let _ = stream.write_all(bytes);
         }
         Behaviour::Drips(bytes) => {
-            let _ = stream.read(&mut [0; 64 * 1024]);
+            let _ = stream.read(&mut [0; 16 * 1024]);
             for byte in bytes.iter().cycle() {
                 if ending.load(Ordering::SeqCst) || stream.write_all(&[*byte]).is_err() {
                     return;

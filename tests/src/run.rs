@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What no process of a test may exceed. Far above every deadline of the product: it tells a hang from a slow
 /// machine, and is no measurement.
-pub const HANG: Duration = Duration::from_secs(60);
+pub const HANG: Duration = Duration::from_mins(1);
 
 /// How a process is fed.
 #[derive(Debug, Clone)]

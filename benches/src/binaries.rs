@@ -1,0 +1,118 @@
+//! The release binaries: built, found, and installed into a home as the installer does it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::paths::{HOME_MARKER, Home};
+
+/// Everything that is measured or needed: the hooks, the no-op, and the program that holds the authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Does nothing.
+    NoOp,
+    /// Stop hook that asks the authority.
+    Router,
+    /// Stop hook that defends builds.
+    BuildStop,
+    /// Session hook.
+    Recorder,
+    /// The authority.
+    Stopgate,
+}
+
+impl Program {
+    /// All, in the order of the report.
+    pub(crate) const ALL: [Self; 5] = [Self::NoOp, Self::Router, Self::BuildStop, Self::Recorder, Self::Stopgate];
+
+    /// Name of the file, and of the hook in its heartbeats.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NoOp => "noop",
+            Self::Router => "stop-gate-router",
+            Self::BuildStop => "build-stop-hook",
+            Self::Recorder => "session-start-recorder",
+            Self::Stopgate => "stopgate",
+        }
+    }
+}
+
+/// The release binaries.
+#[derive(Debug, Clone)]
+pub(crate) struct Binaries(BTreeMap<String, PathBuf>);
+
+impl Binaries {
+    /// Builds them, and lets cargo say where they are.
+    pub(crate) fn build() -> anyhow::Result<Self> {
+        let cargo = ProcessEnv.os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .args(["build", "--release", "--bins"])
+            .args(["-p", "stopgate-hooks", "-p", "stopgate-cli"])
+            .args(["-p", env!("CARGO_PKG_NAME")])
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start cargo")?;
+        ensure!(output.status.success(), "`cargo build --release` failed: {}", output.status);
+        let built = executables(&String::from_utf8_lossy(&output.stdout));
+        for program in Program::ALL {
+            ensure!(built.contains_key(program.name()), "cargo built no `{}`", program.name());
+        }
+        Ok(Self(built))
+    }
+
+    /// The file of `program`.
+    pub(crate) fn path(&self, program: Program) -> anyhow::Result<&Path> {
+        let path = self.0.get(program.name());
+        path.map(PathBuf::as_path).with_context(|| format!("no binary `{}`", program.name()))
+    }
+
+    /// Copies the hooks and the no-op to the `bin/` of `home` and marks it as a home.
+    pub(crate) fn install(&self, home: &Home) -> anyhow::Result<()> {
+        home.create()?;
+        std::fs::create_dir_all(home.bin())?;
+        std::fs::write(home.root().join(HOME_MARKER), "")?;
+        for program in Program::ALL {
+            if program != Program::Stopgate {
+                let from = self.path(program)?;
+                std::fs::copy(from, home.bin().join(program.name()))
+                    .with_context(|| format!("cannot install {}", from.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names and paths of the executables in cargo's messages.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| {
+            let message: Value = serde_json::from_str(line).ok()?;
+            let name = message["target"]["name"].as_str()?.to_owned();
+            let path = message["executable"].as_str()?;
+            Some((name, PathBuf::from(path)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_s_messages_name_the_executables() {
+        let messages = r#"
+            {"reason":"compiler-artifact","target":{"name":"stopgate_hooks"},"executable":null}
+            {"reason":"compiler-artifact","target":{"name":"noop"},"executable":"/t/release/noop"}
+            {"reason":"build-finished","success":true}
+            not JSON"#;
+        let found = executables(messages);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("noop".to_owned(), PathBuf::from("/t/release/noop"))]);
+    }
+}

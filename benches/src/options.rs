@@ -1,0 +1,48 @@
+//! What the bench can be told.
+
+use std::path::PathBuf;
+
+/// Measures what each hook costs, beside a process that does nothing.
+#[derive(Debug, clap::Parser)]
+#[command(name = "hooks", disable_version_flag = true)]
+pub(crate) struct Options {
+    /// Measure only situations whose name contains this (the no-op is always measured)
+    pub(crate) filter: Option<String>,
+
+    /// How often each hook is spawned in each situation
+    #[arg(long, default_value_t = 300, value_parser = at_least_one)]
+    pub(crate) spawns: usize,
+
+    /// How often where the authority is hung: each costs the hook's whole patience
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) hung_spawns: usize,
+
+    /// Write the numbers to this file, too (relative to the package, where cargo starts benches)
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Passed by `cargo bench`
+    #[arg(long, hide = true)]
+    pub(crate) bench: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("not a number of spawns: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn cargo_s_flag_is_taken_and_zero_spawns_are_refused() {
+        let options = Options::try_parse_from(["hooks", "--spawns", "7", "--bench"]).unwrap();
+        assert_eq!((options.spawns, options.hung_spawns, options.bench), (7, 5, true));
+        assert!(Options::try_parse_from(["hooks", "--spawns", "0"]).is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Payloads: what the real clients sent, with another session, directory and last message.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// A recorded `Stop` of Claude Code.
+const STOP: &str = include_str!("../../tests/fixtures/claude/Stop.json");
+/// A recorded `SessionStart` of Claude Code.
+const SESSION_START: &str = include_str!("../../tests/fixtures/claude/SessionStart.startup.json");
+
+/// A stop that gives no excuse and promises nothing.
+pub(crate) const PLAIN_MESSAGE: &str =
+    "The parser is in and its tests pass: 14 passed, none failed. The README shows the new flag.";
+/// A stop that gives an excuse.
+pub(crate) const EXCUSE_MESSAGE: &str = "The lexer is in and its tests pass: 14 passed, none failed.\n\n\
+     I'm running low on context, so this is a good place to stop. Let's continue in a fresh session.";
+
+/// A stop of `session` in `cwd` after `message`.
+pub(crate) fn stop(session: &str, cwd: &Path, message: &str) -> anyhow::Result<Vec<u8>> {
+    render(STOP, session, cwd, &[("last_assistant_message", message)])
+}
+
+/// The start of `session` in `cwd`.
+pub(crate) fn session_start(session: &str, cwd: &Path) -> anyhow::Result<Vec<u8>> {
+    render(SESSION_START, session, cwd, &[])
+}
+
+fn render(fixture: &str, session: &str, cwd: &Path, others: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
+    let mut payload: Value = serde_json::from_str(fixture).context("a fixture is not JSON")?;
+    let cwd = cwd.to_str().context("the temporary directory's path is not UTF-8")?;
+    let fields = [("session_id", session), ("cwd", cwd)];
+    for (name, value) in fields.iter().chain(others) {
+        let field = payload.get_mut(*name).with_context(|| format!("a fixture has no field `{name}`"))?;
+        *field = Value::from(*value);
+    }
+    Ok(serde_json::to_vec(&payload)?)
+}
+
+/// Sessions of one situation, numbered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sessions(pub(crate) u16);
+
+impl Sessions {
+    /// The id of session `number`, in the form both clients use.
+    pub(crate) fn id(self, number: usize) -> String {
+        format!("beac4000-0000-4000-8000-{:04x}{number:08x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::gate::signals;
+    use stopgate_core::harness::{self, EventKind, Payload};
+    use stopgate_core::session::Harness;
+
+    fn read(bytes: &[u8]) -> harness::Event {
+        match harness::parse(Some(Harness::Claude), bytes).unwrap() {
+            Payload::Known(event) => event,
+            Payload::Unknown { name } => panic!("unknown event {name}"),
+        }
+    }
+
+    #[test]
+    fn payloads_keep_their_shape_and_carry_what_was_asked_for() {
+        let id = Sessions(3).id(1);
+        assert_eq!(id.len(), 36);
+        let event = read(&stop(&id, Path::new("/x"), "hello").unwrap());
+        assert_eq!((event.key.session_id.as_str(), event.cwd.as_deref()), (id.as_str(), Some(Path::new("/x"))));
+        assert!(matches!(event.kind, EventKind::Stop(stop) if stop.last_assistant_message == "hello"));
+        let started = read(&session_start(&id, Path::new("/x")).unwrap());
+        assert!(matches!(started.kind, EventKind::SessionStart { .. }));
+    }
+
+    #[test]
+    fn only_the_excuse_gives_the_gate_something_to_judge() {
+        assert!(signals::detect(EXCUSE_MESSAGE).wants_to_leave());
+        assert!(!signals::detect(PLAIN_MESSAGE).wants_to_leave());
+    }
+}

@@ -1,0 +1,262 @@
+//! What the hooks are measured in, and how it is told that they really were in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use stopgate_core::beat::Beat;
+use stopgate_core::env;
+use stopgate_core::paths::Home;
+
+use crate::binaries::Program;
+use crate::options::Options;
+use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
+use crate::world::World;
+
+/// Spawns before measuring begins.
+const WARM_UPS: usize = 5;
+/// What a hook may take without being told otherwise.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
+/// What it is told to take where the authority is hung.
+const HUNG_DEADLINE: Duration = Duration::from_millis(300);
+const HUNG_DEADLINE_MS: &str = "300";
+
+/// A hook in a state of the world.
+#[derive(Debug)]
+pub(crate) struct Situation {
+    /// Name in the report.
+    pub(crate) name: &'static str,
+    /// What is spawned.
+    pub(crate) program: Program,
+    /// In which home.
+    pub(crate) home: Home,
+    /// With which variables, besides those that every hook gets.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
+    /// Which sessions it speaks for, one a spawn.
+    pub(crate) sessions: Sessions,
+    /// Payloads that record the beginnings of these sessions, if they have to be known.
+    pub(crate) beginnings: Vec<Vec<u8>>,
+    /// One a spawn: first those of the warm-up.
+    pub(crate) payloads: Vec<Vec<u8>>,
+    /// How many spawns are not measured.
+    pub(crate) warm_ups: usize,
+    /// How it must end.
+    pub(crate) expected: Expected,
+    /// What must be on record afterwards.
+    pub(crate) proof: Proof,
+    /// What DESIGN promises.
+    pub(crate) promise: Promise,
+}
+
+/// How a hook must end each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// It prints a block; else it prints nothing.
+    pub(crate) block: bool,
+    /// The heartbeat it leaves.
+    pub(crate) beat: Option<Beat>,
+    /// How many files it spools.
+    pub(crate) spooled: usize,
+    /// It cannot be faster, because it has to wait.
+    pub(crate) at_least: Duration,
+}
+
+impl Expected {
+    /// Prints nothing and leaves `beat`.
+    const fn silent(beat: Option<Beat>) -> Self {
+        Self { block: false, beat, spooled: 0, at_least: Duration::ZERO }
+    }
+
+    const fn spooled(self) -> Self {
+        Self { spooled: 1, ..self }
+    }
+
+    const fn at_least(self, at_least: Duration) -> Self {
+        Self { at_least, ..self }
+    }
+}
+
+/// What must be on record after the spawns, beyond what each leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nothing more.
+    None,
+    /// Every stop is in the authority's log.
+    Judged {
+        /// What ended the evaluation before the rules.
+        short_circuit: Option<&'static str>,
+        /// Whether the verdict was to go on.
+        would_block: bool,
+        /// Whether the verdict was handed to the hook.
+        blocked: bool,
+    },
+    /// Every session's beginning is in the store.
+    Recorded,
+}
+
+/// What DESIGN §7 promises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Promise {
+    /// Nothing.
+    None,
+    /// Median at most so many times that of the no-op.
+    Ratio(f64),
+    /// The slowest within this deadline.
+    Deadline(Duration),
+    /// The slowest within this deadline and a fifth of it: the harness waits for the process's end, too.
+    About(Duration),
+}
+
+/// The name of the situation that all others are compared with.
+pub(crate) const NO_OP: &str = "no-op";
+
+/// All situations that `options` ask for; the no-op comes first.
+pub(crate) fn all(world: &World, options: &Options) -> anyhow::Result<Vec<Situation>> {
+    let wanted = |name: &str| name == NO_OP || options.filter.as_ref().is_none_or(|part| name.contains(part));
+    let mut situations = Vec::new();
+    for (sketch, number) in sketches(world).into_iter().zip(0..) {
+        if wanted(sketch.name) {
+            situations.push(sketch.finish(Sessions(number), options)?);
+        }
+    }
+    Ok(situations)
+}
+
+/// A situation without its payloads.
+struct Sketch<'a> {
+    name: &'static str,
+    program: Program,
+    home: &'a Home,
+    environment: Vec<(&'static str, &'static str)>,
+    cwd: &'a Path,
+    message: &'static str,
+    known_sessions: bool,
+    expected: Expected,
+    proof: Proof,
+    promise: Promise,
+}
+
+impl<'a> Sketch<'a> {
+    fn of(name: &'static str, program: Program, home: &'a Home, cwd: &'a Path) -> Self {
+        Self {
+            name,
+            program,
+            home,
+            environment: Vec::new(),
+            cwd,
+            message: EXCUSE_MESSAGE,
+            known_sessions: false,
+            expected: Expected::silent(None),
+            proof: Proof::None,
+            promise: Promise::None,
+        }
+    }
+
+    fn expecting(self, expected: Expected, promise: Promise) -> Self {
+        Self { expected, promise, ..self }
+    }
+
+    fn proven_by(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    fn saying(self, message: &'static str) -> Self {
+        Self { message, ..self }
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
+    fn hung(self) -> Self {
+        self.with(env::STOPGATE_DEADLINE_MS, HUNG_DEADLINE_MS)
+    }
+
+    fn with_known_sessions(self) -> Self {
+        Self { known_sessions: true, ..self }
+    }
+
+    fn finish(self, sessions: Sessions, options: &Options) -> anyhow::Result<Situation> {
+        let is_hung = self.expected.at_least > Duration::ZERO;
+        let (warm_ups, spawns) =
+            if is_hung { (1, options.hung_spawns.min(options.spawns)) } else { (WARM_UPS, options.spawns) };
+        let render_all = |render: &dyn Fn(&str) -> anyhow::Result<Vec<u8>>| {
+            (0..warm_ups + spawns).map(|number| render(&sessions.id(number))).collect::<anyhow::Result<Vec<_>>>()
+        };
+        let begin = |id: &str| payload::session_start(id, self.cwd);
+        let stop = |id: &str| payload::stop(id, self.cwd, self.message);
+        Ok(Situation {
+            name: self.name,
+            program: self.program,
+            home: self.home.clone(),
+            environment: self.environment,
+            sessions,
+            beginnings: if self.known_sessions { render_all(&begin)? } else { Vec::new() },
+            payloads: if self.program == Program::Recorder { render_all(&begin)? } else { render_all(&stop)? },
+            warm_ups,
+            expected: self.expected,
+            proof: self.proof,
+            promise: self.promise,
+        })
+    }
+}
+
+fn sketches(world: &World) -> Vec<Sketch<'_>> {
+    let homes = &world.homes;
+    let (plan, build) = (&world.plan_checkout, &world.build_checkout);
+    let router = |name, home| Sketch::of(name, Program::Router, home, plan);
+    let build_stop = |name, cwd| Sketch::of(name, Program::BuildStop, &homes.shadow_absent, cwd);
+    let recorder = |name, home| Sketch::of(name, Program::Recorder, home, plan);
+
+    let untouched = Expected::silent(None);
+    let fired = Expected::silent(Some(Beat::Fired));
+    let delivered = Expected::silent(Some(Beat::Delivered));
+    let failed = Expected::silent(Some(Beat::Failed));
+    let block = Expected { block: true, ..delivered };
+    let judged = |short_circuit, would_block, blocked| Proof::Judged { short_circuit, would_block, blocked };
+    let next_to_nothing = Promise::Ratio(1.1);
+    let round_trip = Promise::Ratio(1.5);
+    let in_time = Promise::Deadline(DEFAULT_DEADLINE);
+    let about_in_time = Promise::About(HUNG_DEADLINE);
+
+    vec![
+        Sketch::of(NO_OP, Program::NoOp, &homes.off, plan),
+        router("router: kill switch file", &homes.killed).expecting(untouched, next_to_nothing),
+        router("router: STOPGATE_KILL=1", &homes.enforce_absent)
+            .with(env::STOPGATE_KILL, "1")
+            .expecting(untouched, next_to_nothing),
+        router("router: mode off", &homes.off).expecting(fired, next_to_nothing),
+        router("router: shadow, would block", &homes.shadow_up)
+            .with_known_sessions()
+            .expecting(delivered, round_trip)
+            .proven_by(judged(None, true, false)),
+        router("router: enforce, allow", &homes.enforce_up)
+            .saying(PLAIN_MESSAGE)
+            .with_known_sessions()
+            .expecting(delivered, round_trip)
+            .proven_by(judged(Some("no-signal"), false, false)),
+        router("router: enforce, block", &homes.enforce_up)
+            .with_known_sessions()
+            .expecting(block, round_trip)
+            .proven_by(judged(None, true, true)),
+        router("router: shadow, authority absent", &homes.shadow_absent).expecting(failed.spooled(), in_time),
+        router("router: enforce, authority absent", &homes.enforce_absent).expecting(failed.spooled(), in_time),
+        router("router: shadow, authority hung", &homes.shadow_hung)
+            .hung()
+            .expecting(failed.spooled().at_least(Duration::from_millis(100)), about_in_time),
+        router("router: enforce, authority hung", &homes.enforce_hung)
+            .hung()
+            .expecting(failed.spooled().at_least(Duration::from_millis(200)), about_in_time),
+        build_stop("build-stop: no build", plan).expecting(delivered, Promise::None),
+        build_stop("build-stop: another's build", build).expecting(delivered, Promise::None),
+        recorder("recorder: authority up", &homes.shadow_up)
+            .expecting(delivered, Promise::Ratio(2.0))
+            .proven_by(Proof::Recorded),
+        recorder("recorder: authority absent", &homes.shadow_absent)
+            .expecting(delivered, Promise::Ratio(4.0))
+            .proven_by(Proof::Recorded),
+        recorder("recorder: authority hung", &homes.enforce_hung)
+            .hung()
+            .expecting(failed.at_least(Duration::from_millis(200)), about_in_time),
+    ]
+}

@@ -1,0 +1,104 @@
+//! How large the binaries are, and how they are linked.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::binaries::{Binaries, Program};
+use crate::elf::{self, Linkage};
+use crate::table::word;
+
+const KIB: u64 = 1024;
+/// Promise for a hook that is linked dynamically.
+const MAX_DYNAMIC_BYTES: u64 = 450 * KIB;
+/// Promise for one that is linked statically: 1.3 MiB.
+const MAX_STATIC_BYTES: u64 = 13 * 1024 * KIB / 10;
+/// What SQLite may add: 1.1 MiB.
+const SQLITE_BYTES: u64 = 11 * 1024 * KIB / 10;
+
+/// One binary's line.
+#[derive(Debug, Clone)]
+pub(crate) struct Size {
+    program: Program,
+    bytes: u64,
+    linkage: Option<Linkage>,
+}
+
+impl Size {
+    /// The sizes of all programs.
+    pub(crate) fn of_all(binaries: &Binaries) -> anyhow::Result<Vec<Self>> {
+        Program::ALL
+            .into_iter()
+            .map(|program| {
+                let path = binaries.path(program)?;
+                let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+                Ok(Self { program, bytes: bytes.len().try_into()?, linkage: elf::linkage(&bytes) })
+            })
+            .collect()
+    }
+
+    /// How large the binary may be.
+    fn most(&self) -> Option<u64> {
+        let plain = match self.linkage? {
+            Linkage::Dynamic => MAX_DYNAMIC_BYTES,
+            Linkage::Static => MAX_STATIC_BYTES,
+        };
+        match self.program {
+            Program::NoOp | Program::Stopgate => None,
+            Program::Router | Program::BuildStop => Some(plain),
+            Program::Recorder => Some(plain + SQLITE_BYTES),
+        }
+    }
+
+    fn kept(&self) -> Option<bool> {
+        Some(self.bytes <= self.most()?)
+    }
+
+    const fn linked(&self) -> &'static str {
+        match self.linkage {
+            Some(Linkage::Dynamic) => "dynamic",
+            Some(Linkage::Static) => "static",
+            None => "unknown",
+        }
+    }
+
+    /// What the table shows.
+    pub(crate) fn cells(&self) -> [String; 5] {
+        [
+            self.program.name().to_owned(),
+            self.bytes.div_ceil(KIB).to_string(),
+            self.linked().to_owned(),
+            self.most().map_or_else(|| "-".to_owned(), |most| format!("<= {}", most / KIB)),
+            word(self.kept()).to_owned(),
+        ]
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "binary": self.program.name(),
+            "bytes": self.bytes,
+            "linked": self.linked(),
+            "most_bytes": self.most(),
+            "kept": self.kept(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_held_against_the_promise_for_their_linkage() {
+        let size = |program, kib: u64, linkage| {
+            let size = Size { program, bytes: kib * KIB, linkage: Some(linkage) };
+            word(size.kept())
+        };
+        assert_eq!(size(Program::Router, 450, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Router, 451, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Router, 1_331, Linkage::Static), "PASS");
+        assert_eq!(size(Program::Recorder, 1_576, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Recorder, 1_577, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Stopgate, 99_999, Linkage::Dynamic), "");
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything the hooks meet, in one temporary directory: homes in every state, checkouts, authorities.
+
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::paths::Home;
+use stopgate_core::switch::{self, KillRecord, Mode};
+
+use crate::authority::Authority;
+use crate::binaries::{Binaries, Program};
+use crate::{checkouts, measure};
+
+/// The homes, one for each state that a home can be in.
+#[derive(Debug)]
+pub(crate) struct Homes {
+    /// Enforce, kill switch on.
+    pub(crate) killed: Home,
+    /// Mode off.
+    pub(crate) off: Home,
+    /// Shadow, authority up.
+    pub(crate) shadow_up: Home,
+    /// Enforce, authority up.
+    pub(crate) enforce_up: Home,
+    /// Shadow, no authority.
+    pub(crate) shadow_absent: Home,
+    /// Enforce, no authority.
+    pub(crate) enforce_absent: Home,
+    /// Shadow, something accepts and never answers.
+    pub(crate) shadow_hung: Home,
+    /// Enforce, something accepts and never answers.
+    pub(crate) enforce_hung: Home,
+}
+
+/// The whole world; everything in it ends with it.
+#[derive(Debug)]
+pub(crate) struct World {
+    // Before the directory: authorities are ended before their homes are removed.
+    shadow: Authority,
+    enforce: Authority,
+    /// The homes.
+    pub(crate) homes: Homes,
+    /// A checkout with an unfinished plan.
+    pub(crate) plan_checkout: PathBuf,
+    /// A checkout with another session's build.
+    pub(crate) build_checkout: PathBuf,
+    user_home: PathBuf,
+    authority_program: PathBuf,
+    _root: tempfile::TempDir,
+}
+
+impl World {
+    /// Creates it all and waits until the authorities serve.
+    pub(crate) fn create(binaries: &Binaries) -> anyhow::Result<Self> {
+        // Short names: a socket's path has to fit in 100 bytes.
+        let root = tempfile::Builder::new().prefix("sgb-").tempdir().context("no temporary directory")?;
+        let top = root.path().canonicalize()?;
+        let home = |name: &str, mode: Mode| -> anyhow::Result<Home> {
+            let home = Home::at(top.join(name));
+            binaries.install(&home)?;
+            switch::write_mode(&home, mode)?;
+            Ok(home)
+        };
+        let homes = Homes {
+            killed: home("killed", Mode::Enforce)?,
+            off: home("off", Mode::Off)?,
+            shadow_up: home("shadow-up", Mode::Shadow)?,
+            enforce_up: home("enforce-up", Mode::Enforce)?,
+            shadow_absent: home("shadow-absent", Mode::Shadow)?,
+            enforce_absent: home("enforce-absent", Mode::Enforce)?,
+            shadow_hung: home("shadow-hung", Mode::Shadow)?,
+            enforce_hung: home("enforce-hung", Mode::Enforce)?,
+        };
+        let record = KillRecord { by: "bench".to_owned(), at_ms: 0, reason: String::new() };
+        switch::set_kill(&homes.killed, &record)?;
+        hang(&homes.shadow_hung)?;
+        hang(&homes.enforce_hung)?;
+
+        let (plan_checkout, build_checkout) = (top.join("plan"), top.join("build"));
+        checkouts::with_plan(&plan_checkout)?;
+        checkouts::with_foreign_build(&build_checkout)?;
+        let user_home = top.join("user");
+        std::fs::create_dir(&user_home)?;
+        let authority_program = binaries.path(Program::Stopgate)?.to_owned();
+        let start = |home: &Home| Authority::start(&authority_program, home, &user_home);
+        Ok(Self {
+            shadow: start(&homes.shadow_up)?,
+            enforce: start(&homes.enforce_up)?,
+            homes,
+            plan_checkout,
+            build_checkout,
+            user_home,
+            authority_program,
+            _root: root,
+        })
+    }
+
+    /// The authority that serves `home`, if one does.
+    pub(crate) fn authority(&self, home: &Home) -> Option<&Authority> {
+        [(&self.homes.shadow_up, &self.shadow), (&self.homes.enforce_up, &self.enforce)]
+            .into_iter()
+            .find_map(|(of, authority)| (of == home).then_some(authority))
+    }
+
+    /// Starts an authority for a home that had none, to ask what is in its store.
+    pub(crate) fn start_authority(&self, home: &Home) -> anyhow::Result<Authority> {
+        Authority::start(&self.authority_program, home, &self.user_home)
+    }
+
+    /// `program` as a harness would start it from the `bin/` of `home`. `STOPGATE_HOME` is not set, because no
+    /// harness sets it: an installed hook finds its home by the marker.
+    pub(crate) fn command(&self, home: &Home, program: Program, environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(home.bin().join(program.name()));
+        command
+            .arg("claude")
+            .env_clear()
+            .env(env::HOME, &self.user_home)
+            .env(env::PATH, search_path())
+            .env(env::STOPGATE_NO_AUTOSTART, "1")
+            .envs(environment.iter().copied());
+        measure::prepare(&mut command);
+        command
+    }
+}
+
+fn search_path() -> std::ffi::OsString {
+    ProcessEnv.os(env::PATH).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+/// Accepts every connection to the socket of `home` and answers none, until the bench ends.
+fn hang(home: &Home) -> anyhow::Result<()> {
+    let path: &Path = &home.socket_to_connect()?;
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen at {}", path.display()))?;
+    std::thread::spawn(move || {
+        let _held: Vec<UnixStream> = listener.incoming().map_while(Result::ok).collect();
+    });
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! `installer uninstall`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+use stopgate_core::paths::Home;
+
+use super::{Context, Where};
+use crate::exit::{ExitStatus, Refusal};
+use crate::ledger::{Install, Ledger, Lock};
+use crate::printer::{self, Consent, Tone};
+use crate::settings::locate::Location;
+use crate::settings::plan::{self, SettingsPlan};
+use crate::settings::write::WriteError;
+use crate::{authority, deploy, home};
+
+const MAX_ATTEMPTS: usize = 5;
+
+/// Arguments of `uninstall`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    place: Where,
+    /// Every settings file that the ledger knows
+    #[arg(long, conflicts_with_all = ["scope", "project"])]
+    all: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove the home as well: programs, log, sessions, verdicts, backups
+    #[arg(long)]
+    purge: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One settings file, and what is to be done to it.
+struct Undo {
+    location: Location,
+    record: Option<Install>,
+    plan: Result<SettingsPlan>,
+}
+
+impl Undo {
+    fn plan(location: Location, home: &Home, record: Option<&Install>) -> Self {
+        let plan = SettingsPlan::uninstall(location.clone(), &home.bin(), record);
+        Self { location, record: record.cloned(), plan }
+    }
+
+    /// Whether there is anything to take back.
+    fn is_something(&self) -> bool {
+        self.record.is_some() || self.plan.as_ref().map_or(true, |plan| !plan.is_noop())
+    }
+}
+
+/// The report for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    command: &'static str,
+    outcome: Outcome,
+    exit_code: u8,
+    home: PathBuf,
+    settings: Vec<Undone>,
+    done: Vec<String>,
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Undone {
+    settings: PathBuf,
+    change: &'static str,
+    diff: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    NothingInstalled,
+    DryRun,
+    NoConsent,
+    Uninstalled,
+}
+
+impl Report {
+    fn end(mut self, context: &Context<'_>, outcome: Outcome, status: ExitStatus) -> Result<ExitStatus> {
+        self.outcome = outcome;
+        self.exit_code = status.code();
+        context.printer.object(&self)?;
+        Ok(status)
+    }
+
+    fn did(&mut self, context: &Context<'_>, line: String) {
+        context.printer.line(&line);
+        self.done.push(line);
+    }
+
+    fn failed(&mut self, line: String) {
+        printer::note(format!("not undone: {line}"));
+        self.problems.push(line);
+    }
+}
+
+/// Uninstalls.
+pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitStatus> {
+    let printer = context.printer;
+    let ledger = Ledger::read(&context.home)?;
+    let chosen = choose(context, arguments, &ledger)?;
+    let keeps = |install: &&Install| !chosen.iter().any(|undo| undo.location.path == install.settings);
+    let remaining: Vec<&Install> = ledger.installs.iter().filter(keeps).collect();
+    let is_last = remaining.is_empty() && home::is_marked(&context.home) && has_programs(&context.home);
+    if arguments.purge && context.home.root().exists() {
+        check_purge(context, &remaining)?;
+    }
+    let is_purge = arguments.purge && context.home.root().exists();
+    let mut report = Report {
+        command: "uninstall",
+        outcome: Outcome::Uninstalled,
+        exit_code: 0,
+        home: context.home.root().to_owned(),
+        settings: Vec::new(),
+        done: Vec::new(),
+        problems: Vec::new(),
+    };
+    if chosen.is_empty() && !is_last && !is_purge {
+        printer.line("Nothing of stopgate is installed there.");
+        for install in remaining {
+            printer.line(format!("It is installed in {} (or use --all).", install.settings.display()));
+        }
+        return report.end(context, Outcome::NothingInstalled, ExitStatus::Success);
+    }
+
+    preview(context, &chosen, &mut report, is_last, is_purge);
+    if arguments.dry_run {
+        printer.line("Dry run: nothing was changed.");
+        return report.end(context, Outcome::DryRun, ExitStatus::Success);
+    }
+    match printer::consent("Take this back?", arguments.yes) {
+        Consent::Given => {}
+        Consent::Declined => {
+            printer.line("Nothing was changed.");
+            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+        }
+        Consent::NobodyThere => {
+            printer::note("Nothing was changed: there is no terminal to ask on. Run this again with --yes.");
+            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+        }
+    }
+
+    carry_out(context, chosen, &mut report)?;
+    // The programs stay for as long as a settings file calls them.
+    if report.problems.is_empty() && (is_last || is_purge) {
+        leave_home(context, is_purge, &mut report);
+    }
+    let status = if report.problems.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
+    report.end(context, Outcome::Uninstalled, status)
+}
+
+/// The settings files that are meant and hold something of ours.
+fn choose(context: &Context<'_>, arguments: &Arguments, ledger: &Ledger) -> Result<Vec<Undo>> {
+    let undo = |location: Location| {
+        let record = ledger.of(&location);
+        Undo::plan(location, &context.home, record)
+    };
+    let mut chosen: Vec<Undo> = if arguments.all {
+        ledger.installs.iter().map(Install::location).map(undo).collect()
+    } else {
+        vec![undo(context.locate(&arguments.place)?)]
+    };
+    // A file that the ledger does not know, and that cannot be read, is none of our business.
+    chosen.retain(|one| one.is_something() && (one.record.is_some() || one.plan.is_ok()));
+    Ok(chosen)
+}
+
+fn check_purge(context: &Context<'_>, remaining: &[&Install]) -> Result<(), Refusal> {
+    home::check_purge(context.environment, &context.home)?;
+    match remaining {
+        [] => Ok(()),
+        [install, ..] => Err(Refusal(format!(
+            "{} still calls the programs in {}; uninstall everything with --all --purge",
+            install.settings.display(),
+            context.home.bin().display()
+        ))),
+    }
+}
+
+fn has_programs(home: &Home) -> bool {
+    home.bin().join(stopgate_core::autostart::PROGRAM).exists()
+}
+
+fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last: bool, is_purge: bool) {
+    let printer = context.printer;
+    printer.line(printer.toned(Tone::Heading, "stopgate is taken back"));
+    for undo in chosen {
+        let path = undo.location.path.display();
+        match &undo.plan {
+            Ok(plan) => {
+                let (change, diff) = (if plan.is_noop() { "nothing left" } else { plan.verb() }, plan.diff());
+                printer.line(format!("  {change}  {path}"));
+                printer.diff(&diff);
+                report.settings.push(Undone { settings: undo.location.path.clone(), change, diff });
+            }
+            Err(error) => printer.line(format!("  cannot  {error:#}")),
+        }
+    }
+    let root = context.home.root().display();
+    if is_purge {
+        printer.line(format!("  remove  {root}, with log, sessions, verdicts and backups"));
+    } else if is_last {
+        printer.line(format!("  stop    the authority, and the programs in {}", context.home.bin().display()));
+        printer.line(format!("  keep    {root}, with log, sessions, verdicts and backups (--purge removes it)"));
+    }
+    printer.line("");
+}
+
+fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut Report) -> Result<()> {
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let home = &context.home;
+    // Without a home there is neither a ledger nor another installer to keep out.
+    let _lock = if home.run().is_dir() { Some(Lock::take(home)?) } else { None };
+    let mut ledger = Ledger::read(home)?;
+    for undo in chosen {
+        match take_back(context, &undo) {
+            Ok(line) => {
+                report.did(context, line);
+                ledger.forget(&undo.location.path);
+                if undo.record.is_some() {
+                    ledger.save(home)?;
+                }
+            }
+            Err(error) => report.failed(format!("{error:#}")),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what was written into one file.
+fn take_back(context: &Context<'_>, undo: &Undo) -> Result<String> {
+    let home = &context.home;
+    let path = undo.location.path.display();
+    for _ in 0..MAX_ATTEMPTS {
+        let settings = SettingsPlan::uninstall(undo.location.clone(), &home.bin(), undo.record.as_ref())?;
+        if settings.is_noop() {
+            return Ok(format!("{path}: nothing of stopgate is left in it"));
+        }
+        match plan::write(&settings) {
+            Ok(()) => settings.verify(&home.bin())?,
+            Err(error) if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(WriteError::Changed))) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        if settings.after.is_some() {
+            let is_original = undo.record.as_ref().is_some_and(|record| record.restores(settings.after.as_deref()));
+            let how = if is_original { "as it was before stopgate" } else { "stopgate's entries are taken out" };
+            return Ok(format!("{path}: {how}"));
+        }
+        for dir in settings.created.directories.iter().rev() {
+            // Only ours, and only if nothing was put into it.
+            let _ = std::fs::remove_dir(dir);
+        }
+        return Ok(format!("{path}: removed; it was made by stopgate"));
+    }
+    anyhow::bail!("{path}: somebody keeps writing this file; try again when it is at rest")
+}
+
+/// Stops the authority and removes the programs, or the whole home.
+fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
+    let home = &context.home;
+    match authority::stop(home, &|text| printer::note(text)) {
+        Ok(true) => report.did(context, "authority: stopped".to_owned()),
+        Ok(false) => {}
+        Err(problem) => return report.failed(format!("authority: {problem}")),
+    }
+    if is_purge {
+        match home::purge(home) {
+            Ok(()) => report.did(context, format!("{}: removed", home.root().display())),
+            Err(error) => report.failed(format!("{error:#}")),
+        }
+        return;
+    }
+    let (done, failed) = deploy::withdraw(home);
+    for line in done {
+        report.did(context, line);
+    }
+    for line in failed {
+        report.failed(line);
+    }
+    let forgotten = Ledger::read(home).and_then(|mut ledger| {
+        ledger.binaries.clear();
+        ledger.save(home)
+    });
+    if let Err(error) = forgotten {
+        report.failed(format!("{error:#}"));
+    }
+}

@@ -1,0 +1,218 @@
+//! The programs in the home's `bin/`: put there, and taken away again.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use stopgate_core::autostart::PROGRAM;
+use stopgate_core::fsx;
+use stopgate_core::paths::Home;
+
+use crate::digest::sha256;
+use crate::exit::Refusal;
+use crate::ledger::Deployed;
+use crate::wiring::Hook;
+
+const EXECUTABLE: u32 = 0o755;
+/// What stays in the place of a hook: sessions that run while we leave still call it.
+const STUB: &str = "#!/bin/sh\nexit 0\n";
+
+/// Names of the programs that are installed.
+pub(crate) fn programs() -> Vec<&'static str> {
+    let mut names: Vec<_> = Hook::ALL.into_iter().map(Hook::file_name).collect();
+    names.extend([PROGRAM, "installer"]);
+    names
+}
+
+/// What happens to a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Change {
+    New,
+    Changed,
+    Unchanged,
+}
+
+impl Change {
+    /// The word on screen.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// A program and its change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) change: Change,
+    #[serde(skip)]
+    source: PathBuf,
+}
+
+/// Compares the programs beside the running installer, `source`, with those in `home`.
+pub(crate) fn plan(source: &Path, home: &Home) -> Result<Vec<Program>> {
+    let bin = home.bin();
+    let is_installed_already = same_directory(source, &bin);
+    programs()
+        .into_iter()
+        .map(|name| {
+            let (source, path) = (source.join(name), bin.join(name));
+            if !source.is_file() {
+                let dir = source.parent().unwrap_or(&source).display();
+                return Err(Refusal(format!(
+                    "{}: no such program; build them all with `cargo build --release` and run the installer from \
+                     target/release (it looked in {dir})",
+                    source.display()
+                ))
+                .into());
+            }
+            let change = if is_installed_already { Change::Unchanged } else { compare(&source, &path)? };
+            Ok(Program { name, path, change, source })
+        })
+        .collect()
+}
+
+fn same_directory(left: &Path, right: &Path) -> bool {
+    matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
+}
+
+fn compare(source: &Path, installed: &Path) -> Result<Change> {
+    let meta = match std::fs::symlink_metadata(installed) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Change::New),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", installed.display())),
+    };
+    if !meta.is_file() || meta.permissions().mode() & 0o777 != EXECUTABLE {
+        return Ok(Change::Changed);
+    }
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let size = std::fs::metadata(source).with_context(|| format!("cannot look at {}", source.display()))?.len();
+    let is_same = meta.len() == size && read(source)? == read(installed)?;
+    Ok(if is_same { Change::Unchanged } else { Change::Changed })
+}
+
+/// Puts the programs that differ in their place, each in one step; returns what is there now.
+pub(crate) fn carry_out(programs: &[Program], known: &[Deployed]) -> Result<Vec<Deployed>> {
+    programs
+        .iter()
+        .map(|program| {
+            let name = program.name.to_owned();
+            if program.change == Change::Unchanged
+                && let Some(known) = known.iter().find(|known| known.name == name)
+            {
+                return Ok(known.clone());
+            }
+            let bytes =
+                std::fs::read(&program.source).with_context(|| format!("cannot read {}", program.source.display()))?;
+            if program.change != Change::Unchanged {
+                put(&program.path, &bytes)?;
+            }
+            Ok(Deployed { name, sha256: sha256(&bytes) })
+        })
+        .collect()
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fsx::ensure_private_dir(dir)
+        .and_then(|()| fsx::write_atomic(path, bytes, EXECUTABLE))
+        // The process's umask may have taken bits away.
+        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(EXECUTABLE)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Takes the programs away, and leaves a stub that does nothing under the name of every hook. Returns what was done,
+/// one line for each, and what could not be done.
+pub(crate) fn withdraw(home: &Home) -> (Vec<String>, Vec<String>) {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for name in programs() {
+        let path = home.bin().join(name);
+        let shown = path.display();
+        if !path.exists() {
+            continue;
+        }
+        let is_hook = Hook::ALL.into_iter().any(|hook| hook.file_name() == name);
+        let outcome = if is_hook {
+            put(&path, STUB.as_bytes()).map(|()| format!("{shown}: now does nothing, for sessions that still run"))
+        } else {
+            std::fs::remove_file(&path).map(|()| format!("{shown}: removed")).map_err(anyhow::Error::from)
+        };
+        match outcome {
+            Ok(line) => done.push(line),
+            Err(error) => failed.push(format!("{shown}: {error:#}")),
+        }
+    }
+    (done, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(dir: &Path) {
+        for name in programs() {
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+    }
+
+    fn changes(plan: &[Program]) -> Vec<Change> {
+        plan.iter().map(|program| program.change).collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        let source = dir.path().join("target");
+        std::fs::create_dir(&source).unwrap();
+        build(&source);
+        let first = plan(&source, &home).unwrap();
+        assert_eq!(changes(&first), [Change::New; 5]);
+        let deployed = carry_out(&first, &[]).unwrap();
+        assert_eq!(deployed[0], Deployed { name: "stop-gate-router".into(), sha256: sha256(b"stop-gate-router") });
+        let mode = std::fs::metadata(home.bin().join("stopgate")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, EXECUTABLE);
+
+        std::fs::write(source.join("stopgate"), "newer").unwrap();
+        let second = plan(&source, &home).unwrap();
+        assert_eq!(second.iter().filter(|program| program.change == Change::Changed).count(), 1);
+        carry_out(&second, &deployed).unwrap();
+        assert_eq!(std::fs::read(home.bin().join("stopgate")).unwrap(), b"newer");
+        assert_eq!(changes(&plan(&home.bin(), &home).unwrap()), [Change::Unchanged; 5], "run from bin/ itself");
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_its_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        build(dir.path());
+        std::fs::remove_file(dir.path().join("build-stop-hook")).unwrap();
+        let error = plan(dir.path(), &Home::at(dir.path().join("home"))).unwrap_err().to_string();
+        assert!(
+            error.contains("/build-stop-hook: no such program") && error.contains("cargo build --release"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn withdrawn_hooks_still_succeed_and_say_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        std::fs::create_dir(home.bin()).unwrap();
+        build(&home.bin());
+        let (done, failed) = withdraw(&home);
+        assert_eq!((done.len(), failed), (5, Vec::new()));
+        let names: Vec<_> = std::fs::read_dir(home.bin()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        let output = std::process::Command::new(home.bin().join("stop-gate-router")).arg("claude").output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
+    }
+}

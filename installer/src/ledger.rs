@@ -1,0 +1,242 @@
+//! What was written where, so that it can be taken back exactly.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::fsx;
+use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
+
+use crate::digest::sha256;
+use crate::exit::Refusal;
+use crate::settings::edit::Created;
+use crate::settings::locate::{Location, Scope};
+use crate::wiring::Entry;
+
+const FORMAT: u32 = 1;
+const PRIVATE_FILE: u32 = 0o600;
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// The file `ledger.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ledger {
+    /// Version of this format.
+    pub(crate) format: u32,
+    /// One record for each settings file.
+    pub(crate) installs: Vec<Install>,
+    /// The files in `bin/`.
+    pub(crate) binaries: Vec<Deployed>,
+}
+
+/// What was done to one settings file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Install {
+    /// Whose settings.
+    pub(crate) harness: Harness,
+    /// Which of its files.
+    pub(crate) scope: Scope,
+    /// The project's directory.
+    pub(crate) project: Option<PathBuf>,
+    /// The file's path, as the harness knows it.
+    pub(crate) settings: PathBuf,
+    /// The file that was written, if the path is a link.
+    pub(crate) written: PathBuf,
+    /// When.
+    pub(crate) at_ms: UnixMillis,
+    /// By which version.
+    pub(crate) version: String,
+    /// What of the structure exists only because of us.
+    pub(crate) created: Created,
+    /// The entries that stand in the file.
+    pub(crate) entries: Vec<Entry>,
+    /// The file before the first of our edits.
+    pub(crate) original: Original,
+    /// SHA-256 of the file after the last of them.
+    pub(crate) sha256_after: String,
+    /// The copy that was made before the last of them.
+    pub(crate) backup: Option<PathBuf>,
+}
+
+/// A file as it was before we came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub(crate) enum Original {
+    /// There was none.
+    Missing,
+    /// A copy is kept.
+    Kept {
+        /// SHA-256 of the copy.
+        sha256: String,
+        /// Where it is.
+        backup: PathBuf,
+    },
+    /// Others changed the file between two edits of ours: no old state is the right one to go back to.
+    Unknown,
+}
+
+/// A file in `bin/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Deployed {
+    /// File name.
+    pub(crate) name: String,
+    /// SHA-256 of its bytes.
+    pub(crate) sha256: String,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { format: FORMAT, installs: Vec::new(), binaries: Vec::new() }
+    }
+}
+
+impl Ledger {
+    /// Reads the ledger of `home`; an empty one if there is none.
+    pub(crate) fn read(home: &Home) -> Result<Self> {
+        let path = home.ledger();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let unfit = |problem: String| Refusal(format!("{}: {problem}", path.display()));
+        let ledger: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| unfit(format!("{error}; move the file away to go on without what it knows")))?;
+        if ledger.format != FORMAT {
+            let format = ledger.format;
+            return Err(
+                unfit(format!("format {format} is of another version; use the installer of that version")).into()
+            );
+        }
+        Ok(ledger)
+    }
+
+    /// Writes the ledger, unless it says the same already.
+    pub(crate) fn save(&self, home: &Home) -> Result<()> {
+        let path = home.ledger();
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        if std::fs::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+            return Ok(());
+        }
+        fsx::write_atomic(&path, text.as_bytes(), PRIVATE_FILE)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The record of the file at `location`.
+    pub(crate) fn of(&self, location: &Location) -> Option<&Install> {
+        self.installs.iter().find(|install| install.settings == location.path)
+    }
+
+    /// Puts `record` in the place of an older one of the same file.
+    pub(crate) fn put(&mut self, record: Install) {
+        match self.installs.iter_mut().find(|install| install.settings == record.settings) {
+            Some(old) => *old = record,
+            None => self.installs.push(record),
+        }
+    }
+
+    /// Forgets the file at `settings`.
+    pub(crate) fn forget(&mut self, settings: &Path) {
+        self.installs.retain(|install| install.settings != settings);
+    }
+}
+
+impl Install {
+    /// Whether `bytes` are the file before the first of our edits.
+    pub(crate) fn restores(&self, bytes: Option<&[u8]>) -> bool {
+        match (&self.original, bytes) {
+            (Original::Kept { sha256: original, .. }, Some(bytes)) => sha256(bytes) == *original,
+            (Original::Missing, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The settings file it is about.
+    pub(crate) fn location(&self) -> Location {
+        Location { scope: self.scope, path: self.settings.clone(), project: self.project.clone() }
+    }
+}
+
+/// Keeps a second installer out while this one writes.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    /// Takes the lock of `home`, which exists.
+    pub(crate) fn take(home: &Home) -> Result<Self> {
+        let path = home.run().join("installer.lock");
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    bail!("{}: another installer is at work; try again when it is done", path.display())
+                }
+                Err(std::fs::TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn install(settings: &str) -> Install {
+        Install {
+            harness: Harness::Claude,
+            scope: Scope::User,
+            project: None,
+            settings: settings.into(),
+            written: settings.into(),
+            at_ms: 1,
+            version: "0.1.0".into(),
+            created: Created { file: true, hooks_key: true, ..Created::default() },
+            entries: Vec::new(),
+            original: Original::Missing,
+            sha256_after: "0".into(),
+            backup: None,
+        }
+    }
+
+    #[test]
+    fn holds_several_installs_and_survives_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        assert_eq!(Ledger::read(&home).unwrap(), Ledger::default());
+        let mut ledger = Ledger::default();
+        ledger.put(install("/a"));
+        ledger.put(install("/b"));
+        ledger.put(Install { at_ms: 2, ..install("/a") });
+        ledger.save(&home).unwrap();
+        assert_eq!(Ledger::read(&home).unwrap(), ledger);
+        assert_eq!(ledger.installs.iter().map(|install| install.at_ms).collect::<Vec<_>>(), [2, 1]);
+        ledger.forget(Path::new("/a"));
+        assert_eq!(ledger.installs, [install("/b")]);
+    }
+
+    #[test]
+    fn a_ledger_that_is_not_understood_is_refused_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        for (text, part) in [("{\n oops", "line 2"), ("{\"format\":9,\"installs\":[],\"binaries\":[]}", "format 9")] {
+            std::fs::write(home.ledger(), text).unwrap();
+            let error = Ledger::read(&home).unwrap_err();
+            assert!(error.is::<Refusal>() && error.to_string().contains(part), "{error}");
+        }
+    }
+}

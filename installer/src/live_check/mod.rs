@@ -1,0 +1,192 @@
+//! The live check: runs what was registered, exactly as it stands in the settings file, and shows the gate at work.
+
+pub(crate) mod payload;
+pub(crate) mod repo;
+pub(crate) mod run;
+pub(crate) mod stop;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use stopgate_core::clock::SystemClock;
+use stopgate_core::env::{self, Env};
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::session::LIVE_CHECK_PREFIX;
+use stopgate_core::text::one_line;
+
+use crate::printer::{Printer, Tone, columns};
+use crate::wiring::{CLAUDE, Entry};
+use run::{Call, Ending, Ran};
+
+/// How long one hook may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+const SHOWN_CHARS: usize = 100;
+
+/// What a hook answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub(crate) enum Answer {
+    /// Nothing: go on.
+    Allowed,
+    /// A valid answer that does not block.
+    Answered {
+        /// The fields of the answer.
+        fields: Vec<String>,
+    },
+    /// The turn may not end.
+    Blocked {
+        /// What the agent is told.
+        reason: String,
+    },
+    /// Not what a hook may answer.
+    Problem {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Answer {
+    /// Reads a hook's answer off its output.
+    pub(crate) fn of(ran: &Ran) -> Self {
+        let problem = |problem: String| Self::Problem { problem };
+        match &ran.ending {
+            Ending::NotStarted(error) => return problem(format!("cannot be started: {error}")),
+            Ending::TimedOut => return problem(format!("no end within {} s; killed", DEADLINE.as_secs())),
+            Ending::Exited(status) if !status.success() => {
+                return problem(format!("{status}: {}", one_line(&String::from_utf8_lossy(&ran.stderr), SHOWN_CHARS)));
+            }
+            Ending::Exited(_) => {}
+        }
+        if ran.stdout.is_empty() {
+            return Self::Allowed;
+        }
+        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&ran.stdout) else {
+            let text = String::from_utf8_lossy(&ran.stdout);
+            return problem(format!("standard output is not one JSON object: {}", one_line(&text, SHOWN_CHARS)));
+        };
+        let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
+        match (text("decision"), text("reason")) {
+            (Some("block"), Some(reason)) if !reason.trim().is_empty() => Self::Blocked { reason: reason.to_owned() },
+            (Some("block"), _) => problem("blocks without a reason".to_owned()),
+            _ => Self::Answered { fields: fields.keys().cloned().collect() },
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Allowed => "allowed (no output)".to_owned(),
+            Self::Answered { fields } => format!("allowed ({})", fields.join(", ")),
+            Self::Blocked { reason } => format!("blocked: {}", one_line(reason, SHOWN_CHARS)),
+            Self::Problem { problem } => format!("PROBLEM: {problem}"),
+        }
+    }
+
+    const fn is_problem(&self) -> bool {
+        matches!(self, Self::Problem { .. })
+    }
+}
+
+/// One registered command line, run once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Probe {
+    pub(crate) event: String,
+    pub(crate) command: String,
+    #[serde(flatten)]
+    pub(crate) answer: Answer,
+    pub(crate) milliseconds: f64,
+}
+
+/// All that the live check found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LiveCheck {
+    pub(crate) hooks: Vec<Probe>,
+    pub(crate) stop: stop::Shown,
+}
+
+impl LiveCheck {
+    /// Whether something does not work.
+    pub(crate) fn has_problem(&self) -> bool {
+        self.hooks.iter().any(|probe| probe.answer.is_problem()) || self.stop.is_problem()
+    }
+}
+
+/// A session id that nobody has, and that lists leave out.
+pub(crate) fn session_id() -> String {
+    format!("{LIVE_CHECK_PREFIX}{}", new_event_id(&SystemClock))
+}
+
+/// The environment of a hook under test: what a harness surely has, and the switches that this process obeys.
+pub(crate) fn hook_environment(environment: &dyn Env) -> Vec<(&'static str, std::ffi::OsString)> {
+    [env::HOME, env::PATH, env::STOPGATE_HOME, env::STOPGATE_NO_AUTOSTART, env::STOPGATE_KILL]
+        .into_iter()
+        .filter_map(|name| Some((name, environment.os(name)?)))
+        .collect()
+}
+
+/// Runs every entry once, in the order of a session's life, in the directory `cwd`.
+pub(crate) fn probe(environment: &dyn Env, entries: &[Entry], cwd: &Path) -> Vec<Probe> {
+    let session = session_id();
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    let place = |entry: &Entry| CLAUDE.iter().position(|wire| wire.event.name() == entry.event);
+    entries.sort_by_key(|entry| place(entry).unwrap_or(CLAUDE.len()));
+    let variables = hook_environment(environment);
+    entries
+        .into_iter()
+        .map(|entry| {
+            let stdin = payload::of(&entry.event, &session, cwd, "The live check is done.");
+            let call = Call { command: &entry.command, args: &entry.args, cwd, variables: &variables, stdin: &stdin };
+            let ran = run::run(&call, DEADLINE);
+            Probe {
+                event: entry.event.clone(),
+                command: entry.command.clone(),
+                answer: Answer::of(&ran),
+                milliseconds: (ran.took.as_secs_f64() * 10_000.0).round() / 10.0,
+            }
+        })
+        .collect()
+}
+
+/// Prints the table of `probes`.
+pub(crate) fn print_table(printer: Printer, probes: &[Probe]) {
+    let heading = ["event", "hook", "ms", "answer"].map(str::to_owned).to_vec();
+    let rows = probes.iter().map(|probe| {
+        let hook = Path::new(&probe.command).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        vec![probe.event.clone(), hook, format!("{:.1}", probe.milliseconds), probe.answer.shown()]
+    });
+    let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
+    for (index, line) in columns(&rows).iter().enumerate() {
+        let is_problem = index.checked_sub(1).and_then(|at| probes.get(at)).is_some_and(|p| p.answer.is_problem());
+        let line = if is_problem { printer.toned(Tone::Bad, line) } else { line.clone() };
+        printer.line(format!("  {line}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    fn ran(code: i32, stdout: &str) -> Ran {
+        let ending = Ending::Exited(ExitStatus::from_raw(code << 8));
+        Ran { ending, stdout: stdout.into(), stderr: b"oops\n".to_vec(), took: Duration::ZERO }
+    }
+
+    #[test]
+    fn only_documented_answers_are_well() {
+        assert_eq!(Answer::of(&ran(0, "")), Answer::Allowed);
+        let block = r#"{"decision":"block","reason":"[stopgate] go on"}"#;
+        assert_eq!(Answer::of(&ran(0, block)), Answer::Blocked { reason: "[stopgate] go on".into() });
+        assert_eq!(Answer::of(&ran(0, "{}")), Answer::Answered { fields: Vec::new() });
+        for (code, stdout) in
+            [(1, ""), (0, "hello"), (0, "{} {}"), (0, "\n"), (0, "[]"), (0, r#"{"decision":"block"}"#)]
+        {
+            assert!(Answer::of(&ran(code, stdout)).is_problem(), "{code} {stdout:?}");
+        }
+        let late = Ran { ending: Ending::TimedOut, ..ran(0, "") };
+        assert_eq!(Answer::of(&late).shown(), "PROBLEM: no end within 10 s; killed");
+    }
+}

@@ -1,0 +1,52 @@
+//! Payloads as Claude Code 2.1 sends them, made up.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// The standard input of a hook on `event`: one line of JSON. `message` is what the agent said last.
+pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u8> {
+    let mut fields = json!({
+        "session_id": session,
+        "transcript_path": cwd.join("transcript.jsonl"),
+        "cwd": cwd,
+        "hook_event_name": event,
+    });
+    let more = match event {
+        "SessionStart" => json!({ "source": "startup" }),
+        "SessionEnd" => json!({ "reason": "other" }),
+        "UserPromptSubmit" => json!({ "prompt": "stopgate's live check", "permission_mode": "default" }),
+        "PreCompact" => json!({ "trigger": "manual", "custom_instructions": "" }),
+        "PostCompact" => json!({ "trigger": "manual", "compact_summary": "" }),
+        "Stop" => json!({
+            "permission_mode": "default",
+            "stop_hook_active": false,
+            "last_assistant_message": message,
+            "background_tasks": [],
+            "session_crons": [],
+        }),
+        _ => json!({}),
+    };
+    if let (Value::Object(fields), Value::Object(more)) = (&mut fields, more) {
+        fields.extend(more);
+    }
+    format!("{fields}\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wiring::CLAUDE;
+    use stopgate_core::harness::Payload;
+    use stopgate_core::session::Harness;
+
+    #[test]
+    fn every_event_of_the_table_is_understood_by_the_hooks() {
+        for wire in CLAUDE {
+            let bytes = of(wire.event.name(), &super::super::session_id(), Path::new("/tmp"), "x");
+            let parsed = stopgate_core::harness::parse(Some(Harness::Claude), &bytes).unwrap();
+            let Payload::Known(event) = parsed else { panic!("{parsed:?}") };
+            assert_eq!(event.kind.name(), wire.event.name());
+        }
+    }
+}

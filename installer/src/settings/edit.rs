@@ -1,0 +1,320 @@
+//! Our entries in a settings file: found, put in, repaired and taken out. Pure: text in, text out.
+
+use std::path::{Path, PathBuf};
+
+use jsonc_parser::cst::{CstArray, CstNode, CstObject, CstObjectProp};
+use serde::{Deserialize, Serialize};
+
+use super::document::{Document, Problem, Unfit, Value, has_comment, last_prop, offset, value_offset};
+use super::splice::{self, Item};
+use crate::wiring::{Entry, Hook, HookTimeout, Wiring};
+
+/// More single changes than any real file can need.
+const MAX_STEPS: usize = 10_000;
+
+/// What of a file's structure exists only because of us.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Created {
+    /// The file itself.
+    pub(crate) file: bool,
+    /// The directories above it, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) directories: Vec<PathBuf>,
+    /// The key `hooks`.
+    pub(crate) hooks_key: bool,
+    /// Keys of events.
+    pub(crate) event_keys: Vec<String>,
+}
+
+impl Created {
+    /// Both together.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.file |= other.file;
+        self.hooks_key |= other.hooks_key;
+        let directories = other.directories.into_iter().filter(|dir| !self.directories.contains(dir));
+        self.directories.extend(directories.collect::<Vec<_>>());
+        let keys = other.event_keys.into_iter().filter(|key| !self.event_keys.contains(key));
+        self.event_keys.extend(keys.collect::<Vec<_>>());
+        self
+    }
+}
+
+/// What [`install`] has to create in `document` to have a place for every entry.
+pub(crate) fn missing_structure(document: &Document, wiring: &Wiring) -> Result<Created, Unfit> {
+    let hooks = if document.is_blank() { None } else { document.hooks()? };
+    let has = |event: &str| hooks.as_ref().is_some_and(|hooks| last_prop(hooks, event).is_some());
+    let event_keys = wiring.events().into_iter().filter(|event| !has(event)).map(str::to_owned).collect();
+    Ok(Created { file: false, directories: Vec::new(), hooks_key: hooks.is_none(), event_keys })
+}
+
+/// `document` with every entry of `wiring` registered once, and no other entry of ours.
+pub(crate) fn install(document: &Document, wiring: &Wiring) -> Result<Document, Unfit> {
+    let whole = || splice::fresh(&Value::Object(vec![("hooks".to_owned(), all_events(wiring))]));
+    let first = document.is_blank().then(whole);
+    repeat(document, first, |document| install_step(document, wiring))
+}
+
+/// `document` without our entries, and without what of `created` is empty then.
+pub(crate) fn uninstall(document: &Document, bin: &Path, created: &Created) -> Result<Document, Unfit> {
+    if document.is_blank() {
+        return document.with_text(document.text());
+    }
+    repeat(document, None, |document| uninstall_step(document, bin, created))
+}
+
+fn repeat(
+    document: &Document,
+    first: Option<String>,
+    step: impl Fn(&Document) -> Result<Option<String>, Unfit>,
+) -> Result<Document, Unfit> {
+    let mut current = document.with_text(first.as_deref().unwrap_or_else(|| document.text()))?;
+    for _ in 0..MAX_STEPS {
+        match step(&current)? {
+            Some(text) => current = current.with_text(&text)?,
+            None => return Ok(current),
+        }
+    }
+    Err(Unfit { at: None, problem: Problem::DoesNotSettle })
+}
+
+/// The next change on the way to [`install`], `None` when all is as it should be.
+fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, Unfit> {
+    let Some(hooks) = document.hooks()? else {
+        let all = all_events(wiring);
+        return Ok(Some(splice::append(document, &document.object()?.into(), Item::Member("hooks", &all))));
+    };
+    let ours = find(document, wiring.bin())?;
+    for (index, own) in ours.iter().enumerate() {
+        let same = |other: &Own| other.counts && other.event == own.event && other.hook == own.hook;
+        match wiring.entry(&own.event, own.hook) {
+            Some(wanted) if own.counts && !ours[..index].iter().any(same) => {
+                if let Some(text) = repair(document, own, wanted) {
+                    return Ok(Some(text));
+                }
+            }
+            _ => return Ok(Some(take_out(document, own))),
+        }
+    }
+    for (hook, entry) in wiring.entries() {
+        if ours.iter().any(|own| own.event == entry.event && own.hook == hook) {
+            continue;
+        }
+        let entries = Value::Array(vec![entry_value(entry)]);
+        let Some(event) = last_prop(&hooks, &entry.event) else {
+            let groups = event_value(wiring, &entry.event);
+            return Ok(Some(splice::append(document, &hooks.into(), Item::Member(&entry.event, &groups))));
+        };
+        let groups = event_groups(document, &event)?;
+        let group_of_ours = ours.iter().rev().find(|own| own.event == entry.event && own.is_among_ours(wiring.bin()));
+        return Ok(Some(match group_of_ours {
+            Some(own) => splice::append(document, &own.entries.clone().into(), Item::Element(&entry_value(entry))),
+            None if ours.iter().any(|own| own.event == entry.event) => {
+                let group = Value::Object(vec![("hooks".to_owned(), entries)]);
+                splice::append(document, &groups.into(), Item::Element(&group))
+            }
+            None => splice::append(document, &groups.into(), Item::Element(&group_value(wiring, &entry.event))),
+        }));
+    }
+    Ok(None)
+}
+
+/// The next change on the way to [`uninstall`].
+fn uninstall_step(document: &Document, bin: &Path, created: &Created) -> Result<Option<String>, Unfit> {
+    if let Some(own) = find(document, bin)?.first() {
+        return Ok(Some(take_out(document, own)));
+    }
+    let Some(hooks) = document.hooks()? else { return Ok(None) };
+    for event in hooks.properties() {
+        let is_empty = event.array_value().is_some_and(|groups| groups.elements().is_empty());
+        let is_ours = event.decoded_name().is_some_and(|name| created.event_keys.contains(&name));
+        let node = CstNode::from(event);
+        if is_empty && is_ours && !has_comment(&node) {
+            return Ok(Some(splice::remove(document, &node)));
+        }
+    }
+    if let Some(prop) = last_prop(&document.object()?, "hooks")
+        && created.hooks_key
+        && hooks.properties().is_empty()
+    {
+        let node = CstNode::from(prop);
+        if !has_comment(&node) {
+            return Ok(Some(splice::remove(document, &node)));
+        }
+    }
+    Ok(None)
+}
+
+/// The entries of ours that stand in `document`, as they are written there.
+pub(crate) fn registered(document: &Document, bin: &Path) -> Result<Vec<Entry>, Unfit> {
+    if document.is_blank() {
+        return Ok(Vec::new());
+    }
+    Ok(find(document, bin)?.iter().map(Own::read).collect())
+}
+
+/// Whether `before` and `after` say the same apart from our entries, comments included. Works on values, not on
+/// text, so that it does not share a mistake with the edit it checks.
+pub(crate) fn agree_on_the_foreign_part(before: &Document, after: &Document, bin: &Path, created: &Created) -> bool {
+    before.comments() == after.comments() && foreign_part(before, bin, created) == foreign_part(after, bin, created)
+}
+
+fn foreign_part(document: &Document, bin: &Path, created: &Created) -> Value {
+    let members = match document.value() {
+        Some(Value::Object(members)) => members,
+        Some(other) => return other,
+        None => Vec::new(),
+    };
+    let members = members.into_iter().filter_map(|(name, value)| match value {
+        Value::Object(events) if name == "hooks" => {
+            let events: Vec<_> = events
+                .into_iter()
+                .filter_map(|(event, groups)| Some((event.clone(), foreign_groups(&event, groups, bin, created)?)))
+                .collect();
+            let is_left = !events.is_empty() || !created.hooks_key;
+            is_left.then_some((name, Value::Object(events)))
+        }
+        other => Some((name, other)),
+    });
+    Value::Object(members.collect())
+}
+
+fn foreign_groups(event: &str, groups: Value, bin: &Path, created: &Created) -> Option<Value> {
+    let Value::Array(groups) = groups else { return Some(groups) };
+    let is_own = |entry: &Value| {
+        entry.get("command").and_then(Value::as_str).is_some_and(|command| Hook::of_command(command, bin).is_some())
+    };
+    let groups: Vec<_> = groups
+        .into_iter()
+        .filter_map(|group| {
+            let Some(Value::Array(entries)) = group.get("hooks") else { return Some(group) };
+            let foreign: Vec<_> = entries.iter().filter(|entry| !is_own(entry)).cloned().collect();
+            let Value::Object(members) = group else { return None };
+            let with =
+                |(name, value)| if name == "hooks" { (name, Value::Array(foreign.clone())) } else { (name, value) };
+            // A group without entries does nothing, whoever emptied it.
+            (!foreign.is_empty()).then(|| Value::Object(members.into_iter().map(with).collect()))
+        })
+        .collect();
+    let is_left = !groups.is_empty() || !created.event_keys.iter().any(|key| key == event);
+    is_left.then_some(Value::Array(groups))
+}
+
+/// An entry of ours in the tree.
+struct Own {
+    event: String,
+    /// Whether it stands under the key that counts, should the event be there several times.
+    counts: bool,
+    hook: Hook,
+    group: CstObject,
+    entries: CstArray,
+    entry: CstObject,
+}
+
+impl Own {
+    fn read(&self) -> Entry {
+        let field = |name: &str| last_prop(&self.entry, name).and_then(|prop| Value::of(&prop.value()?));
+        let args = match field("args") {
+            Some(Value::Array(args)) => args.iter().filter_map(|arg| arg.as_str().map(str::to_owned)).collect(),
+            _ => Vec::new(),
+        };
+        let timeout = match field("timeout") {
+            Some(Value::Number(number)) => number.parse().unwrap_or(0),
+            _ => 0,
+        };
+        Entry {
+            event: self.event.clone(),
+            command: field("command").as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+            args,
+            timeout: HookTimeout::seconds(timeout),
+        }
+    }
+
+    /// Whether the whole group is ours.
+    fn is_among_ours(&self, bin: &Path) -> bool {
+        self.entries
+            .elements()
+            .iter()
+            .all(|entry| entry.as_object().is_some_and(|entry| own_hook(&entry, bin).is_some()))
+    }
+}
+
+/// Every entry of ours under every event, in the file's order.
+fn find(document: &Document, bin: &Path) -> Result<Vec<Own>, Unfit> {
+    let mut found = Vec::new();
+    let Some(hooks) = document.hooks()? else { return Ok(found) };
+    for event in hooks.properties() {
+        let name = event.decoded_name().unwrap_or_default();
+        let counts = last_prop(&hooks, &name).is_some_and(|last| last.child_index() == event.child_index());
+        for group in event_groups(document, &event)?.elements().iter().filter_map(CstNode::as_object) {
+            let Some(entries) = last_prop(&group, "hooks").and_then(|prop| prop.array_value()) else { continue };
+            for entry in entries.elements().iter().filter_map(CstNode::as_object) {
+                if let Some(hook) = own_hook(&entry, bin) {
+                    let (group, entries) = (group.clone(), entries.clone());
+                    found.push(Own { event: name.clone(), counts, hook, group, entries, entry });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn own_hook(entry: &CstObject, bin: &Path) -> Option<Hook> {
+    let command = last_prop(entry, "command")?.value().as_ref().and_then(Value::of)?;
+    Hook::of_command(command.as_str()?, bin)
+}
+
+fn event_groups(document: &Document, event: &CstObjectProp) -> Result<CstArray, Unfit> {
+    event.array_value().ok_or_else(|| {
+        let name = event.decoded_name().unwrap_or_default();
+        document.unfit(value_offset(event).max(offset(&event.clone().into())), Problem::EventNotArray(name))
+    })
+}
+
+/// The first field of `own` that differs from `wanted` set right; fields that a person added are left alone.
+fn repair(document: &Document, own: &Own, wanted: &Entry) -> Option<String> {
+    let Value::Object(fields) = entry_value(wanted) else { return None };
+    for (name, value) in &fields {
+        let Some(prop) = last_prop(&own.entry, name) else {
+            return Some(splice::append(document, &own.entry.clone().into(), Item::Member(name, value)));
+        };
+        let node = prop.value()?;
+        if Value::of(&node).as_ref() != Some(value) {
+            return Some(splice::replace(document, &node, value));
+        }
+    }
+    None
+}
+
+/// The text without `own`, and without its group if nothing else is in it.
+fn take_out(document: &Document, own: &Own) -> String {
+    let group = CstNode::from(own.group.clone());
+    let entry = CstNode::from(own.entry.clone());
+    let is_alone = own.entries.elements().len() == 1;
+    splice::remove(document, if is_alone && !has_comment(&group) { &group } else { &entry })
+}
+
+fn entry_value(entry: &Entry) -> Value {
+    let args = entry.args.iter().cloned().map(Value::String).collect();
+    Value::Object(vec![
+        ("type".to_owned(), Value::String("command".to_owned())),
+        ("command".to_owned(), Value::String(entry.command.clone())),
+        ("args".to_owned(), Value::Array(args)),
+        ("timeout".to_owned(), Value::Number(entry.timeout.as_seconds().to_string())),
+    ])
+}
+
+/// Our one group of an event.
+fn group_value(wiring: &Wiring, event: &str) -> Value {
+    let entries = wiring.entries().filter(|(_, entry)| entry.event == event).map(|(_, entry)| entry_value(entry));
+    Value::Object(vec![("hooks".to_owned(), Value::Array(entries.collect()))])
+}
+
+fn event_value(wiring: &Wiring, event: &str) -> Value {
+    Value::Array(vec![group_value(wiring, event)])
+}
+
+fn all_events(wiring: &Wiring) -> Value {
+    Value::Object(wiring.events().into_iter().map(|event| (event.to_owned(), event_value(wiring, event))).collect())
+}

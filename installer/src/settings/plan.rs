@@ -1,0 +1,275 @@
+//! What is to be done to one settings file: made once, then previewed, consented to, written, checked and reported.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use similar::{ChangeTag, TextDiff};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::paths::Home;
+use stopgate_core::redact::{REDACTED, redact};
+use stopgate_core::session::Harness;
+
+use super::document::{Document, Problem, Unfit, Value};
+use super::edit::{self, Created};
+use super::locate::Location;
+use super::write::Target;
+use crate::backup;
+use crate::digest::sha256;
+use crate::exit::Refusal;
+use crate::ledger::{Install, Original};
+use crate::wiring::{Entry, Wiring};
+
+const CONTEXT_LINES: usize = 3;
+
+/// The change of one settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettingsPlan {
+    pub(crate) location: Location,
+    pub(crate) target: Target,
+    /// The content now; `None` if there is no file.
+    pub(crate) before: Option<Vec<u8>>,
+    /// The content to be; `None` if there is to be no file.
+    pub(crate) after: Option<Vec<u8>>,
+    /// What exists only because of us, once this is done.
+    pub(crate) created: Created,
+    /// Our entries in the file, once this is done.
+    pub(crate) entries: Vec<Entry>,
+    /// What a person should know about the file.
+    pub(crate) warnings: Vec<String>,
+    /// Whether entries of ours stand in it now.
+    had_ours: bool,
+}
+
+impl SettingsPlan {
+    /// Registers every entry of `wiring`. `record` is what the ledger knows about the file.
+    pub(crate) fn install(location: Location, wiring: &Wiring, record: Option<&Install>) -> Result<Self> {
+        let target = Target::resolve(&location.path)?;
+        let before = target.read()?;
+        let in_file = |unfit: Unfit| refuse(&target.file, &unfit);
+        let document = Document::parse(before.as_deref().unwrap_or_default()).map_err(in_file)?;
+        let had_ours = !edit::registered(&document, wiring.bin()).map_err(in_file)?.is_empty();
+        let mut created = edit::missing_structure(&document, wiring).map_err(in_file)?;
+        created.file = before.is_none();
+        created.directories.clone_from(&target.missing_directories);
+        if had_ours && let Some(record) = record {
+            created = record.created.clone().and(created);
+        }
+        let installed = edit::install(&document, wiring).map_err(in_file)?;
+        check(&document, &installed, wiring.bin(), &created).map_err(in_file)?;
+        let entries = edit::registered(&installed, wiring.bin()).map_err(in_file)?;
+        let after = if installed.text() == document.text() { before.clone() } else { Some(installed.to_bytes()) };
+        let warnings = warnings(&document, &target);
+        Ok(Self { location, target, before, after, created, entries, warnings, had_ours })
+    }
+
+    /// Takes back what `record` says was written; without a record, every entry of ours that is found.
+    pub(crate) fn uninstall(location: Location, bin: &Path, record: Option<&Install>) -> Result<Self> {
+        let target = Target::resolve(&location.path)?;
+        let before = target.read()?;
+        let created = record.map(|record| record.created.clone()).unwrap_or_default();
+        let after = match &before {
+            None => None,
+            Some(bytes) => match record.map_or(WayBack::Edit, |record| way_back(record, bytes)) {
+                WayBack::Remove => None,
+                WayBack::Restore(original) => Some(original),
+                WayBack::Edit => without_ours(bytes, bin, &created).map_err(|unfit| refuse(&target.file, &unfit))?,
+            },
+        };
+        let had_ours = before != after;
+        Ok(Self { location, target, before, after, created, entries: Vec::new(), warnings: Vec::new(), had_ours })
+    }
+
+    /// Whether the file stays as it is.
+    pub(crate) fn is_noop(&self) -> bool {
+        self.before == self.after
+    }
+
+    /// What is done to the file, in one word.
+    pub(crate) fn verb(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (None, Some(_)) => "create",
+            (Some(_), None) => "remove",
+            _ if self.is_noop() => "unchanged",
+            _ => "edit",
+        }
+    }
+
+    /// The change as a unified diff. Lines that are not ours may hold keys: what looks like one is not shown.
+    pub(crate) fn diff(&self) -> String {
+        let text = |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+        let (old, new) = (text(&self.before), text(&self.after));
+        let diff = TextDiff::from_lines(&old, &new);
+        let name = |there: bool| if there { self.target.file.display().to_string() } else { "/dev/null".to_owned() };
+        let mut unified = diff.unified_diff();
+        let unified = unified.context_radius(CONTEXT_LINES);
+        let mut lines = Vec::new();
+        for hunk in unified.iter_hunks() {
+            if lines.is_empty() {
+                lines.push(format!("--- {}", name(self.before.is_some())));
+                lines.push(format!("+++ {}", name(self.after.is_some())));
+            }
+            lines.push(hunk.header().to_string());
+            for change in hunk.iter_changes() {
+                let sign = match change.tag() {
+                    ChangeTag::Equal => ' ',
+                    ChangeTag::Delete => '-',
+                    ChangeTag::Insert => '+',
+                };
+                lines.push(format!("{sign}{}", shown(change.value().trim_end_matches(['\r', '\n']))));
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// Keeps the old content in the home's backups, and returns where.
+    pub(crate) fn backup(&self, home: &Home, now: UnixMillis) -> Result<Option<PathBuf>> {
+        match &self.before {
+            Some(bytes) if !self.is_noop() => Ok(Some(backup::keep(home, &self.target.file, bytes, now)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The ledger's record of this plan, once it is carried out.
+    pub(crate) fn record(&self, old: Option<&Install>, backup: Option<PathBuf>, now: UnixMillis) -> Install {
+        let before = self.before.as_deref().map(sha256);
+        let original = match (old, &before, &backup) {
+            // Nobody but us wrote it since the first edit.
+            (Some(old), Some(sha256), _) if *sha256 == old.sha256_after => old.original.clone(),
+            (_, None, _) => Original::Missing,
+            (_, Some(sha256), Some(backup)) if !self.had_ours => {
+                Original::Kept { sha256: sha256.clone(), backup: backup.clone() }
+            }
+            _ => Original::Unknown,
+        };
+        Install {
+            harness: Harness::Claude,
+            scope: self.location.scope,
+            project: self.location.project.clone(),
+            settings: self.location.path.clone(),
+            written: self.target.file.clone(),
+            at_ms: now,
+            version: stopgate_core::VERSION.to_owned(),
+            created: self.created.clone(),
+            entries: self.entries.clone(),
+            original,
+            sha256_after: sha256(self.after.as_deref().unwrap_or_default()),
+            backup,
+        }
+    }
+
+    /// Reads the file again and checks that our entries are as planned and everything else is as before.
+    pub(crate) fn verify(&self, bin: &Path) -> Result<()> {
+        let file = self.target.file.display();
+        let now = self.target.read()?;
+        let (Some(now), Some(_)) = (&now, &self.after) else {
+            anyhow::ensure!(
+                now == self.after,
+                "{file}: somebody wrote or removed the file right after the edit; run this again"
+            );
+            return Ok(());
+        };
+        let in_file = |unfit: Unfit| refuse(&self.target.file, &unfit);
+        let before = Document::parse(self.before.as_deref().unwrap_or_default()).map_err(in_file)?;
+        let after = Document::parse(now).map_err(in_file)?;
+        let entries = edit::registered(&after, bin).map_err(in_file)?;
+        anyhow::ensure!(
+            entries == self.entries,
+            "{file}: somebody rewrote the file right after the edit, and stopgate's entries are not as they should be; \
+             run this again"
+        );
+        if self.after.as_ref() == Some(now) {
+            check(&before, &after, bin, &self.created).map_err(in_file)?;
+        }
+        Ok(())
+    }
+}
+
+/// `unfit` with the name of the file.
+fn refuse(file: &Path, unfit: &Unfit) -> Refusal {
+    Refusal(format!("{}: {unfit}", file.display()))
+}
+
+fn check(before: &Document, after: &Document, bin: &Path, created: &Created) -> Result<(), Unfit> {
+    if edit::agree_on_the_foreign_part(before, after, bin, created) {
+        return Ok(());
+    }
+    Err(Unfit { at: None, problem: Problem::ForeignPartChanged })
+}
+
+/// How a file becomes what it was.
+enum WayBack {
+    /// There was none.
+    Remove,
+    /// These bytes.
+    Restore(Vec<u8>),
+    /// Others wrote it too: by taking out what is ours.
+    Edit,
+}
+
+fn way_back(record: &Install, now: &[u8]) -> WayBack {
+    if sha256(now) != record.sha256_after {
+        return WayBack::Edit;
+    }
+    match &record.original {
+        Original::Missing => WayBack::Remove,
+        Original::Kept { sha256: expected, backup } => match std::fs::read(backup) {
+            Ok(kept) if sha256(&kept) == *expected => WayBack::Restore(kept),
+            _ => WayBack::Edit,
+        },
+        Original::Unknown => WayBack::Edit,
+    }
+}
+
+/// `bytes` without our entries; `None` if the file is ours and nothing else is in it.
+fn without_ours(bytes: &[u8], bin: &Path, created: &Created) -> Result<Option<Vec<u8>>, Unfit> {
+    let document = Document::parse(bytes)?;
+    let cleaned = edit::uninstall(&document, bin, created)?;
+    check(&document, &cleaned, bin, created)?;
+    let is_empty = cleaned.is_blank() || cleaned.value() == Some(Value::Object(Vec::new()));
+    if created.file && is_empty && cleaned.comments().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(if cleaned.text() == document.text() { bytes.to_vec() } else { cleaned.to_bytes() }))
+}
+
+fn warnings(document: &Document, target: &Target) -> Vec<String> {
+    let file = target.file.display();
+    let mut warnings = Vec::new();
+    if let Some(problem) = document.strictness_problem() {
+        warnings.push(format!(
+            "{file}: not strict JSON ({problem}); Claude Code ignores the whole file in `claude -p`, stopgate's hooks included"
+        ));
+    }
+    if document.value().and_then(|value| value.get("disableAllHooks").cloned()) == Some(Value::Bool(true)) {
+        warnings.push(format!("{file}: `disableAllHooks` is true: no hook will run until it is removed"));
+    }
+    if target.other_names > 0 {
+        warnings.push(format!(
+            "{file}: the file has {} more name(s) (hard links), which keep the old content",
+            target.other_names
+        ));
+    }
+    warnings
+}
+
+/// A line of a settings file without what looks like a secret in it.
+fn shown(line: &str) -> String {
+    let line = redact(line);
+    let member = line.trim().strip_prefix('"').and_then(|rest| rest.split_once("\":"));
+    let Some((name, value)) = member else { return line };
+    let value = value.trim().trim_end_matches(',').trim_matches('"');
+    let telling = format!("{name}={value}");
+    if value.is_empty() || redact(&telling) == telling { line } else { line.replace(value, REDACTED) }
+}
+
+/// Writes the file of `plan`. Fails with [`super::write::WriteError::Changed`] among its causes when somebody wrote it
+/// since the plan was made.
+pub(crate) fn write(plan: &SettingsPlan) -> Result<()> {
+    let shown = plan.location.path.display();
+    match (&plan.before, &plan.after) {
+        (before, Some(after)) => plan.target.replace(before.as_deref(), after),
+        (Some(before), None) => plan.target.remove(before),
+        (None, None) => Ok(()),
+    }
+    .with_context(|| format!("{shown} is as it was"))
+}

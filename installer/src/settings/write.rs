@@ -1,0 +1,241 @@
+//! A settings file on the disk: read, replaced in one step, removed; never seen half-written, never overwritten when
+//! somebody else wrote in between.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::exit::Refusal;
+
+const NEW_FILE_MODE: u32 = 0o600;
+
+/// The file behind a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// What is written: the path itself, or what it links to.
+    pub(crate) file: PathBuf,
+    /// Directories above it that do not exist, outermost first.
+    pub(crate) missing_directories: Vec<PathBuf>,
+    /// Other names of the same file, which a replacement leaves behind.
+    pub(crate) other_names: u64,
+}
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// Somebody wrote it since it was read.
+    Changed,
+    /// The system refused.
+    Io {
+        /// What was tried.
+        doing: String,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Changed => out.write_str("the file was changed by somebody else while it was being edited"),
+            Self::Io { doing, source } => write!(out, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+fn failed(doing: impl Into<String>) -> impl FnOnce(io::Error) -> WriteError {
+    let doing = doing.into();
+    move |source| WriteError::Io { doing, source }
+}
+
+impl Target {
+    /// Follows `path` to the file that it names.
+    pub(crate) fn resolve(path: &Path) -> Result<Self, Refusal> {
+        let shown = path.display();
+        let accept = |file: PathBuf, meta: &Metadata| {
+            if !meta.is_file() {
+                return Err(Refusal(format!("{}: not a regular file; move it away, then try again", file.display())));
+            }
+            if meta.permissions().mode() & 0o222 == 0 {
+                let file = file.display();
+                return Err(Refusal(format!("{file}: read-only; `chmod u+w` it if stopgate may edit it")));
+            }
+            Ok(Self { file, missing_directories: Vec::new(), other_names: meta.nlink().saturating_sub(1) })
+        };
+        match std::fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_symlink() => match path.canonicalize().and_then(|file| Ok((file.metadata()?, file))) {
+                Ok((found, file)) => accept(file, &found),
+                Err(error) => {
+                    Err(Refusal(format!("{shown}: a symbolic link that leads nowhere ({error}); mend or remove it")))
+                }
+            },
+            Ok(meta) => accept(path.to_owned(), &meta),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let missing_directories = missing_directories(path)?;
+                Ok(Self { file: path.to_owned(), missing_directories, other_names: 0 })
+            }
+            Err(error) => Err(Refusal(format!("{shown}: cannot be looked at: {error}"))),
+        }
+    }
+
+    /// The content; `None` if there is no file.
+    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
+        match std::fs::read(&self.file) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(format!("cannot read {}", self.file.display()))(error)),
+        }
+    }
+
+    /// Makes `bytes` the content, provided that it still is `expected`. Mode and owner stay.
+    pub(crate) fn replace(&self, expected: Option<&[u8]>, bytes: &[u8]) -> Result<(), WriteError> {
+        let dir = self.file.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(dir).map_err(failed(format!("cannot create the directory {}", dir.display())))?;
+        let writing = || format!("cannot write in the directory {} (is it writable?)", dir.display());
+        let meta = match std::fs::metadata(&self.file) {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(writing())(error)),
+        };
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".stopgate-")
+            .suffix(".tmp")
+            .rand_bytes(12)
+            .tempfile_in(dir)
+            .map_err(failed(writing()))?;
+        temporary.write_all(bytes).map_err(failed(writing()))?;
+        keep_ownership(temporary.as_file(), meta.as_ref())
+            .map_err(failed(format!("cannot keep owner and mode of {}", self.file.display())))?;
+        temporary.as_file().sync_all().map_err(failed(writing()))?;
+        // As late as can be: Claude Code rewrites its settings whenever it likes.
+        if self.read()?.as_deref() != expected {
+            return Err(WriteError::Changed);
+        }
+        let moved = match expected {
+            Some(_) => temporary.persist(&self.file).map_err(|error| error.error),
+            None => temporary.persist_noclobber(&self.file).map_err(|error| error.error),
+        };
+        match moved {
+            Ok(_) => {
+                sync_directory(dir);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Changed),
+            Err(error) => Err(failed(format!("cannot replace {}", self.file.display()))(error)),
+        }
+    }
+
+    /// Removes the file, provided that its content still is `expected`.
+    pub(crate) fn remove(&self, expected: &[u8]) -> Result<(), WriteError> {
+        if self.read()?.as_deref() != Some(expected) {
+            return Err(WriteError::Changed);
+        }
+        std::fs::remove_file(&self.file).map_err(failed(format!("cannot remove {}", self.file.display())))?;
+        sync_directory(self.file.parent().unwrap_or(Path::new("/")));
+        Ok(())
+    }
+}
+
+fn missing_directories(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let mut missing = Vec::new();
+    for dir in path.ancestors().skip(1) {
+        match std::fs::metadata(dir) {
+            Ok(meta) if meta.is_dir() => break,
+            Ok(_) => return Err(Refusal(format!("{}: not a directory; move it away, then try again", dir.display()))),
+            Err(_) if std::fs::symlink_metadata(dir).is_ok() => {
+                let dir = dir.display();
+                return Err(Refusal(format!("{dir}: a symbolic link that leads nowhere; mend or remove it")));
+            }
+            Err(_) => missing.push(dir.to_owned()),
+        }
+    }
+    missing.reverse();
+    Ok(missing)
+}
+
+fn keep_ownership(file: &File, meta: Option<&Metadata>) -> io::Result<()> {
+    let Some(meta) = meta else {
+        return file.set_permissions(PermissionsExt::from_mode(NEW_FILE_MODE));
+    };
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
+        std::os::unix::fs::fchown(file, Some(meta.uid()), Some(meta.gid()))?;
+    }
+    file.set_permissions(PermissionsExt::from_mode(meta.mode() & 0o7777))
+}
+
+/// The rename itself must survive a power cut; some file systems refuse to sync a directory.
+fn sync_directory(dir: &Path) {
+    let _ = File::open(dir).and_then(|dir| dir.sync_all());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_replacement_keeps_the_mode_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.json");
+        std::fs::write(&path, "one").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        let target = Target::resolve(&path).unwrap();
+        target.replace(Some(b"one"), b"two").unwrap();
+        assert_eq!((std::fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"two"[..], 0o640));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/settings.json");
+        let target = Target::resolve(&path).unwrap();
+        assert_eq!(target.missing_directories, [dir.path().join("a"), dir.path().join("a/b")]);
+        target.replace(None, b"mine").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        for attempt in [target.replace(None, b"x"), target.replace(Some(b"old"), b"x"), target.remove(b"old")] {
+            assert!(matches!(attempt, Err(WriteError::Changed)), "{attempt:?}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+        target.remove(b"mine").unwrap();
+        assert_eq!(target.read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_a_dangling_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (real, link, dangling) = (root.join("dotfiles.json"), root.join("settings.json"), root.join("gone.json"));
+        std::fs::write(&real, "one").unwrap();
+        symlink(&real, &link).unwrap();
+        symlink(root.join("nowhere"), &dangling).unwrap();
+        let target = Target::resolve(&link).unwrap();
+        assert_eq!(target.file, real);
+        target.replace(Some(b"one"), b"two").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"two");
+        assert!(Target::resolve(&dangling).unwrap_err().0.contains("leads nowhere"));
+    }
+
+    #[test]
+    fn what_is_no_plain_writable_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings.json");
+        assert!(Target::resolve(dir.path()).unwrap_err().0.contains("not a regular file"));
+        std::fs::write(&path, "{}").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).unwrap();
+        assert!(Target::resolve(&path).unwrap_err().0.contains("read-only"));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::hard_link(&path, dir.path().join("other")).unwrap();
+        assert_eq!(Target::resolve(&path).unwrap().other_names, 1);
+    }
+}
