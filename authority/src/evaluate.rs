@@ -67,26 +67,29 @@ impl Judgement {
     }
 }
 
-/// Judges `request` and writes the verdict down. Blocks: call it off the event loop.
-pub(crate) fn evaluate(state: &State, request: &EvaluateRequest, received: Instant, gone: &Gone) -> EvaluateResponse {
-    let EventKind::Stop(stop) = &request.event.kind else {
-        return respond(request, received, Decision::Allow);
-    };
+/// Judges `request`. A continue is written down before anybody is told, because it is counted; the caller writes
+/// any other verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
+/// the event loop.
+pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: Instant, gone: &Gone) -> Verdict {
     let allowed = match request.mode {
         Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
         // Shadow makes nobody wait.
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
-    let judgement = judge(state, request, stop, received + FACTS_BUDGET.min(allowed.saturating_sub(SETTLE_RESERVE)));
-    let row = GateRow {
-        signals: judgement.signals.clone(),
-        preview: preview(&stop.last_assistant_message),
-        ..blank_row(request)
+    let until = received + FACTS_BUDGET.min(allowed.saturating_sub(SETTLE_RESERVE));
+    let (judgement, message) = match &request.event.kind {
+        EventKind::Stop(stop) => (judge(state, request, stop, until), stop.last_assistant_message.as_str()),
+        _ => (Judgement::released(Release::NoSignal), ""),
     };
+    let row = GateRow { signals: judgement.signals.clone(), preview: preview(message), ..blank_row(request) };
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
     let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
     let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
-    settle(state, request, judgement, row, received, late).write(state, request)
+    let mut verdict = settle(state, request, judgement, row, received, late);
+    if verdict.counting == Counting::Continue {
+        verdict.write(state);
+    }
+    verdict
 }
 
 /// The end of a message for the log. Redacted before it is cut, so that no half of a secret is left.
@@ -133,23 +136,26 @@ fn refuted(judgement: &Judgement, facts: &Facts, cwd: &std::path::Path, until: I
     evidence::check(rule, pointer, facts).and_then(|()| gathering::verify(cwd, pointer, until)).err()
 }
 
-/// A verdict with its row, ready to be written.
-struct Settled {
-    response: EvaluateResponse,
+/// A verdict, and the row to write of it.
+pub(crate) struct Verdict {
+    /// What the hook is told.
+    pub(crate) response: EvaluateResponse,
+    request: Arc<EvaluateRequest>,
     row: GateRow,
     counting: Counting,
     prior: u32,
+    written: bool,
 }
 
 /// Turns a judgement into the verdict: ceiling, lateness, and what the hook is told. Every block passes here.
 fn settle(
     state: &State,
-    request: &EvaluateRequest,
+    request: &Arc<EvaluateRequest>,
     judgement: Judgement,
     mut row: GateRow,
     received: Instant,
     late: impl FnOnce() -> bool,
-) -> Settled {
+) -> Verdict {
     let mut decision = judgement.decision();
     let mut release = judgement.release;
     let mut prior = 0;
@@ -193,17 +199,21 @@ fn settle(
         fail_open: row.fail_open.clone(),
         post_verify_failure: row.detail.clone(),
         prior_count: (decision == Decision::ForceAllow).then_some(prior),
-        ..respond(request, received, decision)
+        latency_ms: row.latency_ms,
+        event_id: request.event_id.clone(),
     };
     let counting = if continues && !late { Counting::Continue } else { Counting::Nothing };
-    Settled { response, row, counting, prior }
+    Verdict { response, request: Arc::clone(request), row, counting, prior, written: false }
 }
 
-impl Settled {
-    /// Writes the verdict down. When the store fails, its transaction counts nothing; the continue that is
+impl Verdict {
+    /// Writes the verdict down, once. When the store fails, its transaction counts nothing; the continue that is
     /// delivered all the same counts in memory, so that the ceiling holds.
-    fn write(self, state: &State, request: &EvaluateRequest) -> EvaluateResponse {
-        let now = state.clock.now_ms();
+    pub(crate) fn write(&mut self, state: &State) {
+        if std::mem::replace(&mut self.written, true) {
+            return;
+        }
+        let (request, now) = (&self.request, state.clock.now_ms());
         let written = state.with_store(|store| store.record_verdict(request, &self.row, self.counting, now));
         if let Err(error) = &written {
             tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
@@ -211,7 +221,6 @@ impl Settled {
         if self.counting == Counting::Continue && written.unwrap_or(true) {
             state.memory().set_continues(&request.event.key, request.mode, self.prior + 1);
         }
-        self.response
     }
 }
 
@@ -220,20 +229,6 @@ fn continues(state: &State, request: &EvaluateRequest) -> u32 {
     let key = &request.event.key;
     let stored = state.with_store(|store| store.continue_count(key, request.mode)).unwrap_or(0);
     stored.max(state.memory().continues(key, request.mode))
-}
-
-fn respond(request: &EvaluateRequest, received: Instant, decision: Decision) -> EvaluateResponse {
-    EvaluateResponse {
-        event_id: request.event_id.clone(),
-        decision,
-        rule: None,
-        reminder: String::new(),
-        short_circuit: None,
-        fail_open: None,
-        post_verify_failure: None,
-        prior_count: None,
-        latency_ms: millis(received),
-    }
 }
 
 fn millis(since: Instant) -> u64 {

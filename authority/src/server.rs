@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stopgate_core::VERSION;
@@ -142,11 +141,6 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener) -> Resul
     let service = routes::router(Arc::clone(&state)).into_make_service_with_connect_info::<Peer>();
     let serving = axum::serve(OwnUserListener::new(listener), service).with_graceful_shutdown(stop);
     let served = serving.await.map_err(failed("cannot serve"));
-    let settled = async {
-        while state.unsettled.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN, settled).await;
+    state.settled(DRAIN).await;
     served
 }

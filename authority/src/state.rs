@@ -19,14 +19,22 @@ const STORE_PATIENCE: Duration = Duration::from_millis(250);
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
 
+/// See [`State::unsettled`].
+pub(crate) struct Unsettled(Arc<State>);
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.0.unsettled.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// The authority's state.
 pub(crate) struct State {
     pub(crate) home: Home,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) judging: Semaphore,
-    /// Stops that were accepted and are not judged yet.
-    pub(crate) unsettled: AtomicUsize,
+    unsettled: AtomicUsize,
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
     pub(crate) settling: Mutex<()>,
@@ -54,6 +62,22 @@ impl State {
             store: Mutex::new(store),
             memory: Mutex::new(Memory::default()),
         })
+    }
+
+    /// A stop that is being judged and written down, until the guard goes.
+    pub(crate) fn unsettled(self: &Arc<Self>) -> Unsettled {
+        self.unsettled.fetch_add(1, Ordering::AcqRel);
+        Unsettled(Arc::clone(self))
+    }
+
+    /// Waits until every stop that was taken in is in the log, for `patience` at most.
+    pub(crate) async fn settled(&self, patience: Duration) {
+        let none_left = async {
+            while self.unsettled.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, none_left).await;
     }
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {

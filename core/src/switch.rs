@@ -32,6 +32,15 @@ impl Mode {
             Self::Enforce => "enforce",
         }
     }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Off => "nothing is asked, nothing recorded",
+            Self::Shadow => "every stop is judged and recorded, none is blocked",
+            Self::Enforce => "stops that should go on are blocked",
+        }
+    }
 }
 
 impl FromStr for Mode {

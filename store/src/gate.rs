@@ -54,7 +54,6 @@ impl Store {
         if known.is_none() {
             let row = GateRow { fail_open: Some(PENDING.to_owned()), ..blank_row(request) };
             write_row(&transaction, &row)?;
-            touch(&transaction, request)?;
         }
         transaction.commit()?;
         Ok(known.is_none())

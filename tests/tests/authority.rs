@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -168,8 +169,8 @@ fn an_older_authority_is_asked_to_hand_over() {
     // Health, then shutdown; then the old one goes, as a real one does.
     eventually("the old authority is asked to stop", || (fake.connections() >= 2).then_some(()));
     drop(fake);
-    let started = starter.join().unwrap();
-    assert!(started.status.success(), "{started:?}");
+    let outcome = starter.join().unwrap();
+    assert!(outcome.status.success(), "{outcome:?}");
     assert_eq!(health(&world)["version"], env!("CARGO_PKG_VERSION"));
 }
 
@@ -177,12 +178,12 @@ fn an_older_authority_is_asked_to_hand_over() {
 fn another_protocol_is_refused_and_the_hook_fails_open() {
     let world = World::new();
     let authority = world.authority();
-    let mut curl = std::os::unix::net::UnixStream::connect(world.home.socket_to_connect().unwrap()).unwrap();
-    use std::io::{Read, Write};
-    curl.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nx-stopgate-protocol: 999\r\nconnection: close\r\n\r\n")
+    let mut stream = std::os::unix::net::UnixStream::connect(world.home.socket_to_connect().unwrap()).unwrap();
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nx-stopgate-protocol: 999\r\nconnection: close\r\n\r\n")
         .unwrap();
     let mut answer = String::new();
-    curl.read_to_string(&mut answer).unwrap();
+    stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426"), "{answer}");
     assert_eq!(authority.request("GET", ROUTE_HEALTH, &Value::Null).status, 200);
     assert_eq!(authority.request("GET", "/nothing", &Value::Null).status, 404);

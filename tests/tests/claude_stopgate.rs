@@ -31,7 +31,7 @@ fn guarded(world: &World) -> Checkout {
 /// One prompt; the model gives an excuse, and when it is asked again, does the work.
 fn run(world: &World, checkout: &Checkout) -> Option<Summary> {
     let summary = ClaudeSession::new(&checkout.top)
-        .home(&world.root().join("claude home"))
+        .home(world.root().join("claude home"))
         .env("STOPGATE_HOME", world.home.root().to_str().unwrap())
         .env("STOPGATE_NO_AUTOSTART", "1")
         .turns([Turn::text(EXCUSE), Turn::text("The parser is written; its tests pass.")])
@@ -122,7 +122,7 @@ fn the_build_guard_holds_its_owner_and_the_model_hears_why() {
     checkout.write(".stopgate/builds/b1/state.json", &state.to_string());
     let run = |id: &str| {
         ClaudeSession::new(&checkout.top)
-            .home(&world.root().join("claude home"))
+            .home(world.root().join("claude home"))
             .env("STOPGATE_HOME", world.home.root().to_str().unwrap())
             .env("STOPGATE_NO_AUTOSTART", "1")
             .default_turn(Turn::text("I stop here."))

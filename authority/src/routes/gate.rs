@@ -1,7 +1,6 @@
 //! Judging stops.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::Json;
@@ -20,7 +19,7 @@ use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::{self, Mode};
 
 use super::{body, off_loop, problem};
-use crate::evaluate::{self, Gone};
+use crate::evaluate::{self, Gone, Verdict};
 use crate::state::State;
 
 /// `?session=` of the hot path.
@@ -118,11 +117,22 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
 /// The hook waits for the verdict. The evaluation runs to its end also when the hook does not: it is logged then
 /// as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+    let unsettled = state.unsettled();
     let gone = Gone::default();
     let asker = Asker(gone.clone());
-    let verdict = judge_in_turn(state, request, received, gone).await;
+    let judged = judge_in_turn(&state, request, received, gone).await;
     std::mem::forget(asker);
-    verdict.map_or_else(|problem| problem, |verdict| Json(verdict).into_response())
+    let mut verdict = match judged {
+        Ok(verdict) => verdict,
+        Err(problem) => return problem,
+    };
+    let response = Json(&verdict.response).into_response();
+    // The log can wait; the agent should not.
+    tokio::task::spawn_blocking(move || {
+        verdict.write(&state);
+        drop(unsettled);
+    });
+    response
 }
 
 /// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
@@ -138,10 +148,12 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
         // Delivered before.
         Ok(Ok(false)) => {}
         Ok(Ok(true)) => {
-            state.unsettled.fetch_add(1, Ordering::AcqRel);
+            let unsettled = state.unsettled();
             tokio::spawn(async move {
-                let _ = judge_in_turn(Arc::clone(&state), request, received, Gone::default()).await;
-                state.unsettled.fetch_sub(1, Ordering::AcqRel);
+                if let Ok(mut verdict) = judge_in_turn(&state, request, received, Gone::default()).await {
+                    let _ = off_loop(move || verdict.write(&state)).await;
+                }
+                drop(unsettled);
             });
         }
     }
@@ -149,13 +161,14 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
 }
 
 async fn judge_in_turn(
-    state: Arc<State>,
+    state: &Arc<State>,
     request: EvaluateRequest,
     received: Instant,
     gone: Gone,
-) -> Result<EvaluateResponse, Response> {
+) -> Result<Verdict, Response> {
     // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
-    let asked = Arc::clone(&state);
-    let _turn = asked.judging.acquire().await;
+    let _turn = state.judging.acquire().await;
+    let state = Arc::clone(state);
+    let request = Arc::new(request);
     off_loop(move || evaluate::evaluate(&state, &request, received, &gone)).await
 }

@@ -1,6 +1,7 @@
 //! What people and programs may look at.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Query, State as Shared};
@@ -17,6 +18,8 @@ use crate::state::State;
 const DEFAULT_TAIL: u32 = 100;
 const MAX_TAIL: u32 = 1_000;
 /// Sessions that are given at most.
+/// How long the log waits for stops that are being judged.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
 const MAX_SESSIONS: u32 = 1_000;
 
 pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
@@ -42,6 +45,8 @@ pub(super) struct LogQuery {
 
 pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
     let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
+    // Whoever has just seen a stop answered expects it in the log.
+    state.settled(LOG_PATIENCE).await;
     let read = move || state.with_store(|store| store.gate_log(tail));
     match off_loop(read).await {
         Ok(Ok(events)) => Json(GateLog { events }).into_response(),

@@ -98,11 +98,7 @@ fn show(context: &Context, reading: ModeReading, json: bool) -> anyhow::Result<E
 
 /// One line about the mode.
 pub(crate) fn describe(context: &Context, reading: ModeReading) -> String {
-    let meaning = match reading.mode() {
-        Mode::Off => "nothing is asked, nothing recorded",
-        Mode::Shadow => "every stop is judged and recorded, none is blocked",
-        Mode::Enforce => "stops that should go on are blocked",
-    };
+    let meaning = reading.mode().meaning();
     let origin = match reading {
         ModeReading::Chosen(_) => String::new(),
         ModeReading::Default => ", by default".to_owned(),

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::paths::Home;
+use stopgate_core::switch::read_mode;
 
 use super::{Context, Where};
 use crate::deploy::{self, Change, Program};
@@ -308,9 +309,11 @@ fn next_steps(plan: &Plan) -> Vec<String> {
         Some(project) => format!(" --project {}", quoted(project)),
         None => String::new(),
     };
+    let mode = read_mode(&plan.home).mode();
     let rows = [
         ["see what is going on:", &format!("{} status", program("stopgate"))],
         ["see every judged stop:", &format!("{} gate log", program("stopgate"))],
+        ["let it act:", &format!("{} mode enforce  (now {}: {})", program("stopgate"), mode.name(), mode.meaning())],
         [
             "turn it off:",
             &format!("{} kill on, or take it back: {} uninstall{undo}", program("stopgate"), program("installer")),
