@@ -60,7 +60,7 @@ fn payload(world: &World, hook: &str) -> Stdin {
     "200 OK",
     r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"","latencyMs":1}"#
 ))]
-#[case::huge_body(Behaviour::Says([&b"HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n"[..], &[b' '; 4_000_000]].concat()))]
+#[case::huge_body(Behaviour::Says([&b"HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n"[..], &vec![b' '; 4_000_000]].concat()))]
 fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
     let world = enforcing();
     let fake = FakeAuthority::listen(&world.home.socket(), behaviour);
