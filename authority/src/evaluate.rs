@@ -1,10 +1,11 @@
 //! Judges a stop: the one pipeline, and the one exit through which every block passes.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_core::env::ProcessEnv;
+use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::gate::evidence::{self, EvidenceFault, EvidencePointer};
 use stopgate_core::gate::facts::Facts;
 use stopgate_core::gate::release::{self, Release};
@@ -14,9 +15,10 @@ use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::redact::redact;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
-use stopgate_store::{Counting, GateRow, blank_row};
+use stopgate_store::{Counting, GateRow, StoreError, blank_row};
 
 use crate::facts::{self as gathering, Session};
+use crate::peer::Peer;
 use crate::state::State;
 
 /// Longest time that gathering and verifying take together.
@@ -27,20 +29,30 @@ const MAX_DEADLINE: Duration = Duration::from_secs(10);
 const SETTLE_RESERVE: Duration = Duration::from_millis(50);
 /// A verdict that is ready so shortly before the deadline counts as late.
 const LATE_MARGIN: Duration = Duration::from_millis(10);
+/// `fail_open` of a verdict that comes too late.
+const LATE: &str = "timeout";
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
 
 /// Set when whoever asked is gone: what it would have been told is not delivered.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gone(Arc<AtomicBool>);
+pub(crate) struct Gone {
+    set: Arc<AtomicBool>,
+    asker: Option<Peer>,
+}
 
 impl Gone {
+    /// Looks at `asker` as well: one that has given up is seen before its handler is dropped.
+    pub(crate) fn of(asker: Peer) -> Self {
+        Self { asker: Some(asker), ..Self::default() }
+    }
+
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.set.store(true, Ordering::Release);
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.set.load(Ordering::Acquire) || self.asker.as_ref().is_some_and(Peer::is_gone)
     }
 }
 
@@ -87,14 +99,14 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
     let mut verdict = settle(state, request, judgement, row, received, late);
     if verdict.counting == Counting::Continue {
-        verdict.write(state);
+        verdict.count(state, late_from, late);
     }
     verdict
 }
 
 /// The end of a message for the log. Redacted before it is cut, so that no half of a secret is left.
 fn preview(message: &str) -> String {
-    let redacted = redact(text::tail(message, 10 * MAX_PREVIEW_BYTES));
+    let redacted = redact(message);
     text::one_line(text::tail(&redacted, MAX_PREVIEW_BYTES), MAX_PREVIEW_BYTES)
 }
 
@@ -118,7 +130,8 @@ fn judge(state: &State, request: &EvaluateRequest, stop: &Stop, until: Instant) 
         return judgement;
     };
     let head_at_start = session.as_ref().and_then(|session| session.head_at_start.as_deref());
-    let facts = gathering::gather(&Session { cwd, started_at_ms, head_at_start }, until);
+    let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
+    let facts = gathering::gather(&Session { cwd, started_at_ms, head_at_start, home: home.as_deref() }, until);
     let finding = rules::decide(&signals, &facts);
     judgement.release = finding.rule.is_none().then_some(Release::NoEvidence);
     judgement.rule = finding.rule;
@@ -171,7 +184,7 @@ fn settle(
     let late = continues && late();
     let fail_open = match (judgement.fault, late) {
         (Some(fault), _) => Some(fault.kind()),
-        (None, true) => Some("timeout"),
+        (None, true) => Some(LATE),
         (None, false) => None,
     };
     let delivers = continues && request.mode == Mode::Enforce && !late;
@@ -207,20 +220,40 @@ fn settle(
 }
 
 impl Verdict {
-    /// Writes the verdict down, once. When the store fails, its transaction counts nothing; the continue that is
-    /// delivered all the same counts in memory, so that the ceiling holds.
+    /// Writes the verdict down, once.
     pub(crate) fn write(&mut self, state: &State) {
-        if std::mem::replace(&mut self.written, true) {
+        if !std::mem::replace(&mut self.written, true) {
+            let _ = self.record(state, Instant::now() + MAX_DEADLINE);
+        }
+    }
+
+    /// Writes a continue down and counts it, before it is delivered. When the store fails, its transaction counts
+    /// nothing; a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
+    /// becomes late over it is not delivered and not counted: the caller logs that.
+    fn count(&mut self, state: &State, until: Instant, late: impl Fn() -> bool) {
+        let recorded = self.record(state, until);
+        if recorded.is_err() && late() {
+            self.response.decision = Decision::Allow;
+            self.response.reminder.clear();
+            self.response.fail_open = Some(LATE.to_owned());
+            self.row.fail_open = Some(LATE.to_owned());
+            self.row.blocked = false;
+            self.counting = Counting::Nothing;
             return;
         }
-        let (request, now) = (&self.request, state.clock.now_ms());
-        let written = state.with_store(|store| store.record_verdict(request, &self.row, self.counting, now));
-        if let Err(error) = &written {
-            tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
+        self.written = true;
+        if recorded.unwrap_or(true) {
+            state.memory().set_continues(&self.request.event.key, self.request.mode, self.prior + 1);
         }
-        if self.counting == Counting::Continue && written.unwrap_or(true) {
-            state.memory().set_continues(&request.event.key, request.mode, self.prior + 1);
-        }
+    }
+
+    fn record(&self, state: &State, until: Instant) -> Result<bool, StoreError> {
+        let now = state.clock.now_ms();
+        state
+            .with_store_until(until, |store| store.record_verdict(&self.request, &self.row, self.counting, now))
+            .inspect_err(|error| {
+                tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
+            })
     }
 }
 

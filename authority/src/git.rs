@@ -1,95 +1,88 @@
 //! Runs git: by argument vector, without pager, prompts, hooks or locks, and never past a deadline.
+//!
+//! A checkout may have been planted: no program in it, and none that its configuration names, is run. Filters cannot be
+//! switched off, so callers ask nothing that looks into changed files: no `status`, no `diff`.
 
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use stopgate_core::stdin::{self, Ending};
-
-/// Largest output that is read.
-const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
-/// How long to wait between two looks at a process that has closed its output but not ended.
-const POLL: Duration = Duration::from_millis(1);
-
-/// How git ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// With success; its output.
-    Success(Vec<u8>),
-    /// With failure: "no" to a question such as whether an object exists.
-    Failure,
-    /// It had to be killed, could not be started, or printed too much.
-    NoAnswer,
-}
-
-impl Outcome {
-    /// The output of a success.
-    pub(crate) fn output(self) -> Option<Vec<u8>> {
-        match self {
-            Self::Success(output) => Some(output),
-            Self::Failure | Self::NoAnswer => None,
-        }
-    }
-}
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::subprocess;
+pub(crate) use stopgate_core::subprocess::Outcome;
 
 /// Runs `git arguments` in `dir` until `deadline`; then its whole process group is killed.
 pub(crate) fn run(dir: &Path, arguments: &[&str], deadline: Instant) -> Outcome {
-    let mut command = Command::new("git");
+    let Some(git) = program() else {
+        return Outcome::NoAnswer;
+    };
+    let mut command = Command::new(&git.path);
     command
         .args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"])
-        // A checkout's configuration may name programs to run; what is asked here needs none of them.
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false"])
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false"])
+        .args(["-c", "core.quotePath=false"])
         .args(arguments)
         .current_dir(dir)
+        .env(env::PATH, &git.search)
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0);
-    for inherited in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_CEILING_DIRECTORIES"] {
+        .stderr(Stdio::null());
+    for inherited in INHERITED {
         command.env_remove(inherited);
     }
-    let Ok(mut child) = command.spawn() else {
-        return Outcome::NoAnswer;
-    };
-    let outcome = wait(&mut child, deadline);
-    if outcome == Outcome::NoAnswer {
-        kill(&mut child);
-    }
-    outcome
+    subprocess::run(command, deadline)
 }
 
-fn wait(child: &mut Child, deadline: Instant) -> Outcome {
-    let Some(stdout) = child.stdout.take() else {
-        return Outcome::NoAnswer;
-    };
-    let Ok((output, Ending::Closed)) = stdin::read(&stdout, MAX_OUTPUT_BYTES, deadline) else {
-        return Outcome::NoAnswer;
-    };
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Outcome::Success(output),
-            Ok(Some(_)) => return Outcome::Failure,
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
-            Ok(None) | Err(_) => return Outcome::NoAnswer,
-        }
-    }
+/// What a caller may have set for a checkout of its own, or to have programs run.
+const INHERITED: [&str; 12] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_EXEC_PATH",
+    "GIT_EXTERNAL_DIFF",
+];
+
+/// Where git is, and where it may look for programs itself.
+#[derive(Debug)]
+struct Program {
+    path: PathBuf,
+    search: OsString,
 }
 
-fn kill(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
+/// git, where it is found the first time.
+fn program() -> Option<&'static Program> {
+    static FOUND: OnceLock<Program> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Some(found);
     }
-    let _ = child.wait();
+    let found = find(&ProcessEnv.os(env::PATH)?)?;
+    Some(FOUND.get_or_init(|| found))
+}
+
+/// git in the absolute directories of `path`: any other depends on where one is, and might be a checkout's own.
+fn find(path: &OsStr) -> Option<Program> {
+    let directories: Vec<_> = std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect();
+    let is_program =
+        |path: &PathBuf| path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let path = directories.iter().map(|directory| directory.join("git")).find(is_program)?;
+    Some(Program { path, search: std::env::join_paths(&directories).ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(20)
@@ -102,6 +95,22 @@ mod tests {
         assert_eq!(run(dir.path(), &["rev-parse", "--verify", "-q", "HEAD"], soon()), Outcome::Failure);
         assert_eq!(run(dir.path(), &["hash-object", "--stdin"], Instant::now()), Outcome::NoAnswer);
         assert_eq!(run(&dir.path().join("missing"), &["status"], soon()), Outcome::NoAnswer);
+    }
+
+    #[test]
+    fn only_absolute_directories_of_the_path_are_searched() {
+        let dir = tempfile::tempdir().unwrap();
+        let [planted, real] = ["planted", "real"].map(|name| dir.path().join(name));
+        for directory in [&planted, &real] {
+            std::fs::create_dir(directory).unwrap();
+            std::fs::write(directory.join("git"), "").unwrap();
+        }
+        std::fs::set_permissions(real.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!(".::bin:{}:{}", planted.display(), real.display());
+        let found = find(OsStr::new(&path)).unwrap();
+        assert_eq!(found.path, real.join("git"), "the other one cannot be run");
+        assert_eq!(found.search, OsString::from(format!("{}:{}", planted.display(), real.display())));
+        assert!(find(OsStr::new(".:bin:")).is_none());
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! One authority a home: the lock it holds for its life, and the socket it serves on.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use stopgate_core::env::{self, Env};
+use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::fsx;
+use stopgate_core::holder::{Holder, is_same_file, own_text};
 use stopgate_core::paths::{Home, MAX_SOCKET_PATH_BYTES};
 
 /// Why the lock is not ours.
@@ -22,45 +25,59 @@ pub(crate) enum LockError {
     Io(#[from] io::Error),
 }
 
+/// How often a busy lock is tried: whoever asks whether it is held takes it for a moment.
+const TRIES: usize = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
 /// The held lock. It is released when the process ends, however it ends.
 pub(crate) struct InstanceLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl InstanceLock {
-    /// Takes the lock and writes the own pid into it, for people.
+    /// Takes the lock and writes into it who holds it.
     pub(crate) fn take(home: &Home) -> Result<Self, LockError> {
-        let options = || {
-            let mut options = File::options();
-            options.create(true).truncate(false).read(true).write(true).mode(0o600);
-            options
-        };
-        let mut file = options().open(home.lock())?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
-                return Err(LockError::Held(text.trim().parse().ok()));
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        let mut file = options.open(home.lock())?;
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(BETWEEN_TRIES);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut text = String::new();
+                    let _ = file.read_to_string(&mut text);
+                    return Err(LockError::Held(Holder::parse(&text).pid));
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        // For people and for `authority stop`. A full disk is no reason not to serve.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(own_text().as_bytes()));
+        Ok(Self { file, path: home.lock() })
+    }
+
+    /// Whether the file that others try to lock is the one that is held. Doubt means yes.
+    fn is_ours(&self) -> bool {
+        self.file.metadata().and_then(|held| is_same_file(&self.path, &held)).unwrap_or(true)
     }
 }
 
-/// The listening socket; removed when it is dropped.
-pub(crate) struct Socket {
+/// The listening socket's file; removed when it is dropped, if it is still the one that was made.
+struct Socket {
     path: PathBuf,
-    link: Option<PathBuf>,
+    made: Metadata,
+    link: Option<(PathBuf, Metadata)>,
 }
 
 impl Socket {
-    /// Binds the home's socket, mode 0600, replacing a stale one. Only whoever holds the lock may call this.
-    pub(crate) fn bind(home: &Home, environment: &dyn Env) -> io::Result<(UnixListener, Self)> {
+    /// Binds the home's socket, mode 0600, replacing a stale one.
+    fn bind(home: &Home, environment: &dyn Env) -> io::Result<(UnixListener, Self)> {
         let direct = home.socket();
         clear(&direct)?;
         let (path, link) = if direct.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH_BYTES {
@@ -70,21 +87,85 @@ impl Socket {
         };
         clear(&path)?;
         let listener = UnixListener::bind(&path)?;
-        let socket = Self { path, link };
-        std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
-        if let Some(link) = &socket.link {
-            symlink(&socket.path, link)?;
+        let made = std::fs::symlink_metadata(&path)?;
+        let mut socket = Self { path, made, link: None };
+        std::fs::set_permissions(&socket.path, Permissions::from_mode(0o600))?;
+        if let Some(link) = link {
+            symlink(&socket.path, &link)?;
+            let made = std::fs::symlink_metadata(&link)?;
+            socket.link = Some((link, made));
         }
         listener.set_nonblocking(true)?;
         Ok((listener, socket))
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&Path, &Metadata)> {
+        let link = self.link.iter().map(|(link, made)| (link.as_path(), made));
+        link.chain([(self.path.as_path(), &self.made)])
+    }
+
+    /// Whether clients still find this socket. Doubt means yes.
+    fn is_ours(&self) -> bool {
+        self.files().all(|(path, made)| is_same_file(path, made).unwrap_or(true))
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        for path in self.link.iter().chain([&self.path]) {
-            let _ = std::fs::remove_file(path);
+        for (path, made) in self.files() {
+            // Another authority may have put its own there.
+            if is_same_file(path, made).unwrap_or(false) {
+                let _ = std::fs::remove_file(path);
+            }
         }
+    }
+}
+
+/// How the place of an authority is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Clients find this authority, and no other can start.
+    Ours,
+    /// The lock file was removed or replaced: another authority can start, or has.
+    LockLost,
+    /// Only the socket was removed or replaced: clients do not find this authority.
+    SocketLost,
+}
+
+/// The place that an authority holds: the lock that keeps others out, and the socket that lets clients in.
+pub(crate) struct Place {
+    home: Home,
+    socket: Socket,
+    lock: Arc<InstanceLock>,
+}
+
+impl Place {
+    /// Binds the home's socket. Only whoever holds the lock may.
+    pub(crate) fn bind(
+        home: &Home,
+        lock: Arc<InstanceLock>,
+        environment: &dyn Env,
+    ) -> io::Result<(UnixListener, Self)> {
+        let (listener, socket) = Socket::bind(home, environment)?;
+        Ok((listener, Self { home: home.clone(), socket, lock }))
+    }
+
+    /// How the place is now.
+    pub(crate) fn standing(&self) -> Standing {
+        if !self.lock.is_ours() {
+            Standing::LockLost
+        } else if self.socket.is_ours() {
+            Standing::Ours
+        } else {
+            Standing::SocketLost
+        }
+    }
+
+    /// Binds the socket again; what listened until now leads nowhere.
+    pub(crate) fn bind_again(&mut self) -> io::Result<tokio::net::UnixListener> {
+        let (listener, socket) = Socket::bind(&self.home, &ProcessEnv)?;
+        self.socket = socket;
+        tokio::net::UnixListener::from_std(listener)
     }
 }
 
@@ -161,6 +242,25 @@ mod tests {
         std::fs::create_dir(home.socket()).unwrap();
         assert!(Socket::bind(&home, &MapEnv::default()).is_err());
         assert!(home.socket().is_dir());
+    }
+
+    #[test]
+    fn the_place_is_watched_and_only_what_was_made_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path().join("h"));
+        let lock = Arc::new(InstanceLock::take(&home).unwrap());
+        let (_listener, place) = Place::bind(&home, lock, &MapEnv::default()).unwrap();
+        assert_eq!(place.standing(), Standing::Ours);
+        std::fs::remove_file(home.socket()).unwrap();
+        assert_eq!(place.standing(), Standing::SocketLost);
+        let _other = UnixListener::bind(home.socket()).unwrap();
+        assert_eq!(place.standing(), Standing::SocketLost);
+        std::fs::remove_file(home.lock()).unwrap();
+        assert_eq!(place.standing(), Standing::LockLost);
+        std::fs::write(home.lock(), "").unwrap();
+        assert_eq!(place.standing(), Standing::LockLost);
+        drop(place);
+        assert!(home.socket().exists(), "it is another's");
     }
 
     #[test]

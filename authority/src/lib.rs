@@ -8,12 +8,15 @@
 pub mod lifecycle;
 pub mod operator;
 
+mod connection;
+mod ending;
 mod evaluate;
 mod facts;
 mod git;
 mod instance;
 mod memory;
 mod peer;
+mod process_files;
 mod routes;
 mod server;
 mod spooled;

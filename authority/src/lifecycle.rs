@@ -1,30 +1,30 @@
-//! Starting, asking and stopping the authority from another process.
+//! Starting and asking the authority from another process. Ending it is in [`crate::ending`].
 
-use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stopgate_core::VERSION;
-use stopgate_core::autostart::{Autostart, autostart};
+use stopgate_core::autostart::{self, Autostart, autostart};
 use stopgate_core::client::{self, ClientError};
 use stopgate_core::env::Env;
+use stopgate_core::holder::{Holder, holder};
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::{Health, Problem, ROUTE_HEALTH, ROUTE_SHUTDOWN};
+use stopgate_core::protocol::{Health, Problem, ROUTE_HEALTH};
 
 /// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(5);
+pub const ANSWER: Duration = Duration::from_secs(5);
 /// How long a start or an end may take.
-const CHANGE: Duration = Duration::from_secs(10);
+pub(crate) const CHANGE: Duration = Duration::from_secs(10);
 /// How long to wait between two looks.
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// Why the authority could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// It is not there, or does not answer.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreachable(#[from] ClientError),
     /// It answered with an error.
     #[error("{error}")]
@@ -40,12 +40,15 @@ pub enum AskError {
     /// It cannot be started.
     #[error("{0}")]
     NotStarted(String),
+    /// It cannot be ended.
+    #[error("{0}")]
+    NotStopped(String),
 }
 
 /// A way to the authority of one home.
 #[derive(Debug, Clone)]
 pub struct Authority<'a> {
-    home: &'a Home,
+    pub(crate) home: &'a Home,
 }
 
 impl<'a> Authority<'a> {
@@ -56,17 +59,33 @@ impl<'a> Authority<'a> {
 
     /// Asks for `path`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        self.ask("GET", path, b"")
+        self.ask("GET", path, b"", ANSWER)
     }
 
     /// Sends `body` to `path`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, AskError> {
-        self.ask("POST", path, &serde_json::to_vec(body).map_err(AskError::NotUnderstood)?)
+        self.post_within(ANSWER, path, body)
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> Result<T, AskError> {
+    /// Sends `body` to `path`, and waits for the answer no longer than `patience`.
+    pub fn post_within<T: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, AskError> {
+        self.ask("POST", path, &serde_json::to_vec(body).map_err(AskError::NotUnderstood)?, patience)
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<T, AskError> {
         let socket = self.home.socket_to_connect().map_err(|_| ClientError::Absent)?;
-        let response = client::request(&socket, method, path, body, Instant::now() + ANSWER)?;
+        let response = client::request(&socket, method, path, body, Instant::now() + patience)?;
         if !(200..300).contains(&response.status) {
             let error = serde_json::from_slice::<Problem>(&response.body)
                 .map_or_else(|_| format!("the authority answered with status {}", response.status), |said| said.error);
@@ -75,7 +94,7 @@ impl<'a> Authority<'a> {
         serde_json::from_slice(&response.body).map_err(AskError::NotUnderstood)
     }
 
-    /// Who serves; `None` if nobody listens.
+    /// Who serves; `None` if nobody listens. Somebody may live all the same: see [`Authority::holder`].
     pub fn health(&self) -> Result<Option<Health>, AskError> {
         match self.get(ROUTE_HEALTH) {
             Ok(health) => Ok(Some(health)),
@@ -84,21 +103,51 @@ impl<'a> Authority<'a> {
         }
     }
 
+    /// Who holds the authority's lock, also when it does not answer; `None` if nobody does.
+    pub fn holder(&self) -> Option<Holder> {
+        holder(self.home)
+    }
+
+    /// What is the matter with an authority that lives and does not serve, and what helps.
+    pub fn unanswering(&self, holder: &Holder, what: &str) -> String {
+        let lock = self.home.lock();
+        match holder.pid {
+            Some(pid) => format!(
+                "process {pid} holds {}, but {what}; end it with `stopgate authority stop`, or with `kill -9 {pid}`",
+                lock.display()
+            ),
+            None => format!("a process holds {}, but {what}; `fuser {0}` names it", lock.display()),
+        }
+    }
+
+    /// [`AskError::Unreachable`] with a name and a remedy, where there are any.
+    fn named(&self, error: AskError) -> AskError {
+        match (&error, self.holder()) {
+            (AskError::Unreachable(ClientError::Deadline), Some(holder)) => {
+                AskError::NotStarted(self.unanswering(&holder, "does not answer"))
+            }
+            _ => error,
+        }
+    }
+
     /// Sees to it that an authority of this version serves: starts one, or has an older one hand over.
     pub fn ensure(&self, environment: &dyn Env) -> Result<Health, AskError> {
-        match self.health() {
-            Ok(Some(health)) if is_newer(VERSION, &health.version) => {
-                self.stop()?;
-            }
+        match self.health().map_err(|error| self.named(error)) {
+            Ok(Some(health)) if is_newer(VERSION, &health.version) => self.hand_over(&health)?,
             Ok(Some(health)) => return Ok(health),
             // Another protocol: an older authority, which understands a request without our version.
             Err(AskError::Refused { status: 426, error }) => {
                 return Err(AskError::NotStarted(error));
             }
             Err(error) => return Err(error),
-            Ok(None) => {}
+            Ok(None) => {
+                if let Some(health) = self.wait_for_holder()? {
+                    return Ok(health);
+                }
+            }
         }
-        let mut child = match autostart(environment, self.home) {
+        let _ = std::fs::remove_file(autostart::problem_file(self.home));
+        let child = match autostart(environment, self.home) {
             Autostart::Started(child) => child,
             Autostart::Forbidden => {
                 return Err(AskError::NotStarted(
@@ -117,61 +166,50 @@ impl<'a> Authority<'a> {
                 return Err(AskError::NotStarted(format!("cannot start the authority: {error}")));
             }
         };
-        self.wait_until_up(&mut child).ok_or_else(|| {
-            AskError::NotStarted(format!(
-                "the authority was started but does not answer: see {}",
-                self.home.log().join("authority.jsonl").display()
-            ))
-        })
+        self.wait_until_up(child)
     }
 
-    /// Asks the authority to stop and waits until it has; `false` if none was running.
-    pub fn stop(&self) -> Result<bool, AskError> {
-        let Some(health) = self.health()? else {
-            return Ok(false);
-        };
-        let _: serde_json::Value = self.post(ROUTE_SHUTDOWN, &serde_json::json!({}))?;
+    /// Waits for whoever holds the lock without serving: it has just begun, is about to end, or has lost its socket
+    /// and will notice. `None` once the lock is free.
+    fn wait_for_holder(&self) -> Result<Option<Health>, AskError> {
         let deadline = Instant::now() + CHANGE;
-        let process = format!("/proc/{}", health.pid);
-        while self.health().is_ok_and(|health| health.is_some()) || lives(Path::new(&process), self.home) {
+        while let Some(holder) = self.holder() {
+            if let Ok(Some(health)) = self.health() {
+                return Ok(Some(health));
+            }
             if Instant::now() > deadline {
-                return Err(AskError::NotStarted(format!(
-                    "the authority (pid {}) was asked to stop but has not",
-                    health.pid
-                )));
+                let what = format!("nobody listens on {}", self.home.socket().display());
+                return Err(AskError::NotStarted(self.unanswering(&holder, &what)));
             }
             std::thread::sleep(POLL);
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Waits for an authority to answer, but not after the one that was started has failed.
-    fn wait_until_up(&self, child: &mut Child) -> Option<Health> {
+    fn wait_until_up(&self, mut child: Child) -> Result<Health, AskError> {
         let deadline = Instant::now() + CHANGE;
         loop {
-            match self.health() {
-                Ok(Some(health)) => return Some(health),
-                _ if Instant::now() > deadline || failed(child) => return None,
-                _ => std::thread::sleep(POLL),
+            if let Ok(Some(health)) = self.health() {
+                return Ok(health);
             }
+            // One that found another authority serving ends well.
+            let failed = matches!(child.try_wait(), Ok(Some(status)) if !status.success());
+            if failed || Instant::now() > deadline {
+                let what = if failed { "ended at once" } else { "does not answer" };
+                let why = autostart::problem(self.home).unwrap_or_else(|| {
+                    let log = self.home.log().join("authority.jsonl");
+                    format!("see {}, or run `stopgate authority run` to see why", log.display())
+                });
+                return Err(AskError::NotStarted(format!("the authority was started but {what}: {why}")));
+            }
+            std::thread::sleep(POLL);
         }
     }
 }
 
-/// Whether a process has ended badly. One that found another authority serving ends well.
-fn failed(child: &mut Child) -> bool {
-    matches!(child.try_wait(), Ok(Some(status)) if !status.success())
-}
-
-/// Whether the process that held the lock still does: a new authority could not start yet.
-fn lives(process: &Path, home: &Home) -> bool {
-    let held = std::fs::File::open(home.lock())
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
-    held && process.exists()
-}
-
 /// Whether version `left` is newer than `right`; versions are three numbers with dots.
-fn is_newer(left: &str, right: &str) -> bool {
+pub(crate) fn is_newer(left: &str, right: &str) -> bool {
     let numbers = |version: &str| -> Vec<u64> {
         version.split(['.', '-', '+']).take(3).map(|part| part.parse().unwrap_or(0)).collect()
     };

@@ -3,20 +3,23 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stopgate_core::VERSION;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
-use tokio::signal::unix::{SignalKind, signal};
+use stopgate_core::{VERSION, autostart, fsx};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::instance::{InstanceLock, LockError, Socket};
+use crate::instance::{InstanceLock, LockError, Place};
 use crate::peer::{OwnUserListener, Peer};
 use crate::state::State;
 use crate::{routes, spooled};
 
-/// How long the end waits for stops that are being judged.
+/// How long the end waits for requests that were taken in, and for stops that are being judged.
 const DRAIN: Duration = Duration::from_secs(3);
 /// The log is renamed at start when it has grown to this; one old file is kept.
 const ROTATE_BYTES: u64 = 4 * 1024 * 1024;
@@ -51,6 +54,20 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> RunError {
 
 /// Runs the authority of `home` until it is asked to stop.
 pub fn run(home: &Home, options: RunOptions) -> Result<(), RunError> {
+    let done = hold_and_serve(home, options);
+    // Nobody reads the stderr of a detached one; another one's success is no problem.
+    if let Err(error) = &done
+        && options.detached
+    {
+        tracing::error!(%error, "ended");
+        if !matches!(error, RunError::AlreadyRunning(_)) {
+            let _ = fsx::write_atomic(&autostart::problem_file(home), format!("{error}\n").as_bytes(), 0o600);
+        }
+    }
+    done
+}
+
+fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
     if options.detached {
         // Not to be killed with the process group of the hook that started it, and nobody shall wait for us.
         let _ = rustix::process::setsid();
@@ -61,21 +78,25 @@ pub fn run(home: &Home, options: RunOptions) -> Result<(), RunError> {
         LockError::Held(_) => RunError::AlreadyRunning(error.to_string()),
         LockError::Io(error) => failed(home.lock().display().to_string())(error),
     })?;
+    let lock = Arc::new(lock);
     log_to(home, options)?;
-    let (listener, socket) =
-        Socket::bind(home, &ProcessEnv).map_err(failed(format!("cannot listen on {}", home.socket().display())))?;
+    let (listener, place) = Place::bind(home, Arc::clone(&lock), &ProcessEnv)
+        .map_err(failed(format!("cannot listen on {}", home.socket().display())))?;
+    let _ = std::fs::remove_file(autostart::problem_file(home));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
         .build()
         .map_err(failed("cannot start the runtime"))?;
-    let served = runtime.block_on(serve(home, listener));
-    // Work that outlasts the graceful end is git processes, which have deadlines of their own.
-    runtime.shutdown_timeout(Duration::from_millis(500));
-    drop(socket);
+    let ended = runtime.block_on(serve(home, listener, place));
+    match ended {
+        // Work that outlasts the graceful end is git processes, which have deadlines of their own.
+        Ok(Ending::Graceful) | Err(_) => runtime.shutdown_timeout(Duration::from_millis(500)),
+        Ok(Ending::AtOnce) => runtime.shutdown_background(),
+    }
     drop(lock);
     tracing::info!("stopped");
-    served
+    ended.map(|_| ())
 }
 
 /// Closes every handle that came from whoever started this process, except the standard ones (which are null).
@@ -113,10 +134,18 @@ fn log_to(home: &Home, options: RunOptions) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn serve(home: &Home, listener: std::os::unix::net::UnixListener) -> Result<(), RunError> {
+/// How serving ended.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// What was taken in was finished, as far as that was possible within [`DRAIN`].
+    Graceful,
+    /// A second signal.
+    AtOnce,
+}
+
+async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: Place) -> Result<Ending, RunError> {
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed("cannot use the socket"))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed("cannot listen for signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("cannot listen for signals"))?;
+    let mut signals = Signals::listen().map_err(failed("cannot listen for signals"))?;
     let state = {
         let home = home.clone();
         let open = move || {
@@ -130,17 +159,52 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener) -> Resul
     };
     tokio::spawn(spooled::keep_draining(Arc::clone(&state)));
     tracing::info!(version = VERSION, pid = std::process::id(), socket = %home.socket().display(), "serving");
-    let asked = Arc::clone(&state);
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("terminated"),
-            _ = interrupt.recv() => tracing::info!("interrupted"),
-            () = asked.stop.notified() => {}
-        }
-    };
     let service = routes::router(Arc::clone(&state)).into_make_service_with_connect_info::<Peer>();
-    let serving = axum::serve(OwnUserListener::new(listener), service).with_graceful_shutdown(stop);
-    let served = serving.await.map_err(failed("cannot serve"));
-    state.settled(DRAIN).await;
-    served
+    let listener = OwnUserListener::new(listener, place, Arc::clone(&state));
+    let (stopping, told_to_stop) = oneshot::channel::<()>();
+    let until_told = async { drop(told_to_stop.await) };
+    let mut serving = pin!(axum::serve(listener, service).with_graceful_shutdown(until_told).into_future());
+    tokio::select! {
+        served = &mut serving => return served.map(|()| Ending::Graceful).map_err(failed("cannot serve")),
+        signal = signals.next() => tracing::info!(signal, "asked to stop"),
+        () = state.stop.notified() => {}
+    }
+    drop(stopping);
+    let drained = async {
+        let _ = serving.await;
+        state.settled(DRAIN).await;
+    };
+    // A client that has sent half a request keeps its connection open for as long as it likes: not for us to wait.
+    tokio::select! {
+        drained = timeout(DRAIN, drained) => {
+            if drained.is_err() {
+                tracing::warn!("ended with requests unfinished");
+            }
+            Ok(Ending::Graceful)
+        }
+        signal = signals.next() => {
+            tracing::warn!(signal, "asked to stop again: ending at once");
+            Ok(Ending::AtOnce)
+        }
+    }
+}
+
+/// The signals that end the authority.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one; its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

@@ -7,6 +7,7 @@ use stopgate_core::protocol::{EvaluateRequest, HookEvent};
 use stopgate_core::spool::{self, Route, Spooled};
 use stopgate_store::{Counting, StoreError, blank_row};
 
+use crate::process_files;
 use crate::state::State;
 
 /// How often the spool is looked at.
@@ -21,7 +22,11 @@ pub(crate) async fn keep_draining(state: Arc<State>) {
     loop {
         let drained = {
             let state = Arc::clone(&state);
-            tokio::task::spawn_blocking(move || drain(&state)).await.unwrap_or(0)
+            let work = move || {
+                process_files::prune(&state.home);
+                drain(&state)
+            };
+            tokio::task::spawn_blocking(work).await.unwrap_or(0)
         };
         if drained > 0 {
             tracing::info!(drained, "took in what hooks could not deliver");

@@ -1,8 +1,9 @@
 //! What all requests share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::paths::Home;
@@ -38,18 +39,24 @@ pub(crate) struct State {
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
     pub(crate) settling: Mutex<()>,
+    /// Held from looking at a switch to writing it.
+    pub(crate) flipping: Mutex<()>,
     store: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
-    store_failing: AtomicBool,
+    /// The last failure of the store, until a write is known to work again.
+    trouble: Mutex<Option<String>>,
 }
 
 impl State {
     /// Opens the store; without one the authority serves what it can from memory.
     pub(crate) fn open(home: Home) -> Arc<Self> {
-        let store = Store::open(&home, OPEN_PATIENCE)
-            .and_then(|store| store.set_patience(STORE_PATIENCE).map(|()| store))
-            .inspect_err(|error| tracing::error!(%error, "serving without the store"))
-            .ok();
+        let (store, trouble) = match Store::open(&home, OPEN_PATIENCE) {
+            Ok(store) => (Some(store), None),
+            Err(error) => {
+                tracing::error!(%error, "serving without the store");
+                (None, Some(error.to_string()))
+            }
+        };
         Arc::new(Self {
             home,
             clock: Box::new(SystemClock),
@@ -58,8 +65,9 @@ impl State {
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),
             settling: Mutex::new(()),
-            store_failing: AtomicBool::new(store.is_none()),
+            flipping: Mutex::new(()),
             store: Mutex::new(store),
+            trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),
         })
     }
@@ -90,23 +98,71 @@ impl State {
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut guard = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let opened = guard.take().map_or_else(|| Store::open(&self.home, STORE_PATIENCE), Ok);
-        let done = opened.and_then(|store| work(guard.insert(store)));
-        let failing = done.is_err();
-        if failing != self.store_failing.swap(failing, Ordering::Relaxed) {
-            if let Err(error) = &done {
+        self.within(STORE_PATIENCE, self.store(), work)
+    }
+
+    /// [`State::with_store`] that is over by `until`, however long others keep the store busy.
+    pub(crate) fn with_store_until<T>(
+        &self,
+        until: Instant,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let guard = self.store();
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // Says nothing about the store.
+            return Err(StoreError::Io(io::ErrorKind::TimedOut.into()));
+        }
+        self.within(left.min(STORE_PATIENCE), guard, work)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Option<Store>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn within<T>(
+        &self,
+        patience: Duration,
+        mut guard: MutexGuard<'_, Option<Store>>,
+        work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let opened = guard.take().map_or_else(|| Store::open(&self.home, patience), Ok);
+        let done = opened.and_then(|store| {
+            let store = guard.insert(store);
+            store.set_patience(patience)?;
+            work(store)
+        });
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = &done {
+            if trouble.is_none() {
                 tracing::error!(%error, "the store fails");
-            } else {
-                tracing::info!("the store works again");
             }
+            *trouble = Some(error.to_string());
         }
         done
     }
 
-    /// What is wrong with the store, if something is.
+    /// What is wrong with the store, if something is. After a failure only a write that works tells that all is well:
+    /// on a full disk reading works all the time.
     pub(crate) fn store_problem(&self) -> Option<String> {
-        self.with_store(|store| store.sessions(1).map(|_| ())).err().map(|error| error.to_string())
+        let was_in_trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let looked = self.with_store(|store| {
+            store.sessions(1)?;
+            if was_in_trouble { store.check_writable() } else { Ok(()) }
+        });
+        match looked {
+            Ok(()) if was_in_trouble => {
+                *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                tracing::info!("the store works again");
+                None
+            }
+            Ok(()) => None,
+            Err(error) => Some(format!(
+                "{}: {error}; stops are judged but not recorded until it can be read and written again (free space, \
+                 permissions of file and directory, other programs that hold it)",
+                self.home.database().display()
+            )),
+        }
     }
 
     /// What is known of a session: the store's word, or memory's where the store has none.

@@ -5,8 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
-use serde_json::json;
+use stopgate_core::build::state::{BuildState, Phase, Size};
+use stopgate_core::build::store;
+use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::owner::{OwnerStamp, host};
+use stopgate_core::process::{self, ProcFs};
+use stopgate_core::session::Harness;
 
 const PLAN: &str = "# Plan\n\n- [x] Write the lexer\n- [ ] Write the parser\n- [ ] Write the printer\n";
 /// When the plan was committed.
@@ -24,18 +29,43 @@ pub(crate) fn with_plan(top: &Path) -> anyhow::Result<()> {
     commit_all(top)
 }
 
-/// A checkout in which another session has a live build.
-pub(crate) fn with_foreign_build(top: &Path) -> anyhow::Result<()> {
-    let build = top.join(".stopgate/builds/b1");
-    std::fs::create_dir_all(&build)?;
-    std::fs::write(top.join(".stopgate/.gitignore"), "*\n")?;
-    let state = json!({
-        "id": "b1", "task": "the parser", "phase": "executing", "maxReminders": 5, "remindersUsed": 0,
-        "owner": {"harness": "claude", "sessionId": "0a0a0a0a-0000-4000-8000-000000000000"},
-    });
-    std::fs::write(build.join("state.json"), state.to_string())?;
+/// A checkout in which other sessions, which still run, have so many live builds, and had so many that are archived.
+pub(crate) fn with_builds(top: &Path, live: usize, archived: usize) -> anyhow::Result<()> {
+    std::fs::create_dir_all(top)?;
     std::fs::write(top.join("README.md"), "# A project\n")?;
+    if live + archived > 0 {
+        let root = top.join(".stopgate");
+        // What is archived was live once.
+        std::fs::create_dir_all(root.join("builds"))?;
+        std::fs::write(root.join(".gitignore"), "*\n")?;
+        for number in 0..live {
+            place_build(&root.join("builds"), number, Phase::Executing)?;
+        }
+        for number in live..live + archived {
+            place_build(&root.join("archive"), number, Phase::Complete)?;
+        }
+    }
     commit_all(top)
+}
+
+/// Writes build `number`; its owner's process is this one, which runs as long as anything is measured.
+fn place_build(parent: &Path, number: usize, phase: Phase) -> anyhow::Result<()> {
+    let now = SystemClock.now_ms();
+    let owner = OwnerStamp {
+        harness: Some(Harness::Claude),
+        session_id: Some(format!("0a0a0a0a-0000-4000-8000-{number:012x}")),
+        tmux: None,
+        process: process::identify(&ProcFs, std::process::id()),
+        host: host(),
+        stamped_at_ms: now,
+    };
+    let id = format!("build-{number}");
+    let dir = parent.join(&id);
+    std::fs::create_dir_all(&dir)?;
+    let mut state = BuildState::started(id, format!("part {number} of the parser"), Size::Standard, Some(owner), now);
+    state.phase = phase;
+    state.ended_at_ms = phase.is_terminal().then_some(now);
+    Ok(store::write(&dir, &state)?)
 }
 
 fn commit_all(top: &Path) -> anyhow::Result<()> {
@@ -70,9 +100,32 @@ fn git(top: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
+    use stopgate_core::build::hold::{LetGo, Turn};
+    use stopgate_core::checkout;
     use stopgate_core::gate::facts::open_steps;
-    use stopgate_core::session::{Harness, SessionKey};
-    use stopgate_core::{build, checkout};
+    use stopgate_core::owner::{Claimant, Surroundings};
+    use stopgate_core::process::{Liveness, ProcessIdentity};
+    use stopgate_core::session::SessionKey;
+    use stopgate_core::tmux::TmuxRecord;
+
+    struct Untold;
+
+    impl Surroundings for Untold {
+        fn liveness(&self, process: &ProcessIdentity) -> Liveness {
+            process::liveness(&ProcFs, process)
+        }
+        fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
+            None
+        }
+        fn descends(&self, _: &ProcessIdentity, _: &str, _: &str) -> bool {
+            false
+        }
+    }
+
+    fn claimant(id: &str) -> Claimant {
+        Claimant { key: SessionKey::new(Harness::Claude, id).unwrap(), tmux: None, process: None, host: host() }
+    }
 
     #[test]
     fn the_plan_has_a_next_step() {
@@ -80,15 +133,32 @@ mod tests {
     }
 
     #[test]
-    fn the_build_is_live_and_somebody_else_s() {
+    fn live_builds_hold_their_owners_and_nobody_else() {
         let dir = tempfile::tempdir().unwrap();
-        with_foreign_build(dir.path()).unwrap();
-        let found = checkout::find(dir.path()).unwrap();
-        let builds = build::directories(&found);
-        let state = build::read(&builds[0]).unwrap();
-        assert_eq!(builds.len(), 1);
-        assert!(!state.phase.is_terminal() && state.reminders_used < state.max_reminders);
-        let key = SessionKey::new(Harness::Claude, "me").unwrap();
-        assert!(!state.holds(&key));
+        with_builds(dir.path(), 2, 1).unwrap();
+        let builds = store::directories(&checkout::find(dir.path()).unwrap());
+        assert_eq!(builds.len(), 2);
+        for build in builds {
+            let stamp = store::read(&build).unwrap().unwrap().owner.unwrap();
+            assert_eq!(Untold.liveness(stamp.process.as_ref().unwrap()), Liveness::Alive);
+            let turn = Turn { continued: false, cap: None, released: false };
+            let stop = |id: &str| store::spend(&build, &claimant(id), turn, &Untold, 1, Instant::now()).unwrap();
+            assert_eq!(stop("me").unwrap_err(), LetGo::NotOwner);
+            assert!(stop(&stamp.session_id.unwrap()).is_ok());
+        }
+    }
+
+    #[test]
+    fn archived_builds_are_over_and_not_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        with_builds(dir.path(), 0, 3).unwrap();
+        assert!(store::directories(&checkout::find(dir.path()).unwrap()).is_empty());
+        for entry in std::fs::read_dir(dir.path().join(".stopgate/archive")).unwrap() {
+            let state = store::read(&entry.unwrap().path()).unwrap().unwrap();
+            assert!(state.phase.is_terminal() && state.ended_at_ms.is_some());
+        }
+        let none = tempfile::tempdir().unwrap();
+        with_builds(none.path(), 0, 0).unwrap();
+        assert!(!none.path().join(".stopgate").exists());
     }
 }

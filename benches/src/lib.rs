@@ -14,6 +14,7 @@ mod machine;
 mod measure;
 mod options;
 mod payload;
+mod promise;
 mod report;
 mod run;
 mod situations;

@@ -10,6 +10,7 @@ use stopgate_core::paths::Home;
 use crate::binaries::Program;
 use crate::options::Options;
 use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
+use crate::promise::Promise;
 use crate::world::World;
 
 /// Spawns before measuring begins.
@@ -93,21 +94,10 @@ pub(crate) enum Proof {
     Recorded,
 }
 
-/// What DESIGN §7 promises.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Promise {
-    /// Nothing.
-    None,
-    /// Median at most so many times that of the no-op.
-    Ratio(f64),
-    /// The slowest within this deadline.
-    Deadline(Duration),
-    /// The slowest within this deadline and a fifth of it: the harness waits for the process's end, too.
-    About(Duration),
-}
-
 /// The name of the situation that all others are compared with.
 pub(crate) const NO_OP: &str = "no-op";
+/// The name of the situation that archived builds are compared with.
+const NO_BUILDS: &str = "build-stop: 0 live builds";
 
 /// All situations that `options` ask for; the no-op comes first.
 pub(crate) fn all(world: &World, options: &Options) -> anyhow::Result<Vec<Situation>> {
@@ -203,7 +193,7 @@ impl<'a> Sketch<'a> {
 
 fn sketches(world: &World) -> Vec<Sketch<'_>> {
     let homes = &world.homes;
-    let (plan, build) = (&world.plan_checkout, &world.build_checkout);
+    let (plan, builds) = (&world.plan_checkout, &world.builds);
     let router = |name, home| Sketch::of(name, Program::Router, home, plan);
     let build_stop = |name, cwd| Sketch::of(name, Program::BuildStop, &homes.shadow_absent, cwd);
     let recorder = |name, home| Sketch::of(name, Program::Recorder, home, plan);
@@ -247,8 +237,11 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
         router("router: enforce, authority hung", &homes.enforce_hung)
             .hung()
             .expecting(failed.spooled().at_least(Duration::from_millis(200)), about_in_time),
-        build_stop("build-stop: no build", plan).expecting(delivered, Promise::None),
-        build_stop("build-stop: another's build", build).expecting(delivered, Promise::None),
+        build_stop(NO_BUILDS, &builds.none).expecting(delivered, Promise::None),
+        build_stop("build-stop: 1 live build", &builds.one).expecting(delivered, Promise::None),
+        build_stop("build-stop: 50 live builds", &builds.fifty).expecting(delivered, Promise::None),
+        build_stop("build-stop: 50 archived builds", &builds.archived)
+            .expecting(delivered, Promise::RatioTo(NO_BUILDS, 1.1)),
         recorder("recorder: authority up", &homes.shadow_up)
             .expecting(delivered, Promise::Ratio(2.0))
             .proven_by(Proof::Recorded),

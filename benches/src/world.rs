@@ -34,6 +34,19 @@ pub(crate) struct Homes {
     pub(crate) enforce_hung: Home,
 }
 
+/// Checkouts with builds of other sessions.
+#[derive(Debug)]
+pub(crate) struct BuildCheckouts {
+    /// No build, and never one.
+    pub(crate) none: PathBuf,
+    /// One live build.
+    pub(crate) one: PathBuf,
+    /// 50 live builds.
+    pub(crate) fifty: PathBuf,
+    /// No live build, 50 archived ones.
+    pub(crate) archived: PathBuf,
+}
+
 /// The whole world; everything in it ends with it.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -44,8 +57,8 @@ pub(crate) struct World {
     pub(crate) homes: Homes,
     /// A checkout with an unfinished plan.
     pub(crate) plan_checkout: PathBuf,
-    /// A checkout with another session's build.
-    pub(crate) build_checkout: PathBuf,
+    /// Checkouts with builds of other sessions.
+    pub(crate) builds: BuildCheckouts,
     user_home: PathBuf,
     authority_program: PathBuf,
     _root: tempfile::TempDir,
@@ -78,9 +91,19 @@ impl World {
         hang(&homes.shadow_hung)?;
         hang(&homes.enforce_hung)?;
 
-        let (plan_checkout, build_checkout) = (top.join("plan"), top.join("build"));
+        let plan_checkout = top.join("plan");
         checkouts::with_plan(&plan_checkout)?;
-        checkouts::with_foreign_build(&build_checkout)?;
+        let builds = |name: &str, live, archived| -> anyhow::Result<PathBuf> {
+            let checkout = top.join(name);
+            checkouts::with_builds(&checkout, live, archived)?;
+            Ok(checkout)
+        };
+        let builds = BuildCheckouts {
+            none: builds("builds-none", 0, 0)?,
+            one: builds("builds-one", 1, 0)?,
+            fifty: builds("builds-fifty", 50, 0)?,
+            archived: builds("builds-archived", 0, 50)?,
+        };
         let user_home = top.join("user");
         std::fs::create_dir(&user_home)?;
         let authority_program = binaries.path(Program::Stopgate)?.to_owned();
@@ -90,7 +113,7 @@ impl World {
             enforce: start(&homes.enforce_up)?,
             homes,
             plan_checkout,
-            build_checkout,
+            builds,
             user_home,
             authority_program,
             _root: root,

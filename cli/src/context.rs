@@ -6,15 +6,24 @@ use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use stopgate_authority::lifecycle::{AskError, Authority};
 use stopgate_authority::operator;
-use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
+use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
+use stopgate_core::process::ProcessIdentity;
+use stopgate_core::protocol::{Condition, SessionRow};
+use stopgate_core::session::{Harness, SessionKey};
 use stopgate_store::{Store, StoreError};
 
 use crate::printer;
 
 /// How long to wait for others who write to the store.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sessions that are looked through when one is searched.
+const MAX_SESSIONS: u32 = 1_000;
+
+/// How long before its asker gives up a flip must be done.
+const FLIP_MARGIN: Duration = Duration::from_millis(250);
 
 /// Where and when a command runs.
 pub(crate) struct Context {
@@ -58,6 +67,14 @@ impl Context {
         Store::open(&self.home, STORE_PATIENCE).with_context(|| self.home.database().display().to_string())
     }
 
+    /// When a flip of a switch whose file was seen as `seen` still counts: until shortly before nobody waits for its
+    /// answer any more.
+    pub(crate) fn condition(seen: &str, patience: Duration) -> Condition {
+        let counts = patience.saturating_sub(FLIP_MARGIN).as_millis();
+        let until = monotonic_ms() + u64::try_from(counts).unwrap_or(0);
+        Condition { seen: Some(seen.to_owned()), until_monotonic_ms: Some(until) }
+    }
+
     /// Without an authority: whether this process runs inside a recorded agent session, which may not do an
     /// operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
     pub(crate) fn refused_to_agent(&self, action: &str) -> Option<String> {
@@ -66,5 +83,21 @@ impl Context {
         }
         let harness = operator::harness_above(&self.open_store().ok()?, std::process::id()).ok()??;
         Some(operator::refusal(action, harness))
+    }
+
+    /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.
+    pub(crate) fn only_session_of(&self, harness: Harness, process: &ProcessIdentity) -> Option<SessionKey> {
+        if !self.home.database().exists() {
+            return None;
+        }
+        let rows = self.open_store().ok()?.sessions(MAX_SESSIONS).ok()?;
+        let lives_there = |row: &&SessionRow| {
+            row.harness == harness
+                && row.state != "ended"
+                && row.harness_process.as_ref().is_some_and(|own| own.is(process))
+        };
+        let mut found = rows.iter().filter(lives_there);
+        let only = found.next().filter(|_| found.next().is_none())?;
+        SessionKey::new(harness, &only.session_id)
     }
 }

@@ -1,7 +1,9 @@
 //! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
 
+mod builds;
 mod commands;
 mod context;
+mod identity;
 mod printer;
 mod when;
 
@@ -31,6 +33,8 @@ enum Command {
     Kill(commands::kill::Arguments),
     /// Look at what the gate decided
     Gate(commands::gate::Arguments),
+    /// Start and drive work that its session may not quit half-done
+    Build(commands::build::Arguments),
     /// List known sessions, the last active first
     Sessions(commands::sessions::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
@@ -65,10 +69,15 @@ fn main() -> ExitCode {
         Command::Mode(arguments) => commands::mode::run(&context, &arguments),
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
+        Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
     });
     match done {
+        Ok(_) if let Some(error) = printer::lost() => {
+            printer::note(format!("stopgate: cannot print the result: {error}"));
+            ExitStatus::Failure.into()
+        }
         Ok(status) => status.into(),
         Err(error) => {
             printer::error(&error);

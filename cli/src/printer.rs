@@ -1,13 +1,27 @@
 //! The one place of the CLI that prints.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Prints a line for people or programs. A reader that hung up (`| head`) is no error.
+/// The first failure of printing a result.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line for people or programs. A reader that hung up (`| head`) is no error; any other failure is kept for
+/// [`lost`].
 pub(crate) fn line(text: impl AsRef<str>) {
-    let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    if let Err(error) = writeln!(io::stdout().lock(), "{}", text.as_ref())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
+}
+
+/// Why the result, or a part of it, could not be printed, if that is so.
+pub(crate) fn lost() -> Option<&'static io::Error> {
+    LOST.get()
 }
 
 /// Prints a value as JSON.

@@ -9,7 +9,7 @@ pub(crate) fn rfc3339(at_ms: UnixMillis) -> String {
 
 /// How long ago, in the largest unit that fits: `12 s`, `3 min`, `5 h`, `2 d`.
 pub(crate) fn ago(at_ms: UnixMillis, now_ms: UnixMillis) -> String {
-    let seconds = (now_ms - at_ms).max(0) / 1000;
+    let seconds = now_ms.saturating_sub(at_ms).max(0) / 1000;
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min", seconds / 60),

@@ -5,10 +5,25 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::env::{self, Env};
+use crate::fsx;
 use crate::paths::Home;
 
 /// Name of the program that contains the authority.
 pub const PROGRAM: &str = "stopgate";
+
+/// Longest account of a failed start that is read.
+const MAX_PROBLEM_BYTES: u64 = 4 * 1024;
+
+/// Where an authority that could not start in the background leaves the reason: nobody reads its stderr.
+pub fn problem_file(home: &Home) -> PathBuf {
+    home.run().join("authority.problem")
+}
+
+/// Why the last start in the background failed, if it did.
+pub fn problem(home: &Home) -> Option<String> {
+    let text = fsx::read_regular_text(&problem_file(home), MAX_PROBLEM_BYTES).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
 
 /// What came of an attempt to start the authority.
 #[derive(Debug)]

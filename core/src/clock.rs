@@ -30,6 +30,14 @@ pub fn to_millis(time: SystemTime) -> UnixMillis {
     }
 }
 
+/// Milliseconds of the kernel's monotonic clock: the same for all processes of a boot, whatever happens to the time
+/// of day. For deadlines that one process sets and another keeps.
+pub fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    part(now.tv_sec) * 1_000 + part(now.tv_nsec) / 1_000_000
+}
+
 /// A clock that stands still, for tests.
 #[derive(Debug, Clone, Copy)]
 pub struct FixedClock(pub UnixMillis);

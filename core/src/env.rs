@@ -23,6 +23,10 @@ pub const TMUX: &str = "TMUX";
 pub const TMUX_PANE: &str = "TMUX_PANE";
 /// Claude Code: directory of the user's settings, default `~/.claude`.
 pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+/// Claude Code: how many stops in a row a hook may block; 0 means any number.
+pub const CLAUDE_CODE_STOP_HOOK_BLOCK_CAP: &str = "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP";
+/// Claude Code: the session whose shell tool this process runs in.
+pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 /// Any value turns colour off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// Who is at the keyboard, for the kill switch's record.

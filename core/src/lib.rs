@@ -16,16 +16,22 @@ pub mod event_id;
 pub mod fsx;
 pub mod gate;
 pub mod harness;
+pub mod holder;
 pub mod hook_log;
+pub mod lineage;
+pub mod owner;
 pub mod paths;
 pub mod process;
 pub mod protocol;
 pub mod redact;
+pub mod release;
 pub mod session;
 pub mod spool;
 pub mod stdin;
+pub mod subprocess;
 pub mod switch;
 pub mod text;
+pub mod tmux;
 
 /// The version every stopgate binary of this build carries.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,6 +20,19 @@ pub struct ProcessIdentity {
     pub boot_id: String,
 }
 
+impl ProcessIdentity {
+    /// A file name that no other process has, in this boot or another.
+    pub fn file_key(&self) -> String {
+        let boot: String = self.boot_id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+        format!("{boot}-{}-{}", self.pid, self.start_ticks)
+    }
+
+    /// Whether both name one process.
+    pub fn is(&self, other: &Self) -> bool {
+        (self.pid, self.start_ticks, &self.boot_id) == (other.pid, other.start_ticks, &other.boot_id)
+    }
+}
+
 /// Whether a recognised process still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {

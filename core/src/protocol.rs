@@ -40,7 +40,7 @@ pub const ROUTE_SHUTDOWN: &str = "/authority/shutdown";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// `ok`, or `degraded` when the store does not work.
+    /// `ok`, or `degraded` when the store does not work, or cannot be written.
     pub status: HealthStatus,
     /// Version of the program.
     pub version: String,
@@ -70,6 +70,8 @@ pub enum HealthStatus {
 pub struct Origin {
     /// The harness process above the hook.
     pub harness_process: Option<ProcessIdentity>,
+    /// The session that this one continues, as far as the process's lineage tells.
+    pub predecessor: Option<String>,
     /// `TMUX` of the hook.
     pub tmux: Option<String>,
     /// `TMUX_PANE` of the hook.
@@ -164,11 +166,27 @@ pub struct HotPath {
     pub route_version: u32,
 }
 
+/// When a flip still counts. A request can lie in the socket of a hung authority for as long as that hangs, while
+/// the person acts in another way: it must not be carried out then (409).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Condition {
+    /// The switch's file as the asker saw it ([`crate::switch::stamp`]); a switch that has changed since stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    /// Until when the asker waits, on the clock of [`crate::clock::monotonic_ms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_monotonic_ms: Option<u64>,
+}
+
 /// Body of `POST` [`ROUTE_MODE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetMode {
     /// The mode to set.
     pub mode: Mode,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
 }
 
 /// Answer of [`ROUTE_MODE`].
@@ -193,6 +211,21 @@ pub struct SetKill {
     /// Who.
     #[serde(default)]
     pub by: String,
+    /// The asker has turned it on itself: the authority takes note, and writes nothing.
+    #[serde(default)]
+    pub done: bool,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
+}
+
+/// Body of [`ROUTE_SHUTDOWN`]; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Shutdown {
+    /// Version of the program that takes over. Agents may hand over to a newer one; ending it is the operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_version: Option<String>,
 }
 
 /// Answer of [`ROUTE_KILL`].

@@ -1,6 +1,8 @@
 //! Mode and kill switch: tiny files that can be read, and set, with everything else broken.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -148,10 +150,26 @@ pub fn read_kill(environment: &dyn Env, home: &Home) -> Option<KillSource> {
     }
 }
 
-/// Turns the kill switch on. Anyone may: it only ever lets agents go.
-pub fn set_kill(home: &Home, record: &KillRecord) -> io::Result<()> {
+/// How the kill switch was turned on.
+#[derive(Debug)]
+pub enum KillSet {
+    /// With its record.
+    Recorded,
+    /// Only the file is there, which is the switch; the record could not be written, because of this.
+    Bare(io::Error),
+}
+
+/// Turns the kill switch on. Anyone may: it only ever lets agents go. A full disk takes an empty file all the same.
+pub fn set_kill(home: &Home, record: &KillRecord) -> io::Result<KillSet> {
     let text = serde_json::to_string(record).map_err(io::Error::other)?;
-    write_switch(&home.kill_file(), &text)
+    let Err(error) = write_switch(&home.kill_file(), &text) else { return Ok(KillSet::Recorded) };
+    let path = home.kill_file();
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match created {
+        Ok(_) => Ok(KillSet::Bare(error)),
+        Err(_) if std::fs::symlink_metadata(&path).is_ok() => Ok(KillSet::Bare(error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Turns the kill switch off; `false` if it was off.
@@ -160,6 +178,16 @@ pub fn clear_kill(home: &Home) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Which version of a switch's file this is. It changes with every write, removal and `touch`, also when the content
+/// stays the same: whoever flips a switch says which version they saw.
+pub fn stamp(path: &Path) -> String {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) => format!("{}-{}.{:09}-{}", meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "absent".to_owned(),
+        Err(error) => format!("unknown ({})", error.kind()),
     }
 }
 
@@ -210,5 +238,27 @@ mod tests {
         std::fs::remove_dir(home.root().join("switches")).unwrap();
         std::fs::write(home.root().join("switches"), "a file where a directory should be").unwrap();
         assert!(is_killed(&quiet, &home), "ENOTDIR is doubt");
+        assert!(set_kill(&home, &KillRecord { by: String::new(), at_ms: 7, reason: String::new() }).is_err());
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_the_kill_file_is_the_switch() {
+        let (_dir, home) = home();
+        std::fs::create_dir_all(home.kill_file()).unwrap();
+        let record = KillRecord { by: "dev".into(), at_ms: 7, reason: String::new() };
+        assert!(matches!(set_kill(&home, &record), Ok(KillSet::Bare(_))));
+    }
+
+    #[test]
+    fn every_change_of_a_switch_is_another_version() {
+        let (_dir, home) = home();
+        let mut seen = vec![stamp(&home.mode_file())];
+        for mode in [Mode::Enforce, Mode::Off, Mode::Off] {
+            write_mode(&home, mode).unwrap();
+            assert_eq!(stamp(&home.mode_file()), stamp(&home.mode_file()));
+            seen.push(stamp(&home.mode_file()));
+        }
+        assert_eq!(seen[0], "absent");
+        assert!(seen.iter().enumerate().all(|(at, one)| !seen[..at].contains(one)), "{seen:?}");
     }
 }

@@ -1,11 +1,25 @@
 //! build-stop-hook: keeps the session that owns a live build at it. Needs no authority.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use stopgate_core::harness::{EventKind, Reply};
-use stopgate_core::{build, checkout};
+use stopgate_core::build::hold::{LetGo, Turn};
+use stopgate_core::build::reason;
+use stopgate_core::build::store::{self, Held};
+use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
+use stopgate_core::env::{self, Env, ProcessEnv};
+use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::owner::{Claimant, Rung, Surroundings, host};
+use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
+use stopgate_core::session::Harness;
+use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
+use stopgate_core::{checkout, lineage, release};
 
-use crate::{Hook, Outcome};
+use crate::{Hook, Outcome, parent_pid};
+
+/// After how many blocks in a row Claude Code ends a turn, whatever a hook says: observed with 2.1.329. Codex has no
+/// such limit.
+const CLAUDE_BLOCK_CAP: u32 = 8;
 
 /// The hook's `main`.
 pub fn build_stop_hook() -> ExitCode {
@@ -18,21 +32,106 @@ fn hold_owner(hook: &Hook) -> Outcome {
         Err(outcome) => return outcome,
     };
     // A subagent speaks with its session's id, but it is not what owns the build.
-    if !matches!(event.kind, EventKind::Stop(_)) || event.agent_id.is_some() {
+    let EventKind::Stop(stop) = &event.kind else { return Outcome::Nothing };
+    if event.agent_id.is_some() {
         return Outcome::Nothing;
     }
     let allow = Outcome::Answer(event.key.harness, Reply::Allow);
     let Some(checkout) = event.cwd.as_deref().and_then(checkout::find) else {
         return allow;
     };
-    for dir in build::directories(&checkout) {
-        match build::spend(&dir, &event.key, hook.deadline) {
-            Ok(Some(state)) => {
-                return Outcome::Answer(event.key.harness, Reply::Block { reason: state.block_reason() });
+    let builds = store::directories(&checkout);
+    if builds.is_empty() {
+        return allow;
+    }
+    let turn = Turn {
+        continued: stop.stop_hook_active,
+        cap: block_cap(&ProcessEnv, event.key.harness),
+        released: release::is_released(&hook.home, &event.key),
+    };
+    let claimant = claimant(&event);
+    let now = SystemClock.now_ms();
+    for dir in builds {
+        match store::spend(&dir, &claimant, turn, &World(hook), now, hook.deadline) {
+            Ok(Ok(held)) => {
+                audit(hook, &dir, &held, &claimant, now);
+                return Outcome::Answer(
+                    event.key.harness,
+                    Reply::Block { reason: reason::render(&held.state, &held.guard) },
+                );
             }
-            Ok(None) => {}
+            Ok(Err(LetGo::Spent)) => tell_once(hook, &dir),
+            Ok(Err(_)) => {}
             Err(error) => hook.failed("build not usable", &format!("{}: {error}", dir.display())),
         }
     }
     allow
+}
+
+fn claimant(event: &Event) -> Claimant {
+    Claimant {
+        key: event.key.clone(),
+        tmux: TmuxPlace::of(&ProcessEnv),
+        process: parent_pid().and_then(|parent| process::harness_root(&ProcFs, parent, event.key.harness)),
+        host: host(),
+    }
+}
+
+/// `CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`, where 0 means no cap.
+fn block_cap(environment: &dyn Env, harness: Harness) -> Option<u32> {
+    if harness != Harness::Claude {
+        return None;
+    }
+    let set = environment.text(env::CLAUDE_CODE_STOP_HOOK_BLOCK_CAP).and_then(|text| text.parse().ok());
+    Some(set.unwrap_or(CLAUDE_BLOCK_CAP)).filter(|cap| *cap > 0)
+}
+
+/// The block stands already; an audit that fails takes nothing back.
+fn audit(hook: &Hook, dir: &Path, held: &Held, claimant: &Claimant, now: UnixMillis) {
+    let detail = match held.rung {
+        Rung::Session => None,
+        rung => Some(format!("owner recognised by {}, now session {}", rung.name(), claimant.key)),
+    };
+    if let Err(error) = store::append_blocked(dir, held, detail, now) {
+        hook.failed("audit not written", &format!("{}: {error}", dir.display()));
+    }
+}
+
+/// Notes the end of the budget at the first stop after it.
+fn tell_once(hook: &Hook, dir: &Path) {
+    if store::mark_spent(dir) {
+        let detail = format!("{}: all reminders are spent, the owner is let go from here on", dir.display());
+        hook.note("build no longer protected", &detail);
+    }
+}
+
+/// What the ladder of ownership asks, answered from `/proc` and from what recorder and authority wrote down.
+struct World<'a>(&'a Hook);
+
+impl Surroundings for World<'_> {
+    fn liveness(&self, process: &ProcessIdentity) -> Liveness {
+        process::liveness(&ProcFs, process)
+    }
+
+    fn tmux_record(&self, process: &ProcessIdentity) -> Option<TmuxRecord> {
+        tmux::read_record(&self.0.home, process)
+    }
+
+    fn descends(&self, process: &ProcessIdentity, ancestor: &str, session: &str) -> bool {
+        lineage::descends(&lineage::read(&self.0.home, process), ancestor, session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::env::MapEnv;
+
+    #[test]
+    fn the_harness_s_own_cap_is_respected() {
+        let of = |text| block_cap(&MapEnv::of([(env::CLAUDE_CODE_STOP_HOOK_BLOCK_CAP, text)]), Harness::Claude);
+        assert_eq!([of("3"), of("0"), of("many"), of("-1")], [Some(3), None, Some(8), Some(8)]);
+        assert_eq!(block_cap(&MapEnv::default(), Harness::Claude), Some(8));
+        assert_eq!(block_cap(&MapEnv::default(), Harness::Codex), None);
+    }
 }

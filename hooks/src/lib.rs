@@ -85,6 +85,11 @@ pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> Ex
     ExitCode::SUCCESS
 }
 
+/// The process that ran the hook; `None` once it has ended.
+pub(crate) fn parent_pid() -> Option<u32> {
+    Some(std::os::unix::process::parent_id()).filter(|pid| *pid > 1)
+}
+
 #[expect(clippy::exit, reason = "a panicking hook must still exit with 0")]
 fn leave() {
     std::process::exit(0);
@@ -116,6 +121,11 @@ impl Hook {
                 Err(Outcome::Failed { problem: "payload not understood", detail })
             }
         }
+    }
+
+    /// Notes something that is no failure.
+    fn note(&self, what: &str, detail: &str) {
+        hook_log::write(&self.home, self.name, what, detail);
     }
 
     /// Notes that something failed.

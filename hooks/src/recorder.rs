@@ -10,11 +10,11 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply};
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::spool::Route;
-use stopgate_core::{checkout, process};
+use stopgate_core::{checkout, lineage, process, release};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
-use crate::{Hook, Outcome};
+use crate::{Hook, Outcome, parent_pid};
 
 /// How long the authority may take to take an event in. Codex gives a `SessionEnd` hook one second in all.
 const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
@@ -36,8 +36,12 @@ fn record(hook: &Hook) -> Outcome {
         return Outcome::Nothing;
     }
     let harness = event.key.harness;
-    let reported =
-        HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin: origin(&event), event };
+    if let EventKind::UserPromptSubmit { prompt } = &event.kind {
+        // The person's word: the build guard needs it, with or without authority.
+        release::set_released(&hook.home, &event.key, release::asks_to_stop(prompt));
+    }
+    let origin = origin(hook, &event);
+    let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin, event };
     let Ok(body) = serde_json::to_vec(&reported) else {
         return Outcome::Nothing;
     };
@@ -48,21 +52,23 @@ fn record(hook: &Hook) -> Outcome {
 }
 
 /// What only this process can see of the session.
-fn origin(event: &Event) -> Origin {
+fn origin(hook: &Hook, event: &Event) -> Origin {
     let starts = matches!(event.kind, EventKind::SessionStart { .. });
     let checkout = event.cwd.as_deref().and_then(checkout::find);
+    let harness_process =
+        parent_pid().and_then(|parent| process::harness_root(&process::ProcFs, parent, event.key.harness));
+    let predecessor = harness_process.as_ref().and_then(|process| {
+        let entry = lineage::Entry { session: event.key.session_id.clone(), event: lineage::What::of(&event.kind)? };
+        lineage::record(&hook.home, process, entry)
+    });
     Origin {
-        harness_process: parent_pid()
-            .and_then(|parent| process::harness_root(&process::ProcFs, parent, event.key.harness)),
+        harness_process,
+        predecessor,
         tmux: ProcessEnv.text(env::TMUX),
         tmux_pane: ProcessEnv.text(env::TMUX_PANE),
         head: checkout.as_ref().filter(|_| starts).and_then(checkout::Checkout::head),
         checkout: checkout.map(|checkout| checkout.main),
     }
-}
-
-fn parent_pid() -> Option<u32> {
-    Some(std::os::unix::process::parent_id()).filter(|pid| *pid > 1)
 }
 
 /// Writes the row itself and sees to it that the next event finds an authority.

@@ -8,10 +8,12 @@ mod migrate;
 mod sessions;
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
 pub use gate::{Counting, GateRow, blank_row};
@@ -49,7 +51,8 @@ impl Store {
     pub fn open(home: &Home, patience: Duration) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?;
+        refuse_special_companions(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(patience)?;
@@ -61,6 +64,20 @@ impl Store {
     pub fn set_patience(&self, patience: Duration) -> Result<(), StoreError> {
         Ok(self.connection.busy_timeout(patience)?)
     }
+}
+
+/// SQLite opens its files beside `database` without a look at their kind, and waits for the other end of a FIFO.
+fn refuse_special_companions(database: &Path) -> io::Result<()> {
+    for ending in ["-journal", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(ending);
+        let path = PathBuf::from(path);
+        if std::fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            let problem = format!("{} is not a regular file: move it away", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -127,10 +127,6 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
         EventKind::SessionEnd { reason } => Some(reason.as_deref().unwrap_or("unknown")),
         _ => None,
     };
-    let predecessor = match (source, harness_process) {
-        (Some(StartSource::Clear | StartSource::Fork), Some(process)) => predecessor(transaction, &event.key, process)?,
-        _ => None,
-    };
     let process = harness_process.as_ref();
     transaction.prepare_cached(UPSERT)?.execute(named_params! {
         ":harness": event.key.harness.name(),
@@ -152,35 +148,9 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
         ":command": process.map(|process| &process.command),
         ":executable": process.and_then(|process| process.executable.as_ref()),
         ":boot": process.map(|process| &process.boot_id),
-        ":predecessor": predecessor,
+        ":predecessor": reported.origin.predecessor,
     })?;
     Ok(())
-}
-
-/// The session that `key` continues, if it can be told: of the same harness process, not continued by another one
-/// yet, and either ended by `/clear` (Claude Code says so) or the only one that lives there (Codex says nothing).
-/// Of several sessions that live in one process none is taken for another.
-fn predecessor(
-    transaction: &Transaction<'_>,
-    key: &SessionKey,
-    process: &ProcessIdentity,
-) -> Result<Option<String>, StoreError> {
-    let mut query = transaction.prepare_cached(
-        "SELECT session_id, end_reason IS NOT NULL FROM sessions AS old
-         WHERE boot_id = ?1 AND process_pid = ?2 AND process_start_ticks = ?3 AND harness = ?4 AND session_id <> ?5
-           AND ifnull(end_reason, 'clear') = 'clear'
-           AND NOT EXISTS (SELECT 1 FROM sessions AS new WHERE new.harness = old.harness
-                           AND new.predecessor = old.session_id AND new.session_id <> ?5)
-         ORDER BY end_reason IS NOT NULL DESC, last_event_at_ms DESC",
-    )?;
-    let identity =
-        params![process.boot_id, process.pid, process.start_ticks.cast_signed(), key.harness.name(), key.session_id];
-    let candidates: Vec<(String, bool)> =
-        query.query_map(identity, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    Ok(match candidates.as_slice() {
-        [(id, true), ..] | [(id, false)] => Some(id.clone()),
-        _ => None,
-    })
 }
 
 fn text(path: Option<&PathBuf>) -> Option<&str> {

@@ -134,35 +134,19 @@ fn a_repeated_delivery_is_stored_once() {
 }
 
 #[test]
-fn clear_links_to_the_session_before_in_the_same_process() {
+fn what_a_session_continues_is_kept() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
     store.record_event(&event("old", 1, start(StartSource::Startup))).unwrap();
     store.record_event(&event("old", 2, EventKind::SessionEnd { reason: Some("clear".into()) })).unwrap();
-    store.record_event(&event("new", 3, start(StartSource::Clear))).unwrap();
-    let mut stranger = event("stranger", 4, start(StartSource::Clear));
-    stranger.origin.harness_process.as_mut().unwrap().start_ticks = 71;
-    store.record_event(&stranger).unwrap();
+    let mut new = event("new", 3, start(StartSource::Clear));
+    new.origin.predecessor = Some("old".into());
+    store.record_event(&new).unwrap();
+    store.record_event(&event("new", 4, EventKind::PreCompact)).unwrap();
     let rows = store.sessions(10).unwrap();
     let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap();
     assert_eq!(of("new").predecessor.as_deref(), Some("old"));
-    assert_eq!(of("stranger").predecessor, None);
     assert_eq!((of("old").state.as_str(), of("old").end_reason.as_deref()), ("ended", Some("clear")));
-}
-
-#[test]
-fn two_sessions_in_one_process_are_not_taken_for_each_other() {
-    let (_dir, home) = home();
-    let mut store = Store::open(&home, PATIENCE).unwrap();
-    store.record_event(&event("a", 1, start(StartSource::Startup))).unwrap();
-    store.record_event(&event("b", 2, start(StartSource::Startup))).unwrap();
-    store.record_event(&event("c", 3, start(StartSource::Clear))).unwrap();
-    store.record_event(&event("a", 4, EventKind::SessionEnd { reason: Some("clear".into()) })).unwrap();
-    store.record_event(&event("b", 5, EventKind::UserPromptSubmit { prompt: String::new() })).unwrap();
-    store.record_event(&event("d", 6, start(StartSource::Clear))).unwrap();
-    let rows = store.sessions(10).unwrap();
-    let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap().predecessor.as_deref();
-    assert_eq!((of("c"), of("d")), (None, Some("a")), "c might follow a or b; d follows the one that was cleared");
 }
 
 #[test]
@@ -203,4 +187,14 @@ fn what_an_ended_authority_left_open_is_closed() {
     store.accept_stop(&stop("s", 10)).unwrap();
     assert_eq!(store.close_interrupted().unwrap(), 1);
     assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("interrupted"));
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_opened() {
+    for name in ["stopgate.db", "stopgate.db-journal", "stopgate.db-wal", "stopgate.db-shm"] {
+        let (_dir, home) = home();
+        std::os::unix::fs::symlink(home.root().join("planted"), home.root().join(name)).unwrap();
+        assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::Io(_))), "{name}");
+        assert!(!home.root().join("planted").exists(), "{name}");
+    }
 }

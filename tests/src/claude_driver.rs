@@ -27,13 +27,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
+use serde_json::json;
 use stopgate_core::env::{Env, PATH, ProcessEnv};
 
 pub use client::run;
 pub use options::{CLAUDE_VARIABLE, Options};
 pub use summary::{HookEvent, HookText, HookTextKind, NewText, PromptResult, Summary};
 
+use crate::checkout::Checkout;
 use crate::mock_anthropic::{Rule, Script, Turn};
+use crate::world::{World, binary};
 
 /// Loopback is down in a new network namespace.
 const LOOPBACK_UP: &str = "ip link set lo up && exec \"$0\" \"$@\"";
@@ -56,6 +59,19 @@ pub fn real_claude() -> Option<PathBuf> {
     };
     assert!(path.is_file(), "{CLAUDE_VARIABLE} names {}, which is not a file", path.display());
     Some(path)
+}
+
+/// A checkout with an unfinished plan, and the hooks in its project-local settings.
+pub fn guarded(world: &World) -> Checkout {
+    let checkout = world.planned_checkout();
+    let entry = |hook: &str| json!({"type": "command", "command": binary(hook), "args": ["claude"], "timeout": 10});
+    let recorder = json!([{"hooks": [entry("session-start-recorder")]}]);
+    let settings = json!({"hooks": {
+        "Stop": [{"hooks": [entry("stop-gate-router"), entry("build-stop-hook")]}],
+        "SessionStart": recorder, "SessionEnd": recorder, "UserPromptSubmit": recorder,
+    }});
+    checkout.write(".claude/settings.local.json", &settings.to_string());
+    checkout
 }
 
 /// One headless session to be run.

@@ -1,7 +1,10 @@
 //! Test support: what the end-to-end tests of stopgate share.
 //!
 //! * [`world`]: a home of its own for each test, the real binaries, an authority that ends with the test.
+//! * [`agent`], [`process`]: commands inside a recorded session, and signals.
+//! * [`build`]: builds in a checkout, harness processes and tmux servers around them.
 //! * [`checkout`]: real git repositories with a past.
+//! * [`person`]: a machine as the installer finds it.
 //! * [`fake_authority`]: everything an authority can do wrong.
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
@@ -12,9 +15,13 @@
     reason = "test support: a panic is a failing test"
 )]
 
+pub mod agent;
+pub mod build;
 pub mod checkout;
 pub mod claude_driver;
 pub mod fake_authority;
 pub mod mock_anthropic;
+pub mod person;
+pub mod process;
 pub mod run;
 pub mod world;

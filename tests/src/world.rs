@@ -100,6 +100,13 @@ impl World {
         finish(command, Stdin::from(""))
     }
 
+    /// Runs the CLI in `dir`.
+    pub fn stopgate_in(&self, dir: &Path, arguments: &[&str]) -> Output {
+        let mut command = self.command(&binary("stopgate"));
+        command.args(arguments).current_dir(dir);
+        finish(command, Stdin::from(""))
+    }
+
     /// Runs the CLI, which must succeed, and parses what it prints.
     pub fn stopgate_json(&self, arguments: &[&str]) -> Value {
         let output = self.stopgate(arguments);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::protocol::{ROUTE_EVENTS, ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
+use stopgate_tests::agent::{agent, recorded_agent};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, PLAIN, StopsAuthority, World, assert_silent, binary, session_start, stop};
@@ -237,17 +238,6 @@ fn a_degraded_store_is_said_and_serving_goes_on() {
     drop(authority);
 }
 
-/// A shell that the kernel calls `claude`, as the harness is called.
-fn agent(world: &World, script: &str) -> std::process::Output {
-    let harness = world.root().join("claude");
-    if !harness.exists() {
-        std::fs::copy("/bin/sh", &harness).unwrap();
-    }
-    let mut command = world.command(&harness);
-    command.args(["-c", script]).env("BIN", binary("stopgate").parent().unwrap());
-    finish(command, Stdin::from(""))
-}
-
 #[test]
 fn a_recorded_agent_may_not_turn_its_gate_off_but_may_kill() {
     let world = World::new();
@@ -257,14 +247,10 @@ fn a_recorded_agent_may_not_turn_its_gate_off_but_may_kill() {
     assert!(text(&unknown.stdout).contains("enforce -> shadow"), "a harness nobody recorded is no agent: {unknown:?}");
     world.set_mode("enforce");
 
-    let start = session_start("s1", world.root(), "startup").to_string();
-    let script = format!(
-        "printf '%s' '{start}' | \"$BIN/session-start-recorder\" claude\n\
-         \"$BIN/stopgate\" mode off; echo mode=$?\n\
-         \"$BIN/stopgate\" kill on --reason stuck; echo on=$?\n\
-         \"$BIN/stopgate\" kill off; echo off=$?"
-    );
-    let output = agent(&world, &script);
+    let script = "\"$BIN/stopgate\" mode off; echo mode=$?\n\
+                  \"$BIN/stopgate\" kill on --reason stuck; echo on=$?\n\
+                  \"$BIN/stopgate\" kill off; echo off=$?";
+    let output = recorded_agent(&world, "s1", script);
     let said = text(&output.stdout);
     assert!(said.contains("mode=2") && said.contains("on=0") && said.contains("off=2"), "{output:?}");
     assert!(text(&output.stderr).contains("refused: `mode off` is the operator's"), "{output:?}");
@@ -289,11 +275,7 @@ fn the_refusal_holds_without_an_authority_too() {
     let world = World::new();
     world.home.create().unwrap();
     std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    let start = session_start("s1", world.root(), "startup").to_string();
-    let script = format!(
-        "printf '%s' '{start}' | \"$BIN/session-start-recorder\" claude; \"$BIN/stopgate\" mode off; echo mode=$?"
-    );
-    let output = agent(&world, &script);
+    let output = recorded_agent(&world, "s1", "\"$BIN/stopgate\" mode off; echo mode=$?");
     assert!(text(&output.stdout).contains("mode=2"), "{output:?}");
     let person = world.stopgate(&["mode", "off"]);
     assert!(person.status.success() && text(&person.stderr).contains("was written to"), "{person:?}");

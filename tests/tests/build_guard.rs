@@ -5,35 +5,56 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stopgate_core::build::state::{BuildState, Phase, Size};
+use stopgate_core::build::store;
+use stopgate_core::owner::{OwnerStamp, host};
+use stopgate_core::session::Harness;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{World, assert_silent, binary, block_reason, stop, with};
 
-/// Puts a build into a checkout.
-fn place_build(checkout: &Path, id: &str, phase: &str, owner: Option<Value>) -> PathBuf {
+/// Puts a small build into a checkout; its `state.json`.
+fn place_build(checkout: &Path, id: &str, phase: Phase, owner: Option<OwnerStamp>) -> PathBuf {
     let dir = checkout.join(".stopgate/builds").join(id);
     std::fs::create_dir_all(&dir).unwrap();
-    let mut state =
-        json!({"id": id, "task": "build the parser", "phase": phase, "maxReminders": 3, "remindersUsed": 0});
-    if let Some(owner) = owner {
-        state["owner"] = owner;
-    }
-    std::fs::write(dir.join("state.json"), state.to_string()).unwrap();
+    let state = BuildState::started(id.to_owned(), "build the parser".to_owned(), Size::Small, owner, 1);
+    store::write(&dir, &BuildState { phase, ..state }).unwrap();
     dir.join("state.json")
 }
 
-fn owner(id: &str) -> Value {
-    json!({"harness": "claude", "sessionId": id})
+fn owner(id: &str) -> OwnerStamp {
+    OwnerStamp {
+        harness: Some(Harness::Claude),
+        session_id: Some(id.to_owned()),
+        host: host(),
+        stamped_at_ms: 1,
+        ..OwnerStamp::default()
+    }
 }
 
 fn used(state: &Path) -> u64 {
     serde_json::from_slice::<Value>(&std::fs::read(state).unwrap()).unwrap()["remindersUsed"].as_u64().unwrap()
 }
 
+/// Names of the files in the directory of a state.
+fn files_of(state: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(state.parent().unwrap()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The lines of the hooks' log, which must all be about builds that cannot be used.
+fn unusable(world: &World) -> Vec<String> {
+    let lines: Vec<_> = world.hook_log().lines().map(str::to_owned).collect();
+    assert!(lines.iter().all(|line| line.contains("build not usable")), "{lines:?}");
+    lines
+}
+
 #[test]
 fn the_owner_is_held_to_the_end_of_the_budget_also_from_below_and_while_a_hook_is_active() {
     let world = World::new();
     let checkout = world.planned_checkout();
-    let state = place_build(&checkout.top, "b1", "executing", Some(owner("mine")));
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
     let below = checkout.top.join("docs");
     for (number, payload) in [
         stop("mine", &checkout.top, "bye"),
@@ -56,11 +77,12 @@ fn the_owner_is_held_to_the_end_of_the_budget_also_from_below_and_while_a_hook_i
 fn nobody_else_is_held_and_no_byte_changes() {
     let world = World::new();
     let checkout = world.planned_checkout();
+    let codex = OwnerStamp { harness: Some(Harness::Codex), ..owner("mine") };
     let states = [
-        place_build(&checkout.top, "theirs", "executing", Some(owner("theirs"))),
-        place_build(&checkout.top, "unstamped", "executing", None),
-        place_build(&checkout.top, "done", "complete", Some(owner("mine"))),
-        place_build(&checkout.top, "of-codex", "executing", Some(json!({"harness": "codex", "sessionId": "mine"}))),
+        place_build(&checkout.top, "theirs", Phase::Executing, Some(owner("theirs"))),
+        place_build(&checkout.top, "unstamped", Phase::Executing, None),
+        place_build(&checkout.top, "done", Phase::Complete, Some(owner("mine"))),
+        place_build(&checkout.top, "of-codex", Phase::Executing, Some(codex)),
     ];
     let before: Vec<_> = states.iter().map(|state| std::fs::read(state).unwrap()).collect();
     for payload in [
@@ -83,7 +105,7 @@ fn nobody_else_is_held_and_no_byte_changes() {
 fn a_linked_worktree_belongs_to_its_main_checkout() {
     let world = World::new();
     let checkout = world.planned_checkout();
-    let state = place_build(&checkout.top, "b1", "executing", Some(owner("mine")));
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
     let linked = world.root().join("linked");
     checkout.git(&["worktree", "add", "-q", linked.to_str().unwrap()]);
     let output = world.run_hook("build-stop-hook", &stop("mine", &linked, "bye"));
@@ -92,31 +114,66 @@ fn a_linked_worktree_belongs_to_its_main_checkout() {
 }
 
 #[test]
-fn a_corrupt_or_planted_state_lets_go_and_is_logged() {
+fn a_corrupt_state_lets_go_is_moved_aside_and_logged_once() {
+    const CORRUPT: &str = "{\"id\": \"b1\",";
     let world = World::new();
     world.home.create().unwrap();
     let checkout = world.planned_checkout();
-    let state = place_build(&checkout.top, "b1", "executing", Some(owner("mine")));
-    std::fs::write(&state, "{\"id\": \"b1\",").unwrap();
-    assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
-    assert!(world.hook_log().contains("build not usable"), "{}", world.hook_log());
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
+    std::fs::write(&state, CORRUPT).unwrap();
+    for _ in 0..2 {
+        assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
+        let files = files_of(&state);
+        let [aside] = &*files else { panic!("{files:?}") };
+        let unique = aside.strip_prefix("state.corrupt-").and_then(|rest| rest.strip_suffix(".json"));
+        assert!(unique.is_some_and(|unique| !unique.is_empty()), "{aside}");
+        assert_eq!(std::fs::read_to_string(state.with_file_name(aside)).unwrap(), CORRUPT);
+        let lines = unusable(&world);
+        assert!(lines.len() == 1 && lines[0].contains(aside), "{lines:?}");
+    }
+}
 
-    let real = world.root().join("elsewhere.json");
-    std::fs::rename(&state, &real).unwrap();
-    std::fs::write(
-        &real,
-        json!({"id": "b1", "task": "t", "phase": "executing", "maxReminders": 3, "owner": owner("mine")}).to_string(),
-    )
-    .unwrap();
-    std::os::unix::fs::symlink(&real, &state).unwrap();
+#[test]
+fn a_state_of_a_newer_format_lets_go_and_is_left_alone_and_logged() {
+    let world = World::new();
+    world.home.create().unwrap();
+    let checkout = world.planned_checkout();
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
+    let newer = with(serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap(), "schema", json!(2)).to_string();
+    std::fs::write(&state, &newer).unwrap();
     assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
+    assert_eq!(files_of(&state), ["state.json"]);
+    assert_eq!(std::fs::read_to_string(&state).unwrap(), newer);
+    let lines = unusable(&world);
+    assert!(lines.len() == 1 && lines[0].contains("newer"), "{lines:?}");
+}
+
+#[test]
+fn a_planted_link_lets_go_is_not_followed_and_not_moved() {
+    let world = World::new();
+    world.home.create().unwrap();
+    let checkout = world.planned_checkout();
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
+    let real = world.root().join("elsewhere.json");
+    // What it leads to would hold the session, or would be moved aside.
+    let usable = std::fs::read(&state).unwrap();
+    std::fs::remove_file(&state).unwrap();
+    std::os::unix::fs::symlink(&real, &state).unwrap();
+    for content in [&*usable, b"{"] {
+        std::fs::write(&real, content).unwrap();
+        assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
+        assert_eq!(files_of(&state), ["state.json"]);
+        assert_eq!(std::fs::read_link(&state).unwrap(), real);
+        assert_eq!(std::fs::read(&real).unwrap(), content);
+    }
+    assert_eq!(unusable(&world).len(), 2);
 }
 
 #[test]
 fn concurrent_stops_of_the_owner_spend_exactly_the_budget() {
     let world = World::new();
     let checkout = world.planned_checkout();
-    let state = place_build(&checkout.top, "b1", "executing", Some(owner("mine")));
+    let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
     let blocked: usize = std::thread::scope(|scope| {
         let stops: Vec<_> = (0..20)
             .map(|_| {

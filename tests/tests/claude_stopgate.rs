@@ -5,28 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use serde_json::{Value, json};
 use stopgate_core::gate::{Decision, RuleId};
 use stopgate_tests::checkout::Checkout;
-use stopgate_tests::claude_driver::{ClaudeSession, Summary};
+use stopgate_tests::claude_driver::{ClaudeSession, Summary, guarded};
 use stopgate_tests::mock_anthropic::Turn;
 use stopgate_tests::run::eventually;
-use stopgate_tests::world::{EXCUSE, World, binary};
+use stopgate_tests::world::{EXCUSE, World};
 
 const DRIVER: &str = env!("CARGO_BIN_EXE_drive-claude");
-
-/// A checkout with an unfinished plan, and the hooks in its project-local settings.
-fn guarded(world: &World) -> Checkout {
-    let checkout = world.planned_checkout();
-    let entry = |hook: &str| json!({"type": "command", "command": binary(hook), "args": ["claude"], "timeout": 10});
-    let recorder = json!([{"hooks": [entry("session-start-recorder")]}]);
-    let settings = json!({"hooks": {
-        "Stop": [{"hooks": [entry("stop-gate-router"), entry("build-stop-hook")]}],
-        "SessionStart": recorder, "SessionEnd": recorder, "UserPromptSubmit": recorder,
-    }});
-    checkout.write(".claude/settings.local.json", &settings.to_string());
-    checkout
-}
 
 /// One prompt; the model gives an excuse, and when it is asked again, does the work.
 fn run(world: &World, checkout: &Checkout) -> Option<Summary> {
@@ -110,34 +96,4 @@ fn the_kill_switch_lets_the_stop_through() {
     let Some(summary) = run(&world, &checkout) else { return };
     assert_not_held(&summary);
     assert_eq!(authority.log(), []);
-}
-
-#[test]
-fn the_build_guard_holds_its_owner_and_the_model_hears_why() {
-    let world = World::new();
-    let checkout = guarded(&world);
-    let id = "11111111-2222-4333-8444-555555555555";
-    let state = json!({"id": "b1", "task": "the parser", "phase": "executing", "maxReminders": 2,
-                       "owner": {"harness": "claude", "sessionId": id}});
-    checkout.write(".stopgate/builds/b1/state.json", &state.to_string());
-    let run = |id: &str| {
-        ClaudeSession::new(&checkout.top)
-            .home(world.root().join("claude home"))
-            .env("STOPGATE_HOME", world.home.root().to_str().unwrap())
-            .env("STOPGATE_NO_AUTOSTART", "1")
-            .default_turn(Turn::text("I stop here."))
-            .arg("--session-id")
-            .arg(id)
-            .prompt("go")
-            .run(DRIVER)
-    };
-    let Some(summary) = run(id) else { return };
-    let feedback = summary.feedback();
-    assert_eq!((summary.main_requests, feedback.len()), (3, 2), "{summary:#?}");
-    assert!(feedback[0].contains("reminder 1 of 2") && feedback[1].contains("reminder 2 of 2"), "{feedback:?}");
-    let stranger = run("66666666-2222-4333-8444-555555555555").unwrap();
-    assert_not_held(&stranger);
-    let state: Value =
-        serde_json::from_slice(&std::fs::read(checkout.top.join(".stopgate/builds/b1/state.json")).unwrap()).unwrap();
-    assert_eq!(state["remindersUsed"], 2);
 }

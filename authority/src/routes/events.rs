@@ -15,8 +15,8 @@ use stopgate_core::protocol::HookEvent;
 use stopgate_core::session::SessionKey;
 
 use super::{body, off_loop, problem};
-use crate::facts;
 use crate::state::State;
+use crate::{facts, process_files};
 
 /// Longest time for hashing the uncommitted changes at a session's start.
 const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
@@ -59,9 +59,10 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
         && starts
         && let Some(cwd) = reported.event.cwd.clone()
     {
-        // Not while the hook waits: git may take its time.
-        let (state, key) = (Arc::clone(state), reported.event.key.clone());
+        // Not while the hook waits: tmux and git may take their time.
+        let (state, key, origin) = (Arc::clone(state), reported.event.key.clone(), reported.origin.clone());
         tokio::task::spawn_blocking(move || {
+            process_files::note_surroundings(&state.home, &origin);
             if let Some(fingerprint) = facts::dirty_fingerprint(&cwd, Instant::now() + FINGERPRINT_BUDGET) {
                 let _ = state.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
             }

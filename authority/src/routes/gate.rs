@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Query, State as Shared};
+use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use stopgate_core::switch::{self, Mode};
 
 use super::{body, off_loop, problem};
 use crate::evaluate::{self, Gone, Verdict};
+use crate::peer::Peer;
 use crate::state::State;
 
 /// `?session=` of the hot path.
@@ -58,7 +59,11 @@ impl Drop for Asker {
     }
 }
 
-pub(super) async fn evaluate(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
+pub(super) async fn evaluate(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    bytes: Bytes,
+) -> Response {
     let received = Instant::now();
     let mut request: EvaluateRequest = match body(&bytes) {
         Ok(request) => request,
@@ -78,7 +83,7 @@ pub(super) async fn evaluate(Shared(state): Shared<Arc<State>>, bytes: Bytes) ->
         Mode::Enforce => {}
     }
     match request.mode {
-        Mode::Enforce => enforce(state, request, received).await,
+        Mode::Enforce => enforce(state, request, received, Gone::of(peer)).await,
         Mode::Off | Mode::Shadow => shadow(state, request, received).await,
     }
 }
@@ -116,9 +121,8 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
 
 /// The hook waits for the verdict. The evaluation runs to its end also when the hook does not: it is logged then
 /// as not delivered.
-async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
     let unsettled = state.unsettled();
-    let gone = Gone::default();
     let asker = Asker(gone.clone());
     let judged = judge_in_turn(&state, request, received, gone).await;
     std::mem::forget(asker);

@@ -17,9 +17,9 @@ use crate::state::State;
 /// Rows of the log that are given when nobody says how many, and at most.
 const DEFAULT_TAIL: u32 = 100;
 const MAX_TAIL: u32 = 1_000;
-/// Sessions that are given at most.
 /// How long the log waits for stops that are being judged.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
+/// Sessions that are given at most.
 const MAX_SESSIONS: u32 = 1_000;
 
 pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {

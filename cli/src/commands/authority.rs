@@ -30,8 +30,12 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Ask it to stop, and wait until it has
-    Stop,
+    /// Ask it to stop, and wait until it has; one that does not answer is sent SIGTERM
+    Stop {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show whether it runs, and how it is (exit code 1 if it does not run)
     Status {
         /// Print JSON
@@ -48,21 +52,45 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             let health = printer::with_progress("starting the authority", || authority.ensure(&ProcessEnv))?;
             show(context, &health, json)
         }
-        Action::Stop => {
+        Action::Stop { json } => stop(context, json),
+        Action::Status { json } => {
             let authority = context.authority();
-            let stopped = printer::with_progress("waiting for the authority to stop", || authority.stop())?;
-            printer::line(if stopped { "stopped" } else { "not running" });
-            Ok(ExitStatus::Success)
-        }
-        Action::Status { json } => match context.authority().health() {
-            Ok(Some(health)) => show(context, &health, json),
-            Ok(None) => absent("not running", json),
-            Err(AskError::Unreachable(error @ (ClientError::Deadline | ClientError::Malformed))) => {
-                absent(&format!("not answering: {error}"), json)
+            match authority.health() {
+                Ok(Some(health)) => show(context, &health, json),
+                Ok(None) => absent(&silent(context).unwrap_or_else(|| "not running".to_owned()), json),
+                Err(AskError::Unreachable(error @ (ClientError::Deadline | ClientError::Malformed))) => {
+                    let what = silent(context).unwrap_or_else(|| error.to_string());
+                    absent(&format!("not answering: {what}"), json)
+                }
+                Err(error) => Err(error.into()),
             }
-            Err(error) => Err(error.into()),
-        },
+        }
     }
+}
+
+fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+    let authority = context.authority();
+    let refusal = || context.refused_to_agent("authority stop");
+    let stopped = match printer::with_progress("waiting for the authority to stop", || authority.stop(refusal)) {
+        Ok(stopped) => stopped,
+        Err(AskError::Refused { status: 403, error }) => {
+            printer::note(format!("stopgate: {error}"));
+            return Ok(ExitStatus::Refused);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        printer::json(&serde_json::json!({ "stopped": stopped, "status": "not running" }))?;
+    } else {
+        printer::line(if stopped { "stopped" } else { "not running" });
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What is to be said of an authority that lives without answering, if one does.
+pub(crate) fn silent(context: &Context) -> Option<String> {
+    let authority = context.authority();
+    Some(authority.unanswering(&authority.holder()?, "does not answer"))
 }
 
 fn serve(context: &Context, detached: bool) -> anyhow::Result<ExitStatus> {

@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub(crate) mod authority;
+pub(crate) mod build;
 pub(crate) mod gate;
 pub(crate) mod kill;
 pub(crate) mod mode;

@@ -1,7 +1,8 @@
 //! `stopgate mode`
 
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use stopgate_authority::lifecycle::AskError;
+use stopgate_authority::lifecycle::{ANSWER, AskError};
 use stopgate_core::protocol::{ModeState, ROUTE_MODE, SetMode};
 use stopgate_core::switch::{self, Mode, ModeReading};
 
@@ -41,6 +42,8 @@ impl From<Wanted> for Mode {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let file = context.home.mode_file();
+    let seen = switch::stamp(&file);
     let reading = switch::read_mode(&context.home);
     let Some(wanted) = arguments.mode.map(Mode::from) else { return show(context, reading, arguments.json) };
     let prior = reading.mode();
@@ -57,22 +60,36 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             }
         }
     }
-    let asked =
-        context.ensure_authority().and_then(|()| context.authority().post(ROUTE_MODE, &SetMode { mode: wanted }));
+    let asked = context.ensure_authority().and_then(|()| {
+        let condition = Context::condition(&seen, ANSWER);
+        context.authority().post(ROUTE_MODE, &SetMode { mode: wanted, condition })
+    });
     let state = match asked {
         Ok(state) => state,
         Err(AskError::Refused { status: 403, error }) => {
             printer::note(format!("stopgate: {error}"));
             return Ok(ExitStatus::Refused);
         }
+        Err(AskError::Refused { status: 409, error }) => bail!(error),
         // The switch is a file: it can be set with the authority down or broken.
         Err(error) => {
             if let Some(refusal) = context.refused_to_agent(&format!("mode {}", wanted.name())) {
                 printer::note(format!("stopgate: {refusal}"));
                 return Ok(ExitStatus::Refused);
             }
-            switch::write_mode(&context.home, wanted)?;
-            printer::note(format!("note: {error}; the mode was written to {}", context.home.mode_file().display()));
+            // It may be set by now: the answer was lost, not the request.
+            if switch::stamp(&file) != seen && switch::read_mode(&context.home).mode() != wanted {
+                bail!("not done: {} was changed meanwhile; look with `stopgate mode`", file.display());
+            }
+            switch::write_mode(&context.home, wanted).with_context(|| {
+                format!(
+                    "the mode is still {}: cannot write {}. Make room or make it writable and try again (to let every \
+                     agent go at once: `stopgate kill on`)",
+                    prior.name(),
+                    file.display()
+                )
+            })?;
+            printer::note(format!("note: {error}; the mode was written to {}", file.display()));
             ModeState { mode: wanted, prior, changed: wanted != prior }
         }
     };

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use stopgate_authority::lifecycle::AskError;
 use stopgate_core::VERSION;
 use stopgate_core::beat::{self, Beat};
+use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::switch;
 
@@ -41,15 +43,22 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             "mode": reading.mode(),
             "kill_switch": kill.is_some(),
             "authority": health.as_ref().ok().and_then(Option::as_ref),
-            "authority_error": health.as_ref().err().map(ToString::to_string),
+            "authority_error": match &health {
+                Ok(Some(_)) => None,
+                Ok(None) => authority::silent(context),
+                Err(error) => Some(unanswered(context, error)),
+            },
             "hooks": hooks,
         }))?;
         return Ok(ExitStatus::Success);
     }
     let authority = match &health {
         Ok(Some(health)) => authority::describe(health, context.now_ms),
-        Ok(None) => "not running (the next session starts it, or `stopgate authority start`)".to_owned(),
-        Err(error) => format!("not answering: {error}"),
+        Ok(None) => authority::silent(context).map_or_else(
+            || "not running (the next session starts it, or `stopgate authority start`)".to_owned(),
+            |what| format!("not answering: {what}"),
+        ),
+        Err(error) => format!("not answering: {}", unanswered(context, error)),
     };
     printer::line(format!("mode         {}", mode::describe(context, reading)));
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
@@ -70,4 +79,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         printer::line(line);
     }
     Ok(ExitStatus::Success)
+}
+
+fn unanswered(context: &Context, error: &AskError) -> String {
+    match error {
+        AskError::Unreachable(ClientError::Deadline) => authority::silent(context),
+        _ => None,
+    }
+    .unwrap_or_else(|| error.to_string())
 }

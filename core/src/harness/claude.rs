@@ -7,16 +7,16 @@ use super::{Payload as Read, PayloadError};
 use crate::session::Harness;
 
 /// Whether the payload has marks that only Claude Code leaves.
-pub(super) fn recognises(wire: &Payload<'_>) -> bool {
-    wire.prompt_id.is_some()
-        || wire.background_tasks.is_some()
-        || wire.transcript_path.as_deref().is_some_and(|path| path.contains("/.claude/"))
+pub(super) fn recognises(wire: &Payload) -> bool {
+    wire.has("prompt_id")
+        || wire.has("background_tasks")
+        || matches!(wire.text("transcript_path"), Ok(Some(path)) if path.contains("/.claude/"))
 }
 
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
-pub(super) fn read(wire: Payload<'_>) -> Result<Read, PayloadError> {
-    let pending = wire.background_tasks.as_ref().map_or(0, Vec::len) + wire.session_crons.as_ref().map_or(0, Vec::len);
-    wire.into_event(Harness::Claude, pending)
+pub(super) fn read(wire: &Payload) -> Result<Read, PayloadError> {
+    let pending = wire.length("background_tasks")? + wire.length("session_crons")?;
+    wire.event(Harness::Claude, pending)
 }
 
 /// A Stop block. Claude Code takes the reason whole and adds "Stop hook feedback:" before it.

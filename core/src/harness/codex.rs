@@ -9,14 +9,14 @@ use crate::text;
 const MAX_REASON_BYTES: usize = 8_000;
 
 /// Whether the payload has marks that only Codex leaves.
-pub(super) fn recognises(wire: &Payload<'_>) -> bool {
+pub(super) fn recognises(wire: &Payload) -> bool {
     let rollout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("rollout-"));
-    wire.turn_id.is_some() || wire.transcript_path.as_deref().is_some_and(rollout)
+    wire.has("turn_id") || matches!(wire.text("transcript_path"), Ok(Some(path)) if rollout(path))
 }
 
 /// Reads a payload. Codex does not report background tasks.
-pub(super) fn read(wire: Payload<'_>) -> Result<Read, PayloadError> {
-    wire.into_event(Harness::Codex, 0)
+pub(super) fn read(wire: &Payload) -> Result<Read, PayloadError> {
+    wire.event(Harness::Codex, 0)
 }
 
 /// A Stop block. Any field besides the two makes Codex drop the whole answer.

@@ -162,12 +162,7 @@ impl std::fmt::Display for PayloadError {
 
 /// Reads a payload. `harness` is the hook's argument; without it the payload's shape decides.
 pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadError> {
-    // A struct would also be read from an array, field by field.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(PayloadError::Json("not a JSON object".to_owned()));
-    }
-    let wire: wire::Payload<'_> =
-        serde_json::from_slice(bytes).map_err(|error| PayloadError::Json(wire::describe(&error)))?;
+    let wire = wire::Payload::of(bytes)?;
     let harness = match harness {
         Some(harness) => harness,
         None => match (claude::recognises(&wire), codex::recognises(&wire)) {
@@ -177,8 +172,8 @@ pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadE
         },
     };
     match harness {
-        Harness::Claude => claude::read(wire),
-        Harness::Codex => codex::read(wire),
+        Harness::Claude => claude::read(&wire),
+        Harness::Codex => codex::read(&wire),
     }
 }
 

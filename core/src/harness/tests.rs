@@ -42,7 +42,10 @@ fn what_is_not_an_object_of_the_right_types_is_an_error(#[case] json: &str) {
 
 #[test]
 fn errors_do_not_quote_the_payload() {
-    let Err(error) = parse(Some(Harness::Claude), br#"{"prompt": 12, "x": "hunter2"}"#) else { panic!() };
+    let Err(error) = parse(Some(Harness::Claude), br#"{"hook_event_name": "UserPromptSubmit", "prompt": ["hunter2"]}"#)
+    else {
+        panic!()
+    };
     assert!(!error.to_string().contains("hunter2"));
 }
 

@@ -1,52 +1,19 @@
 //! The fields that the harnesses' payloads are made of, as they lie on the wire.
+//!
+//! Read off the parsed JSON by hand: derived code for all fields took 10 KiB of each hook.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::{Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Read, PayloadError, StartSource, Stop};
 use crate::session::{Harness, SessionKey};
 use crate::text;
 
-/// Every field of either dialect that is of use. Both clients share most of them; which of the others make
-/// sense is for [`super::claude`] and [`super::codex`] to say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Payload<'a> {
-    #[serde(borrow)]
-    pub session_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub hook_event_name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub cwd: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub transcript_path: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub model: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub permission_mode: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub agent_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub source: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub prompt: Option<Cow<'a, str>>,
-    pub stop_hook_active: Option<bool>,
-    #[serde(borrow)]
-    pub last_assistant_message: Option<Cow<'a, str>>,
-    /// Claude Code only.
-    pub background_tasks: Option<Vec<IgnoredAny>>,
-    /// Claude Code only.
-    pub session_crons: Option<Vec<IgnoredAny>>,
-    /// Claude Code only.
-    pub prompt_id: Option<IgnoredAny>,
-    /// Codex only.
-    pub turn_id: Option<IgnoredAny>,
-}
+/// A payload's fields. Both clients share most of them; which of the others make sense is for [`super::claude`] and
+/// [`super::codex`] to say.
+#[derive(Debug)]
+pub(super) struct Payload(Map<String, Value>);
 
 /// Where parsing failed, without quoting the payload: it may hold secrets.
 pub(super) fn describe(error: &serde_json::Error) -> String {
@@ -59,22 +26,70 @@ pub(super) fn describe(error: &serde_json::Error) -> String {
     format!("{kind} at line {} column {}", error.line(), error.column())
 }
 
-impl Payload<'_> {
+impl Payload {
+    /// Parses a payload.
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, PayloadError> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(_) => Err(PayloadError::Json("not a JSON object".to_owned())),
+            Err(error) => Err(PayloadError::Json(describe(&error))),
+        }
+    }
+
+    /// Whether there is a field `name` that is not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// The text in the field `name`.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, PayloadError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong_type(name)),
+        }
+    }
+
+    /// How many items the list in the field `name` has.
+    pub(super) fn length(&self, name: &str) -> Result<usize, PayloadError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(0),
+            Some(Value::Array(items)) => Ok(items.len()),
+            Some(_) => Err(wrong_type(name)),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, PayloadError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(wrong_type(name)),
+        }
+    }
+
+    fn owned(&self, name: &str) -> Result<Option<String>, PayloadError> {
+        Ok(self.text(name)?.map(str::to_owned))
+    }
+
+    fn path(&self, name: &str) -> Result<Option<PathBuf>, PayloadError> {
+        Ok(self.text(name)?.map(PathBuf::from).filter(|path| path.is_absolute()))
+    }
+
     /// The event that the common fields tell of. `pending_tasks` is the dialect's count.
-    pub(super) fn into_event(self, harness: Harness, pending_tasks: usize) -> Result<Read, PayloadError> {
-        let name = self.hook_event_name.unwrap_or_default();
-        let kind = match &*name {
-            "SessionStart" => EventKind::SessionStart { source: source(self.source.as_deref()) },
-            "SessionEnd" => EventKind::SessionEnd { reason: self.reason.map(Cow::into_owned) },
+    pub(super) fn event(&self, harness: Harness, pending_tasks: usize) -> Result<Read, PayloadError> {
+        let name = self.text("hook_event_name")?.unwrap_or_default();
+        let kind = match name {
+            "SessionStart" => EventKind::SessionStart { source: source(self.text("source")?) },
+            "SessionEnd" => EventKind::SessionEnd { reason: self.owned("reason")? },
             "UserPromptSubmit" => {
-                let prompt = self.prompt.unwrap_or_default();
-                EventKind::UserPromptSubmit { prompt: text::head(&prompt, MAX_PROMPT_BYTES).to_owned() }
+                let prompt = self.text("prompt")?.unwrap_or_default();
+                EventKind::UserPromptSubmit { prompt: text::head(prompt, MAX_PROMPT_BYTES).to_owned() }
             }
             "Stop" => {
-                let message = self.last_assistant_message.unwrap_or_default();
+                let message = self.text("last_assistant_message")?.unwrap_or_default();
                 EventKind::Stop(Stop {
-                    stop_hook_active: self.stop_hook_active.unwrap_or(false),
-                    last_assistant_message: text::tail(&message, MAX_MESSAGE_BYTES).to_owned(),
+                    stop_hook_active: self.flag("stop_hook_active")?,
+                    last_assistant_message: text::tail(message, MAX_MESSAGE_BYTES).to_owned(),
                     pending_tasks,
                 })
             }
@@ -82,21 +97,25 @@ impl Payload<'_> {
             "PreCompact" => EventKind::PreCompact,
             "PostCompact" => EventKind::PostCompact,
             _ => {
-                return Ok(Read::Unknown { name: text::one_line(&name, 64) });
+                return Ok(Read::Unknown { name: text::one_line(name, 64) });
             }
         };
         let key =
-            SessionKey::new(harness, self.session_id.as_deref().unwrap_or_default()).ok_or(PayloadError::NoSession)?;
+            SessionKey::new(harness, self.text("session_id")?.unwrap_or_default()).ok_or(PayloadError::NoSession)?;
         Ok(Read::Known(Event {
             key,
-            cwd: absolute(self.cwd),
-            transcript_path: absolute(self.transcript_path),
-            model: self.model.map(Cow::into_owned),
-            permission_mode: self.permission_mode.map(Cow::into_owned),
-            agent_id: self.agent_id.map(Cow::into_owned).filter(|id| !id.is_empty()),
+            cwd: self.path("cwd")?,
+            transcript_path: self.path("transcript_path")?,
+            model: self.owned("model")?,
+            permission_mode: self.owned("permission_mode")?,
+            agent_id: self.owned("agent_id")?.filter(|id| !id.is_empty()),
             kind,
         }))
     }
+}
+
+fn wrong_type(name: &str) -> PayloadError {
+    PayloadError::Json(format!("{name}: of the wrong type"))
 }
 
 fn source(word: Option<&str>) -> StartSource {
@@ -108,8 +127,4 @@ fn source(word: Option<&str>) -> StartSource {
         Some("compact") => StartSource::Compact,
         _ => StartSource::Other,
     }
-}
-
-fn absolute(path: Option<Cow<'_, str>>) -> Option<PathBuf> {
-    path.map(|path| PathBuf::from(path.into_owned())).filter(|path| path.is_absolute())
 }

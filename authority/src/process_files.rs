@@ -1,0 +1,87 @@
+//! Small files about harness processes, which let hooks answer without running programs: what stood beside a process
+//! in tmux when it began (written here), and which session continues which (written by the recorder).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use stopgate_core::paths::Home;
+use stopgate_core::process::{Lookup, ProcFs, ProcessTable as _};
+use stopgate_core::protocol::Origin;
+use stopgate_core::tmux::{self, TmuxPlace, query};
+
+/// Longest time for asking tmux.
+const TMUX_BUDGET: Duration = Duration::from_secs(2);
+
+/// Notes what stands beside a process that has just begun. Blocks: call it off the event loop.
+pub(crate) fn note_surroundings(home: &Home, origin: &Origin) {
+    let place = origin.tmux.as_deref().zip(origin.tmux_pane.as_deref());
+    let (Some(process), Some(place)) =
+        (&origin.harness_process, place.and_then(|(tmux, pane)| TmuxPlace::parse(tmux, pane)))
+    else {
+        return;
+    };
+    if tmux::record_path(home, process).exists() {
+        return;
+    }
+    let Some(record) = query::record(&place, Instant::now() + TMUX_BUDGET) else { return };
+    if let Err(error) = tmux::write_record(home, process, &record) {
+        tracing::warn!(%error, "cannot note the tmux surroundings of a session");
+    }
+}
+
+/// Removes the files of processes that have ended.
+pub(crate) fn prune(home: &Home) {
+    let boot = ProcFs.boot_id().unwrap_or_default();
+    for dir in ["lineage", "tmux"] {
+        let Ok(entries) = std::fs::read_dir(home.run().join(dir)) else { continue };
+        for entry in entries.filter_map(Result::ok) {
+            if names_ended_process(&entry.path(), &boot) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Whether the file is that of a process of which it is certain that it has ended.
+fn names_ended_process(path: &Path, boot: &str) -> bool {
+    let parts = path.file_stem().and_then(|stem| stem.to_str()).map(|stem| stem.splitn(3, '-').collect::<Vec<_>>());
+    let Some([of_boot, pid, ticks]) = parts.as_deref() else { return false };
+    let (Ok(pid), Ok(ticks)) = (pid.parse(), ticks.parse::<u64>()) else { return false };
+    if boot.len() >= 8 && !boot.starts_with(of_boot) {
+        return true;
+    }
+    match ProcFs.row(pid) {
+        Lookup::Found(row) => row.start_ticks != ticks,
+        Lookup::Absent => true,
+        Lookup::Unreadable => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::process::identify;
+
+    #[test]
+    fn only_what_surely_has_ended_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let lineage = home.run().join("lineage");
+        std::fs::create_dir_all(&lineage).unwrap();
+        let own = identify(&ProcFs, std::process::id()).unwrap();
+        let recycled = stopgate_core::process::ProcessIdentity { start_ticks: 1, ..own.clone() };
+        let before_the_boot = stopgate_core::process::ProcessIdentity { boot_id: "00000000-1".into(), ..own.clone() };
+        for name in [own.file_key(), recycled.file_key(), before_the_boot.file_key(), "notes".to_owned()] {
+            std::fs::write(lineage.join(name), "").unwrap();
+        }
+        prune(&home);
+        let mut left: Vec<_> = std::fs::read_dir(&lineage)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let mut expected = vec![own.file_key(), "notes".to_owned()];
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+}

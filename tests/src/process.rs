@@ -1,0 +1,33 @@
+//! Signals to processes that a test has started, and how those are.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal.
+pub fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// Keeps a process from running until the value is dropped.
+pub struct Stopped(u32);
+
+impl Stopped {
+    /// Stops `pid` as `SIGSTOP` does: it holds everything, and answers nothing.
+    pub fn new(pid: u32) -> Self {
+        signal(pid, Signal::STOP);
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if !has_ended(self.0) {
+            signal(self.0, Signal::CONT);
+        }
+    }
+}
+
+/// Whether a process has ended, waited for or not.
+pub fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+}
