@@ -1,6 +1,8 @@
 //! Gathers the facts about a checkout, and checks evidence against it, within one deadline.
 
-use std::collections::BTreeSet;
+mod fingerprint;
+mod plans;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -11,16 +13,17 @@ use stopgate_core::clock::{UnixMillis, to_millis};
 use stopgate_core::fsx;
 use stopgate_core::gate::EvidencePointer;
 use stopgate_core::gate::evidence::EvidenceFault;
-use stopgate_core::gate::facts::{Facts, Plan, open_steps};
+use stopgate_core::gate::facts::{Facts, Plan, open_step_texts};
 
+pub(crate) use self::fingerprint::dirty_fingerprint;
 use crate::git::{self, Outcome};
 
-/// Plan-like files that are looked into, the most recently changed first.
-const MAX_CANDIDATES: usize = 40;
-/// Plans with an open step that are passed on.
+/// Plans that are passed on.
 const MAX_PLANS: usize = 3;
-/// Largest plan that is read.
-const MAX_PLAN_BYTES: u64 = 512 * 1024;
+/// Plans with an open step that are looked at for that.
+const MAX_OPEN_PLANS: usize = 10;
+/// File systems keep time by a clock that lags behind: what was written just before the session is compared with git.
+const CLOCK_LAG_MS: UnixMillis = 100;
 /// Commits of a session that are looked at.
 const MAX_COMMITS: &str = "--max-count=50";
 
@@ -29,105 +32,108 @@ pub(crate) struct Session<'a> {
     pub(crate) cwd: &'a Path,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) head_at_start: Option<&'a str>,
+    /// The person's own directory. A checkout of all of it holds settings, and is nobody's project.
+    pub(crate) home: Option<&'a Path>,
 }
 
-/// The facts, as far as they could be gathered before `deadline`; without a checkout there are none.
+/// The facts, as far as they could be gathered before `deadline`; without a checkout there are none, nor in one that
+/// is another than the session began in.
 pub(crate) fn gather(session: &Session<'_>, deadline: Instant) -> Facts {
-    let Some(checkout) = checkout::find(session.cwd) else {
+    let Some(checkout) = checkout::find(session.cwd).filter(|found| !is_home(found, session.home)) else {
         return Facts::default();
     };
     let top = &checkout.worktree;
-    let candidates = candidates(top, deadline);
-    let mut plans: Vec<Plan> = candidates.into_iter().filter_map(|path| open_plan(top, path)).take(MAX_PLANS).collect();
+    let head = session.head_at_start.and_then(object_id);
+    if head.as_deref().is_some_and(|head| !has_commit(top, head, deadline)) {
+        return Facts::default();
+    }
+    let mut plans = Vec::new();
+    for (path, steps) in plans::open(top, deadline).take(MAX_OPEN_PLANS) {
+        if plans.len() == MAX_PLANS {
+            break;
+        }
+        plans.extend(predating(top, path, &steps, session, head.as_deref(), deadline));
+    }
     if plans.is_empty() {
         return Facts { is_stopgate: is_stopgate(top), ..Facts::default() };
     }
-    let head_at_start = session.head_at_start.and_then(object_id);
-    let at_start = head_at_start.as_deref().map(|head| tracked_at(top, head, &plans, deadline)).unwrap_or_default();
     for plan in &mut plans {
-        let introduced = introduced_by(top, &plan.path, deadline);
-        let by_commit = introduced.as_ref().is_some_and(|(_, at_ms)| *at_ms < session.started_at_ms);
-        let untracked = introduced.is_none() && born_before(&top.join(&plan.path), session.started_at_ms);
-        plan.predates_session = at_start.contains(&plan.path) || by_commit || untracked;
-        plan.introduced_by = introduced.map(|(id, _)| id);
-        plan.session_commits =
-            commits_since(top, session.started_at_ms, head_at_start.as_deref(), Some(&plan.path), deadline);
+        plan.session_commits = commits_since(top, session.started_at_ms, head.as_deref(), Some(&plan.path), deadline);
     }
-    Facts {
-        plans,
-        session_commits: commits_since(top, session.started_at_ms, head_at_start.as_deref(), None, deadline),
-        is_stopgate: is_stopgate(top),
-    }
+    let session_commits = commits_since(top, session.started_at_ms, head.as_deref(), None, deadline);
+    Facts { plans, session_commits, is_stopgate: is_stopgate(top) }
 }
 
-/// Plan-like files of the working tree, tracked or not (but not ignored), the most recently changed first.
-fn candidates(top: &Path, deadline: Instant) -> Vec<String> {
-    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let Some(output) = git::run(top, &listing, deadline).output() else {
-        return Vec::new();
+fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    home.and_then(real).is_some_and(|home| real(&checkout.worktree) == Some(home))
+}
+
+fn has_commit(top: &Path, id: &str, deadline: Instant) -> bool {
+    succeeds(top, &["cat-file", "-e", &format!("{id}^{{commit}}")], deadline)
+}
+
+/// The plan in `path`, with its first step that was open already when the session began; `None` if there is none: what
+/// a session has written down itself is not evidence against it.
+fn predating(
+    top: &Path,
+    path: String,
+    steps: &[String],
+    session: &Session<'_>,
+    head: Option<&str>,
+    deadline: Instant,
+) -> Option<Plan> {
+    let introduced = introduced_by(top, &path, deadline);
+    let times = Times::of(&top.join(&path));
+    let start = session.started_at_ms;
+    let untracked = introduced.is_none() && times.born_before(start);
+    let next_step = if times.untouched_since(start) {
+        steps.first()
+    } else if let Some(head) = head {
+        match git::run(top, &["cat-file", "blob", &format!("{head}:{path}")], deadline) {
+            Outcome::Success(then) => {
+                let then = open_step_texts(&String::from_utf8_lossy(&then));
+                steps.iter().find(|step| then.contains(step))
+            }
+            Outcome::Failure => steps.first().filter(|_| untracked),
+            Outcome::NoAnswer => None,
+        }
+    } else {
+        let by_commit = introduced.as_ref().is_some_and(|(_, at_ms)| *at_ms < start);
+        steps.first().filter(|_| by_commit || untracked)
     };
-    let mut found: Vec<(SystemTime, String)> = output
-        .split(|byte| *byte == 0)
-        .filter_map(|path| std::str::from_utf8(path).ok())
-        .filter(|path| is_plan_like(path))
-        .filter_map(|path| {
-            let changed = std::fs::symlink_metadata(top.join(path)).ok()?.modified().ok()?;
-            Some((changed, path.to_owned()))
-        })
-        .collect();
-    found.sort_unstable_by(|left, right| right.cmp(left));
-    found.dedup_by(|left, right| left.1 == right.1);
-    found.truncate(MAX_CANDIDATES);
-    found.into_iter().map(|(_, path)| path).collect()
+    Some(Plan {
+        next_step: next_step?.clone(),
+        path,
+        open_steps: steps.len(),
+        predates_session: true,
+        introduced_by: introduced.map(|(id, _)| id),
+        session_commits: Vec::new(),
+    })
 }
 
-/// Whether a path reads like a plan: a text file with a planning word in its name, or in a planning directory.
-/// Words are compared whole: `background.md` holds no "round", `planet.md` no "plan".
-fn is_plan_like(path: &str) -> bool {
-    const NAMES: [&str; 15] = [
-        "plan",
-        "plans",
-        "todo",
-        "todos",
-        "task",
-        "tasks",
-        "spec",
-        "specs",
-        "roadmap",
-        "checklist",
-        "handoff",
-        "progress",
-        "milestones",
-        "backlog",
-        "steps",
-    ];
-    const DIRECTORIES: [&str; 8] = ["plan", "plans", "spec", "specs", "task", "tasks", "todo", "roadmap"];
-    let lower = path.to_ascii_lowercase();
-    let (directory, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    let Some((stem, extension)) = name.rsplit_once('.') else {
-        return false;
-    };
-    if !matches!(extension, "md" | "markdown" | "mdx" | "txt") {
-        return false;
+/// When a file was made and last written; a file system that does not tell says "now".
+struct Times {
+    born: Option<UnixMillis>,
+    written: Option<UnixMillis>,
+}
+
+impl Times {
+    fn of(path: &Path) -> Self {
+        let meta = std::fs::symlink_metadata(path);
+        let at = |time: fn(&std::fs::Metadata) -> std::io::Result<SystemTime>| {
+            meta.as_ref().ok().and_then(|meta| time(meta).ok()).map(to_millis)
+        };
+        Self { born: at(std::fs::Metadata::created), written: at(std::fs::Metadata::modified) }
     }
-    let words =
-        |text: &str, known: &[&str]| text.split(|c: char| !c.is_alphanumeric()).any(|word| known.contains(&word));
-    words(stem, &NAMES) || directory.split('/').any(|part| words(part, &DIRECTORIES))
-}
 
-/// The plan in `path`, if it has an open step.
-fn open_plan(top: &Path, path: String) -> Option<Plan> {
-    let text = fsx::read_regular_text(&top.join(&path), MAX_PLAN_BYTES).ok()?;
-    let (next_step, open) = open_steps(&text)?;
-    Some(Plan { path, next_step, open_steps: open, ..Plan::default() })
-}
+    fn born_before(&self, at_ms: UnixMillis) -> bool {
+        self.born.is_some_and(|born| born < at_ms)
+    }
 
-/// Which of `plans` were in the commit that was checked out when the session began.
-fn tracked_at(top: &Path, head: &str, plans: &[Plan], deadline: Instant) -> BTreeSet<String> {
-    let mut arguments = vec!["ls-tree", "-z", "--name-only", "--full-tree", head, "--"];
-    arguments.extend(plans.iter().map(|plan| plan.path.as_str()));
-    let output = git::run(top, &arguments, deadline).output().unwrap_or_default();
-    output.split(|byte| *byte == 0).filter_map(|path| Some(std::str::from_utf8(path).ok()?.to_owned())).collect()
+    fn untouched_since(&self, at_ms: UnixMillis) -> bool {
+        self.born_before(at_ms) && self.written.is_some_and(|written| written < at_ms - CLOCK_LAG_MS)
+    }
 }
 
 /// The commit that brought `path` in, and when.
@@ -167,12 +173,6 @@ fn parse_commits(output: &[u8]) -> impl Iterator<Item = (String, UnixMillis)> {
         .into_iter()
 }
 
-/// Whether an untracked file was made before `at_ms`; a file system that keeps no birth times says no.
-fn born_before(path: &Path, at_ms: UnixMillis) -> bool {
-    let born = std::fs::symlink_metadata(path).and_then(|meta| meta.created());
-    born.is_ok_and(|born| to_millis(born) < at_ms)
-}
-
 /// Whether the checkout is stopgate's own: whoever works on the gate is not held by it.
 fn is_stopgate(top: &Path) -> bool {
     fsx::read_regular_text(&top.join("core/Cargo.toml"), 64 * 1024)
@@ -184,13 +184,13 @@ fn is_stopgate(top: &Path) -> bool {
 pub(crate) fn verify(cwd: &Path, evidence: &EvidencePointer, deadline: Instant) -> Result<(), EvidenceFault> {
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
     let plan = inside(&checkout, &evidence.plan_file).ok_or(EvidenceFault::PlanChanged)?;
-    if open_plan(&checkout.worktree, plan).is_none_or(|plan| plan.next_step != evidence.next_step) {
+    if !plans::open_steps_of(&checkout.worktree, &plan).contains(&evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);
     }
     let top = &checkout.worktree;
     for commit in [&evidence.plan_commit_sha, &evidence.incremental_commit_sha].into_iter().flatten() {
         let commit = object_id(commit).ok_or(EvidenceFault::NotAnObjectId)?;
-        if !succeeds(top, &["cat-file", "-e", &format!("{commit}^{{commit}}")], deadline) {
+        if !has_commit(top, &commit, deadline) {
             return Err(EvidenceFault::NoSuchCommit);
         }
     }
@@ -211,13 +211,6 @@ fn inside(checkout: &Checkout, path: &str) -> Option<String> {
 
 fn succeeds(top: &Path, arguments: &[&str], deadline: Instant) -> bool {
     matches!(git::run(top, arguments, deadline), Outcome::Success(_))
-}
-
-/// A hash of the uncommitted changes; `None` if git did not answer in time.
-pub(crate) fn dirty_fingerprint(cwd: &Path, deadline: Instant) -> Option<String> {
-    let checkout = checkout::find(cwd)?;
-    let output = git::run(&checkout.worktree, &["status", "--porcelain=v2", "-z"], deadline).output()?;
-    Some(format!("{:016x}", crate::instance::fnv1a(&output)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Proof of life: each hook leaves the time at which it last fired, delivered and failed.
 //!
-//! A beat is the modification time of an empty file, so that it costs a hook three system calls and nothing has
+//! A beat is the modification time of an empty file, so that it costs a hook four system calls and nothing has
 //! to be parsed, locked or rotated.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
 
 use crate::clock::{UnixMillis, to_millis};
@@ -39,7 +38,7 @@ impl Beat {
 /// Leaves a beat of `hook`. Failure is ignored: a full disk must not cost the person anything.
 pub fn leave(home: &Home, hook: &str, beat: Beat) {
     let path = home.beats().join(format!("{hook}.{}", beat.name()));
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let open = || fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path);
     let file = open().or_else(|error| {
         // Where there is no home at all, a hook makes none.
         if !home.root().exists() {

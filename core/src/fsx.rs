@@ -35,18 +35,27 @@ fn write_then_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32) -> 
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    // A program that anybody holds open for writing cannot be run ("text file busy").
+    drop(file);
     std::fs::rename(temporary, path)
 }
 
-/// The content of `path` if it is a regular file of at most `max` bytes. Symbolic links are not followed in the
-/// last component and special files are not opened for long: the path may come from a hostile checkout.
-pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+/// Opens `path` if it is a regular file, and a new one with mode 0600. Something else may have been planted there:
+/// a link is not followed in the last component, and a FIFO or device is not waited for.
+pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let file = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// The content of `path` if it is a regular file of at most `max` bytes, opened by [`open_regular`].
+pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let file = open_regular(OpenOptions::new().read(true), path)?;
     let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
     if meta.len() > max {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than expected"));
     }
@@ -66,6 +75,7 @@ pub fn read_regular_text(path: &Path, max: u64) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::inotify;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -77,6 +87,39 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_closed_before_it_is_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        let flags = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::MOVED_TO;
+        inotify::add_watch(&watch, dir.path(), flags).unwrap();
+        write_atomic(&dir.path().join("program"), b"#!/bin/sh\n", 0o700).unwrap();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut events = inotify::Reader::new(watch, &mut buffer);
+        let happened = [events.next().unwrap().events(), events.next().unwrap().events()];
+        assert_eq!(happened, [inotify::ReadFlags::CLOSE_WRITE, inotify::ReadFlags::MOVED_TO]);
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_opened_and_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::os::unix::fs::symlink(path("planted"), path("link")).unwrap();
+        std::fs::create_dir(path("directory")).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for name in ["link", "directory", "fifo"] {
+            assert!(open_regular(OpenOptions::new().read(true), &path(name)).is_err(), "{name}");
+            assert!(open_regular(OpenOptions::new().create(true).append(true), &path(name)).is_err(), "{name}");
+        }
+        assert!(!path("planted").exists());
+        // Also where somebody reads from the FIFO.
+        let _reader = OpenOptions::new().read(true).write(true).open(path("fifo")).unwrap();
+        assert!(open_regular(OpenOptions::new().append(true), &path("fifo")).is_err());
+        open_regular(OpenOptions::new().create(true).append(true), &path("new")).unwrap();
+        assert_eq!(std::fs::metadata(path("new")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

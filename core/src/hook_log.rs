@@ -2,11 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 
 use serde::Serialize;
 
 use crate::clock::{Clock, SystemClock, UnixMillis};
+use crate::fsx;
 use crate::paths::Home;
 use crate::redact::redact;
 use crate::text::head;
@@ -38,9 +38,9 @@ pub fn write(home: &Home, hook: &str, problem: &str, detail: &str) {
         return;
     };
     bytes.push(b'\n');
-    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    let open = || fsx::open_regular(OpenOptions::new().create(true).append(true), &path);
     let file = open().or_else(|_| {
-        crate::fsx::ensure_private_dir(&home.log())?;
+        fsx::ensure_private_dir(&home.log())?;
         open()
     });
     if let Ok(mut file) = file {

@@ -1,13 +1,13 @@
 //! Takes secrets out of text before it is stored, logged or sent.
 //!
 //! Deliberately blunt: a word that looks like a credential is replaced, even at the price of hiding an innocent
-//! one. Linear in the length of the text.
+//! one. Linear in the length of the text, and done twice it changes nothing more.
 
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
 
 /// Well-known beginnings of credentials.
-const PREFIXES: [&str; 21] = [
+const PREFIXES: [&str; 23] = [
     "sk-",
     "sk_live_",
     "sk_test_",
@@ -29,19 +29,44 @@ const PREFIXES: [&str; 21] = [
     "ya29.",
     "eyJ",
     "npm_",
+    "hf_",
+    "SG.",
 ];
 /// Shortest word that a prefix alone makes a secret.
 const MIN_PREFIXED_CHARS: usize = 16;
 /// Shortest word without spaces that mixes letters and digits so that it counts as a key.
 const MIN_RANDOM_CHARS: usize = 40;
-/// Names whose value is a secret when it follows `=` or `:`.
-const SECRET_NAMES: [&str; 9] =
-    ["password", "passwd", "secret", "token", "api_key", "apikey", "api-key", "access_key", "private_key"];
+/// Ends of names whose value is a secret when it follows `=` or `:`, in lower case.
+const SECRET_NAMES: [&str; 15] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "_pass",
+    "-pass",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_key",
+    "accountkey",
+    "private_key",
+    "authorization",
+];
+/// What the words before say about the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Nothing,
+    /// A secret's name was read: `=` or `:` may follow.
+    Sign,
+    /// The next word is a secret's value.
+    Value,
+}
 
 /// `text` with everything that looks like a credential replaced by [`REDACTED`].
 pub fn redact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut value_follows = false;
     let mut in_pem = false;
     for line in text.split_inclusive('\n') {
         if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") {
@@ -51,63 +76,78 @@ pub fn redact(text: &str) -> String {
         }
         if in_pem {
             in_pem = !line.contains("-----END ");
-            continue;
+        } else {
+            redact_line(line, &mut out);
         }
-        for piece in line.split_inclusive(is_separator) {
-            let word = piece.trim_end_matches(is_separator);
-            let rest = &piece[word.len()..];
-            if word.is_empty() {
-                out.push_str(piece);
-                continue;
-            }
-            out.push_str(&redact_word(word, value_follows));
-            out.push_str(rest);
-            value_follows = word.eq_ignore_ascii_case("bearer") || ends_with_secret_name(word);
-        }
-        value_follows = false;
     }
     out
+}
+
+fn redact_line(mut rest: &str, out: &mut String) {
+    let mut expect = Expect::Nothing;
+    while let Some(first) = rest.chars().next() {
+        // A value may hold signs: `key=a:b==`.
+        let is_end = |symbol| is_separator(symbol) || (expect != Expect::Value && is_sign(symbol));
+        let word = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+        // The next piece: so much of it stays, the rest of it is a secret; and what to expect after it.
+        let (mut stays, mut length, mut next) = (word.len(), word.len(), Expect::Nothing);
+        if rest.starts_with(REDACTED) {
+            (stays, length) = (REDACTED.len(), REDACTED.len());
+        } else if rest.starts_with("::") {
+            // `token::Kind` is a path.
+            (stays, length) = (2, 2);
+        } else if is_sign(first) || is_separator(first) {
+            (stays, length) = (1, 1);
+            next = if expect == Expect::Sign && is_sign(first) { Expect::Value } else { expect };
+            if expect == Expect::Value
+                && matches!(first, '"' | '\'')
+                && let Some(quoted) = rest[1..].find(first)
+            {
+                (length, next) = (1 + quoted, Expect::Nothing);
+            }
+        } else if is(word, "bearer") || (expect == Expect::Value && (is(word, "basic") || is(word, "token"))) {
+            next = Expect::Value;
+        } else if expect == Expect::Value || looks_secret(word) {
+            stays = 0;
+        } else if let Some(login) = login(rest) {
+            (stays, length) = (2, 2 + login);
+        } else if SECRET_NAMES.iter().any(|name| ends_with(word, name)) {
+            next = if word.starts_with("--") { Expect::Value } else { Expect::Sign };
+        }
+        out.push_str(&rest[..stays]);
+        if stays < length {
+            out.push_str(REDACTED);
+        }
+        rest = &rest[length..];
+        expect = next;
+    }
+}
+
+const fn is_sign(symbol: char) -> bool {
+    matches!(symbol, '=' | ':')
 }
 
 const fn is_separator(symbol: char) -> bool {
     matches!(
         symbol,
-        ' ' | '\t' | '\r' | '\n' | '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '[' | ']' | '{' | '}'
+        ' ' | '\t' | '\r' | '\n' | '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '<' | '>' | '[' | ']' | '{' | '}' | '\\'
     )
 }
 
-/// `token:` or `"password" =` style endings, whose value is the next word.
-fn ends_with_secret_name(word: &str) -> bool {
-    let name = word.trim_end_matches([':', '=']);
-    name.len() < word.len() && is_secret_name(name)
+fn is(word: &str, name: &str) -> bool {
+    word.eq_ignore_ascii_case(name)
 }
 
-fn is_secret_name(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    SECRET_NAMES.iter().any(|secret| lower.ends_with(secret))
+fn ends_with(word: &str, end: &str) -> bool {
+    word.len().checked_sub(end.len()).is_some_and(|at| word.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes()))
 }
 
-fn redact_word(word: &str, value_follows: bool) -> String {
-    if value_follows && word.len() >= 4 {
-        return REDACTED.to_owned();
-    }
-    if let Some(split) = word.find(['=', ':']) {
-        let (name, value) = word.split_at(split);
-        let value = &value[1..];
-        if is_secret_name(name) && !value.is_empty() {
-            return format!("{}{REDACTED}", &word[..=split]);
-        }
-        // `https://user:password@host`
-        if let Some((login, host)) = value.strip_prefix("//").and_then(|rest| rest.split_once('@'))
-            && login.contains(':')
-        {
-            return format!("{name}://{REDACTED}@{host}");
-        }
-        if looks_secret(value) {
-            return format!("{}{REDACTED}", &word[..=split]);
-        }
-    }
-    if looks_secret(word) { REDACTED.to_owned() } else { word.to_owned() }
+/// How long the login of `//user:password@host` is.
+fn login(rest: &str) -> Option<usize> {
+    let rest = rest.strip_prefix("//")?;
+    let host = &rest[..rest.find(|symbol| is_separator(symbol) || symbol == '/').unwrap_or(rest.len())];
+    let login = &host[..host.rfind('@')?];
+    (login.contains(':') || looks_secret(login)).then_some(login.len())
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -117,7 +157,7 @@ fn looks_secret(word: &str) -> bool {
 
 /// Long, of one alphabet, mixing cases and digits: a key. Paths and hexadecimal ids (git, UUID) are not.
 fn looks_random(word: &str) -> bool {
-    if word.len() < MIN_RANDOM_CHARS || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.".contains(&b)) {
+    if word.len() < MIN_RANDOM_CHARS || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/_-.".contains(&b)) {
         return false;
     }
     let has = |test: fn(&u8) -> bool| word.bytes().any(|byte| test(&byte));
@@ -128,6 +168,7 @@ fn looks_random(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[rstest]
@@ -137,6 +178,24 @@ mod tests {
     #[case("Authorization: Bearer abcd1234", "Authorization: Bearer [redacted]")]
     #[case("https://me:pw@host/x", "https://[redacted]@host/x")]
     #[case("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nafter", "[redacted]\nafter")]
+    #[case("a ghp_0123456789abcdef\r\nb", "a [redacted]\r\nb")]
+    #[case(r#"{"password": "x", "user": "me"}"#, r#"{"password": "[redacted]", "user": "me"}"#)]
+    #[case(r#"{"password":"","user":"me"}"#, r#"{"password":"","user":"me"}"#)]
+    #[case(r#"{\"password\": \"hunter2\"}"#, r#"{\"password\": \"[redacted]"}"#)]
+    #[case("password = hunter2 ok", "password = [redacted] ok")]
+    #[case("password=a:b=c ok", "password=[redacted] ok")]
+    #[case("login --password hunter2 --user me", "login --password [redacted] --user me")]
+    #[case("--token=abc", "--token=[redacted]")]
+    #[case("db_pass=hunter2 pwd=hunter2", "db_pass=[redacted] pwd=[redacted]")]
+    #[case("Passphrase: hunter2", "Passphrase: [redacted]")]
+    #[case("AccountKey=hunter2==;x", "AccountKey=[redacted];x")]
+    #[case("'Authorization: Basic aHVudGVyMg=='", "'Authorization: Basic [redacted]'")]
+    #[case("password=\"two words\" next", "password=\"[redacted]\" next")]
+    #[case("password: 'two words' next", "password: '[redacted]' next")]
+    #[case("hf_abcdefghijklmnop SG.abcdefghijklmnop.qrst", "[redacted] [redacted]")]
+    #[case("postgres://bob:a:b@db/x?y", "postgres://[redacted]@db/x?y")]
+    #[case("https://ghp_0123456789abcdef@github.com/x", "https://[redacted]@github.com/x")]
+    #[case("password=[redacted] token: [redacted]", "password=[redacted] token: [redacted]")]
     #[case("x wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYabcdEF12 y", "x [redacted] y")]
     fn secrets_go(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);
@@ -145,8 +204,21 @@ mod tests {
     #[rstest]
     #[case("commit 0123456789abcdef0123456789abcdef01234567 in docs/plan.md")]
     #[case("Next step: write the token parser, then the tests.")]
+    #[case("All tests pass: 14 passed, none failed.")]
+    #[case("A basic parser, a token parser and auth::token::Kind.")]
+    #[case("git@github.com:me/repo and ssh://git@host/repo, mailto:me@host")]
     #[case("/home/dev/Projects2/some/very/long/path/that/goes/on/and/on.rs")]
     fn ordinary_text_stays(#[case] text: &str) {
         assert_eq!(redact(text), text);
+    }
+
+    proptest! {
+        #[test]
+        fn redacting_twice_is_redacting_once(
+            text in "\\PC{0,60}|([ :=/@\"'\n,\\[\\]\\\\-]|password|--token|Bearer|Basic|sk-0123456789abcdef|//a:b@|\\[redacted\\]|ab|://|::){0,24}"
+        ) {
+            let once = redact(&text);
+            prop_assert_eq!(redact(&once), once);
+        }
     }
 }

@@ -36,9 +36,10 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
     line
 }
 
-/// Bidirectional controls and zero-width characters: they can make a line read differently from what it says.
+/// Bidirectional controls, zero-width characters and tags: they make a line read differently from what it says.
 const fn is_invisible(symbol: char) -> bool {
-    matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(symbol, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -50,6 +51,15 @@ mod tests {
         assert_eq!(head("aé", 2), "a");
         assert_eq!(tail("éa", 2), "a");
         assert_eq!(tail("ab", 9), "ab");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_removed() {
+        let hidden =
+            "\u{ad}\u{61c}\u{180e}\u{200b}\u{200d}\u{202e}\u{2060}\u{2066}\u{feff}\u{e0001}\u{e0041}\u{e007f}\u{e0100}";
+        for symbol in hidden.chars() {
+            assert_eq!(one_line(&format!("a{symbol}b{symbol}"), 20), "a b", "{:x}", u32::from(symbol));
+        }
     }
 
     #[test]

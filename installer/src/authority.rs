@@ -1,12 +1,15 @@
 //! The authority, seen from the installer: asked, started, handed over, stopped.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use stopgate_core::autostart::{Autostart, autostart};
+use stopgate_core::autostart::{Autostart, PROGRAM, autostart};
 use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::env::Env;
+use stopgate_core::holder::holder;
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SHUTDOWN};
 use stopgate_core::{VERSION, env};
@@ -17,6 +20,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const START: Duration = Duration::from_secs(10);
 /// How long an end may take.
 const STOP: Duration = Duration::from_secs(10);
+/// How long an authority that does not listen is waited for: it may be about to begin, to end, or to listen again.
+const SETTLE: Duration = Duration::from_secs(4);
 /// After this long, a person is told what is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
@@ -68,15 +73,67 @@ pub(crate) fn health(home: &Home) -> Result<Option<Health>, String> {
     }
 }
 
-/// Sees to it that an authority of this version answers. One of another version, or one whose program has just
-/// been replaced (`is_replaced`), hands over. `notice` is told when it takes long.
-pub(crate) fn ensure(environment: &dyn Env, home: &Home, is_replaced: bool, notice: &dyn Fn(&str)) -> State {
-    let running = match health(home) {
+/// Who serves; `None` if nobody holds the authority's lock. Whoever holds it and does not listen or answer is an error.
+fn find(home: &Home, notice: &dyn Fn(&str)) -> Result<Option<Health>, String> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match health(home) {
+            Ok(None) => {}
+            Ok(running) => return Ok(running),
+            Err(problem) => return Err(with_remedy(home, &problem)),
+        }
+        if holder(home).is_none() {
+            return Ok(None);
+        }
+        if began.elapsed() > SETTLE {
+            let problem = format!("one lives, for {} is locked, but it does not listen", home.lock().display());
+            return Err(with_remedy(home, &problem));
+        }
+        if !told && began.elapsed() > PATIENCE {
+            notice("waiting for the authority to listen ...");
+            told = true;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// `problem`, and how a person ends the process that has it. Only what is certain to be the authority is to be killed.
+fn with_remedy(home: &Home, problem: &str) -> String {
+    let Some(holder) = holder(home) else { return problem.to_owned() };
+    let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let remedy = match holder.verified(home) {
+        Some(pid) => format!("end it with `kill {pid}`, or `kill -9 {pid}` if it hangs"),
+        None => format!("`fuser -v {}` shows who it is: end it", home.lock().display()),
+    };
+    format!("{problem}{pid}; {remedy}, then run this again")
+}
+
+/// Whether the authority that serves, `running`, has to be started anew: it is of another version, or an update has
+/// replaced its program, maybe one that was interrupted before it came to this.
+fn is_outdated(home: &Home, running: &Health) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    // This leads to the very file that runs, also when its name is gone.
+    let runs = identity(Path::new(&format!("/proc/{}/exe", running.pid)));
+    let installed = identity(&home.bin().join(PROGRAM));
+    running.version != VERSION || matches!((runs, installed), (Ok(runs), Ok(installed)) if runs != installed)
+}
+
+/// The authority that [`ensure`] would replace.
+pub(crate) fn outdated(environment: &dyn Env, home: &Home) -> Option<Health> {
+    let running = health(home).ok().flatten()?;
+    (!environment.flag(env::STOPGATE_NO_AUTOSTART) && is_outdated(home, &running)).then_some(running)
+}
+
+/// Sees to it that the installed authority answers. Another one hands over. `notice` is told when it takes long. Call
+/// it under the installer's lock, so that no other installer ends what this one has started.
+pub(crate) fn ensure(environment: &dyn Env, home: &Home, notice: &dyn Fn(&str)) -> State {
+    let running = match find(home, notice) {
         Ok(running) => running,
         Err(problem) => return State::Failed { problem },
     };
     if let Some(health) = running {
-        if health.version == VERSION && !is_replaced {
+        if !is_outdated(home, &health) {
             return State::Running { version: health.version, pid: health.pid, started: false };
         }
         if environment.flag(env::STOPGATE_NO_AUTOSTART) {
@@ -131,20 +188,17 @@ fn wait_until_up(home: &Home, mut child: Child, notice: &dyn Fn(&str)) -> State 
 
 /// Asks the authority to end, and waits until its process has. `false` if none was running.
 pub(crate) fn stop(home: &Home, notice: &dyn Fn(&str)) -> Result<bool, String> {
-    let Some(health) = health(home)? else { return Ok(false) };
-    let answer = ask(home, "POST", ROUTE_SHUTDOWN).map_err(|error| error.to_string())?;
+    let Some(health) = find(home, notice)? else { return Ok(false) };
+    let answer = ask(home, "POST", ROUTE_SHUTDOWN).map_err(|error| with_remedy(home, &error.to_string()))?;
     if !(200..300).contains(&answer.status) {
         return Err(format!("the authority (pid {}) refuses to stop: status {}", health.pid, answer.status));
     }
     let began = Instant::now();
     let mut told = false;
-    while self::health(home).is_ok_and(|health| health.is_some()) || holds_lock(home) {
+    while self::health(home).is_ok_and(|health| health.is_some()) || holder(home).is_some() {
         if began.elapsed() > STOP {
-            return Err(format!(
-                "the authority (pid {}) was asked to stop, but has not within {} s",
-                health.pid,
-                STOP.as_secs()
-            ));
+            let problem = format!("it was asked to stop, but has not within {} s", STOP.as_secs());
+            return Err(with_remedy(home, &problem));
         }
         if !told && began.elapsed() > PATIENCE {
             notice("waiting for the authority to stop ...");
@@ -153,12 +207,6 @@ pub(crate) fn stop(home: &Home, notice: &dyn Fn(&str)) -> Result<bool, String> {
         std::thread::sleep(POLL);
     }
     Ok(true)
-}
-
-/// Whether the authority's lock is held: it is for as long as the process lives, and no longer.
-fn holds_lock(home: &Home) -> bool {
-    std::fs::File::open(home.lock())
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// The last `tail` judged stops.
@@ -180,8 +228,47 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         let environment = MapEnv::of([(env::STOPGATE_NO_AUTOSTART, "1")]);
-        let state = ensure(&environment, &home, false, &|_| panic!("nothing to wait for"));
+        let state = ensure(&environment, &home, &|_| panic!("nothing to wait for"));
         assert_eq!(state, State::NotStarted { reason: "STOPGATE_NO_AUTOSTART is set".into() });
         assert_eq!(stop(&home, &|_| ()), Ok(false));
+    }
+
+    #[test]
+    fn whoever_holds_the_lock_without_listening_is_no_success() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        home.create().unwrap();
+        std::fs::write(home.lock(), "4242\n").unwrap();
+        let lock = std::fs::File::open(home.lock()).unwrap();
+        lock.try_lock().unwrap();
+        let problem = stop(&home, &|_| ()).unwrap_err();
+        assert!(problem.starts_with("one lives, for ") && problem.contains("does not listen (pid 4242)"), "{problem}");
+        assert!(problem.contains("fuser -v"), "nobody is told to kill a process that is not surely it: {problem}");
+        let State::Failed { problem } = ensure(&MapEnv::default(), &home, &|_| ()) else { panic!("not failed") };
+        assert!(problem.contains("pid 4242"), "{problem}");
+        drop(lock);
+        assert_eq!(stop(&home, &|_| ()), Ok(false));
+    }
+
+    #[test]
+    fn an_authority_runs_the_installed_program_or_is_outdated() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        std::fs::create_dir(home.bin()).unwrap();
+        let health = |version: &str| Health {
+            status: stopgate_core::protocol::HealthStatus::Ok,
+            version: version.to_owned(),
+            protocol: 1,
+            pid: std::process::id(),
+            started_at_ms: 0,
+            problem: None,
+        };
+        assert!(!is_outdated(&home, &health(VERSION)), "doubt means no");
+        assert!(is_outdated(&home, &health("0.0.0")));
+        std::fs::write(home.bin().join(PROGRAM), "another").unwrap();
+        assert!(is_outdated(&home, &health(VERSION)));
+        std::fs::remove_file(home.bin().join(PROGRAM)).unwrap();
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), home.bin().join(PROGRAM)).unwrap();
+        assert!(!is_outdated(&home, &health(VERSION)));
     }
 }

@@ -100,12 +100,14 @@ fn compare(source: &Path, installed: &Path) -> Result<Change> {
     Ok(if is_same { Change::Unchanged } else { Change::Changed })
 }
 
-/// Puts the programs that differ in their place, each in one step; returns what is there now.
-pub(crate) fn carry_out(programs: &[Program], known: &[Deployed]) -> Result<Vec<Deployed>> {
+/// Puts the programs that differ in their place, each in one step; returns what is there now. They are compared once
+/// more: another installer may have been at work while this one waited for the lock.
+pub(crate) fn carry_out(programs: &mut [Program], known: &[Deployed]) -> Result<Vec<Deployed>> {
     programs
-        .iter()
+        .iter_mut()
         .map(|program| {
             let name = program.name.to_owned();
+            program.change = compare(&program.source, &program.path)?;
             if program.change == Change::Unchanged
                 && let Some(known) = known.iter().find(|known| known.name == name)
             {
@@ -157,6 +159,7 @@ pub(crate) fn withdraw(home: &Home) -> (Vec<String>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn build(dir: &Path) {
         for name in programs() {
@@ -175,17 +178,24 @@ mod tests {
         let source = dir.path().join("target");
         std::fs::create_dir(&source).unwrap();
         build(&source);
-        let first = plan(&source, &home).unwrap();
+        let mut first = plan(&source, &home).unwrap();
+        let mut waiting = first.clone();
         assert_eq!(changes(&first), [Change::New; 5]);
-        let deployed = carry_out(&first, &[]).unwrap();
+        let deployed = carry_out(&mut first, &[]).unwrap();
         assert_eq!(deployed[0], Deployed { name: "stop-gate-router".into(), sha256: sha256(b"stop-gate-router") });
         let mode = std::fs::metadata(home.bin().join("stopgate")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, EXECUTABLE);
 
+        // Whoever had made the same plan and had to wait writes nothing.
+        let inode = || std::fs::metadata(home.bin().join("stop-gate-router")).unwrap().ino();
+        let before = inode();
+        assert_eq!(carry_out(&mut waiting, &deployed).unwrap(), deployed);
+        assert_eq!((changes(&waiting), inode()), (vec![Change::Unchanged; 5], before));
+
         std::fs::write(source.join("stopgate"), "newer").unwrap();
-        let second = plan(&source, &home).unwrap();
+        let mut second = plan(&source, &home).unwrap();
         assert_eq!(second.iter().filter(|program| program.change == Change::Changed).count(), 1);
-        carry_out(&second, &deployed).unwrap();
+        carry_out(&mut second, &deployed).unwrap();
         assert_eq!(std::fs::read(home.bin().join("stopgate")).unwrap(), b"newer");
         assert_eq!(changes(&plan(&home.bin(), &home).unwrap()), [Change::Unchanged; 5], "run from bin/ itself");
     }

@@ -46,8 +46,8 @@ pub(crate) fn check(home: &Home) -> Result<(), Refusal> {
     }
 }
 
-/// Makes the home, with mode 0700, and marks it.
-pub(crate) fn create(home: &Home) -> Result<()> {
+/// Makes the home, with mode 0700, and marks it; `false` if it was marked already.
+pub(crate) fn create(home: &Home) -> Result<bool> {
     let root = home.root();
     home.create().with_context(|| format!("cannot create {}", root.display()))?;
     let mode =
@@ -56,11 +56,12 @@ pub(crate) fn create(home: &Home) -> Result<()> {
         std::fs::set_permissions(root, Permissions::from_mode(0o700))
             .with_context(|| format!("cannot make {} private", root.display()))?;
     }
-    if !is_marked(home) {
-        let mark = root.join(HOME_MARKER);
-        fsx::write_atomic(&mark, MARK.as_bytes(), 0o600).with_context(|| format!("cannot write {}", mark.display()))?;
+    if is_marked(home) {
+        return Ok(false);
     }
-    Ok(())
+    let mark = root.join(HOME_MARKER);
+    fsx::write_atomic(&mark, MARK.as_bytes(), 0o600).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(true)
 }
 
 /// Whether the home may be removed with everything in it.

@@ -1,6 +1,6 @@
 //! What was written where, so that it can be taken back exactly.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ use crate::wiring::Entry;
 
 const FORMAT: u32 = 1;
 const PRIVATE_FILE: u32 = 0o600;
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// The holder writes, and may have to end one authority and start another.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// The file `ledger.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +174,8 @@ impl Lock {
     /// Takes the lock of `home`, which exists.
     pub(crate) fn take(home: &Home) -> Result<Self> {
         let path = home.run().join("installer.lock");
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
             match file.try_lock() {

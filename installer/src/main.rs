@@ -8,6 +8,7 @@ mod digest;
 mod exit;
 mod home;
 mod ledger;
+mod leftovers;
 mod live_check;
 mod printer;
 mod settings;

@@ -43,7 +43,11 @@ impl Repository {
     }
 
     fn gather(&self, head_at_start: Option<&str>) -> Facts {
-        gather(&Session { cwd: &self.top, started_at_ms: START, head_at_start }, soon())
+        gather(&Session { cwd: &self.top, started_at_ms: START, head_at_start, home: None }, soon())
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        std::fs::write(self.top.join(path), text).unwrap();
     }
 }
 
@@ -93,34 +97,152 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
 }
 
 #[test]
-fn a_plan_of_this_session_does_not_predate_it() {
+fn a_plan_of_this_session_is_none() {
     let repository = Repository::new();
     let head = repository.commit("a.txt", "", START - 60_000);
     repository.commit("todo.md", "- [ ] new\n", START + 60_000);
-    std::fs::write(repository.top.join("plan.md"), "- [ ] untracked and newer than the start\n").unwrap();
-    let facts = gather(
-        &Session {
-            cwd: &repository.top,
-            started_at_ms: to_millis(SystemTime::now()) - 3_600_000,
-            head_at_start: Some(&head),
-        },
-        soon(),
-    );
-    let plan = |path: &str| facts.plans.iter().find(|plan| plan.path == path).unwrap();
-    assert!(!plan("plan.md").predates_session);
-    let by_commit = repository.gather(Some(&head));
-    assert!(!by_commit.plans.iter().find(|plan| plan.path == "todo.md").unwrap().predates_session);
+    repository.commit("spec.md", "- [ ] backdated\n", START - 30_000);
+    repository.write("plan.md", "- [ ] untracked and newer than the start\n");
+    let started_at_ms = to_millis(SystemTime::now()) - 3_600_000;
+    let session = Session { cwd: &repository.top, started_at_ms, head_at_start: Some(&head), home: None };
+    assert_eq!(gather(&session, soon()).plans, []);
+    assert_eq!(repository.gather(Some(&head)).plans, []);
+}
+
+#[test]
+fn a_step_of_this_session_is_none() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] one\n- [ ] two\n", START - 60_000);
+    let steps = |text: &str| {
+        repository.commit("plan.md", text, START + 60_000);
+        repository.gather(Some(&head)).plans.first().map(|plan| (plan.next_step.clone(), plan.open_steps))
+    };
+    assert_eq!(steps("- [ ] new\n- [x] one\n- [ ] two\n"), Some(("two".into(), 2)));
+    assert_eq!(steps("- [ ] new\n- [x] one\n- [x] two\n"), None);
+    assert_eq!(steps("- [x] one\n```\n- [ ] two\n```\n"), None, "an example in code");
+}
+
+#[test]
+fn a_plan_that_was_changed_before_the_session_counts_as_it_was_then() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] one\n", START);
+    repository.write("plan.md", "- [ ] not committed\n");
+    let started_at_ms = to_millis(SystemTime::now()) + 60_000;
+    let session = Session { cwd: &repository.top, started_at_ms, head_at_start: Some(&head), home: None };
+    assert_eq!(gather(&session, soon()).plans[0].next_step, "not committed");
+}
+
+#[test]
+fn another_checkout_and_the_home_directory_give_nothing() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] one\n", START - 60_000);
+    repository.commit("a.txt", "", START + 60_000);
+    assert_eq!(repository.gather(Some(&head)).plans.len(), 1);
+    assert_eq!(repository.gather(Some(&"0".repeat(40))), Facts::default(), "began in another repository");
+    let below = repository.top.join("below");
+    std::fs::create_dir(&below).unwrap();
+    for (home, plans) in [(&repository.top, 0), (&below, 1)] {
+        let session =
+            Session { cwd: &below, started_at_ms: START, head_at_start: Some(&head), home: Some(home.as_path()) };
+        assert_eq!(gather(&session, soon()).plans.len(), plans, "{}", home.display());
+    }
+}
+
+#[test]
+fn steps_are_evidence_without_their_secrets() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] log in with password=hunter2\n", START - 60_000);
+    let plan = repository.gather(Some(&head)).plans.remove(0);
+    assert_eq!(plan.next_step, "log in with password=[redacted]");
+    let evidence = EvidencePointer {
+        plan_file: plan.path,
+        plan_commit_sha: plan.introduced_by,
+        incremental_commit_sha: None,
+        next_step: plan.next_step,
+    };
+    assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
+}
+
+/// Programs that a checkout's own configuration names, and that say that they ran.
+#[test]
+fn no_program_of_the_checkout_is_run() {
+    let repository = Repository::new();
+    let script = |name: &str, does: &str| {
+        let path = repository.top.join(".git").join(name);
+        let text = format!("#!/bin/sh\necho {name} >> '{}'\n{does}\n", repository.top.join(".git/ran").display());
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let signs = "cat > /dev/null; echo '[GNUPG:] SIG_CREATED X' >&2; echo '-----BEGIN PGP SIGNATURE-----'; echo x; \
+                 echo '-----END PGP SIGNATURE-----'";
+    repository.commit("a.txt", "a", START - 60_000);
+    let head = repository.commit("plan.md", "- [ ] one\n- [ ] two\n", START - 60_000);
+    for (key, value) in [
+        ("gpg.program", script("gpg", &format!("[ \"$1\" = --status-fd=2 ] || exit 1\n{signs}"))),
+        ("log.showSignature", "true".to_owned()),
+        ("core.fsmonitor", script("fsmonitor", "")),
+        ("diff.external", script("external", "")),
+        ("diff.x.textconv", script("textconv", "cat \"$1\"")),
+    ] {
+        repository.git(&["config", key, &value], 0);
+    }
+    repository.write("plan.md", "- [x] one\n- [ ] two\n");
+    let signed = ["-c", "core.fsmonitor=false", "commit", "-q", "-S", "-a", "-m", "signed"];
+    repository.git(&signed, START + 60_000);
+    for (key, value) in [("filter.x.clean", script("clean", "cat")), ("filter.x.process", script("process", "exit 1"))]
+    {
+        repository.git(&["config", key, &value], 0);
+    }
+    repository.write(".gitattributes", "* filter=x diff=x\n");
+    repository.write("a.txt", "b");
+    let ran = repository.top.join(".git/ran");
+    std::fs::remove_file(&ran).unwrap();
+
+    assert!(dirty_fingerprint(&repository.top, soon()).is_some());
+    let facts = repository.gather(Some(&head));
+    assert_eq!((facts.plans.len(), facts.session_commits.len()), (1, 1), "{facts:?}");
+    let evidence = EvidencePointer {
+        plan_file: "plan.md".into(),
+        plan_commit_sha: Some(head),
+        incremental_commit_sha: facts.session_commits.first().cloned(),
+        next_step: "two".into(),
+    };
+    assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
+    assert!(!ran.exists(), "ran: {}", std::fs::read_to_string(&ran).unwrap_or_default());
+}
+
+#[test]
+fn a_fingerprint_tells_changes() {
+    let repository = Repository::new();
+    repository.commit("a.txt", "a", START);
+    let fingerprint = || dirty_fingerprint(&repository.top, soon()).unwrap();
+    let mut seen = vec![fingerprint()];
+    assert_eq!(fingerprint(), seen[0]);
+    repository.write("a.txt", "changed");
+    seen.push(fingerprint());
+    repository.write("new.txt", "");
+    seen.push(fingerprint());
+    repository.git(&["add", "new.txt"], 0);
+    seen.push(fingerprint());
+    repository.git(&["commit", "-q", "-m", "all"], START);
+    seen.push(fingerprint());
+    let all = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), all);
 }
 
 #[test]
 fn an_untracked_plan_is_judged_by_its_birth() {
     let repository = Repository::new();
-    std::fs::write(repository.top.join("plan.md"), "- [ ] later\n").unwrap();
+    repository.write("plan.md", "- [ ] later\n");
     let at = |started_at_ms| {
-        gather(&Session { cwd: &repository.top, started_at_ms, head_at_start: None }, soon()).plans[0].predates_session
+        let session = Session { cwd: &repository.top, started_at_ms, head_at_start: None, home: None };
+        gather(&session, soon()).plans.len()
     };
     let now = to_millis(SystemTime::now());
-    assert!(at(now + 60_000) && !at(now - 60_000));
+    assert_eq!((at(now + 60_000), at(now - 60_000)), (1, 0));
 }
 
 #[test]
@@ -140,7 +262,7 @@ fn planted_links_and_plain_directories_give_nothing() {
     for path in ["plan.md", "plans/plan.md"] {
         assert_eq!(verify(&repository.top, &evidence(path), soon()), Err(EvidenceFault::PlanChanged), "{path}");
     }
-    let plain = Session { cwd: outside.path(), started_at_ms: i64::MAX, head_at_start: None };
+    let plain = Session { cwd: outside.path(), started_at_ms: i64::MAX, head_at_start: None, home: None };
     assert_eq!(gather(&plain, soon()), Facts::default(), "not a checkout");
 }
 
@@ -148,17 +270,6 @@ fn planted_links_and_plain_directories_give_nothing() {
 fn without_time_there_are_no_facts_and_no_verification() {
     let repository = Repository::new();
     repository.commit("plan.md", "- [ ] one\n", START - 60_000);
-    let session = Session { cwd: &repository.top, started_at_ms: START, head_at_start: None };
+    let session = Session { cwd: &repository.top, started_at_ms: START, head_at_start: None, home: None };
     assert_eq!(gather(&session, Instant::now()).plans, []);
-}
-
-#[test]
-fn names_are_compared_by_whole_words() {
-    for yes in ["PLAN.md", "docs/plan.md", "docs/my-plan_v2.markdown", "TODO.txt", "specs/parser.md", "a/tasks/1.md"] {
-        assert!(is_plan_like(yes), "{yes}");
-    }
-    for no in ["planet.md", "background.md", ".next/build.json", "src/plan.rs", "plan", "explanation.md", "context.md"]
-    {
-        assert!(!is_plan_like(no), "{no}");
-    }
 }

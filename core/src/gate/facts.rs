@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::markdown::after_mark;
+use crate::redact::redact;
+use crate::text::one_line;
+
 /// What is known about the work a session stops in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -33,32 +37,21 @@ pub struct Plan {
 }
 
 /// Text of the first unchecked box in a Markdown file, and the number of unchecked boxes; `None` when there is
-/// none. Boxes in code blocks do not count.
+/// none. Boxes in code blocks and comments do not count.
 pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
-    let mut first = None;
-    let mut count = 0;
-    let mut fence: Option<&str> = None;
-    for line in markdown.lines() {
-        let trimmed = line.trim_start();
-        if let Some(open) = fence {
-            if trimmed.starts_with(open) {
-                fence = None;
-            }
-            continue;
-        }
-        if let Some(mark) = ["```", "~~~"].into_iter().find(|mark| trimmed.starts_with(mark)) {
-            fence = Some(mark);
-            continue;
-        }
-        let Some(text) = unchecked(trimmed) else {
-            continue;
-        };
-        count += 1;
-        if first.is_none() {
-            first = Some(crate::text::one_line(text, MAX_STEP_CHARS));
-        }
-    }
-    first.filter(|text| !text.is_empty()).map(|text| (text, count))
+    let steps = open_step_texts(markdown);
+    steps.first().map(|first| (first.clone(), steps.len()))
+}
+
+/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged.
+pub fn open_step_texts(markdown: &str) -> Vec<String> {
+    super::markdown::lines(markdown)
+        .iter()
+        .filter_map(|line| unchecked(&line.text))
+        // Redacted before it is cut, so that no half of a secret is left.
+        .map(|text| one_line(&redact(text), MAX_STEP_CHARS))
+        .filter(|text| !text.is_empty())
+        .collect()
 }
 
 /// Longest text of a step that is passed on.
@@ -66,10 +59,7 @@ pub const MAX_STEP_CHARS: usize = 160;
 
 /// The text of `- [ ] text`, `* [ ] text`, `1. [ ] text`.
 fn unchecked(line: &str) -> Option<&str> {
-    let after_bullet = line
-        .strip_prefix(['-', '*', '+'])
-        .or_else(|| line.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(['.', ')']))?;
-    let text = after_bullet.trim_start().strip_prefix("[ ]")?;
+    let text = after_mark(line)?.trim_start().strip_prefix("[ ]")?;
     (!text.trim().is_empty()).then(|| text.trim())
 }
 
@@ -85,8 +75,26 @@ mod tests {
 
     #[test]
     fn finished_plans_and_boxes_in_code_have_none() {
-        for text in ["", "- [x] all", "text [ ] inline", "```\n- [ ] example\n```\n", "~~~md\n- [ ] x\n~~~"] {
+        for text in [
+            "",
+            "- [x] all",
+            "text [ ] inline",
+            "```\n- [ ] example\n```\n",
+            "~~~md\n- [ ] x\n~~~",
+            "````\n```\n- [ ] x\n```\n- [ ] y\n````",
+            "text\n\n    - [ ] code\n",
+            "<!--\n- [ ] example\n-->",
+            "> - [ ] quoted",
+        ] {
             assert_eq!(open_steps(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn steps_are_shown_without_secrets_even_where_they_are_cut() {
+        let text = format!("- [ ] log in with password=hunter2\n- [ ] {} sk-ant-api03-ABCDEFGH", "x".repeat(140));
+        let steps = open_step_texts(&text);
+        assert_eq!(steps[0], "log in with password=[redacted]");
+        assert!(!steps[1].contains("sk-ant") && steps[1].ends_with("[redacted]"), "{steps:?}");
     }
 }

@@ -7,6 +7,9 @@
 pub mod ceiling;
 pub mod evidence;
 pub mod facts;
+mod markdown;
+mod phrases;
+mod prose;
 pub mod release;
 pub mod reminder;
 pub mod rules;

@@ -34,6 +34,8 @@ pub fn legitimate_stop(signals: &Signals) -> Option<Finding> {
         (Signal::MissingInfo, RuleId::LegitMissingInfo),
         (Signal::BlockedByError, RuleId::LegitError),
         (Signal::ClaimsCompletion, RuleId::LegitCompletion),
+        // What was asked for is finished.
+        (Signal::AsAsked, RuleId::LegitCompletion),
     ]
     .into_iter()
     .find(|(signal, _)| signals.has(*signal))
@@ -156,6 +158,7 @@ mod tests {
             (Signal::MissingInfo, RuleId::LegitMissingInfo),
             (Signal::BlockedByError, RuleId::LegitError),
             (Signal::ClaimsCompletion, RuleId::LegitCompletion),
+            (Signal::AsAsked, RuleId::LegitCompletion),
         ] {
             let signals = Signals::of([Signal::FreshSession, Signal::PromisedNextStep, signal]);
             assert_eq!(rule_for(signals, &facts(plan(), vec![])), Some(rule));

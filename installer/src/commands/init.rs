@@ -1,13 +1,15 @@
 //! `installer init`.
 
-use std::path::PathBuf;
+mod plan;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use stopgate_core::clock::{Clock, SystemClock};
-use stopgate_core::paths::Home;
 use stopgate_core::switch::read_mode;
 
+use self::plan::Plan;
 use super::{Context, Where};
 use crate::deploy::{self, Change, Program};
 use crate::exit::ExitStatus;
@@ -16,11 +18,11 @@ use crate::live_check::{self, LiveCheck};
 use crate::printer::{self, Consent, Tone, columns};
 use crate::settings::document::Document;
 use crate::settings::edit;
-use crate::settings::locate::{Location, Scope};
-use crate::settings::plan::{self, SettingsPlan};
+use crate::settings::locate::Scope;
+use crate::settings::plan::{SettingsPlan, write};
 use crate::settings::write::WriteError;
-use crate::wiring::{Entry, Wiring};
-use crate::{authority, home};
+use crate::wiring::Entry;
+use crate::{authority, home, leftovers};
 
 /// How often the plan is made anew when somebody keeps writing the file.
 const MAX_ATTEMPTS: usize = 5;
@@ -44,54 +46,6 @@ pub(crate) struct Arguments {
     no_live_check: bool,
 }
 
-/// All that `init` would do: made once, then previewed, agreed to, carried out and reported.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    home: Home,
-    is_home_new: bool,
-    wiring: Wiring,
-    programs: Vec<Program>,
-    settings: SettingsPlan,
-}
-
-impl Plan {
-    fn make(home: &Home, source: &std::path::Path, location: Location) -> Result<Self> {
-        home::check(home)?;
-        let wiring = Wiring::claude(&home.bin())?;
-        let ledger = Ledger::read(home)?;
-        let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
-        let programs = deploy::plan(source, home)?;
-        Ok(Self { home: home.clone(), is_home_new: !home::is_marked(home), wiring, programs, settings })
-    }
-
-    fn is_noop(&self) -> bool {
-        !self.is_home_new
-            && self.settings.is_noop()
-            && self.programs.iter().all(|program| program.change == Change::Unchanged)
-    }
-
-    /// The plan for people: every path it touches, and the change of the settings.
-    fn preview(&self) -> String {
-        let verb = self.settings.verb();
-        let mut rows = vec![
-            vec![if self.is_home_new { "create" } else { "keep" }.to_owned(), self.home.root().display().to_string()],
-            vec![verb.to_owned(), self.settings.location.path.display().to_string()],
-        ];
-        if self.settings.target.file != self.settings.location.path {
-            rows.push(vec![String::new(), format!("  -> {}", self.settings.target.file.display())]);
-        }
-        let programs = self.programs.iter();
-        rows.extend(programs.map(|program| vec![program.change.word().to_owned(), program.path.display().to_string()]));
-        let mut lines: Vec<_> = columns(&rows).iter().map(|row| format!("  {row}")).collect();
-        let diff = self.settings.diff();
-        if !diff.is_empty() {
-            lines.push(String::new());
-        }
-        lines.extend(diff.lines().map(str::to_owned));
-        lines.join("\n")
-    }
-}
-
 /// The report for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,11 +54,11 @@ struct Report<'a> {
     outcome: Outcome,
     exit_code: u8,
     scope: Scope,
-    settings: &'a std::path::Path,
+    settings: &'a Path,
     settings_change: &'static str,
     diff: String,
-    home: &'a std::path::Path,
-    programs: &'a [Program],
+    home: &'a Path,
+    programs: Vec<Program>,
     warnings: &'a [String],
     backup: Option<PathBuf>,
     authority: Option<authority::State>,
@@ -133,7 +87,7 @@ impl<'a> Report<'a> {
             settings_change: plan.settings.verb(),
             diff: plan.settings.diff(),
             home: plan.home.root(),
-            programs: &plan.programs,
+            programs: plan.programs.clone(),
             warnings: &plan.settings.warnings,
             backup: None,
             authority: None,
@@ -141,6 +95,14 @@ impl<'a> Report<'a> {
             problems: Vec::new(),
             next: Vec::new(),
         }
+    }
+
+    fn end_with_problems(self, context: &Context<'_>, outcome: Outcome) -> Result<ExitStatus> {
+        for problem in &self.problems {
+            printer::note(format!("problem: {problem}"));
+        }
+        let status = if self.problems.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
+        self.end(context, outcome, status)
     }
 
     fn end(mut self, context: &Context<'_>, outcome: Outcome, status: ExitStatus) -> Result<ExitStatus> {
@@ -158,7 +120,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let exe =
         std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
     let source = exe.parent().context("the installer is in no directory")?;
-    let plan = Plan::make(&context.home, source, location)?;
+    let plan = Plan::make(context.environment, &context.home, source, location)?;
     let mut report = Report::of(&plan);
 
     let scope = plan.settings.location.scope.name();
@@ -187,13 +149,17 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         }
         None => {
             printer.line("Installed already; nothing to write. `--yes` repeats the live check.");
-            return report.end(context, Outcome::AlreadyInstalled, ExitStatus::Success);
+            report.problems.extend(plan.settings.ignored());
+            return report.end_with_problems(context, Outcome::AlreadyInstalled);
         }
     }
 
-    let outcome = if plan.is_noop() { Outcome::AlreadyInstalled } else { Outcome::Installed };
+    plan.home.create().with_context(|| format!("cannot create {}", plan.home.root().display()))?;
+    let lock = Lock::take(&plan.home)?;
     let written = carry_out(&plan)?;
+    let outcome = if written.is_something { Outcome::Installed } else { Outcome::AlreadyInstalled };
     report.settings_change = written.verb;
+    report.programs = written.programs;
     match (outcome, &written.backup) {
         (Outcome::AlreadyInstalled, _) => printer.line("Installed already; nothing was written."),
         (_, Some(backup)) => printer.line(format!("Written. The file as it was: {}", backup.display())),
@@ -201,8 +167,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     report.backup = written.backup;
 
-    let is_replaced = plan.programs.iter().any(|program| program.change == Change::Changed);
-    let state = authority::ensure(context.environment, &plan.home, is_replaced, &|text| printer::note(text));
+    let state = authority::ensure(context.environment, &plan.home, &|text| printer::note(text));
+    drop(lock);
     match &state {
         authority::State::Running { version, pid, .. } => {
             printer.line(format!("Authority {version} is running (pid {pid})."));
@@ -212,37 +178,43 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     if !arguments.no_live_check {
         let check = try_hooks(context, &plan, &state)?;
+        if let Some(ignored) = &written.ignored {
+            printer.line(printer.toned(Tone::Bad, &format!("  PROBLEM: {ignored}")));
+        }
         if check.has_problem() {
             report.problems.push("live check: not everything works".to_owned());
         }
         report.live_check = Some(check);
     }
+    report.problems.extend(written.ignored);
     report.authority = Some(state);
     report.next = next_steps(&plan);
     printer.heading("what next");
     for line in &report.next {
         printer.line(format!("  {line}"));
     }
-    for problem in &report.problems {
-        printer::note(format!("problem: {problem}"));
-    }
-    let status = if report.problems.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
-    report.end(context, outcome, status)
+    report.end_with_problems(context, outcome)
 }
 
 /// What came of writing.
 struct Written {
+    is_something: bool,
+    programs: Vec<Program>,
     backup: Option<PathBuf>,
     verb: &'static str,
+    /// What keeps Claude Code from reading the file.
+    ignored: Option<String>,
 }
 
 /// Writes: programs first, then the ledger, then the settings that call the programs, so that an interruption leaves
-/// nothing registered that is not there, and nothing written that is not in the ledger.
+/// nothing registered that is not there, and nothing written that is not in the ledger. Call it under the lock.
 fn carry_out(plan: &Plan) -> Result<Written> {
-    home::create(&plan.home)?;
-    let _lock = Lock::take(&plan.home)?;
+    let mut is_something = home::create(&plan.home)?;
+    is_something |= !leftovers::remove(&plan.leftovers).is_empty();
     let mut ledger = Ledger::read(&plan.home)?;
-    ledger.binaries = deploy::carry_out(&plan.programs, &ledger.binaries)?;
+    let mut programs = plan.programs.clone();
+    ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
+    is_something |= programs.iter().any(|program| program.change != Change::Unchanged);
     ledger.save(&plan.home)?;
     for _ in 0..MAX_ATTEMPTS {
         let now = SystemClock.now_ms();
@@ -255,13 +227,14 @@ fn carry_out(plan: &Plan) -> Result<Written> {
             next.put(settings.record(old, backup.clone(), now));
             next.save(&plan.home)?;
         }
+        let (verb, ignored) = (settings.verb(), settings.ignored());
         if settings.is_noop() {
-            return Ok(Written { backup: None, verb: settings.verb() });
+            return Ok(Written { is_something, programs, backup: None, verb, ignored });
         }
-        match plan::write(&settings) {
+        match write(&settings) {
             Ok(()) => {
                 settings.verify(plan.wiring.bin())?;
-                return Ok(Written { backup, verb: settings.verb() });
+                return Ok(Written { is_something: true, programs, backup, verb, ignored });
             }
             Err(error) => {
                 ledger.save(&plan.home)?;
@@ -323,7 +296,7 @@ fn next_steps(plan: &Plan) -> Vec<String> {
 }
 
 /// `path` as a shell would need it.
-fn quoted(path: &std::path::Path) -> String {
+fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "/._-+@%:=".contains(symbol);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }

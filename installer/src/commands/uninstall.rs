@@ -1,6 +1,6 @@
 //! `installer uninstall`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::printer::{self, Consent, Tone};
 use crate::settings::locate::Location;
 use crate::settings::plan::{self, SettingsPlan};
 use crate::settings::write::WriteError;
-use crate::{authority, deploy, home};
+use crate::{authority, deploy, home, leftovers};
 
 const MAX_ATTEMPTS: usize = 5;
 
@@ -50,6 +50,12 @@ impl Undo {
     fn plan(location: Location, home: &Home, record: Option<&Install>) -> Self {
         let plan = SettingsPlan::uninstall(location.clone(), &home.bin(), record);
         Self { location, record: record.cloned(), plan }
+    }
+
+    /// Where the file is, and where it was written if its path is a link.
+    fn dirs(&self) -> impl Iterator<Item = &Path> {
+        let written = self.plan.as_ref().ok().map(|plan| plan.target.file.as_path());
+        [Some(self.location.path.as_path()), written].into_iter().flatten().filter_map(Path::parent)
     }
 
     /// Whether there is anything to take back.
@@ -136,7 +142,13 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         return report.end(context, Outcome::NothingInstalled, ExitStatus::Success);
     }
 
+    let leftovers =
+        leftovers::find(chosen.iter().flat_map(Undo::dirs).chain([context.home.root(), &context.home.bin()]));
     preview(context, &chosen, &mut report, is_last, is_purge);
+    for path in &leftovers {
+        printer.line(format!("  remove  {} (left behind)", path.display()));
+    }
+    printer.line("");
     if arguments.dry_run {
         printer.line("Dry run: nothing was changed.");
         return report.end(context, Outcome::DryRun, ExitStatus::Success);
@@ -153,6 +165,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         }
     }
 
+    for path in leftovers::remove(&leftovers) {
+        report.did(context, format!("{}: removed; an installer left it behind", path.display()));
+    }
     carry_out(context, chosen, &mut report)?;
     // The programs stay for as long as a settings file calls them.
     if report.problems.is_empty() && (is_last || is_purge) {
@@ -216,7 +231,6 @@ fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last:
         printer.line(format!("  stop    the authority, and the programs in {}", context.home.bin().display()));
         printer.line(format!("  keep    {root}, with log, sessions, verdicts and backups (--purge removes it)"));
     }
-    printer.line("");
 }
 
 fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut Report) -> Result<()> {
@@ -278,7 +292,13 @@ fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
     match authority::stop(home, &|text| printer::note(text)) {
         Ok(true) => report.did(context, "authority: stopped".to_owned()),
         Ok(false) => {}
-        Err(problem) => return report.failed(format!("authority: {problem}")),
+        // A home is not removed under an authority that lives in it. Programs may go: a process keeps its own.
+        Err(problem) => {
+            report.failed(format!("authority: {problem}"));
+            if is_purge {
+                return report.failed(format!("{}: not removed, because of the authority", home.root().display()));
+            }
+        }
     }
     if is_purge {
         match home::purge(home) {

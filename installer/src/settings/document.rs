@@ -99,7 +99,12 @@ impl Document {
 
     /// `problem` at byte `at`.
     pub(crate) fn unfit(&self, at: usize, problem: Problem) -> Unfit {
-        Unfit { at: Some(Position::of(&self.text, at)), problem }
+        Unfit { at: Some(self.position(at)), problem }
+    }
+
+    /// Where byte `at` is, for people.
+    pub(crate) fn position(&self, at: usize) -> Position {
+        Position::of(&self.text, at)
     }
 
     /// What the file says, without its layout.
@@ -248,9 +253,7 @@ impl Problem {
             Self::Syntax(_) => "mend it there, or move the file away, then try again",
             Self::RootNotObject => "the outermost value has to be an object: { ... }",
             Self::HooksNotObject => "`hooks` has to be an object: \"hooks\": { ... }",
-            Self::EventNotArray(_) => {
-                "an event's value has to be an array; Claude Code ignores the whole file as it is"
-            }
+            Self::EventNotArray(_) => "an event's value has to be an array: \"Stop\": [ ... ]",
             Self::NotRepresentable | Self::DoesNotSettle | Self::ForeignPartChanged => {
                 "please report this, with the file"
             }

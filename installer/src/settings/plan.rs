@@ -11,6 +11,7 @@ use stopgate_core::session::Harness;
 
 use super::document::{Document, Problem, Unfit, Value};
 use super::edit::{self, Created};
+use super::ignored::{Flaw, flaws};
 use super::locate::Location;
 use super::write::Target;
 use crate::backup;
@@ -36,6 +37,8 @@ pub(crate) struct SettingsPlan {
     pub(crate) entries: Vec<Entry>,
     /// What a person should know about the file.
     pub(crate) warnings: Vec<String>,
+    /// Why Claude Code ignores the whole file, if it does.
+    pub(crate) flaws: Vec<Flaw>,
     /// Whether entries of ours stand in it now.
     had_ours: bool,
 }
@@ -58,8 +61,9 @@ impl SettingsPlan {
         check(&document, &installed, wiring.bin(), &created).map_err(in_file)?;
         let entries = edit::registered(&installed, wiring.bin()).map_err(in_file)?;
         let after = if installed.text() == document.text() { before.clone() } else { Some(installed.to_bytes()) };
-        let warnings = warnings(&document, &target);
-        Ok(Self { location, target, before, after, created, entries, warnings, had_ours })
+        let flaws = flaws(&document);
+        let warnings = warnings(&document, &target, &flaws);
+        Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
     }
 
     /// Takes back what `record` says was written; without a record, every entry of ours that is found.
@@ -76,7 +80,8 @@ impl SettingsPlan {
             },
         };
         let had_ours = before != after;
-        Ok(Self { location, target, before, after, created, entries: Vec::new(), warnings: Vec::new(), had_ours })
+        let (entries, warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
     }
 
     /// Whether the file stays as it is.
@@ -119,6 +124,13 @@ impl SettingsPlan {
             }
         }
         lines.join("\n")
+    }
+
+    /// What keeps the harness from reading the file, in one sentence.
+    pub(crate) fn ignored(&self) -> Option<String> {
+        let flaw = self.flaws.iter().find(|flaw| flaw.by_all()).or(self.flaws.first())?;
+        let (by, file) = (flaw.by(), self.target.file.display());
+        Some(format!("{by} {file} as a whole, stopgate's hooks included, until it is mended: {flaw}"))
     }
 
     /// Keeps the old content in the home's backups, and returns where.
@@ -232,9 +244,10 @@ fn without_ours(bytes: &[u8], bin: &Path, created: &Created) -> Result<Option<Ve
     Ok(Some(if cleaned.text() == document.text() { bytes.to_vec() } else { cleaned.to_bytes() }))
 }
 
-fn warnings(document: &Document, target: &Target) -> Vec<String> {
+fn warnings(document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String> {
     let file = target.file.display();
-    let mut warnings = Vec::new();
+    let flaw = |flaw: &Flaw| format!("{file}: {flaw}; {} the whole file, stopgate's hooks included", flaw.by());
+    let mut warnings: Vec<_> = flaws.iter().map(flaw).collect();
     if let Some(problem) = document.strictness_problem() {
         warnings.push(format!(
             "{file}: not strict JSON ({problem}); Claude Code ignores the whole file in `claude -p`, stopgate's hooks included"

@@ -6,7 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::exit::Refusal;
+use crate::leftovers;
 
 const NEW_FILE_MODE: u32 = 0o600;
 
@@ -100,12 +103,7 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed(writing())(error)),
         };
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".stopgate-")
-            .suffix(".tmp")
-            .rand_bytes(12)
-            .tempfile_in(dir)
-            .map_err(failed(writing()))?;
+        let mut temporary = temporary(dir).map_err(failed(writing()))?;
         temporary.write_all(bytes).map_err(failed(writing()))?;
         keep_ownership(temporary.as_file(), meta.as_ref())
             .map_err(failed(format!("cannot keep owner and mode of {}", self.file.display())))?;
@@ -137,6 +135,12 @@ impl Target {
         sync_directory(self.file.parent().unwrap_or(Path::new("/")));
         Ok(())
     }
+}
+
+/// A temporary file in `dir`, under a name that [`leftovers`] finds again.
+pub(crate) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(leftovers::PREFIX).suffix(leftovers::SUFFIX).rand_bytes(leftovers::RANDOM).tempfile_in(dir)
 }
 
 fn missing_directories(path: &Path) -> Result<Vec<PathBuf>, Refusal> {

@@ -1,5 +1,7 @@
 use super::*;
-use std::path::Path;
+use crate::settings::locate::Location;
+use stopgate_core::env::MapEnv;
+use stopgate_core::paths::Home;
 
 /// A plan for a home and a settings file in `dir`, with every program beside the installer.
 fn plan(dir: &Path, settings: &str) -> Plan {
@@ -12,7 +14,7 @@ fn plan(dir: &Path, settings: &str) -> Plan {
     let path = config.join("settings.json");
     std::fs::write(&path, settings).unwrap();
     let location = Location { scope: Scope::User, path, project: None };
-    Plan::make(&Home::at(dir.join("home")), &source, location).unwrap()
+    Plan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location).unwrap()
 }
 
 /// `text` with the directory's name masked.

@@ -1,0 +1,84 @@
+//! What `init` would do, and how it is shown.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use stopgate_core::env::Env;
+use stopgate_core::paths::Home;
+use stopgate_core::protocol::Health;
+
+use crate::deploy::{self, Change, Program};
+use crate::ledger::Ledger;
+use crate::printer::columns;
+use crate::settings::locate::Location;
+use crate::settings::plan::SettingsPlan;
+use crate::wiring::Wiring;
+use crate::{authority, home, leftovers};
+
+/// All that `init` would do: made once, then previewed, agreed to, carried out and reported.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) home: Home,
+    is_home_new: bool,
+    pub(super) wiring: Wiring,
+    pub(super) programs: Vec<Program>,
+    pub(super) settings: SettingsPlan,
+    /// An authority that runs another program than the installed one.
+    outdated: Option<Health>,
+    /// What an installer that was killed has left behind.
+    pub(super) leftovers: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// Looks, and writes nothing.
+    pub(super) fn make(environment: &dyn Env, home: &Home, source: &Path, location: Location) -> Result<Self> {
+        home::check(home)?;
+        let wiring = Wiring::claude(&home.bin())?;
+        let ledger = Ledger::read(home)?;
+        let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
+        let programs = deploy::plan(source, home)?;
+        let outdated = authority::outdated(environment, home);
+        let leftovers = leftovers::find(settings.target.file.parent().into_iter().chain([home.root(), &home.bin()]));
+        let is_home_new = !home::is_marked(home);
+        Ok(Self { home: home.clone(), is_home_new, wiring, programs, settings, outdated, leftovers })
+    }
+
+    /// Whether everything is as it should be.
+    pub(super) fn is_noop(&self) -> bool {
+        !self.is_home_new
+            && self.settings.is_noop()
+            && self.outdated.is_none()
+            && self.leftovers.is_empty()
+            && self.programs.iter().all(|program| program.change == Change::Unchanged)
+    }
+
+    /// The plan for people: every path it touches, and the change of the settings.
+    pub(super) fn preview(&self) -> String {
+        let verb = self.settings.verb();
+        let mut rows = vec![
+            vec![if self.is_home_new { "create" } else { "keep" }.to_owned(), self.home.root().display().to_string()],
+            vec![verb.to_owned(), self.settings.location.path.display().to_string()],
+        ];
+        if self.settings.target.file != self.settings.location.path {
+            rows.push(vec![String::new(), format!("  -> {}", self.settings.target.file.display())]);
+        }
+        let programs = self.programs.iter();
+        rows.extend(programs.map(|program| vec![program.change.word().to_owned(), program.path.display().to_string()]));
+        if let Some(running) = &self.outdated {
+            let (version, pid) = (&running.version, running.pid);
+            rows.push(vec![
+                "restart".to_owned(),
+                format!("authority {version} (pid {pid}), which is not the installed one"),
+            ]);
+        }
+        let left = |path: &PathBuf| vec!["remove".to_owned(), format!("{} (left behind)", path.display())];
+        rows.extend(self.leftovers.iter().map(left));
+        let mut lines: Vec<_> = columns(&rows).iter().map(|row| format!("  {row}")).collect();
+        let diff = self.settings.diff();
+        if !diff.is_empty() {
+            lines.push(String::new());
+        }
+        lines.extend(diff.lines().map(str::to_owned));
+        lines.join("\n")
+    }
+}
