@@ -5,7 +5,6 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use crate::fsx;
@@ -136,7 +135,7 @@ pub fn record(home: &Home, process: &ProcessIdentity, entry: Entry) -> Option<St
     if let Some(dir) = path.parent() {
         let _ = fsx::ensure_private_dir(dir);
     }
-    if let Ok(mut file) = OpenOptions::new().create(true).append(true).mode(0o600).open(&path) {
+    if let Ok(mut file) = fsx::open_regular(OpenOptions::new().create(true).append(true), &path) {
         // One write: lines of two hooks at once do not mix.
         let _ = file.write_all(format!("{} {}\n", entry.event.name(), entry.session).as_bytes());
     }

@@ -1,5 +1,6 @@
 //! A person's word ends a turn: the recorder marks a session whose person asked for an end, until the next prompt.
 
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 use crate::fsx;
@@ -57,7 +58,7 @@ pub fn set_released(home: &Home, session: &SessionKey, released: bool) {
     if released {
         let made = path.parent().is_some_and(|dir| fsx::ensure_private_dir(dir).is_ok());
         if made {
-            let _ = std::fs::write(&path, "");
+            let _ = fsx::open_regular(OpenOptions::new().create(true).write(true).truncate(false), &path);
         }
     } else {
         let _ = std::fs::remove_file(&path);

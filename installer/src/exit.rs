@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use stopgate_core::paths::NoHome;
+
+use crate::wiring::UnspeakableHome;
+
 /// The program's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
@@ -25,7 +29,10 @@ impl ExitStatus {
 
     /// The status that `error` stands for.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        if error.chain().any(<dyn std::error::Error>::is::<Refusal>) { Self::Refused } else { Self::Failure }
+        let refuses = |cause: &(dyn std::error::Error + 'static)| {
+            cause.is::<Refusal>() || cause.is::<NoHome>() || cause.is::<UnspeakableHome>()
+        };
+        if error.chain().any(refuses) { Self::Refused } else { Self::Failure }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use stopgate_core::env::{self, Env};
@@ -13,6 +14,9 @@ use stopgate_core::paths::{HOME_MARKER, Home};
 use crate::exit::Refusal;
 
 const MARK: &str = "This directory belongs to stopgate. `installer uninstall --all --purge` removes it.\n";
+/// How often a home is emptied into which somebody still writes.
+const PURGE_ATTEMPTS: usize = 20;
+const PURGE_PAUSE: Duration = Duration::from_millis(50);
 /// What a home may hold before it carries the mark: what hooks, authority and people put there.
 const KNOWN: [&str; 10] =
     ["backups", "bin", "config.toml", "ledger.json", "log", "run", "spool", "stopgate.db", "switches", ".gitignore"];
@@ -88,9 +92,39 @@ fn holds(root: &Path, person: &Path) -> bool {
 }
 
 /// Removes the home. Call [`check_purge`] first.
+///
+/// The mark goes last: what is interrupted can be repeated. A hook that still runs may write a file meanwhile.
 pub(crate) fn purge(home: &Home) -> Result<()> {
     let root = home.root();
-    std::fs::remove_dir_all(root).with_context(|| format!("cannot remove {}", root.display()))
+    let mut emptied = empty(root);
+    for _ in 1..PURGE_ATTEMPTS {
+        if emptied.is_ok() {
+            break;
+        }
+        std::thread::sleep(PURGE_PAUSE);
+        emptied = empty(root);
+    }
+    emptied
+        .and_then(|()| std::fs::remove_file(root.join(HOME_MARKER)))
+        .and_then(|()| std::fs::remove_dir(root))
+        .with_context(|| format!("cannot remove {}", root.display()))
+}
+
+/// Removes everything in `root` but the mark.
+fn empty(root: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_name() == HOME_MARKER {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    let left = std::fs::read_dir(root)?.filter_map(Result::ok).any(|entry| entry.file_name() != HOME_MARKER);
+    if left { Err(io::ErrorKind::DirectoryNotEmpty.into()) } else { Ok(()) }
 }
 
 #[cfg(test)]

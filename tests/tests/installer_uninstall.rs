@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use stopgate_tests::person::{Person, WIRING, fresh_settings, mode, read_settings, registered, text, tree};
@@ -242,4 +245,34 @@ fn a_directory_that_is_not_surely_a_home_is_not_purged() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("does not carry the file .stopgate-home"), "{output:?}");
     assert!(tree(person.world.root()) == before);
+}
+
+#[test]
+fn sessions_that_go_on_meanwhile_start_no_authority_again() {
+    for flags in [&["uninstall", "--yes"][..], &["uninstall", "--yes", "--purge"]] {
+        let person = Person::new();
+        person.must(&["init", "--yes", "--no-live-check"]);
+        let recorder = person.world.home.bin().join("session-start-recorder");
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::SeqCst) && recorder.exists() {
+                        let mut hook = person.command(&recorder);
+                        hook.arg("claude").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+                        // Between the look and the start the program may go.
+                        let Ok(mut hook) = hook.spawn() else { continue };
+                        let payload = session_start("s1", person.world.root(), "startup").to_string();
+                        let _ = hook.stdin.take().unwrap().write_all(payload.as_bytes());
+                        hook.wait().unwrap();
+                    }
+                });
+            }
+            let output = person.run(flags);
+            ended.store(true, Ordering::SeqCst);
+            assert!(output.status.success(), "{flags:?}: {output:?}");
+        });
+        assert!(!person.has_authority(), "{flags:?}");
+        assert_eq!(person.world.home.root().exists(), !flags.contains(&"--purge"));
+    }
 }

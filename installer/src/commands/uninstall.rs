@@ -1,6 +1,7 @@
 //! `installer uninstall`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -16,6 +17,9 @@ use crate::settings::write::WriteError;
 use crate::{authority, deploy, home, leftovers};
 
 const MAX_ATTEMPTS: usize = 5;
+/// How often in a row no authority has to be found, and how long to wait in between.
+const QUIET_LOOKS: usize = 3;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Arguments of `uninstall`.
 #[derive(Debug, clap::Args)]
@@ -286,13 +290,23 @@ fn take_back(context: &Context<'_>, undo: &Undo) -> Result<String> {
     anyhow::bail!("{path}: somebody keeps writing this file; try again when it is at rest")
 }
 
-/// Stops the authority and removes the programs, or the whole home.
+/// Takes the programs away, stops the authority, and removes the home if that was asked for. In this order: a hook
+/// that fires meanwhile finds no program to start another authority with.
 fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
     let home = &context.home;
-    match authority::stop(home, &|text| printer::note(text)) {
+    let (done, failed) = deploy::withdraw(home);
+    if !is_purge {
+        for line in done {
+            report.did(context, line);
+        }
+    }
+    for line in failed {
+        report.failed(line);
+    }
+    match stop_for_good(home) {
         Ok(true) => report.did(context, "authority: stopped".to_owned()),
         Ok(false) => {}
-        // A home is not removed under an authority that lives in it. Programs may go: a process keeps its own.
+        // A home is not removed under an authority that lives in it.
         Err(problem) => {
             report.failed(format!("authority: {problem}"));
             if is_purge {
@@ -307,13 +321,6 @@ fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
         }
         return;
     }
-    let (done, failed) = deploy::withdraw(home);
-    for line in done {
-        report.did(context, line);
-    }
-    for line in failed {
-        report.failed(line);
-    }
     let forgotten = Ledger::read(home).and_then(|mut ledger| {
         ledger.binaries.clear();
         ledger.save(home)
@@ -321,4 +328,19 @@ fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
     if let Err(error) = forgotten {
         report.failed(format!("{error:#}"));
     }
+}
+
+/// Stops the authority, and one that a hook had started a moment before the programs went and that may not listen yet.
+fn stop_for_good(home: &Home) -> Result<bool, String> {
+    let mut stopped = false;
+    let mut quiet = 0;
+    while quiet < QUIET_LOOKS {
+        if authority::stop(home, &|text| printer::note(text))? {
+            (stopped, quiet) = (true, 0);
+        } else {
+            quiet += 1;
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+    Ok(stopped)
 }

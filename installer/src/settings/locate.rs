@@ -44,16 +44,21 @@ pub(crate) fn locate(
     project: Option<&Path>,
     cwd: &Path,
 ) -> Result<Location, Refusal> {
-    match scope {
-        Scope::User => Ok(Location { scope, path: user_dir(environment)?.join("settings.json"), project: None }),
+    let location = match scope {
+        Scope::User => Location { scope, path: user_dir(environment)?.join("settings.json"), project: None },
         Scope::Project => {
             let named = cwd.join(project.unwrap_or(Path::new("")));
             let project = named.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
                 Refusal(format!("{}: no such directory; name the project with --project", named.display()))
             })?;
-            Ok(Location { scope, path: project.join(".claude/settings.local.json"), project: Some(project) })
+            Location { scope, path: project.join(".claude/settings.local.json"), project: Some(project) }
         }
+    };
+    if location.path.to_str().is_none() {
+        let shown = location.path.display();
+        return Err(Refusal(format!("{shown}: not UTF-8, and neither ledger nor settings can hold such a path")));
     }
+    Ok(location)
 }
 
 fn user_dir(environment: &dyn Env) -> Result<PathBuf, Refusal> {
