@@ -1,4 +1,4 @@
-//! Starting and asking the authority from another process. Ending it is in [`crate::ending`].
+//! Starting and asking the authority from another process. Ending it has a module of its own, `ending`.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
