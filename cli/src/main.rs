@@ -37,6 +37,8 @@ enum Command {
     Build(commands::build::Arguments),
     /// List known sessions, the last active first
     Sessions(commands::sessions::Arguments),
+    /// Show what is configured, every key with its meaning, or check a config.toml
+    Config(commands::config::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
 }
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Mode(arguments) => commands::mode::run(&context, &arguments),
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
+        Command::Config(arguments) => commands::config::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),

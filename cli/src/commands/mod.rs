@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod build;
+pub(crate) mod config;
 pub(crate) mod gate;
 pub(crate) mod kill;
 pub(crate) mod mode;
