@@ -1,28 +1,32 @@
 //! Judges a stop: the one pipeline, and the one exit through which every block passes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use stopgate_config::Config;
+use stopgate_core::checkout;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
-use stopgate_core::gate::evidence::{self, EvidenceFault, EvidencePointer};
+use stopgate_core::gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_core::gate::facts::Facts;
-use stopgate_core::gate::release::{self, Release};
-use stopgate_core::gate::{Decision, RuleId, ceiling, reminder, rules, signals};
+use stopgate_core::gate::pipeline::{self, Answers, Inputs, Recording, Trace, World};
+use stopgate_core::gate::release::{Circumstances, Release};
+use stopgate_core::gate::turn::Turn;
+use stopgate_core::gate::{Decision, reminder};
 use stopgate_core::harness::{EventKind, Stop};
+use stopgate_core::paths::Home;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::redact::redact;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
-use stopgate_store::{Counting, GateRow, StoreError, blank_row};
+use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
 use crate::facts::{self as gathering, Session};
 use crate::peer::Peer;
 use crate::state::State;
+use crate::turns;
 
-/// Longest time that gathering and verifying take together.
-const FACTS_BUDGET: Duration = Duration::from_secs(2);
 /// Longest wait of a hook that is believed.
 const MAX_DEADLINE: Duration = Duration::from_secs(10);
 /// Kept back from the hook's deadline for writing the verdict down and sending it.
@@ -56,29 +60,6 @@ impl Gone {
     }
 }
 
-/// What judging found, before it is settled.
-struct Judgement {
-    rule: Option<RuleId>,
-    evidence: Option<EvidencePointer>,
-    release: Option<Release>,
-    fault: Option<EvidenceFault>,
-    signals: Vec<String>,
-}
-
-impl Judgement {
-    fn released(release: Release) -> Self {
-        Self { rule: None, evidence: None, release: Some(release), fault: None, signals: Vec::new() }
-    }
-
-    /// What the rules decided, unless the evidence did not hold.
-    fn decision(&self) -> Decision {
-        match (self.rule, self.fault) {
-            (Some(rule), None) => rule.decision(),
-            _ => Decision::Allow,
-        }
-    }
-}
-
 /// Judges `request`. A continue is written down before anybody is told, because it is counted; the caller writes
 /// any other verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
 /// the event loop.
@@ -88,65 +69,127 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
         // Shadow makes nobody wait.
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
-    let until = received + FACTS_BUDGET.min(allowed.saturating_sub(SETTLE_RESERVE));
-    let (judgement, message) = match &request.event.kind {
-        EventKind::Stop(stop) => (judge(state, request, stop, until), stop.last_assistant_message.as_str()),
-        _ => (Judgement::released(Release::NoSignal), ""),
-    };
-    let row = GateRow { signals: judgement.signals.clone(), preview: preview(message), ..blank_row(request) };
+    let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
+    let config = config_for(state, checkout.as_deref());
+    let budget = Duration::from_millis(config.gate.facts_budget_ms);
+    let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
+
+    let (mut judged, trace) = judge(state, request, &config, until);
     let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
+    let (turn, contest) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
+    judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
+    let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
     let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
-    let mut verdict = settle(state, request, judgement, row, received, late);
-    if verdict.counting == Counting::Continue {
+    let used = contest.filter(|_| trace.release == Some(Release::Contested));
+    let mut verdict =
+        settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
+    verdict.aside.contest = used;
+    if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);
     }
     verdict
 }
 
-/// The end of a message for the log. Redacted before it is cut, so that no half of a secret is left.
+/// What is configured for a checkout: the operator's word, tightened by the checkout's own file if that has no fault.
+fn config_for(state: &State, checkout: Option<&Path>) -> Arc<Config> {
+    let config = state.config();
+    let Some(checkout) = checkout.filter(|checkout| stopgate_config::project_file(checkout).exists()) else {
+        return config;
+    };
+    match stopgate_config::load_for_checkout(&config, checkout) {
+        Ok(tightened) => Arc::new(tightened),
+        Err(faults) => {
+            tracing::warn!(%faults, "the checkout's configuration is ignored");
+            config
+        }
+    }
+}
+
+/// What is known of a stop before its stages run.
+fn inputs(state: &State, request: &EvaluateRequest, config: &Config) -> Inputs {
+    let stop = match &request.event.kind {
+        EventKind::Stop(stop) => stop.clone(),
+        _ => Stop::default(),
+    };
+    let circumstances = Circumstances {
+        killed: switch::is_killed(&ProcessEnv, &state.home),
+        mode: switch::read_mode(&state.home).mode(),
+        subagent: request.event.agent_id.is_some(),
+        stop_hook_active: stop.stop_hook_active,
+        pending_tasks: stop.pending_tasks,
+        session_start_ms: state.session_facts(&request.event.key).and_then(|session| session.started_at_ms),
+    };
+    let (turn, _) = turns::read(state, &request.event.key, request.mode, &circumstances);
+    // Redacted before it is judged, so that what is written down leads to the same verdict.
+    let message = redact(&stop.last_assistant_message);
+    Inputs { circumstances, message, turn, limits: turns::limits(config) }
+}
+
+/// Runs the stages in the world as it is, and keeps what that answers.
+fn judge(state: &State, request: &EvaluateRequest, config: &Config, until: Instant) -> (Recording, Trace) {
+    let mut inputs = inputs(state, request, config);
+    let mut world = Live { state, request, config, until, answers: Answers::default() };
+    let trace = pipeline::run(&inputs, &mut world);
+    if trace.signals.is_none() {
+        // Nobody read it, nobody keeps it.
+        inputs.message.clear();
+    }
+    (Recording { inputs, answers: world.answers }, trace)
+}
+
+/// The world as it is.
+struct Live<'a> {
+    state: &'a State,
+    request: &'a EvaluateRequest,
+    config: &'a Config,
+    until: Instant,
+    answers: Answers,
+}
+
+impl Live<'_> {
+    /// Does something with what is known of the session, if its start and its directory are.
+    fn with_session<T>(&self, work: impl FnOnce(&Session<'_>) -> T) -> Option<T> {
+        let event = &self.request.event;
+        let known = self.state.session_facts(&event.key)?;
+        let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
+        Some(work(&Session {
+            key: &event.key,
+            cwd: event.cwd.as_deref()?,
+            transcript: event.transcript_path.as_deref(),
+            started_at_ms: known.started_at_ms?,
+            head_at_start: known.head_at_start.as_deref(),
+            home: home.as_deref(),
+            exclude: &self.config.gate.exclude_plans,
+        }))
+    }
+
+    fn look(&self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
+        if let Some(task) = &evidence.task {
+            let open = self.with_session(|session| gathering::has_open_task(session, task)).unwrap_or(false);
+            return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
+        }
+        let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
+        gathering::verify(&self.state.memo, cwd, evidence, self.until)
+    }
+}
+
+impl World for Live<'_> {
+    fn facts(&mut self) -> Facts {
+        let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until));
+        self.answers.facts.insert(gathered.unwrap_or_default()).clone()
+    }
+
+    fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
+        let verified = self.look(evidence);
+        self.answers.refused = verified.err();
+        verified
+    }
+}
+
+/// The end of a message for the log. It was redacted before it is cut, so that no half of a secret is left.
 fn preview(message: &str) -> String {
-    let redacted = redact(message);
-    text::one_line(text::tail(&redacted, MAX_PREVIEW_BYTES), MAX_PREVIEW_BYTES)
-}
-
-/// The stages up to the verified finding.
-fn judge(state: &State, request: &EvaluateRequest, stop: &Stop, until: Instant) -> Judgement {
-    let killed = switch::is_killed(&ProcessEnv, &state.home);
-    let mode = switch::read_mode(&state.home).mode();
-    let session = state.session_facts(&request.event.key);
-    let started = session.as_ref().and_then(|session| session.started_at_ms);
-    if let Some(release) = release::before_judging(killed, mode, &request.event, stop, started) {
-        return Judgement::released(release);
-    }
-    let signals = signals::detect(&stop.last_assistant_message);
-    let mut judgement = Judgement { signals: signals.names(), ..Judgement::released(Release::NoSignal) };
-    if let Some(finding) = rules::legitimate_stop(&signals) {
-        judgement.rule = finding.rule;
-        judgement.release = None;
-        return judgement;
-    }
-    let (true, Some(cwd), Some(started_at_ms)) = (signals.wants_to_leave(), &request.event.cwd, started) else {
-        return judgement;
-    };
-    let head_at_start = session.as_ref().and_then(|session| session.head_at_start.as_deref());
-    let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
-    let facts = gathering::gather(&Session { cwd, started_at_ms, head_at_start, home: home.as_deref() }, until);
-    let finding = rules::decide(&signals, &facts);
-    judgement.release = finding.rule.is_none().then_some(Release::NoEvidence);
-    judgement.rule = finding.rule;
-    judgement.evidence = finding.evidence;
-    judgement.fault = refuted(&judgement, &facts, cwd, until);
-    judgement
-}
-
-/// Why a continue's evidence does not hold, if it does not.
-fn refuted(judgement: &Judgement, facts: &Facts, cwd: &std::path::Path, until: Instant) -> Option<EvidenceFault> {
-    let rule = judgement.rule.filter(|rule| rule.decision() == Decision::Continue)?;
-    let Some(pointer) = &judgement.evidence else {
-        return Some(EvidenceFault::MissingPointer);
-    };
-    evidence::check(rule, pointer, facts).and_then(|()| gathering::verify(cwd, pointer, until)).err()
+    text::one_line(text::tail(message, MAX_PREVIEW_BYTES), MAX_PREVIEW_BYTES)
 }
 
 /// A verdict, and the row to write of it.
@@ -155,68 +198,93 @@ pub(crate) struct Verdict {
     pub(crate) response: EvaluateResponse,
     request: Arc<EvaluateRequest>,
     row: GateRow,
-    counting: Counting,
-    prior: u32,
+    aside: Aside,
     written: bool,
 }
 
-/// Turns a judgement into the verdict: ceiling, lateness, and what the hook is told. Every block passes here.
+/// What a verdict needs besides the stages' findings.
+struct Surroundings {
+    checkout: Option<PathBuf>,
+    notes: bool,
+    received: Instant,
+}
+
+/// Turns what the stages found into the verdict: lateness, and what the hook is told. Every block passes here.
 fn settle(
     state: &State,
     request: &Arc<EvaluateRequest>,
-    judgement: Judgement,
-    mut row: GateRow,
-    received: Instant,
+    judged: &Recording,
+    trace: Trace,
+    around: Surroundings,
     late: impl FnOnce() -> bool,
 ) -> Verdict {
-    let mut decision = judgement.decision();
-    let mut release = judgement.release;
-    let mut prior = 0;
-    if decision == Decision::Continue {
-        prior = continues(state, request);
-        if !ceiling::allows(prior) {
-            decision = Decision::ForceAllow;
-            release = Some(Release::ContinueCeiling);
-        }
-    }
+    let decision = trace.decision();
     let continues = decision == Decision::Continue;
     // A verdict that comes too late, or to nobody, is not delivered and so is not counted.
     let late = continues && late();
-    let fail_open = match (judgement.fault, late) {
+    let fail_open = match (trace.refused, late) {
         (Some(fault), _) => Some(fault.kind()),
         (None, true) => Some(LATE),
         (None, false) => None,
     };
-    let delivers = continues && request.mode == Mode::Enforce && !late;
-    let rule = judgement.rule.filter(|_| judgement.fault.is_none());
-
-    row.decision = Some(decision);
-    row.rule = judgement.rule;
-    row.short_circuit = release.map(|release| release.name().to_owned());
-    row.would_block = continues;
-    row.blocked = delivers;
-    row.fail_open = fail_open.map(str::to_owned);
-    row.detail = judgement.fault.map(|fault| fault.name().to_owned());
-    row.evidence = judgement.evidence;
-    row.latency_ms = millis(received);
-
-    let text = match (&row.evidence, rule) {
-        (Some(evidence), Some(rule)) if delivers => reminder::render(rule, evidence),
+    let enforces = request.mode == Mode::Enforce;
+    let delivers = continues && enforces && !late;
+    let rule = trace.rule.filter(|_| trace.refused.is_none());
+    let note = match trace.release {
+        Some(release) if enforces && around.notes => reminder::note(decision, release, trace.evidence.as_ref()),
         _ => String::new(),
     };
+    let text = match (&trace.evidence, rule) {
+        (Some(evidence), Some(rule)) if delivers => reminder::render(rule, evidence, &program(&state.home)),
+        _ => String::new(),
+    };
+    let aside = Aside {
+        continues: trace.continues().filter(|_| !late).map(str::to_owned),
+        inputs: serde_json::to_string(judged).ok(),
+        contest: None,
+    };
+    let row = GateRow {
+        decision: Some(decision),
+        rule: trace.rule,
+        short_circuit: trace.release.map(|release| release.name().to_owned()),
+        would_block: continues,
+        blocked: delivers,
+        noted: !note.is_empty(),
+        fail_open: fail_open.map(str::to_owned),
+        detail: trace.refused.map(|fault| fault.name().to_owned()),
+        signals: trace.signals.as_ref().map(|signals| signals.names()).unwrap_or_default(),
+        preview: preview(&judged.inputs.message),
+        evidence: trace.evidence,
+        latency_ms: millis(around.received),
+        checkout: around.checkout,
+        ..blank_row(request)
+    };
+    let forced = decision == Decision::ForceAllow;
     let response = EvaluateResponse {
         decision: if late { Decision::Allow } else { decision },
-        rule: if decision == Decision::ForceAllow { None } else { rule },
+        rule: if forced { None } else { rule },
         reminder: text,
+        note,
         short_circuit: row.short_circuit.clone(),
         fail_open: row.fail_open.clone(),
         post_verify_failure: row.detail.clone(),
-        prior_count: (decision == Decision::ForceAllow).then_some(prior),
+        prior_count: forced.then_some(judged.inputs.turn.continues_since_prompt),
         latency_ms: row.latency_ms,
         event_id: request.event_id.clone(),
     };
-    let counting = if continues && !late { Counting::Continue } else { Counting::Nothing };
-    Verdict { response, request: Arc::clone(request), row, counting, prior, written: false }
+    Verdict { response, request: Arc::clone(request), row, aside, written: false }
+}
+
+/// How an agent calls the program.
+fn program(home: &Home) -> String {
+    let installed = home.bin().join("stopgate");
+    if installed.exists() { shell_word(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
+}
+
+/// `text` as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "/._-+".contains(symbol);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 impl Verdict {
@@ -238,30 +306,24 @@ impl Verdict {
             self.response.fail_open = Some(LATE.to_owned());
             self.row.fail_open = Some(LATE.to_owned());
             self.row.blocked = false;
-            self.counting = Counting::Nothing;
+            self.aside.continues = None;
             return;
         }
         self.written = true;
-        if recorded.unwrap_or(true) {
-            state.memory().set_continues(&self.request.event.key, self.request.mode, self.prior + 1);
+        if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
+            let continued = Continued { at_ms: state.clock.now_ms(), fingerprint };
+            state.memory().continued(&self.request.event.key, self.request.mode, continued);
         }
     }
 
     fn record(&self, state: &State, until: Instant) -> Result<bool, StoreError> {
         let now = state.clock.now_ms();
         state
-            .with_store_until(until, |store| store.record_verdict(&self.request, &self.row, self.counting, now))
+            .with_store_until(until, |store| store.record_verdict(&self.request, &self.row, &self.aside, now))
             .inspect_err(|error| {
                 tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
             })
     }
-}
-
-/// Continues so far: the larger of what the store and memory say.
-fn continues(state: &State, request: &EvaluateRequest) -> u32 {
-    let key = &request.event.key;
-    let stored = state.with_store(|store| store.continue_count(key, request.mode)).unwrap_or(0);
-    stored.max(state.memory().continues(key, request.mode))
 }
 
 fn millis(since: Instant) -> u64 {

@@ -1,8 +1,12 @@
 //! Gathers the facts about a checkout, and checks evidence against it, within one deadline.
 
 mod fingerprint;
+mod memo;
 mod plans;
+mod session;
+mod tree;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -14,9 +18,13 @@ use stopgate_core::fsx;
 use stopgate_core::gate::EvidencePointer;
 use stopgate_core::gate::evidence::EvidenceFault;
 use stopgate_core::gate::facts::{Facts, Plan, open_step_texts};
+use stopgate_core::harness::transcript::{TaskStatus, Transcript};
+use stopgate_core::session::SessionKey;
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
-use crate::git::{self, Outcome};
+use self::memo::Git;
+pub(crate) use self::memo::Memo;
+use crate::git::Outcome;
 
 /// Plans that are passed on.
 const MAX_PLANS: usize = 3;
@@ -29,39 +37,59 @@ const MAX_COMMITS: &str = "--max-count=50";
 
 /// What is known of the session whose checkout is looked at.
 pub(crate) struct Session<'a> {
+    pub(crate) key: &'a SessionKey,
     pub(crate) cwd: &'a Path,
+    pub(crate) transcript: Option<&'a Path>,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) head_at_start: Option<&'a str>,
     /// The person's own directory. A checkout of all of it holds settings, and is nobody's project.
     pub(crate) home: Option<&'a Path>,
+    /// Paths that are never taken for a plan (`gate.exclude_plans`).
+    pub(crate) exclude: &'a [String],
 }
 
-/// The facts, as far as they could be gathered before `deadline`; without a checkout there are none, nor in one that
-/// is another than the session began in.
-pub(crate) fn gather(session: &Session<'_>, deadline: Instant) -> Facts {
-    let Some(checkout) = checkout::find(session.cwd).filter(|found| !is_home(found, session.home)) else {
-        return Facts::default();
+/// The facts, as far as they could be gathered before `deadline`. What is said of a checkout is left out without one,
+/// and in one that is another than the session began in.
+pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> Facts {
+    let transcript = session::transcript(session);
+    let mut facts = Facts {
+        tasks: transcript.tasks.clone(),
+        last_prompt: transcript.last_prompt.clone(),
+        head_at_start: session.head_at_start.and_then(object_id),
+        ..Facts::default()
     };
-    let top = &checkout.worktree;
-    let head = session.head_at_start.and_then(object_id);
-    if head.as_deref().is_some_and(|head| !has_commit(top, head, deadline)) {
-        return Facts::default();
+    let checkout = checkout::find(session.cwd).filter(|found| !is_home(found, session.home));
+    if let Some(checkout) = checkout {
+        let git = memo.git(&checkout, deadline);
+        if facts.head_at_start.as_deref().is_none_or(|head| has_commit(&git, head)) {
+            look_around(&mut facts, &git, &checkout, session, &transcript);
+        }
     }
-    let mut plans = Vec::new();
-    for (path, steps) in plans::open(top, deadline).take(MAX_OPEN_PLANS) {
-        if plans.len() == MAX_PLANS {
+    facts.fingerprint = fingerprint::of_work(&facts);
+    facts.incomplete = Instant::now() >= deadline;
+    facts
+}
+
+/// The facts about the checkout itself.
+fn look_around(facts: &mut Facts, git: &Git<'_>, checkout: &Checkout, session: &Session<'_>, transcript: &Transcript) {
+    facts.head = git.head().map(str::to_owned);
+    facts.is_stopgate = is_stopgate(git.top);
+    facts.live_builds = session::live_builds(checkout, session.key);
+    let head = facts.head_at_start.clone();
+    let touched = session::touched(checkout, session.cwd, transcript);
+    for (path, steps) in plans::open(git, &touched, session.exclude).take(MAX_OPEN_PLANS) {
+        if facts.plans.len() == MAX_PLANS {
             break;
         }
-        plans.extend(predating(top, path, &steps, session, head.as_deref(), deadline));
+        facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
     }
-    if plans.is_empty() {
-        return Facts { is_stopgate: is_stopgate(top), ..Facts::default() };
+    for plan in &mut facts.plans {
+        plan.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), Some(&plan.path));
     }
-    for plan in &mut plans {
-        plan.session_commits = commits_since(top, session.started_at_ms, head.as_deref(), Some(&plan.path), deadline);
-    }
-    let session_commits = commits_since(top, session.started_at_ms, head.as_deref(), None, deadline);
-    Facts { plans, session_commits, is_stopgate: is_stopgate(top) }
+    facts.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), None);
+    let (dirty, state) = fingerprint::dirty_files(git);
+    facts.dirty_files = dirty;
+    facts.fingerprint = state;
 }
 
 fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
@@ -69,28 +97,28 @@ fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
     home.and_then(real).is_some_and(|home| real(&checkout.worktree) == Some(home))
 }
 
-fn has_commit(top: &Path, id: &str, deadline: Instant) -> bool {
-    succeeds(top, &["cat-file", "-e", &format!("{id}^{{commit}}")], deadline)
+fn has_commit(git: &Git<'_>, id: &str) -> bool {
+    succeeds(git, &["cat-file", "-e", &format!("{id}^{{commit}}")])
 }
 
 /// The plan in `path`, with its first step that was open already when the session began; `None` if there is none: what
 /// a session has written down itself is not evidence against it.
 fn predating(
-    top: &Path,
+    git: &Git<'_>,
     path: String,
     steps: &[String],
     session: &Session<'_>,
     head: Option<&str>,
-    deadline: Instant,
+    touched: &BTreeSet<String>,
 ) -> Option<Plan> {
-    let introduced = introduced_by(top, &path, deadline);
-    let times = Times::of(&top.join(&path));
+    let introduced = introduced_by(git, &path);
+    let times = Times::of(&git.top.join(&path));
     let start = session.started_at_ms;
     let untracked = introduced.is_none() && times.born_before(start);
     let next_step = if times.untouched_since(start) {
         steps.first()
     } else if let Some(head) = head {
-        match git::run(top, &["cat-file", "blob", &format!("{head}:{path}")], deadline) {
+        match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
             Outcome::Success(then) => {
                 let then = open_step_texts(&String::from_utf8_lossy(&then));
                 steps.iter().find(|step| then.contains(step))
@@ -104,6 +132,7 @@ fn predating(
     };
     Some(Plan {
         next_step: next_step?.clone(),
+        touched_by_session: touched.contains(&path),
         path,
         open_steps: steps.len(),
         predates_session: true,
@@ -137,25 +166,24 @@ impl Times {
 }
 
 /// The commit that brought `path` in, and when.
-fn introduced_by(top: &Path, path: &str, deadline: Instant) -> Option<(String, UnixMillis)> {
+fn introduced_by(git: &Git<'_>, path: &str) -> Option<(String, UnixMillis)> {
     let arguments = ["log", "--max-count=1", "--diff-filter=A", "--format=%H %ct", "HEAD", "--", path];
-    parse_commits(&git::run(top, &arguments, deadline).output()?).next()
+    parse_commits(&git.ask(&arguments).output()?).next()
 }
 
 /// Commits made since the session began, of `path` or of all, newest first.
 fn commits_since(
-    top: &Path,
+    git: &Git<'_>,
     started_at_ms: UnixMillis,
     head_at_start: Option<&str>,
     path: Option<&str>,
-    deadline: Instant,
 ) -> Vec<String> {
     let not_before = head_at_start.map(|head| format!("^{head}"));
     let mut arguments = vec!["log", MAX_COMMITS, "--format=%H %ct", "HEAD"];
     arguments.extend(not_before.as_deref());
     arguments.push("--");
     arguments.extend(path);
-    let output = git::run(top, &arguments, deadline).output().unwrap_or_default();
+    let output = git.ask(&arguments).output().unwrap_or_default();
     // Commit times have whole seconds: the second in which the session began counts as after it only when the
     // commit is known not to be an ancestor of where the session began.
     let earliest = if head_at_start.is_some() { started_at_ms - 999 } else { started_at_ms };
@@ -179,23 +207,33 @@ fn is_stopgate(top: &Path) -> bool {
         .is_ok_and(|manifest| manifest.lines().any(|line| line.trim() == "name = \"stopgate-core\""))
 }
 
+/// Whether the session's own task list, read again, still has `task` open.
+pub(crate) fn has_open_task(session: &Session<'_>, task: &str) -> bool {
+    session::transcript(session).tasks.iter().any(|item| item.text == task && item.status != TaskStatus::Completed)
+}
+
 /// Checks that the evidence exists: the plan in the working tree with its step still open, the commits in the
 /// repository, the session's commit a descendant of the plan's.
-pub(crate) fn verify(cwd: &Path, evidence: &EvidencePointer, deadline: Instant) -> Result<(), EvidenceFault> {
+pub(crate) fn verify(
+    memo: &Memo,
+    cwd: &Path,
+    evidence: &EvidencePointer,
+    deadline: Instant,
+) -> Result<(), EvidenceFault> {
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
     let plan = inside(&checkout, &evidence.plan_file).ok_or(EvidenceFault::PlanChanged)?;
     if !plans::open_steps_of(&checkout.worktree, &plan).contains(&evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);
     }
-    let top = &checkout.worktree;
+    let git = memo.git(&checkout, deadline);
     for commit in [&evidence.plan_commit_sha, &evidence.incremental_commit_sha].into_iter().flatten() {
         let commit = object_id(commit).ok_or(EvidenceFault::NotAnObjectId)?;
-        if !has_commit(top, &commit, deadline) {
+        if !has_commit(&git, &commit) {
             return Err(EvidenceFault::NoSuchCommit);
         }
     }
     match (&evidence.plan_commit_sha, &evidence.incremental_commit_sha) {
-        (Some(plan), Some(later)) if !succeeds(top, &["merge-base", "--is-ancestor", plan, later], deadline) => {
+        (Some(plan), Some(later)) if !succeeds(&git, &["merge-base", "--is-ancestor", plan, later]) => {
             Err(EvidenceFault::NotDescendant)
         }
         _ => Ok(()),
@@ -209,8 +247,8 @@ fn inside(checkout: &Checkout, path: &str) -> Option<String> {
     (file.strip_prefix(&top).ok()? == Path::new(OsStr::from_bytes(path.as_bytes()))).then(|| path.to_owned())
 }
 
-fn succeeds(top: &Path, arguments: &[&str], deadline: Instant) -> bool {
-    matches!(git::run(top, arguments, deadline), Outcome::Success(_))
+fn succeeds(git: &Git<'_>, arguments: &[&str]) -> bool {
+    matches!(git.ask(arguments), Outcome::Success(_))
 }
 
 #[cfg(test)]

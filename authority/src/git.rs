@@ -16,6 +16,16 @@ pub(crate) use stopgate_core::subprocess::Outcome;
 
 /// Runs `git arguments` in `dir` until `deadline`; then its whole process group is killed.
 pub(crate) fn run(dir: &Path, arguments: &[&str], deadline: Instant) -> Outcome {
+    run_for(dir, arguments, deadline, MAX_OUTPUT_BYTES)
+}
+
+/// Largest answer of [`run`].
+const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+/// Largest listing of a tree with [`run_for`]: some 400,000 files.
+pub(crate) const LISTING_BYTES: usize = 64 * 1024 * 1024;
+
+/// [`run`] with a limit of its own for the output.
+pub(crate) fn run_for(dir: &Path, arguments: &[&str], deadline: Instant, max_output_bytes: usize) -> Outcome {
     let Some(git) = program() else {
         return Outcome::NoAnswer;
     };
@@ -34,7 +44,7 @@ pub(crate) fn run(dir: &Path, arguments: &[&str], deadline: Instant) -> Outcome 
     for inherited in INHERITED {
         command.env_remove(inherited);
     }
-    subprocess::run(command, deadline)
+    subprocess::run_for(command, deadline, max_output_bytes)
 }
 
 /// What a caller may have set for a checkout of its own, or to have programs run.

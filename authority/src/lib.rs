@@ -21,5 +21,6 @@ mod routes;
 mod server;
 mod spooled;
 mod state;
+mod turns;
 
 pub use server::{RunError, RunOptions, run};

@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
-use stopgate_store::SessionFacts;
+use stopgate_store::{Continued, SessionFacts, TurnRecord};
 
 /// How many sessions are remembered; the one remembered longest without an event goes first.
 const MAX_SESSIONS: usize = 4_096;
+/// Continues of a session that are remembered: as many as the largest ceiling of a day.
+const MAX_CONTINUES: usize = 200;
 
 /// What is remembered of one session.
 #[derive(Debug, Clone, Default)]
 struct Remembered {
     facts: Option<SessionFacts>,
-    shadow_continues: u32,
-    enforce_continues: u32,
+    prompt_at_ms: Option<UnixMillis>,
+    /// Newest first.
+    continues: Vec<(Mode, Continued)>,
     touched: u64,
 }
 
@@ -40,21 +43,30 @@ impl Memory {
         self.sessions.get(key)?.facts.clone()
     }
 
-    /// Continues of a session in `mode` that are remembered.
-    pub(crate) fn continues(&self, key: &SessionKey, mode: Mode) -> u32 {
-        self.sessions.get(key).map_or(0, |remembered| match mode {
-            Mode::Enforce => remembered.enforce_continues,
-            Mode::Off | Mode::Shadow => remembered.shadow_continues,
-        })
+    /// The person has prompted.
+    pub(crate) fn prompted(&mut self, key: &SessionKey, at_ms: UnixMillis) {
+        let remembered = self.touch(key);
+        remembered.prompt_at_ms = remembered.prompt_at_ms.max(Some(at_ms));
     }
 
-    /// Sets the count after a continue.
-    pub(crate) fn set_continues(&mut self, key: &SessionKey, mode: Mode, count: u32) {
-        let remembered = self.touch(key);
-        match mode {
-            Mode::Enforce => remembered.enforce_continues = count,
-            Mode::Off | Mode::Shadow => remembered.shadow_continues = count,
+    /// What is remembered of the turn of `key` as `mode` counts it.
+    pub(crate) fn turn(&self, key: &SessionKey, mode: Mode) -> TurnRecord {
+        let Some(remembered) = self.sessions.get(key) else {
+            return TurnRecord::default();
+        };
+        let continues = remembered.continues.iter().filter(|(counted, _)| *counted == mode);
+        TurnRecord {
+            prompt_at_ms: remembered.prompt_at_ms,
+            continues: continues.map(|(_, continued)| continued.clone()).collect(),
+            contest: None,
         }
+    }
+
+    /// Counts a continue.
+    pub(crate) fn continued(&mut self, key: &SessionKey, mode: Mode, continued: Continued) {
+        let remembered = self.touch(key);
+        remembered.continues.insert(0, (mode, continued));
+        remembered.continues.truncate(MAX_CONTINUES);
     }
 
     fn touch(&mut self, key: &SessionKey) -> &mut Remembered {
@@ -87,8 +99,13 @@ mod tests {
         memory.session_started(&key(1), 20, Some("b".into()));
         let expected = SessionFacts { started_at_ms: Some(10), head_at_start: Some("a".into()) };
         assert_eq!(memory.facts(&key(1)), Some(expected));
-        memory.set_continues(&key(1), Mode::Shadow, 2);
-        assert_eq!((memory.continues(&key(1), Mode::Shadow), memory.continues(&key(1), Mode::Enforce)), (2, 0));
+        let continued = Continued { at_ms: 5, fingerprint: "f".into() };
+        memory.continued(&key(1), Mode::Shadow, continued.clone());
+        memory.prompted(&key(1), 7);
+        memory.prompted(&key(1), 6);
+        let turn = memory.turn(&key(1), Mode::Shadow);
+        assert_eq!((turn.continues, turn.prompt_at_ms), (vec![continued], Some(7)));
+        assert_eq!(memory.turn(&key(1), Mode::Enforce).continues, []);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stopgate_core::protocol::{EvaluateRequest, HookEvent};
 use stopgate_core::spool::{self, Route, Spooled};
-use stopgate_store::{Counting, StoreError, blank_row};
+use stopgate_store::{Aside, StoreError, blank_row};
 
 use crate::process_files;
 use crate::state::State;
@@ -71,5 +71,5 @@ fn record_undelivered(
     request: &EvaluateRequest,
 ) -> Result<(), StoreError> {
     let row = stopgate_store::GateRow { fail_open: Some(UNDELIVERED.to_owned()), ..blank_row(request) };
-    store.record_verdict(request, &row, Counting::Nothing, state.clock.now_ms()).map(|_| ())
+    store.record_verdict(request, &row, &Aside::default(), state.clock.now_ms()).map(|_| ())
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use stopgate_config::{Config, LastGood};
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
 use stopgate_store::{SessionFacts, Store, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::facts;
 use crate::memory::Memory;
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
@@ -41,6 +43,9 @@ pub(crate) struct State {
     pub(crate) settling: Mutex<()>,
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
+    /// What git said about the checkouts that are worked in.
+    pub(crate) memo: facts::Memo,
+    config: Mutex<(LastGood, Arc<Config>)>,
     store: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
     /// The last failure of the store, until a write is known to work again.
@@ -57,8 +62,13 @@ impl State {
                 (None, Some(error.to_string()))
             }
         };
+        let held = LastGood::load(&home);
+        warn_of_faults(&held);
+        let config = Arc::new(held.config.clone());
         Arc::new(Self {
             home,
+            memo: facts::Memo::default(),
+            config: Mutex::new((held, config)),
             clock: Box::new(SystemClock),
             started_at_ms: SystemClock.now_ms(),
             judging: Semaphore::new(MAX_CONCURRENT_JUDGEMENTS),
@@ -70,6 +80,27 @@ impl State {
             trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),
         })
+    }
+
+    /// What is configured: `config.toml` as it is now, or as it last was without a fault.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        let mut held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last_good, shared) = &mut *held;
+        if last_good.refresh(&self.home) {
+            warn_of_faults(last_good);
+            if **shared != last_good.config {
+                *shared = Arc::new(last_good.config.clone());
+            }
+        }
+        Arc::clone(shared)
+    }
+
+    /// What is wrong with `config.toml`, if something is.
+    pub(crate) fn config_problem(&self) -> Option<String> {
+        self.config();
+        let held = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = held.0.faults.as_ref()?.0.first()?.to_string();
+        Some(format!("{first}; the last configuration without a fault stays in force"))
     }
 
     /// A stop that is being judged and written down, until the guard goes.
@@ -172,5 +203,11 @@ impl State {
             Some(facts) if facts.started_at_ms.is_some() => Some(facts),
             other => self.memory().facts(key).or(other),
         }
+    }
+}
+
+fn warn_of_faults(held: &LastGood) {
+    for fault in held.faults.iter().flat_map(|faults| &faults.0) {
+        tracing::warn!(%fault, "the configuration is not changed");
     }
 }

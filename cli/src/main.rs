@@ -33,6 +33,8 @@ enum Command {
     Kill(commands::kill::Arguments),
     /// Look at what the gate decided
     Gate(commands::gate::Arguments),
+    /// Show how the verdict on a stop was reached, stage by stage
+    Explain(commands::explain::Arguments),
     /// Start and drive work that its session may not quit half-done
     Build(commands::build::Arguments),
     /// List known sessions, the last active first
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
         Command::Config(arguments) => commands::config::run(&context, &arguments),
+        Command::Explain(arguments) => commands::explain::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),

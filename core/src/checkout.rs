@@ -93,6 +93,11 @@ fn normalise(path: &Path) -> PathBuf {
 }
 
 impl Checkout {
+    /// The index of this working tree.
+    pub fn index(&self) -> PathBuf {
+        self.git_dir.join("index")
+    }
+
     /// The commit that is checked out, as a full lower-case object id; `None` before the first commit.
     pub fn head(&self) -> Option<String> {
         let head = read_regular_text(&self.git_dir.join("HEAD"), MAX_POINTER_BYTES).ok()?;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
+use crate::gate::pipeline::Recording;
 use crate::gate::{Decision, EvidencePointer, RuleId};
 use crate::harness::Event;
 use crate::process::ProcessIdentity;
-use crate::session::Harness;
+use crate::session::{Harness, SessionKey};
 use crate::switch::Mode;
 
 /// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
@@ -29,6 +30,10 @@ pub const ROUTE_EVALUATE: &str = "/internal/stop-gate/evaluate";
 pub const ROUTE_MODE: &str = "/internal/stop-gate/mode";
 /// `GET`, `POST`: the kill switch.
 pub const ROUTE_KILL: &str = "/internal/stop-gate/kill-switch";
+/// `POST`: an agent says why its stop is right; the next stop of its session goes through.
+pub const ROUTE_CONTEST: &str = "/internal/stop-gate/contest";
+/// `GET ?event=`: what the verdict on a stop was reached from.
+pub const ROUTE_EXPLAIN: &str = "/internal/stop-gate/explain";
 /// `GET ?tail=`: verdicts, newest first.
 pub const ROUTE_LOG: &str = "/internal/stop-gate/log";
 /// `GET`: known sessions.
@@ -52,6 +57,9 @@ pub struct Health {
     pub started_at_ms: UnixMillis,
     /// What is wrong, if something is.
     pub problem: Option<String>,
+    /// What is wrong with `config.toml`, if something is; the last one without a fault stays in force.
+    #[serde(default)]
+    pub config_problem: Option<String>,
 }
 
 /// How well the authority is.
@@ -124,6 +132,9 @@ pub struct EvaluateResponse {
     pub rule: Option<RuleId>,
     /// What the agent is told; not empty only for [`Decision::Continue`].
     pub reminder: String,
+    /// What the person is told of a stop that was let go; blocks nothing.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub note: String,
     /// Set when something ended the evaluation before the rules.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub short_circuit: Option<String>,
@@ -240,6 +251,34 @@ pub struct KillState {
     pub changed: bool,
 }
 
+/// Body of [`ROUTE_CONTEST`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contest {
+    /// Whose next stop is right.
+    pub session: SessionKey,
+    /// Why.
+    pub why: String,
+}
+
+/// Answer of [`ROUTE_CONTEST`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contested {
+    /// Always true.
+    pub taken: bool,
+}
+
+/// Answer of [`ROUTE_EXPLAIN`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// How many stops have an event id that begins so.
+    pub found: usize,
+    /// The only one.
+    pub event: Option<GateLogRow>,
+    /// What its verdict was reached from; missing for one that was not judged.
+    pub recording: Option<Recording>,
+}
+
 /// One row of [`ROUTE_LOG`]: a stop and what became of it. Field names are snake case, as scripts read them from
 /// `stopgate gate log --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,6 +303,9 @@ pub struct GateLogRow {
     pub would_block: bool,
     /// Whether the block was handed to the hook.
     pub blocked: bool,
+    /// Whether a hint that blocks nothing was handed to the hook.
+    #[serde(default)]
+    pub noted: bool,
     /// The failure that made the gate allow.
     pub fail_open: Option<String>,
     /// What the failure was about.
@@ -276,6 +318,9 @@ pub struct GateLogRow {
     pub latency_ms: u64,
     /// Where the session worked.
     pub cwd: Option<PathBuf>,
+    /// Top of the main checkout of that.
+    #[serde(default)]
+    pub checkout: Option<PathBuf>,
     /// The end of the last message, redacted.
     pub preview: String,
 }

@@ -35,23 +35,28 @@ impl Outcome {
 }
 
 /// Runs `command`, without input and in a process group of its own, until `deadline`.
-pub fn run(mut command: Command, deadline: Instant) -> Outcome {
+pub fn run(command: Command, deadline: Instant) -> Outcome {
+    run_for(command, deadline, MAX_OUTPUT_BYTES)
+}
+
+/// [`run`] with another limit than 16 MiB for the output.
+pub fn run_for(mut command: Command, deadline: Instant, max_output_bytes: usize) -> Outcome {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let Ok(mut child) = command.spawn() else {
         return Outcome::NoAnswer;
     };
-    let outcome = wait(&mut child, deadline);
+    let outcome = wait(&mut child, deadline, max_output_bytes);
     if outcome == Outcome::NoAnswer {
         kill(&mut child);
     }
     outcome
 }
 
-fn wait(child: &mut Child, deadline: Instant) -> Outcome {
+fn wait(child: &mut Child, deadline: Instant, max_output_bytes: usize) -> Outcome {
     let Some(stdout) = child.stdout.take() else {
         return Outcome::NoAnswer;
     };
-    let Ok((output, Ending::Closed)) = stdin::read(&stdout, MAX_OUTPUT_BYTES, deadline) else {
+    let Ok((output, Ending::Closed)) = stdin::read(&stdout, max_output_bytes, deadline) else {
         return Outcome::NoAnswer;
     };
     loop {

@@ -77,6 +77,9 @@ fn answer(harness: Harness, body: &[u8]) -> Outcome {
     if verdict.decision == Decision::Continue && verdict.reminder.starts_with("[stopgate]") {
         return Outcome::Answer(harness, Reply::Block { reason: verdict.reminder });
     }
+    if verdict.note.starts_with("[stopgate]") {
+        return Outcome::Answer(harness, Reply::Note { text: verdict.note });
+    }
     Outcome::Answer(harness, Reply::Allow)
 }
 

@@ -13,12 +13,14 @@ CREATE TABLE continues (
 
 CREATE INDEX continues_by_session ON continues (harness, session_id, mode, at_ms DESC);
 
--- The person's last prompt of a session: what it resets and whether it asks to stop, never its text.
+-- They replace a count that knew neither prompts nor days.
+DROP TABLE continue_counts;
+
+-- When the person last prompted a session, never what.
 CREATE TABLE prompts (
-    harness      TEXT    NOT NULL,
-    session_id   TEXT    NOT NULL,
-    at_ms        INTEGER NOT NULL,
-    asks_to_stop INTEGER NOT NULL DEFAULT 0 CHECK (asks_to_stop IN (0, 1)),
+    harness    TEXT    NOT NULL,
+    session_id TEXT    NOT NULL,
+    at_ms      INTEGER NOT NULL,
     PRIMARY KEY (harness, session_id)
 ) STRICT, WITHOUT ROWID;
 

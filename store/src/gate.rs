@@ -6,36 +6,38 @@ use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, named_p
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
-use stopgate_core::protocol::{EvaluateRequest, GateLogRow, HookEvent, Origin};
-use stopgate_core::session::SessionKey;
-use stopgate_core::switch::Mode;
+use stopgate_core::protocol::{EvaluateRequest, Explanation, GateLogRow, HookEvent, Origin};
 
 use crate::sessions::{bad_text, touch_session};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, turns};
 
 /// A row to write; the log row is the same thing read back.
 pub type GateRow = GateLogRow;
 
-/// Whether a verdict is counted against the ceiling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
-    /// It is a continue: raise the count of its session and mode.
-    Continue,
-    /// It is not.
-    Nothing,
+/// What is written with a verdict, besides its row in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Set for a continue that counts against the ceilings: the hash of the facts it rests on.
+    pub continues: Option<String>,
+    /// What the pipeline was given, as JSON, for replaying it.
+    pub inputs: Option<String>,
+    /// The contest that the verdict used up.
+    pub contest: Option<i64>,
 }
 
 const UPSERT: &str = "
     INSERT INTO gate_events (event_id, harness, session_id, at_ms, mode, decision, rule, short_circuit, would_block,
-                             blocked, fail_open, detail, signals, evidence, latency_ms, cwd, preview)
+                             blocked, noted, fail_open, detail, signals, evidence, latency_ms, cwd, checkout, preview,
+                             inputs)
     VALUES (:event_id, :harness, :session_id, :at, :mode, :decision, :rule, :short_circuit, :would_block, :blocked,
-            :fail_open, :detail, :signals, :evidence, :latency, :cwd, :preview)
+            :noted, :fail_open, :detail, :signals, :evidence, :latency, :cwd, :checkout, :preview, :inputs)
     -- A stop that was accepted and is now judged; a judged one is never overwritten by a repeated delivery.
     ON CONFLICT (event_id) DO UPDATE SET
         decision = excluded.decision, rule = excluded.rule, short_circuit = excluded.short_circuit,
         would_block = excluded.would_block, blocked = excluded.blocked, fail_open = excluded.fail_open,
         detail = excluded.detail, signals = excluded.signals, evidence = excluded.evidence,
-        latency_ms = excluded.latency_ms, preview = excluded.preview
+        latency_ms = excluded.latency_ms, preview = excluded.preview, noted = excluded.noted,
+        checkout = excluded.checkout, inputs = excluded.inputs
     WHERE decision IS NULL AND fail_open = 'pending'";
 
 /// `fail_open` of a stop that was accepted and is not judged yet.
@@ -53,45 +55,29 @@ impl Store {
             .optional()?;
         if known.is_none() {
             let row = GateRow { fail_open: Some(PENDING.to_owned()), ..blank_row(request) };
-            write_row(&transaction, &row)?;
+            write_row(&transaction, &row, None)?;
         }
         transaction.commit()?;
         Ok(known.is_none())
     }
 
-    /// Writes the verdict on a stop and, for a continue, raises the count, both or neither. `false` if the stop has
-    /// a verdict already: a repeated delivery changes nothing.
+    /// Writes the verdict on a stop and, for a continue, counts it, both or neither. `false` if the stop has a verdict
+    /// already: a repeated delivery changes nothing.
     pub fn record_verdict(
         &mut self,
         request: &EvaluateRequest,
         row: &GateRow,
-        counting: Counting,
+        aside: &Aside,
         now_ms: UnixMillis,
     ) -> Result<bool, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let written = write_row(&transaction, row)?;
+        let written = write_row(&transaction, row, aside.inputs.as_deref())?;
         touch(&transaction, request)?;
-        if written && counting == Counting::Continue {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO continue_counts (harness, session_id, mode, count, updated_at_ms)
-                     VALUES (?1, ?2, ?3, 1, ?4)
-                     ON CONFLICT DO UPDATE SET count = count + 1, updated_at_ms = excluded.updated_at_ms",
-                )?
-                .execute(params![row.harness.name(), row.session_id, row.mode.name(), now_ms])?;
+        if written {
+            turns::count(&transaction, row, aside, now_ms)?;
         }
         transaction.commit()?;
         Ok(written)
-    }
-
-    /// Continues of a session in `mode` so far.
-    pub fn continue_count(&self, key: &SessionKey, mode: Mode) -> Result<u32, StoreError> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT count FROM continue_counts WHERE harness = ?1 AND session_id = ?2 AND mode = ?3")?;
-        let count =
-            query.query_row(params![key.harness.name(), key.session_id, mode.name()], |row| row.get(0)).optional()?;
-        Ok(count.unwrap_or(0))
     }
 
     /// Marks the stops that an earlier authority accepted and did not judge. Returns how many.
@@ -107,6 +93,22 @@ impl Store {
             self.connection.prepare_cached("SELECT * FROM gate_events ORDER BY at_ms DESC, event_id DESC LIMIT ?1")?;
         let rows = query.query_map([tail], read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The stop whose event id begins with `prefix`, with what its verdict was reached from.
+    pub fn explain(&self, prefix: &str) -> Result<Explanation, StoreError> {
+        // Ids are hexadecimal digits and dashes: all that begin so stand before the prefix with a tilde.
+        let mut query = self.connection.prepare_cached(
+            "SELECT * FROM gate_events WHERE event_id >= ?1 AND event_id < ?1 || '~' ORDER BY event_id LIMIT 100",
+        )?;
+        let read = |row: &Row<'_>| Ok((read_row(row)?, row.get::<_, Option<String>>("inputs")?));
+        let mut rows: Vec<_> = query.query_map([prefix], read)?.collect::<Result<_, _>>()?;
+        let found = rows.len();
+        let only = if found == 1 { rows.pop() } else { None };
+        let (event, inputs) = only.map_or((None, None), |(event, inputs)| (Some(event), inputs));
+        // What another version wrote may not be understood.
+        let recording = inputs.and_then(|inputs| serde_json::from_str(&inputs).ok());
+        Ok(Explanation { found, event, recording })
     }
 
     /// Whether a write works: writes the version again that the file has.
@@ -148,12 +150,14 @@ pub fn blank_row(request: &EvaluateRequest) -> GateRow {
         short_circuit: None,
         would_block: false,
         blocked: false,
+        noted: false,
         fail_open: None,
         detail: None,
         signals: Vec::new(),
         evidence: None,
         latency_ms: 0,
         cwd: request.event.cwd.clone(),
+        checkout: None,
         preview: String::new(),
     }
 }
@@ -169,7 +173,7 @@ fn touch(transaction: &Transaction<'_>, request: &EvaluateRequest) -> Result<(),
 }
 
 /// `false` if the stop has a verdict already.
-fn write_row(transaction: &Transaction<'_>, row: &GateRow) -> Result<bool, StoreError> {
+fn write_row(transaction: &Transaction<'_>, row: &GateRow, inputs: Option<&str>) -> Result<bool, StoreError> {
     debug_assert!(is_event_id(&row.event_id), "routes check event ids");
     let json = |value: serde_json::Result<String>| value.map_err(|error| StoreError::Io(error.into()));
     let evidence = row.evidence.as_ref().map(serde_json::to_string).transpose();
@@ -190,7 +194,10 @@ fn write_row(transaction: &Transaction<'_>, row: &GateRow) -> Result<bool, Store
         ":evidence": evidence.map_err(|error| StoreError::Io(error.into()))?,
         ":latency": row.latency_ms.cast_signed(),
         ":cwd": row.cwd.as_ref().and_then(|cwd| cwd.to_str()),
+        ":noted": row.noted,
+        ":checkout": row.checkout.as_ref().and_then(|checkout| checkout.to_str()),
         ":preview": row.preview,
+        ":inputs": inputs,
     })?;
     Ok(changed == 1)
 }
@@ -215,12 +222,14 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<GateLogRow> {
         short_circuit: row.get("short_circuit")?,
         would_block: row.get("would_block")?,
         blocked: row.get("blocked")?,
+        noted: row.get("noted")?,
         fail_open: row.get("fail_open")?,
         detail: row.get("detail")?,
         signals: serde_json::from_str(&signals).unwrap_or_default(),
         evidence: evidence.and_then(|text| serde_json::from_str(&text).ok()),
         latency_ms: row.get::<_, i64>("latency_ms")?.cast_unsigned(),
         cwd: row.get::<_, Option<String>>("cwd")?.map(PathBuf::from),
+        checkout: row.get::<_, Option<String>>("checkout")?.map(PathBuf::from),
         preview: row.get("preview")?,
     })
 }

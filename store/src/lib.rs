@@ -6,6 +6,7 @@
 mod gate;
 mod migrate;
 mod sessions;
+mod turns;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -16,9 +17,10 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
-pub use gate::{Counting, GateRow, blank_row};
+pub use gate::{Aside, GateRow, blank_row};
 pub use migrate::LATEST_VERSION;
 pub use sessions::SessionFacts;
+pub use turns::{Continued, TurnRecord};
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use stopgate_core::process::ProcessIdentity;
 use stopgate_core::protocol::{HookEvent, Origin, SessionRow};
 use stopgate_core::session::SessionKey;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, turns};
 
 /// What the gate needs to know about a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,9 @@ impl Store {
         ])? == 1;
         if fresh {
             touch_session(&transaction, reported)?;
+            if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
+                turns::prompted(&transaction, key, reported.at_ms)?;
+            }
         }
         transaction.commit()?;
         Ok(fresh)

@@ -2,6 +2,7 @@ use super::*;
 use stopgate_core::clock::FixedClock;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::gate::Decision;
+use stopgate_core::gate::turn::DAY_MS;
 use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
@@ -159,11 +160,17 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("pending"));
     assert!(!store.accept_stop(&request).unwrap(), "a repeated delivery");
     let row = GateRow { decision: Some(Decision::Continue), would_block: true, ..blank_row(&request) };
+    let aside = Aside { continues: Some("f".into()), inputs: Some("{}".into()), contest: None };
     for _ in 0..2 {
-        store.record_verdict(&request, &row, Counting::Continue, 11).unwrap();
+        store.record_verdict(&request, &row, &aside, 11).unwrap();
     }
-    assert_eq!(store.continue_count(&key, Mode::Enforce).unwrap(), 1, "counted once");
-    assert_eq!(store.continue_count(&key, Mode::Shadow).unwrap(), 0, "shadow counts apart");
+    let once = [Continued { at_ms: 11, fingerprint: "f".into() }];
+    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().continues, once);
+    assert_eq!(store.turn(&key, Mode::Shadow, 12).unwrap().continues, [], "shadow counts apart");
+    assert_eq!(store.turn(&key, Mode::Enforce, 12 + DAY_MS).unwrap().continues, [], "a day later");
+    let explained = store.explain(&request.event_id[..8]).unwrap();
+    assert_eq!((explained.found, explained.event, explained.recording), (1, Some(row.clone()), None));
+    assert_eq!(store.explain("zzzz").unwrap().found, 0);
     assert_eq!(store.gate_log(10).unwrap(), [row]);
     assert_eq!(store.sessions(10).unwrap()[0].state, "idle");
 }
@@ -175,9 +182,29 @@ fn a_refused_write_counts_nothing() {
     let request = stop("s", 10);
     store.connection.execute_batch("DROP TABLE sessions").unwrap();
     let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
-    assert!(store.record_verdict(&request, &row, Counting::Continue, 11).is_err());
-    assert_eq!(store.continue_count(&request.event.key, Mode::Enforce).unwrap(), 0);
+    let aside = Aside { continues: Some("f".into()), ..Aside::default() };
+    assert!(store.record_verdict(&request, &row, &aside, 11).is_err());
+    assert_eq!(store.turn(&request.event.key, Mode::Enforce, 12).unwrap().continues, []);
     assert_eq!(store.gate_log(10).unwrap(), []);
+}
+
+#[test]
+fn a_prompt_is_noted_and_a_contest_is_used_up_by_one_stop() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let request = stop("s", 10);
+    let key = request.event.key.clone();
+    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap(), TurnRecord::default());
+    let prompt = || EventKind::UserPromptSubmit { prompt: "go on".into() };
+    store.record_event(&event("s", 7, prompt())).unwrap();
+    store.record_event(&event("s", 5, prompt())).unwrap();
+    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().prompt_at_ms, Some(7), "one from the spool comes late");
+    store.record_contest(&key, "all done", 8).unwrap();
+    let contest = store.turn(&key, Mode::Enforce, 12).unwrap().contest;
+    assert!(contest.is_some());
+    let aside = Aside { contest, ..Aside::default() };
+    store.record_verdict(&request, &blank_row(&request), &aside, 11).unwrap();
+    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().contest, None);
 }
 
 #[test]

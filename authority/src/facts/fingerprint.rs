@@ -8,8 +8,37 @@ use std::path::Path;
 use std::time::Instant;
 
 use stopgate_core::checkout;
+use stopgate_core::gate::facts::Facts;
 
+use super::memo::Git;
+use super::tree::Stat;
 use crate::git;
+use crate::instance::fnv1a;
+
+/// How many files are changed or new in the working tree, and a hash of which and how.
+pub(super) fn dirty_files(git: &Git<'_>) -> (u32, String) {
+    let mut count = 0;
+    let mut state = Vec::new();
+    let mut note = |path: &[u8], now: Stat| {
+        count += 1;
+        state.extend_from_slice(path);
+        state.extend_from_slice(format!("\0{now:?}").as_bytes());
+    };
+    if let Some(tree) = git.tree() {
+        tree.changed(git.top, git.deadline, |file, now| note(&file.path, now));
+    }
+    for path in git.untracked().iter().flat_map(|files| files.iter()) {
+        note(path.as_bytes(), Stat::of(&git.top.join(path)));
+    }
+    (count, format!("{:016x}", fnv1a(&state)))
+}
+
+/// A hash of the state of the work, from the facts; in `facts.fingerprint` stands that of the working tree.
+pub(super) fn of_work(facts: &Facts) -> String {
+    let plans: Vec<_> = facts.plans.iter().map(|plan| (&plan.path, &plan.next_step, plan.open_steps)).collect();
+    let state = format!("{:?} {:?} {:?} {plans:?}", facts.fingerprint, facts.head, facts.tasks);
+    format!("{:016x}", fnv1a(state.as_bytes()))
+}
 
 /// A hash of what is checked out, of the index, and of the names, sizes and times of all files that are not ignored;
 /// `None` if git did not answer in time. Files are not read: comparing them (`git status`) would run the filters that
@@ -31,5 +60,5 @@ pub(crate) fn dirty_fingerprint(cwd: &Path, deadline: Instant) -> Option<String>
         state.push('\n');
     }
     let bytes = [state.as_bytes(), &index, &others].concat();
-    Some(format!("{:016x}", crate::instance::fnv1a(&bytes)))
+    Some(format!("{:016x}", fnv1a(&bytes)))
 }

@@ -1,21 +1,27 @@
 //! Which files of a checkout are plans.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use stopgate_core::fsx;
 use stopgate_core::gate::facts::open_step_texts;
 
-use crate::git;
+use super::memo::Git;
 
 /// Plan-like files that are looked into, the most recently changed first.
 const MAX_CANDIDATES: usize = 40;
 /// Largest plan that is read.
 const MAX_PLAN_BYTES: u64 = 512 * 1024;
 
-/// Plans with open steps, and these, the most recently changed first.
-pub(super) fn open(top: &Path, deadline: Instant) -> impl Iterator<Item = (String, Vec<String>)> {
-    candidates(top, deadline).into_iter().filter_map(|path| {
+/// Plans with open steps, and these: what the session touched first, then the most recently changed.
+pub(super) fn open(
+    git: &Git<'_>,
+    touched: &BTreeSet<String>,
+    exclude: &[String],
+) -> impl Iterator<Item = (String, Vec<String>)> {
+    let top = git.top;
+    candidates(git, touched, exclude).into_iter().filter_map(|path| {
         let steps = open_steps_of(top, &path);
         (!steps.is_empty()).then_some((path, steps))
     })
@@ -26,25 +32,33 @@ pub(super) fn open_steps_of(top: &Path, path: &str) -> Vec<String> {
     fsx::read_regular_text(&top.join(path), MAX_PLAN_BYTES).map(|text| open_step_texts(&text)).unwrap_or_default()
 }
 
-/// Plan-like files of the working tree, tracked or not (but not ignored), the most recently changed first.
-fn candidates(top: &Path, deadline: Instant) -> Vec<String> {
-    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let Some(output) = git::run(top, &listing, deadline).output() else {
+/// Plan-like files of the working tree, tracked or not (but not ignored), best first.
+fn candidates(git: &Git<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Vec<String> {
+    let (Some(tree), Some(untracked)) = (git.tree(), git.untracked()) else {
         return Vec::new();
     };
-    let mut found: Vec<(SystemTime, String)> = output
-        .split(|byte| *byte == 0)
-        .filter_map(|path| std::str::from_utf8(path).ok())
-        .filter(|path| is_plan_like(path))
+    let tracked = tree.files.iter().filter_map(|file| std::str::from_utf8(&file.path).ok());
+    let mut found: Vec<(bool, SystemTime, &str)> = tracked
+        .chain(untracked.iter().map(String::as_str))
+        .filter(|path| is_plan_like(path) && !is_excluded(path, exclude))
         .filter_map(|path| {
-            let changed = std::fs::symlink_metadata(top.join(path)).ok()?.modified().ok()?;
-            Some((changed, path.to_owned()))
+            let changed = std::fs::symlink_metadata(git.top.join(path)).ok()?.modified().ok()?;
+            Some((touched.contains(path), changed, path))
         })
         .collect();
     found.sort_unstable_by(|left, right| right.cmp(left));
-    found.dedup_by(|left, right| left.1 == right.1);
+    // A file of a merge conflict is listed once a side.
+    found.dedup_by(|left, right| left.2 == right.2);
     found.truncate(MAX_CANDIDATES);
-    found.into_iter().map(|(_, path)| path).collect()
+    found.into_iter().map(|(_, _, path)| path.to_owned()).collect()
+}
+
+/// Whether `path` is one of `exclude`, or lies in one.
+fn is_excluded(path: &str, exclude: &[String]) -> bool {
+    exclude.iter().map(|excluded| excluded.trim_end_matches('/')).any(|excluded| {
+        path.strip_prefix(excluded)
+            .is_some_and(|rest| !excluded.is_empty() && (rest.is_empty() || rest.starts_with('/')))
+    })
 }
 
 /// Words of a file's name that make it a plan.
@@ -181,6 +195,17 @@ fn is_plan_like(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_or_a_directory_is_excluded_with_all_that_is_in_it() {
+        let exclude = ["docs/old/".to_owned(), "TODO.md".to_owned(), String::new()];
+        for path in ["docs/old/plan.md", "docs/old", "TODO.md"] {
+            assert!(is_excluded(path, &exclude), "{path}");
+        }
+        for path in ["docs/older/plan.md", "a/TODO.md", "TODO.md.txt", "plan.md"] {
+            assert!(!is_excluded(path, &exclude), "{path}");
+        }
+    }
 
     #[test]
     fn names_are_compared_by_whole_words() {

@@ -2,10 +2,12 @@ use super::*;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use stopgate_core::session::Harness;
 
 struct Repository {
     _dir: tempfile::TempDir,
     top: PathBuf,
+    key: SessionKey,
 }
 
 /// A time whose seconds tell commits apart.
@@ -15,7 +17,8 @@ impl Repository {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().canonicalize().unwrap();
-        let repository = Self { _dir: dir, top };
+        let key = SessionKey::new(Harness::Claude, "s").unwrap();
+        let repository = Self { _dir: dir, top, key };
         repository.git(&["init", "-q", "."], 0);
         repository
     }
@@ -43,7 +46,23 @@ impl Repository {
     }
 
     fn gather(&self, head_at_start: Option<&str>) -> Facts {
-        gather(&Session { cwd: &self.top, started_at_ms: START, head_at_start, home: None }, soon())
+        self.gather_as(&Session { head_at_start, ..self.session() })
+    }
+
+    fn gather_as(&self, session: &Session<'_>) -> Facts {
+        gather(&Memo::default(), session, soon())
+    }
+
+    fn session(&self) -> Session<'_> {
+        Session {
+            key: &self.key,
+            cwd: &self.top,
+            transcript: None,
+            started_at_ms: START,
+            head_at_start: None,
+            home: None,
+            exclude: &[],
+        }
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -72,9 +91,16 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             predates_session: true,
             introduced_by: Some(planned.clone()),
             session_commits: vec![moved.clone()],
+            touched_by_session: false,
         };
-        let expected =
-            Facts { plans: vec![plan], session_commits: vec![other.clone(), moved.clone()], is_stopgate: false };
+        let expected = Facts {
+            plans: vec![plan],
+            session_commits: vec![other.clone(), moved.clone()],
+            head: Some(other.clone()),
+            head_at_start: head_at_start.map(str::to_owned),
+            fingerprint: facts.fingerprint.clone(),
+            ..Facts::default()
+        };
         assert_eq!(facts, expected, "{head_at_start:?}");
     }
     let evidence = EvidencePointer {
@@ -82,8 +108,9 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
         plan_commit_sha: Some(planned.clone()),
         incremental_commit_sha: Some(moved.clone()),
         next_step: "two".into(),
+        task: None,
     };
-    let verified = |evidence: &EvidencePointer| verify(&repository.top, evidence, soon());
+    let verified = |evidence: &EvidencePointer| verify(&Memo::default(), &repository.top, evidence, soon());
     assert_eq!(verified(&evidence), Ok(()));
     let swapped =
         EvidencePointer { plan_commit_sha: Some(moved), incremental_commit_sha: Some(planned), ..evidence.clone() };
@@ -104,8 +131,8 @@ fn a_plan_of_this_session_is_none() {
     repository.commit("spec.md", "- [ ] backdated\n", START - 30_000);
     repository.write("plan.md", "- [ ] untracked and newer than the start\n");
     let started_at_ms = to_millis(SystemTime::now()) - 3_600_000;
-    let session = Session { cwd: &repository.top, started_at_ms, head_at_start: Some(&head), home: None };
-    assert_eq!(gather(&session, soon()).plans, []);
+    let session = Session { started_at_ms, head_at_start: Some(&head), ..repository.session() };
+    assert_eq!(gather(&Memo::default(), &session, soon()).plans, []);
     assert_eq!(repository.gather(Some(&head)).plans, []);
 }
 
@@ -128,8 +155,8 @@ fn a_plan_that_was_changed_before_the_session_counts_as_it_was_then() {
     let head = repository.commit("plan.md", "- [ ] one\n", START);
     repository.write("plan.md", "- [ ] not committed\n");
     let started_at_ms = to_millis(SystemTime::now()) + 60_000;
-    let session = Session { cwd: &repository.top, started_at_ms, head_at_start: Some(&head), home: None };
-    assert_eq!(gather(&session, soon()).plans[0].next_step, "not committed");
+    let session = Session { started_at_ms, head_at_start: Some(&head), ..repository.session() };
+    assert_eq!(gather(&Memo::default(), &session, soon()).plans[0].next_step, "not committed");
 }
 
 #[test]
@@ -138,13 +165,14 @@ fn another_checkout_and_the_home_directory_give_nothing() {
     let head = repository.commit("plan.md", "- [ ] one\n", START - 60_000);
     repository.commit("a.txt", "", START + 60_000);
     assert_eq!(repository.gather(Some(&head)).plans.len(), 1);
-    assert_eq!(repository.gather(Some(&"0".repeat(40))), Facts::default(), "began in another repository");
+    let foreign = repository.gather(Some(&"0".repeat(40)));
+    assert_eq!((foreign.plans, foreign.head), (vec![], None), "began in another repository");
     let below = repository.top.join("below");
     std::fs::create_dir(&below).unwrap();
     for (home, plans) in [(&repository.top, 0), (&below, 1)] {
         let session =
-            Session { cwd: &below, started_at_ms: START, head_at_start: Some(&head), home: Some(home.as_path()) };
-        assert_eq!(gather(&session, soon()).plans.len(), plans, "{}", home.display());
+            Session { cwd: &below, head_at_start: Some(&head), home: Some(home.as_path()), ..repository.session() };
+        assert_eq!(gather(&Memo::default(), &session, soon()).plans.len(), plans, "{}", home.display());
     }
 }
 
@@ -159,8 +187,9 @@ fn steps_are_evidence_without_their_secrets() {
         plan_commit_sha: plan.introduced_by,
         incremental_commit_sha: None,
         next_step: plan.next_step,
+        task: None,
     };
-    assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
+    assert_eq!(verify(&Memo::default(), &repository.top, &evidence, soon()), Ok(()));
 }
 
 /// Programs that a checkout's own configuration names, and that say that they ran.
@@ -207,8 +236,9 @@ fn no_program_of_the_checkout_is_run() {
         plan_commit_sha: Some(head),
         incremental_commit_sha: facts.session_commits.first().cloned(),
         next_step: "two".into(),
+        task: None,
     };
-    assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
+    assert_eq!(verify(&Memo::default(), &repository.top, &evidence, soon()), Ok(()));
     assert!(!ran.exists(), "ran: {}", std::fs::read_to_string(&ran).unwrap_or_default());
 }
 
@@ -238,8 +268,8 @@ fn an_untracked_plan_is_judged_by_its_birth() {
     let repository = Repository::new();
     repository.write("plan.md", "- [ ] later\n");
     let at = |started_at_ms| {
-        let session = Session { cwd: &repository.top, started_at_ms, head_at_start: None, home: None };
-        gather(&session, soon()).plans.len()
+        let session = Session { started_at_ms, ..repository.session() };
+        gather(&Memo::default(), &session, soon()).plans.len()
     };
     let now = to_millis(SystemTime::now());
     assert_eq!((at(now + 60_000), at(now - 60_000)), (1, 0));
@@ -252,24 +282,147 @@ fn planted_links_and_plain_directories_give_nothing() {
     std::fs::write(outside.path().join("plan.md"), "- [ ] not yours\n").unwrap();
     std::os::unix::fs::symlink(outside.path().join("plan.md"), repository.top.join("plan.md")).unwrap();
     std::os::unix::fs::symlink(outside.path(), repository.top.join("plans")).unwrap();
-    assert_eq!(repository.gather(None), Facts::default());
+    assert_eq!(repository.gather(None).plans, []);
     let evidence = |path: &str| EvidencePointer {
         plan_file: path.into(),
         plan_commit_sha: None,
         incremental_commit_sha: None,
         next_step: "not yours".into(),
+        task: None,
     };
     for path in ["plan.md", "plans/plan.md"] {
-        assert_eq!(verify(&repository.top, &evidence(path), soon()), Err(EvidenceFault::PlanChanged), "{path}");
+        assert_eq!(
+            verify(&Memo::default(), &repository.top, &evidence(path), soon()),
+            Err(EvidenceFault::PlanChanged),
+            "{path}"
+        );
     }
-    let plain = Session { cwd: outside.path(), started_at_ms: i64::MAX, head_at_start: None, home: None };
-    assert_eq!(gather(&plain, soon()), Facts::default(), "not a checkout");
+    let plain = Session { cwd: outside.path(), started_at_ms: i64::MAX, ..repository.session() };
+    assert_eq!(gather(&Memo::default(), &plain, soon()), Facts::default(), "not a checkout");
 }
 
 #[test]
 fn without_time_there_are_no_facts_and_no_verification() {
     let repository = Repository::new();
     repository.commit("plan.md", "- [ ] one\n", START - 60_000);
-    let session = Session { cwd: &repository.top, started_at_ms: START, head_at_start: None, home: None };
-    assert_eq!(gather(&session, Instant::now()).plans, []);
+    let session = repository.session();
+    assert_eq!(gather(&Memo::default(), &session, Instant::now()).plans, []);
+}
+
+#[test]
+fn what_the_session_touched_comes_first_and_what_is_excluded_never() {
+    let repository = Repository::new();
+    repository.commit("a/plan.md", "- [ ] old\n", START - 60_000);
+    let head = repository.commit("b/plan.md", "- [ ] newer\n", START - 50_000);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let file = std::fs::OpenOptions::new().write(true).open(repository.top.join("b/plan.md")).unwrap();
+    file.set_modified(later).unwrap();
+    let first = |session: &Session<'_>| repository.gather_as(session).plans.first().map(|plan| plan.next_step.clone());
+    let plain = Session { head_at_start: Some(&head), ..repository.session() };
+    assert_eq!(first(&plain).as_deref(), Some("newer"));
+
+    let transcript = repository.top.join("transcript.jsonl");
+    let touched = repository.top.join("a/plan.md");
+    let line = format!(
+        r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","name":"Read","input":{{"file_path":"{}"}}}}]}}}}"#,
+        touched.display()
+    );
+    std::fs::write(&transcript, line).unwrap();
+    let session = Session { transcript: Some(&transcript), head_at_start: Some(&head), ..repository.session() };
+    assert_eq!(first(&session).as_deref(), Some("old"));
+    assert!(repository.gather_as(&session).plans[0].touched_by_session);
+
+    let exclude = ["b".to_owned(), "a/plan.md".to_owned()];
+    assert_eq!(first(&Session { exclude: &exclude, ..plain }), None);
+}
+
+#[test]
+fn the_end_of_a_long_transcript_tells_the_tasks() {
+    let repository = Repository::new();
+    let transcript = repository.top.join("transcript.jsonl");
+    let list = |text: &str| {
+        format!(
+            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","name":"TodoWrite","input":{{"todos":[{{"content":"{text}","status":"pending"}}]}}}}]}}}}"#
+        )
+    };
+    let filler = "x".repeat(300 * 1024);
+    std::fs::write(&transcript, format!("{}\n{filler}\n{}\n", list("early"), list("late"))).unwrap();
+    let session = Session { transcript: Some(&transcript), ..repository.session() };
+    let tasks = repository.gather_as(&session).tasks;
+    assert_eq!(tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>(), ["late"]);
+    assert!(has_open_task(&session, "late") && !has_open_task(&session, "early"));
+    let hostile = Session { transcript: Some(Path::new("/dev/zero")), ..repository.session() };
+    assert_eq!(repository.gather_as(&hostile).tasks, []);
+}
+
+#[test]
+fn changed_and_new_files_are_counted_and_change_the_fingerprint() {
+    let repository = Repository::new();
+    repository.commit("a.txt", "a", START);
+    repository.commit("b.txt", "b", START);
+    repository.write(".gitignore", "ignored\n");
+    repository.git(&["add", ".gitignore"], START);
+    repository.git(&["commit", "-q", "-m", "ignore"], START);
+    let look = || {
+        let facts = repository.gather(None);
+        (facts.dirty_files, facts.fingerprint)
+    };
+    let (count, clean) = look();
+    assert_eq!(count, 0);
+    assert_eq!(look().1, clean, "the same state has the same hash");
+    repository.write("a.txt", "changed");
+    repository.write("new.txt", "");
+    repository.write("ignored", "");
+    let (count, dirty) = look();
+    assert_eq!(count, 2);
+    assert_ne!(dirty, clean);
+    std::fs::remove_file(repository.top.join("b.txt")).unwrap();
+    assert_eq!(look().0, 3);
+    repository.git(&["add", "-A"], START);
+    repository.git(&["commit", "-q", "-m", "all"], START);
+    let (count, committed) = look();
+    assert_eq!(count, 0);
+    assert_ne!(committed, clean, "a commit is progress");
+}
+
+/// git is not asked twice while HEAD and index stay as they are, and is when they do not: shown by taking git's
+/// objects away.
+#[test]
+fn answers_are_kept_for_as_long_as_head_and_index_stay() {
+    let repository = Repository::new();
+    repository.commit("docs/plan.md", "- [ ] one\n", START - 60_000);
+    let memo = Memo::default();
+    let gathered = || gather(&memo, &repository.session(), soon());
+    let first = gathered();
+    assert!(first.plans[0].introduced_by.is_some());
+    let objects = repository.top.join(".git/objects");
+    let aside = repository.top.join(".git/aside");
+    std::fs::rename(&objects, &aside).unwrap();
+    assert_eq!(gathered(), first, "from memory");
+    assert_eq!(gather(&Memo::default(), &repository.session(), soon()).plans, [], "without memory there is nothing");
+    std::fs::rename(&aside, &objects).unwrap();
+    let second = repository.commit("docs/plan.md", "- [ ] one\n- [ ] two\n", START + 60_000);
+    assert_eq!(gathered().session_commits, [second]);
+    assert_eq!(gathered().plans[0].open_steps, 2);
+}
+
+#[test]
+fn a_live_build_of_the_session_is_a_fact_and_one_of_another_is_not() {
+    use stopgate_core::build::state::{BuildState, Phase, Size};
+    use stopgate_core::owner::OwnerStamp;
+    let repository = Repository::new();
+    repository.commit("a.txt", "a", START);
+    let build = |id: &str, session: &str, phase: Phase| {
+        let owner =
+            OwnerStamp { harness: Some(Harness::Claude), session_id: Some(session.into()), ..OwnerStamp::default() };
+        let mut state = BuildState::started(id.into(), "task".into(), Size::Small, Some(owner), 1);
+        state.phase = phase;
+        let dir = repository.top.join(".stopgate/builds").join(id);
+        std::fs::create_dir_all(&dir).unwrap();
+        stopgate_core::build::store::write(&dir, &state).unwrap();
+    };
+    build("own", "s", Phase::Executing);
+    build("over", "s", Phase::Failed);
+    build("foreign", "other", Phase::Executing);
+    assert_eq!(repository.gather(None).live_builds, ["own"]);
 }

@@ -54,6 +54,9 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
     if starts {
         state.memory().session_started(&reported.event.key, reported.at_ms, reported.origin.head.clone());
     }
+    if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
+        state.memory().prompted(&reported.event.key, reported.at_ms);
+    }
     let recorded = state.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
     if recorded
         && starts

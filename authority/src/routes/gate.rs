@@ -14,14 +14,22 @@ use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
 use stopgate_core::gate::release::Release;
 use stopgate_core::harness::EventKind;
-use stopgate_core::protocol::{EvaluateAccepted, EvaluateRequest, EvaluateResponse, HotPath, PROTOCOL_VERSION};
+use stopgate_core::protocol::{
+    Contest, Contested, EvaluateAccepted, EvaluateRequest, EvaluateResponse, HotPath, PROTOCOL_VERSION,
+};
+use stopgate_core::redact::redact;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::{self, Mode};
+use stopgate_core::text;
 
 use super::{body, off_loop, problem};
 use crate::evaluate::{self, Gone, Verdict};
 use crate::peer::Peer;
 use crate::state::State;
+use crate::turns;
+
+/// Longest reason of a contest that is kept.
+const MAX_CONTEST_CHARS: usize = 500;
 
 /// `?session=` of the hot path.
 #[derive(Deserialize)]
@@ -35,10 +43,8 @@ pub(super) async fn hot_path(Shared(state): Shared<Arc<State>>, Query(query): Qu
     let read = move || {
         let key = SessionKey::new(query.harness.unwrap_or(Harness::Claude), &query.session);
         let facts = key.as_ref().and_then(|key| state.session_facts(key));
-        let counted = key.as_ref().map(|key| {
-            let stored = state.with_store(|store| store.continue_count(key, Mode::Enforce)).unwrap_or(0);
-            stored.max(state.memory().continues(key, Mode::Enforce))
-        });
+        let started = facts.as_ref().and_then(|facts| facts.started_at_ms);
+        let counted = key.as_ref().map(|key| turns::continues_since_prompt(&state, key, started));
         HotPath {
             mode: switch::read_mode(&state.home).mode(),
             kill_switch: switch::is_killed(&ProcessEnv, &state.home),
@@ -48,6 +54,43 @@ pub(super) async fn hot_path(Shared(state): Shared<Arc<State>>, Query(query): Qu
         }
     };
     off_loop(read).await.map_or_else(|problem| problem, |hot| Json(hot).into_response())
+}
+
+/// `?event=` of an explanation: an event id, or how one begins.
+#[derive(Deserialize)]
+pub(super) struct ExplainQuery {
+    #[serde(default)]
+    event: String,
+}
+
+pub(super) async fn explain(Shared(state): Shared<Arc<State>>, Query(query): Query<ExplainQuery>) -> Response {
+    let read = move || state.with_store(|store| store.explain(&query.event));
+    match off_loop(read).await {
+        Ok(Ok(explanation)) => Json(explanation).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
+}
+
+/// Takes an agent's word that its next stop is right. Everybody may: it costs one reminder, and a person can grade it.
+pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
+    let contest: Contest = match body(&bytes) {
+        Ok(contest) => contest,
+        Err(problem) => return problem,
+    };
+    let Some(key) = SessionKey::new(contest.session.harness, &contest.session.session_id) else {
+        return problem(StatusCode::BAD_REQUEST, "session.session_id: must be 1 to 128 printable ASCII characters");
+    };
+    let why = text::one_line(&redact(&contest.why), MAX_CONTEST_CHARS);
+    if why.is_empty() {
+        return problem(StatusCode::BAD_REQUEST, "why: must say something");
+    }
+    let record = move || state.with_store(|store| store.record_contest(&key, &why, state.clock.now_ms()));
+    match off_loop(record).await {
+        Ok(Ok(())) => Json(Contested { taken: true }).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
 }
 
 /// Tells the evaluation that whoever asked is gone, when its handler is dropped before it has answered.
@@ -111,6 +154,7 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
         decision: Decision::Allow,
         rule: None,
         reminder: String::new(),
+        note: String::new(),
         short_circuit: Some(release.name().to_owned()),
         fail_open: None,
         post_verify_failure: None,

@@ -28,6 +28,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_EVALUATE, post(gate::evaluate))
         .route(protocol::ROUTE_MODE, get(control::mode).post(control::set_mode))
         .route(protocol::ROUTE_KILL, get(control::kill_switch).post(control::set_kill_switch))
+        .route(protocol::ROUTE_EXPLAIN, get(gate::explain))
+        .route(protocol::ROUTE_CONTEST, post(gate::contest))
         .route(protocol::ROUTE_LOG, get(views::log))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))

@@ -32,6 +32,7 @@ pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
             pid: std::process::id(),
             started_at_ms: state.started_at_ms,
             problem,
+            config_problem: state.config_problem(),
         }
     };
     off_loop(look).await.map_or_else(|problem| problem, |health| Json(health).into_response())

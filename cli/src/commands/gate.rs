@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Say why a stop is right (for agents): the next stop of this session goes through
+    Contest(super::contest::Arguments),
     /// Show the last stops and what the gate decided, newest first
     Log {
         /// How many
@@ -38,7 +40,10 @@ struct JsonRow<'a> {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let Action::Log { tail, json } = arguments.action;
+    let (tail, json) = match &arguments.action {
+        Action::Contest(arguments) => return super::contest::run(context, arguments),
+        Action::Log { tail, json } => (*tail, *json),
+    };
     let path = format!("{ROUTE_LOG}?tail={tail}");
     let log: GateLog = context.read(&path, |store| Ok(GateLog { events: store.gate_log(tail)? }))?;
     if json {

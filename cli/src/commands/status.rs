@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use stopgate_authority::lifecycle::AskError;
+use stopgate_config::LastGood;
 use stopgate_core::VERSION;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::client::ClientError;
@@ -48,6 +49,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
                 Ok(None) => authority::silent(context),
                 Err(error) => Some(unanswered(context, error)),
             },
+            "config_problem": LastGood::peek(&context.home).faults.map(|faults| faults.to_string()),
             "hooks": hooks,
         }))?;
         return Ok(ExitStatus::Success);
@@ -64,6 +66,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));
     printer::line(format!("home         {}", context.home.root().display()));
+    if let Some(problem) = LastGood::peek(&context.home).faults {
+        printer::line(format!("config       {problem}; the last configuration without a fault stays in force"));
+    }
     let head = ["HOOK", "LAST FIRED", "LAST DELIVERED", "LAST FAILED"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head)
         .chain(HOOKS.iter().map(|hook| {

@@ -19,10 +19,14 @@ pub struct EvidencePointer {
     pub incremental_commit_sha: Option<String>,
     /// The open step the plan names next.
     pub next_step: String,
+    /// The open task of the harness's own list, where that is what a continue rests on; there is no plan then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
 }
 
 /// Why evidence is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum EvidenceFault {
     /// A pointer that the rule needs is missing.
     MissingPointer,
@@ -119,11 +123,12 @@ mod tests {
             predates_session: true,
             introduced_by: Some(introduced.to_string().repeat(40)),
             session_commits: vec![touched.to_string().repeat(40)],
+            ..Plan::default()
         };
         Facts {
             plans: vec![plan("a.md", 'a', 'c'), plan("b.md", 'b', 'd')],
             session_commits: vec!["c".repeat(40), "d".repeat(40)],
-            is_stopgate: false,
+            ..Facts::default()
         }
     }
 
@@ -133,6 +138,7 @@ mod tests {
             plan_commit_sha: Some(plan.to_owned()),
             incremental_commit_sha: Some(incremental.to_owned()),
             next_step: "x".into(),
+            task: None,
         }
     }
 

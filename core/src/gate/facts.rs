@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::markdown::after_mark;
+use crate::harness::transcript::TaskItem;
 use crate::redact::redact;
 use crate::text::one_line;
 
@@ -16,6 +17,22 @@ pub struct Facts {
     pub session_commits: Vec<String>,
     /// The checkout is that of stopgate itself.
     pub is_stopgate: bool,
+    /// The harness's own task list, as far as the transcript's end tells.
+    pub tasks: Vec<TaskItem>,
+    /// Tracked files that differ from the index by size or time, and untracked ones that are not ignored.
+    pub dirty_files: u32,
+    /// The commit that is checked out.
+    pub head: Option<String>,
+    /// The commit that was checked out when the session began.
+    pub head_at_start: Option<String>,
+    /// Ids of the session's builds that are not over.
+    pub live_builds: Vec<String>,
+    /// The beginning of the person's last prompt.
+    pub last_prompt: Option<String>,
+    /// A hash of the state of the work: the same at two stops means that nothing was done between them.
+    pub fingerprint: String,
+    /// Time ran out before everything was looked at.
+    pub incomplete: bool,
 }
 
 /// A file that says what is to be done.
@@ -34,6 +51,8 @@ pub struct Plan {
     pub introduced_by: Option<String>,
     /// Commits of the session that touch the file, newest first.
     pub session_commits: Vec<String>,
+    /// The agent wrote or read it in this session.
+    pub touched_by_session: bool,
 }
 
 /// Text of the first unchecked box in a Markdown file, and the number of unchecked boxes; `None` when there is

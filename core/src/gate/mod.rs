@@ -1,19 +1,20 @@
 //! The gate's judgement: pure functions from typed input to a typed decision.
 //!
 //! A stop runs through [`release`] -> [`signals`] -> facts (gathered by the authority, typed in [`facts`]) ->
-//! [`rules`] -> [`evidence`] -> [`ceiling`] -> verdict. Every stage can only let go, except the rules, and what the
-//! rules want has to survive the stages after them.
+//! [`rules`] -> [`evidence`] -> [`turn`] -> verdict: [`pipeline`]. Every stage can only let go, except the rules, and
+//! what the rules want has to survive the stages after them.
 
-pub mod ceiling;
 pub mod evidence;
 pub mod facts;
 mod markdown;
 mod phrases;
+pub mod pipeline;
 mod prose;
 pub mod release;
 pub mod reminder;
 pub mod rules;
 pub mod signals;
+pub mod turn;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,8 @@
 //! The text an agent is given: a template of ours, filled with verified pointers only (secrets are taken out where a
 //! pointer is made, see [`super::facts::open_step_texts`]).
 
-use super::{EvidencePointer, RuleId};
+use super::release::Release;
+use super::{Decision, EvidencePointer, RuleId};
 use crate::text::one_line;
 
 /// Longest path that is shown.
@@ -10,7 +11,9 @@ const MAX_PATH_CHARS: usize = 200;
 const SHORT_ID_CHARS: usize = 12;
 
 /// The reminder for a continue; empty for every rule that lets go.
-pub fn render(rule: RuleId, evidence: &EvidencePointer) -> String {
+///
+/// `program` is how an agent calls `stopgate`.
+pub fn render(rule: RuleId, evidence: &EvidencePointer, program: &str) -> String {
     let template = match rule {
         RuleId::DurableArtifact => include_str!("../../../templates/reminders/u1.txt"),
         RuleId::PlanNextStep => include_str!("../../../templates/reminders/u2.txt"),
@@ -23,7 +26,25 @@ pub fn render(rule: RuleId, evidence: &EvidencePointer) -> String {
         &[
             ("plan_file", &one_line(&evidence.plan_file, MAX_PATH_CHARS)),
             ("incremental_commit", &one_line(commit, SHORT_ID_CHARS).replace('…', "")),
+            ("program", program),
             ("next_step", &one_line(&evidence.next_step, super::facts::MAX_STEP_CHARS)),
+        ],
+    )
+}
+
+/// What the person is told of a stop that was let go although work is left; empty when there is nothing to tell.
+pub fn note(decision: Decision, release: Release, evidence: Option<&EvidencePointer>) -> String {
+    let Some(evidence) = evidence.filter(|_| decision == Decision::ForceAllow) else {
+        return String::new();
+    };
+    let place = if evidence.plan_file.is_empty() { "the task list" } else { &evidence.plan_file };
+    let step = evidence.task.as_deref().unwrap_or(&evidence.next_step);
+    fill(
+        include_str!("../../../templates/reminders/note.txt"),
+        &[
+            ("why", release.meaning()),
+            ("place", &one_line(place, MAX_PATH_CHARS)),
+            ("step", &one_line(step, super::facts::MAX_STEP_CHARS)),
         ],
     )
 }
@@ -61,14 +82,15 @@ mod tests {
             plan_commit_sha: Some("a".repeat(40)),
             incremental_commit_sha: Some("b".repeat(40)),
             next_step: "wire {plan_file} with password=[redacted]".into(),
+            task: None,
         }
     }
 
     #[test]
     fn continues_have_a_tagged_text_with_the_pointers_and_others_none() {
         for rule in RuleId::ALL {
-            let text = render(rule, &evidence());
-            if rule.decision() == super::super::Decision::Continue {
+            let text = render(rule, &evidence(), "stopgate");
+            if rule.decision() == Decision::Continue {
                 assert!(text.starts_with("[stopgate] Nothing failed"), "{text}");
                 assert!(
                     text.contains("docs/plan.md") && text.contains("wire {plan_file} with password=[redacted]\n"),
@@ -81,7 +103,7 @@ mod tests {
             }
         }
         assert!(
-            render(RuleId::DurableArtifact, &evidence())
+            render(RuleId::DurableArtifact, &evidence(), "stopgate")
                 .contains("commit bbbbbbbbbbbb, made since this session began,")
         );
     }

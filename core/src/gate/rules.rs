@@ -67,6 +67,7 @@ fn going_on(rule: RuleId, plan: &Plan, plan_commit: Option<&String>, incremental
             plan_commit_sha: plan_commit.cloned(),
             incremental_commit_sha: incremental.cloned(),
             next_step: plan.next_step.clone(),
+            task: None,
         }),
     }
 }
@@ -102,12 +103,12 @@ mod tests {
             open_steps: 1,
             predates_session: true,
             introduced_by: Some("a".repeat(40)),
-            session_commits: vec![],
+            ..Plan::default()
         }
     }
 
     fn facts(plan: Plan, session_commits: Vec<String>) -> Facts {
-        Facts { plans: vec![plan], session_commits, is_stopgate: false }
+        Facts { plans: vec![plan], session_commits, ..Facts::default() }
     }
 
     fn excuse() -> Signals {

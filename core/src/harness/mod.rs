@@ -5,11 +5,13 @@
 
 pub mod claude;
 pub mod codex;
+pub mod transcript;
 mod wire;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::session::{Harness, SessionKey};
 
@@ -182,6 +184,11 @@ pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadE
 pub enum Reply {
     /// The turn may end: nothing is printed.
     Allow,
+    /// The turn may end, and the person is told something; the model is not.
+    Note {
+        /// What.
+        text: String,
+    },
     /// The turn goes on with this text for the model.
     Block {
         /// Why, and what to do next.
@@ -193,16 +200,15 @@ impl Reply {
     /// What to print on standard output for `harness`; `None` prints nothing at all. A block without a reason is
     /// an allow: a verdict needs a positive reason.
     pub fn render(&self, harness: Harness) -> Option<String> {
-        let Self::Block { reason } = self else {
-            return None;
-        };
-        let reason = reason.trim();
-        if reason.is_empty() {
-            return None;
-        }
-        match harness {
-            Harness::Claude => claude::block(reason),
-            Harness::Codex => codex::block(reason),
+        let filled = |text: &'_ str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        match self {
+            Self::Allow => None,
+            // Both know it, and show it to the person alone.
+            Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
+            Self::Block { reason } => match harness {
+                Harness::Claude => claude::block(&filled(reason)?),
+                Harness::Codex => codex::block(&filled(reason)?),
+            },
         }
     }
 }

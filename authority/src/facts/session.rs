@@ -1,0 +1,57 @@
+//! What is known of the session besides its checkout: its transcript and its builds.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use stopgate_core::build::state::BuildState;
+use stopgate_core::build::store;
+use stopgate_core::checkout::Checkout;
+use stopgate_core::fsx;
+use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES, Transcript};
+use stopgate_core::session::SessionKey;
+
+use super::Session;
+
+/// What the end of the session's transcript tells; nothing if it cannot be read.
+pub(super) fn transcript(session: &Session<'_>) -> Transcript {
+    let tail = session.transcript.and_then(tail);
+    tail.map(|(text, is_whole)| transcript::read(session.key.harness, &text, is_whole)).unwrap_or_default()
+}
+
+/// The last part of `path`, and whether that is all of it.
+fn tail(path: &Path) -> Option<(String, bool)> {
+    let mut file = fsx::open_regular(OpenOptions::new().read(true), path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let start = length.saturating_sub(MAX_TAIL_BYTES);
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TAIL_BYTES).read_to_end(&mut bytes).ok()?;
+    Some((String::from_utf8_lossy(&bytes).into_owned(), start == 0))
+}
+
+/// Files that the agent touched, relative to the top of the working tree.
+pub(super) fn touched(checkout: &Checkout, cwd: &Path, transcript: &Transcript) -> BTreeSet<String> {
+    let relative = |file: &String| {
+        let file = cwd.join(file);
+        let inside = file.strip_prefix(&checkout.worktree).ok()?;
+        inside.to_str().map(|path| path.trim_start_matches("./").to_owned())
+    };
+    transcript.touched.iter().filter_map(relative).collect()
+}
+
+/// Ids of the session's builds that are not over.
+pub(super) fn live_builds(checkout: &Checkout, key: &SessionKey) -> Vec<String> {
+    let is_own = |state: &BuildState| {
+        let owner = state.owner.as_ref().filter(|owner| owner.harness.is_none_or(|harness| harness == key.harness));
+        let session = owner.and_then(|owner| owner.session_id.as_deref());
+        session == Some(&key.session_id) && !state.phase.is_terminal()
+    };
+    store::directories(checkout)
+        .iter()
+        .filter_map(|dir| store::read(dir).ok().flatten())
+        .filter(is_own)
+        .map(|state| state.id)
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! The files of a working tree, and which of them have changed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::git;
+
+/// Trees of up to this many files are remembered; listing a larger one again costs less than keeping it.
+const MAX_REMEMBERED: usize = 20_000;
+/// Files between two looks at the clock.
+const CLOCK_STRIDE: usize = 1_000;
+
+/// The tracked files as the index has them.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) files: Vec<Tracked>,
+}
+
+/// A tracked file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tracked {
+    pub(super) path: Box<[u8]>,
+    /// Size modulo 2^32, and time of change, when it was last compared.
+    size: u32,
+    changed: (i64, i64),
+}
+
+impl Tree {
+    /// Lists the tracked files of `top`; `None` if git did not answer in time.
+    pub(super) fn list(top: &Path, deadline: Instant) -> Option<Self> {
+        let output = git::run_for(top, &["ls-files", "-z", "--debug"], deadline, git::LISTING_BYTES).output()?;
+        Some(Self { files: parse(&output) })
+    }
+
+    pub(super) fn is_small(&self) -> bool {
+        self.files.len() <= MAX_REMEMBERED
+    }
+
+    /// Hands every tracked file that differs in size or time from the index to `take`, without reading any: comparing
+    /// them (`git status`) would run the filters that the checkout's own configuration names. `false` if time ran out.
+    pub(super) fn changed(&self, top: &Path, deadline: Instant, mut take: impl FnMut(&Tracked, Stat)) -> bool {
+        for (at, file) in self.files.iter().enumerate() {
+            if at % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
+                return false;
+            }
+            let now = Stat::of(&top.join(OsStr::from_bytes(&file.path)));
+            if now.size != u64::from(file.size) || now.changed != file.changed {
+                take(file, now);
+            }
+        }
+        true
+    }
+}
+
+/// Size and time of a file; zeros for one that is gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) size: u64,
+    pub(super) changed: (i64, i64),
+}
+
+impl Stat {
+    pub(super) fn of(path: &Path) -> Self {
+        std::fs::symlink_metadata(path).map_or_else(
+            |_| Self::default(),
+            |meta| Self { size: meta.size() & u64::from(u32::MAX), changed: (meta.mtime(), meta.mtime_nsec()) },
+        )
+    }
+}
+
+/// Reads `path NUL`, then lines of which `mtime: seconds:nanoseconds` and `size: bytes` count.
+fn parse(output: &[u8]) -> Vec<Tracked> {
+    let mut files = Vec::new();
+    let mut rest = output;
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        let path = &rest[..end];
+        rest = &rest[end + 1..];
+        let (mut changed, mut size) = ((0, 0), 0);
+        // Five lines follow each path; a path may begin with blanks as they do, but stands before a NUL.
+        for _ in 0..5 {
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                break;
+            };
+            let line = std::str::from_utf8(&rest[..end]).unwrap_or_default().trim_start();
+            rest = &rest[end + 1..];
+            if let Some(time) = line.strip_prefix("mtime: ").and_then(|time| time.split_once(':')) {
+                changed = (time.0.parse().unwrap_or(0), time.1.parse().unwrap_or(0));
+            } else if let Some(text) = line.strip_prefix("size: ") {
+                size = text.split('\t').next().and_then(|text| text.parse().ok()).unwrap_or(0);
+            }
+        }
+        files.push(Tracked { path: path.into(), size, changed });
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_read_whatever_the_names_are() {
+        let details = "  ctime: 1:2\n  mtime: 3:4\n  dev: 5\tino: 6\n  uid: 7\tgid: 8\n  size: 9\tflags: 0\n";
+        let names = ["a", "  mtime: 1:1", "with\nline", "\u{e4}"];
+        let listing: String = names.iter().map(|name| format!("{name}\0{details}")).collect();
+        let files = parse(listing.as_bytes());
+        assert_eq!(files.len(), names.len());
+        for (file, name) in files.iter().zip(names) {
+            assert_eq!(*file, Tracked { path: name.as_bytes().into(), size: 9, changed: (3, 4) });
+        }
+        assert_eq!(parse(b""), []);
+        assert_eq!(parse(b"cut\0  ctime"), [Tracked { path: b"cut".as_slice().into(), size: 0, changed: (0, 0) }]);
+    }
+}

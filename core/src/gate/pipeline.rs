@@ -1,0 +1,158 @@
+//! The stages of a verdict in their order, as one function that runs live and, on what was written down, again.
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::{self, EvidenceFault, EvidencePointer};
+use super::facts::Facts;
+use super::release::{self, Circumstances, Release};
+use super::rules::{self, Finding};
+use super::signals::{self, Signals};
+use super::turn::{self, Limits, Turn};
+use super::{Decision, RuleId};
+
+/// What a verdict depends on, besides the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inputs {
+    /// What is known before the message is read.
+    pub circumstances: Circumstances,
+    /// The end of what the agent said last, without secrets: what is judged is what is written down.
+    pub message: String,
+    /// The person's turn and the session's day.
+    pub turn: Turn,
+    /// What limits continues.
+    pub limits: Limits,
+}
+
+/// What the pipeline asks of the world, each at most once, and only when a stage needs it.
+pub trait World {
+    /// The facts.
+    fn facts(&mut self) -> Facts;
+    /// Whether the evidence exists as well as holds together.
+    fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault>;
+}
+
+/// What the world answered: with it, a verdict can be reached again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Answers {
+    /// The facts, if they were asked for.
+    pub facts: Option<Facts>,
+    /// Why the evidence was refused, if it was.
+    pub refused: Option<EvidenceFault>,
+}
+
+impl World for Answers {
+    fn facts(&mut self) -> Facts {
+        self.facts.clone().unwrap_or_default()
+    }
+
+    fn verify(&mut self, _: &EvidencePointer) -> Result<(), EvidenceFault> {
+        self.refused.map_or(Ok(()), Err)
+    }
+}
+
+/// What each stage found.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    /// Why the stop was let go without a rule, or in spite of one.
+    pub release: Option<Release>,
+    /// What the message says; `None` when it was not read.
+    pub signals: Option<Signals>,
+    /// The facts, if they were gathered.
+    pub facts: Option<Facts>,
+    /// The rule that spoke.
+    pub rule: Option<RuleId>,
+    /// What its continue rests on.
+    pub evidence: Option<EvidencePointer>,
+    /// Why that was refused.
+    pub refused: Option<EvidenceFault>,
+    /// Whether `release` is a ceiling that a continue has met.
+    pub forced: bool,
+}
+
+impl Trace {
+    /// The decision.
+    pub fn decision(&self) -> Decision {
+        match self.rule {
+            Some(_) if self.forced => Decision::ForceAllow,
+            Some(rule) if self.refused.is_none() => rule.decision(),
+            _ => Decision::Allow,
+        }
+    }
+
+    /// The hash of the facts that a continue rests on; `None` when this is none.
+    pub fn continues(&self) -> Option<&str> {
+        let facts = self.facts.as_ref().filter(|_| self.decision() == Decision::Continue)?;
+        Some(&facts.fingerprint)
+    }
+
+    /// The last stage: a continue has to keep within the ceilings. Apart from the others because the turn must not
+    /// change between this and writing the continue down.
+    #[must_use]
+    pub fn limited(mut self, turn: &Turn, limits: &Limits) -> Self {
+        if let Some(fingerprint) = self.continues() {
+            self.release = turn::ceiling(turn, limits, fingerprint);
+            self.forced = self.release.is_some();
+        }
+        self
+    }
+
+    fn released(mut self, release: Release) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    fn found(mut self, finding: Finding) -> Self {
+        self.rule = finding.rule;
+        self.evidence = finding.evidence;
+        self
+    }
+}
+
+/// Runs the stages up to the verified finding; what is left is [`Trace::limited`].
+pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
+    let mut trace = Trace::default();
+    if let Some(release) = release::before_judging(&inputs.circumstances, &inputs.turn) {
+        return trace.released(release);
+    }
+    let signals = trace.signals.insert(signals::detect(&inputs.message)).clone();
+    if let Some(finding) = rules::legitimate_stop(&signals) {
+        return trace.found(finding);
+    }
+    if !signals.wants_to_leave() {
+        return trace.released(Release::NoSignal);
+    }
+    let facts = trace.facts.insert(world.facts()).clone();
+    if !facts.live_builds.is_empty() {
+        return trace.released(Release::LiveBuild);
+    }
+    let mut trace = trace.found(rules::decide(&signals, &facts));
+    let Some(rule) = trace.rule else {
+        return trace.released(Release::NoEvidence);
+    };
+    if rule.decision() != Decision::Continue {
+        return trace;
+    }
+    trace.refused = match &trace.evidence {
+        None => Some(EvidenceFault::MissingPointer),
+        Some(pointer) => evidence::check(rule, pointer, &facts).and_then(|()| world.verify(pointer)).err(),
+    };
+    trace
+}
+
+/// What a verdict was reached from: written down with it, so that it can be reached again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// What the pipeline was given.
+    pub inputs: Inputs,
+    /// What the world answered.
+    pub answers: Answers,
+}
+
+impl Recording {
+    /// Runs all stages again.
+    pub fn replay(&self) -> Trace {
+        run(&self.inputs, &mut self.answers.clone()).limited(&self.inputs.turn, &self.inputs.limits)
+    }
+}
