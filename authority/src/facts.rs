@@ -61,7 +61,7 @@ pub(crate) fn gather(session: &Session<'_>, deadline: Instant) -> Facts {
         plan.session_commits = commits_since(top, session.started_at_ms, head.as_deref(), Some(&plan.path), deadline);
     }
     let session_commits = commits_since(top, session.started_at_ms, head.as_deref(), None, deadline);
-    Facts { plans, session_commits, is_stopgate: is_stopgate(top) }
+    Facts { plans, session_commits, is_stopgate: is_stopgate(top), ..Facts::default() }
 }
 
 fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
@@ -109,6 +109,7 @@ fn predating(
         predates_session: true,
         introduced_by: introduced.map(|(id, _)| id),
         session_commits: Vec::new(),
+        touched_by_session: !times.untouched_since(start),
     })
 }
 

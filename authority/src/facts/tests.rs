@@ -74,7 +74,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             session_commits: vec![moved.clone()],
         };
         let expected =
-            Facts { plans: vec![plan], session_commits: vec![other.clone(), moved.clone()], is_stopgate: false };
+            Facts { plans: vec![plan], session_commits: vec![other.clone(), moved.clone()], ..Facts::default() };
         assert_eq!(facts, expected, "{head_at_start:?}");
     }
     let evidence = EvidencePointer {
@@ -82,6 +82,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
         plan_commit_sha: Some(planned.clone()),
         incremental_commit_sha: Some(moved.clone()),
         next_step: "two".into(),
+        task: None,
     };
     let verified = |evidence: &EvidencePointer| verify(&repository.top, evidence, soon());
     assert_eq!(verified(&evidence), Ok(()));
@@ -159,6 +160,7 @@ fn steps_are_evidence_without_their_secrets() {
         plan_commit_sha: plan.introduced_by,
         incremental_commit_sha: None,
         next_step: plan.next_step,
+        task: None,
     };
     assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
 }
@@ -207,6 +209,7 @@ fn no_program_of_the_checkout_is_run() {
         plan_commit_sha: Some(head),
         incremental_commit_sha: facts.session_commits.first().cloned(),
         next_step: "two".into(),
+        task: None,
     };
     assert_eq!(verify(&repository.top, &evidence, soon()), Ok(()));
     assert!(!ran.exists(), "ran: {}", std::fs::read_to_string(&ran).unwrap_or_default());
@@ -258,6 +261,7 @@ fn planted_links_and_plain_directories_give_nothing() {
         plan_commit_sha: None,
         incremental_commit_sha: None,
         next_step: "not yours".into(),
+        task: None,
     };
     for path in ["plan.md", "plans/plan.md"] {
         assert_eq!(verify(&repository.top, &evidence(path), soon()), Err(EvidenceFault::PlanChanged), "{path}");

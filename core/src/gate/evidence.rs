@@ -19,6 +19,9 @@ pub struct EvidencePointer {
     pub incremental_commit_sha: Option<String>,
     /// The open step the plan names next.
     pub next_step: String,
+    /// The open item of the harness's own task list; then there may be no plan, and `plan_file` is empty.
+    #[serde(default)]
+    pub task: Option<String>,
 }
 
 /// Why evidence is refused.
@@ -32,6 +35,8 @@ pub enum EvidenceFault {
     NotAnObjectId,
     /// No such plan among the facts.
     UnknownPlan,
+    /// No such open item in the harness's own task list.
+    UnknownTask,
     /// The commit did not bring in this very plan.
     ForeignPlanCommit,
     /// The commit is not one of the session, or (U1) does not touch this very plan.
@@ -62,6 +67,7 @@ impl EvidenceFault {
             Self::UnsafePath => "the plan's path leaves the working tree",
             Self::NotAnObjectId => "an object id is malformed",
             Self::UnknownPlan => "no such plan",
+            Self::UnknownTask => "no such open task",
             Self::ForeignPlanCommit => "the plan commit belongs to another artifact",
             Self::ForeignIncrementalCommit => "the progress commit belongs to another artifact",
             Self::NotBeforeSession => "the plan does not predate the session",
@@ -74,6 +80,11 @@ impl EvidenceFault {
 
 /// Checks `pointer` for `rule` against `facts`: every pointer must belong to the same artifact.
 pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(), EvidenceFault> {
+    if rule == RuleId::TaskListPending {
+        let task = pointer.task.as_ref().ok_or(EvidenceFault::MissingPointer)?;
+        let is_open = facts.open_tasks().any(|open| open.text == *task);
+        return if is_open { Ok(()) } else { Err(EvidenceFault::UnknownTask) };
+    }
     if !is_safe_path(&pointer.plan_file) {
         return Err(EvidenceFault::UnsafePath);
     }
@@ -119,11 +130,12 @@ mod tests {
             predates_session: true,
             introduced_by: Some(introduced.to_string().repeat(40)),
             session_commits: vec![touched.to_string().repeat(40)],
+            touched_by_session: true,
         };
         Facts {
             plans: vec![plan("a.md", 'a', 'c'), plan("b.md", 'b', 'd')],
             session_commits: vec!["c".repeat(40), "d".repeat(40)],
-            is_stopgate: false,
+            ..Facts::default()
         }
     }
 
@@ -133,6 +145,7 @@ mod tests {
             plan_commit_sha: Some(plan.to_owned()),
             incremental_commit_sha: Some(incremental.to_owned()),
             next_step: "x".into(),
+            task: None,
         }
     }
 

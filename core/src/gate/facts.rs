@@ -16,6 +16,46 @@ pub struct Facts {
     pub session_commits: Vec<String>,
     /// The checkout is that of stopgate itself.
     pub is_stopgate: bool,
+    /// The harness's own list of tasks, in its order.
+    pub tasks: Vec<TaskItem>,
+    /// How many files are changed and not committed.
+    pub dirty_files: u32,
+    /// The person's last prompt asks to stop.
+    pub person_asked_to_stop: bool,
+    /// The person's last prompt, redacted.
+    pub last_prompt: Option<String>,
+    /// Builds of this session that still run.
+    pub live_builds: Vec<String>,
+}
+
+impl Facts {
+    /// The open items of the harness's own task list: what is in progress first.
+    pub fn open_tasks(&self) -> impl Iterator<Item = &TaskItem> {
+        let with = |status| self.tasks.iter().filter(move |task| task.status == status);
+        with(TaskStatus::InProgress).chain(with(TaskStatus::Pending))
+    }
+}
+
+/// An entry of the harness's own task list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskItem {
+    /// What is to be done, one line.
+    pub text: String,
+    /// How far it is.
+    pub status: TaskStatus,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Not begun.
+    Pending,
+    /// Begun.
+    InProgress,
+    /// Done.
+    Completed,
 }
 
 /// A file that says what is to be done.
@@ -34,6 +74,8 @@ pub struct Plan {
     pub introduced_by: Option<String>,
     /// Commits of the session that touch the file, newest first.
     pub session_commits: Vec<String>,
+    /// Whether the session changed the file, committed or not.
+    pub touched_by_session: bool,
 }
 
 /// Text of the first unchecked box in a Markdown file, and the number of unchecked boxes; `None` when there is

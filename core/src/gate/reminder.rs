@@ -15,6 +15,7 @@ pub fn render(rule: RuleId, evidence: &EvidencePointer) -> String {
         RuleId::DurableArtifact => include_str!("../../../templates/reminders/u1.txt"),
         RuleId::PlanNextStep => include_str!("../../../templates/reminders/u2.txt"),
         RuleId::RecentCommit => include_str!("../../../templates/reminders/u3.txt"),
+        RuleId::TaskListPending => include_str!("../../../templates/reminders/u4.txt"),
         _ => return String::new(),
     };
     let commit = evidence.incremental_commit_sha.as_deref().unwrap_or_default();
@@ -61,6 +62,7 @@ mod tests {
             plan_commit_sha: Some("a".repeat(40)),
             incremental_commit_sha: Some("b".repeat(40)),
             next_step: "wire {plan_file} with password=[redacted]".into(),
+            task: None,
         }
     }
 
@@ -71,7 +73,8 @@ mod tests {
             if rule.decision() == super::super::Decision::Continue {
                 assert!(text.starts_with("[stopgate] Nothing failed"), "{text}");
                 assert!(
-                    text.contains("docs/plan.md") && text.contains("wire {plan_file} with password=[redacted]\n"),
+                    (text.contains("docs/plan.md") || rule == RuleId::TaskListPending)
+                        && text.contains("wire {plan_file} with password=[redacted]\n"),
                     "{text}"
                 );
                 assert!(!text.contains("{next_step}"), "{text}");
