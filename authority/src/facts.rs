@@ -19,6 +19,7 @@ use stopgate_core::gate::EvidencePointer;
 use stopgate_core::gate::evidence::EvidenceFault;
 use stopgate_core::gate::facts::{Facts, Plan, open_step_texts};
 use stopgate_core::harness::transcript::{TaskStatus, Transcript};
+use stopgate_core::release::asks_to_stop;
 use stopgate_core::session::SessionKey;
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
@@ -54,6 +55,7 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
     let transcript = session::transcript(session);
     let mut facts = Facts {
         tasks: transcript.tasks.clone(),
+        person_asked_to_stop: transcript.last_prompt.as_deref().is_some_and(asks_to_stop),
         last_prompt: transcript.last_prompt.clone(),
         head_at_start: session.head_at_start.and_then(object_id),
         ..Facts::default()

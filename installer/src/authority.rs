@@ -262,6 +262,7 @@ mod tests {
             pid: std::process::id(),
             started_at_ms: 0,
             problem: None,
+            config_problem: None,
         };
         assert!(!is_outdated(&home, &health(VERSION)), "doubt means no");
         assert!(is_outdated(&home, &health("0.0.0")));

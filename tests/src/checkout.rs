@@ -41,6 +41,13 @@ impl Checkout {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Does some work: changes a file, as an agent between two stops would.
+    pub fn work(&self) {
+        use std::io::Write as _;
+        let mut plan = std::fs::OpenOptions::new().append(true).open(self.top.join("docs/plan.md")).unwrap();
+        plan.write_all(b"\nSome more words.\n").unwrap();
+    }
+
     /// Runs git.
     pub fn git(&self, arguments: &[&str]) -> String {
         self.run(arguments, None)

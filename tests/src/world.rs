@@ -248,6 +248,13 @@ pub fn assert_silent(output: &Output) {
     assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
 }
 
+/// What the person is told of a stop that was let go; panics unless stdout is exactly that one object.
+pub fn noted(stdout: &str) -> String {
+    let value: Value = serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout:?}"));
+    assert_eq!(value.as_object().unwrap().len(), 1, "{stdout}");
+    value["systemMessage"].as_str().unwrap().to_owned()
+}
+
 /// The reason of a block; panics unless stdout is exactly the one documented object.
 pub fn block_reason(stdout: &str) -> String {
     let value: Value = serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout:?}"));

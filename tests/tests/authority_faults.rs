@@ -195,7 +195,8 @@ fn what_is_counted_is_delivered_however_long_others_hold_the_store() {
             let mut router = world.hook("stop-gate-router");
             router.env("STOPGATE_DEADLINE_MS", deadline);
             let payload = stop(session, &checkout.top, EXCUSE).to_string();
-            !finish(router, Stdin::from(&*payload)).stdout.is_empty()
+            checkout.work();
+            text(&finish(router, Stdin::from(&*payload)).stdout).contains("\"block\"")
         };
         let mut held = (0..3).filter(|_| is_held(deadline)).count();
         locked.execute_batch("ROLLBACK").unwrap();

@@ -12,7 +12,7 @@ use stopgate_core::protocol::{EvaluateResponse, HotPath, ROUTE_EVALUATE, ROUTE_H
 use stopgate_core::switch::Mode;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{
-    EXCUSE, PLAIN, RunningAuthority, World, assert_silent, block_reason, session_start, stop, with,
+    EXCUSE, PLAIN, RunningAuthority, World, assert_silent, block_reason, noted, session_start, stop, with,
 };
 
 /// A world in enforce with a running authority's mode already set.
@@ -242,8 +242,12 @@ fn the_third_continue_is_a_force_allow_and_shadow_spends_nothing_of_it() {
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
-    for _ in 0..3 {
+    for judged in 1..=3 {
+        checkout.work();
         assert_eq!(world.stop_session("s1", &checkout.top, EXCUSE), "");
+        eventually("it is judged", || {
+            authority.log().iter().filter(|row| row.decision.is_some()).nth(judged - 1).cloned()
+        });
     }
     let decisions = eventually("three stops are judged", || {
         let decisions: Option<Vec<_>> = authority.log().iter().map(|row| row.decision).collect();
@@ -256,11 +260,15 @@ fn the_third_continue_is_a_force_allow_and_shadow_spends_nothing_of_it() {
     );
 
     world.set_mode("enforce");
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
-    assert_eq!(world.stop_session("s1", &checkout.top, EXCUSE), "");
+    checkout.work();
+    let note = noted(&world.stop_session("s1", &checkout.top, EXCUSE));
+    assert!(note.contains("sent back often enough for one prompt") && note.contains("write the parser"), "{note}");
     let row = &authority.log()[0];
-    assert_eq!((row.decision, row.would_block), (Some(Decision::ForceAllow), false));
+    assert_eq!((row.decision, row.would_block, row.noted), (Some(Decision::ForceAllow), false, true));
     assert_eq!(row.short_circuit.as_deref(), Some("continue-ceiling"));
     // Another session has a budget of its own.
     world.start_session("s2", &checkout.top);
@@ -273,11 +281,14 @@ fn the_ceiling_outlives_the_authority() {
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
     authority.kill();
     let authority = world.authority();
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
-    assert_eq!(world.stop_session("s1", &checkout.top, EXCUSE), "");
+    checkout.work();
+    noted(&world.stop_session("s1", &checkout.top, EXCUSE));
     assert_eq!(authority.log().len(), 3);
 }
 
@@ -289,11 +300,16 @@ fn the_ceiling_holds_while_the_store_cannot_be_written() {
     world.start_session("s1", &checkout.top);
     let other = rusqlite::Connection::open(world.home.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
+    checkout.work();
     block_reason(&world.stop_session("s1", &checkout.top, EXCUSE));
-    assert_eq!(world.stop_session("s1", &checkout.top, EXCUSE), "", "the third is let go without the store");
+    checkout.work();
+    // The third is let go without the store, and memory is not forgotten when it returns.
+    noted(&world.stop_session("s1", &checkout.top, EXCUSE));
     other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(world.stop_session("s1", &checkout.top, EXCUSE), "", "and memory is not forgotten when it returns");
+    checkout.work();
+    noted(&world.stop_session("s1", &checkout.top, EXCUSE));
     assert_eq!(authority.log()[0].decision, Some(Decision::ForceAllow));
 }
 

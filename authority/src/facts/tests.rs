@@ -298,7 +298,8 @@ fn planted_links_and_plain_directories_give_nothing() {
         );
     }
     let plain = Session { cwd: outside.path(), started_at_ms: i64::MAX, ..repository.session() };
-    assert_eq!(gather(&Memo::default(), &plain, soon()), Facts::default(), "not a checkout");
+    let facts = gather(&Memo::default(), &plain, soon());
+    assert_eq!((facts.plans, facts.head), (vec![], None), "not a checkout");
 }
 
 #[test]

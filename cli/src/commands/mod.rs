@@ -3,7 +3,6 @@
 pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
-pub(crate) mod contest;
 pub(crate) mod explain;
 pub(crate) mod gate;
 pub(crate) mod kill;

@@ -36,6 +36,8 @@ pub enum EvidenceFault {
     NotAnObjectId,
     /// No such plan among the facts.
     UnknownPlan,
+    /// No such open item in the harness's own task list.
+    UnknownTask,
     /// The commit did not bring in this very plan.
     ForeignPlanCommit,
     /// The commit is not one of the session, or (U1) does not touch this very plan.
@@ -66,6 +68,7 @@ impl EvidenceFault {
             Self::UnsafePath => "the plan's path leaves the working tree",
             Self::NotAnObjectId => "an object id is malformed",
             Self::UnknownPlan => "no such plan",
+            Self::UnknownTask => "no such open task",
             Self::ForeignPlanCommit => "the plan commit belongs to another artifact",
             Self::ForeignIncrementalCommit => "the progress commit belongs to another artifact",
             Self::NotBeforeSession => "the plan does not predate the session",
@@ -78,6 +81,11 @@ impl EvidenceFault {
 
 /// Checks `pointer` for `rule` against `facts`: every pointer must belong to the same artifact.
 pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(), EvidenceFault> {
+    if rule == RuleId::TaskListPending {
+        let task = pointer.task.as_ref().ok_or(EvidenceFault::MissingPointer)?;
+        let is_open = facts.open_tasks().any(|open| open.text == *task);
+        return if is_open { Ok(()) } else { Err(EvidenceFault::UnknownTask) };
+    }
     if !is_safe_path(&pointer.plan_file) {
         return Err(EvidenceFault::UnsafePath);
     }

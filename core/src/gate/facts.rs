@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::markdown::after_mark;
-use crate::harness::transcript::TaskItem;
+pub use crate::harness::transcript::{TaskItem, TaskStatus};
 use crate::redact::redact;
 use crate::text::one_line;
 
@@ -29,10 +29,20 @@ pub struct Facts {
     pub live_builds: Vec<String>,
     /// The beginning of the person's last prompt.
     pub last_prompt: Option<String>,
+    /// That prompt asks to stop.
+    pub person_asked_to_stop: bool,
     /// A hash of the state of the work: the same at two stops means that nothing was done between them.
     pub fingerprint: String,
     /// Time ran out before everything was looked at.
     pub incomplete: bool,
+}
+
+impl Facts {
+    /// The open items of the harness's own task list: what is in progress first.
+    pub fn open_tasks(&self) -> impl Iterator<Item = &TaskItem> {
+        let with = |status| self.tasks.iter().filter(move |task| task.status == status);
+        with(TaskStatus::InProgress).chain(with(TaskStatus::Pending))
+    }
 }
 
 /// A file that says what is to be done.

@@ -5,6 +5,8 @@
 pub(super) struct Line {
     /// The text without surrounding white space; empty for a blank line, and in the place of code.
     pub(super) text: String,
+    /// Where the text begins in the whole, in bytes.
+    pub(super) at: usize,
     /// Whether it begins an item of a list.
     pub(super) is_item: bool,
 }
@@ -28,7 +30,9 @@ pub(super) fn lines(markdown: &str) -> Vec<Line> {
         if !is_code && !in_comment {
             fence = Fence::opened_by(trimmed);
         }
-        let text = if is_code || fence.is_some() { String::new() } else { uncommented(trimmed, &mut in_comment) };
+        let said = if is_code || fence.is_some() { String::new() } else { uncommented(raw, &mut in_comment) };
+        let at = offset(markdown, raw) + (said.len() - said.trim_start().len());
+        let text = said.trim().to_owned();
         let item = item_width(&text);
         if let Some(width) = item {
             item_column = indent + width;
@@ -36,7 +40,7 @@ pub(super) fn lines(markdown: &str) -> Vec<Line> {
             item_column = 0;
         }
         in_paragraph = !text.is_empty() && !text.starts_with('#');
-        lines.push(Line { text, is_item: item.is_some() });
+        lines.push(Line { text, at, is_item: item.is_some() });
     }
     lines
 }
@@ -73,21 +77,31 @@ fn column(line: &str) -> usize {
     column
 }
 
-/// `line` without comments; `inside` tells whether one is open before it and after it.
+/// Where `part` begins in `whole`, in bytes.
+fn offset(whole: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+}
+
+/// `line` with blanks instead of comments; `inside` tells whether one is open before it and after it.
 fn uncommented(line: &str, inside: &mut bool) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(line.len());
     let mut rest = line;
     loop {
-        let (mark, keeps) = if *inside { ("-->", false) } else { ("<!--", true) };
-        let (before, after) = rest.split_once(mark).map_or((rest, None), |(before, after)| (before, Some(after)));
-        if keeps {
+        let mark = if *inside { "-->" } else { "<!--" };
+        let cut = rest.find(mark);
+        let (before, after) = rest.split_at(cut.unwrap_or(rest.len()));
+        if *inside {
+            out.extend(std::iter::repeat_n(' ', before.len()));
+        } else {
             out.push_str(before);
         }
-        let Some(after) = after else { break };
+        if cut.is_none() {
+            return out;
+        }
+        out.extend(std::iter::repeat_n(' ', mark.len()));
         *inside = !*inside;
-        rest = after;
+        rest = &after[mark.len()..];
     }
-    out.trim().to_owned()
 }
 
 /// How many columns the mark of a list item takes with one space; `None` if the line is no item.
@@ -119,10 +133,14 @@ mod tests {
     #[case::continued_paragraph("a\n    b", "a b")]
     #[case::nested_items("- a\n\n    - b\n\n        - c", "- a - b - c")]
     #[case::code_in_an_item("- a\n\n      code\n\nb\n\n    code", "- a b")]
-    #[case::comment("a <!-- x --> b\n<!--\nx\n--> c", "a  b c")]
+    #[case::comment("a <!-- x --> b\n<!--\nx\n--> c", "a b c")]
     #[case::comment_hides_a_fence("<!--\n```\n-->\na", "a")]
     fn code_and_comments_are_left_out(#[case] text: &str, #[case] expected: &str) {
-        let said: Vec<_> = lines(text).into_iter().map(|line| line.text).filter(|text| !text.is_empty()).collect();
-        assert_eq!(said.join(" "), expected);
+        let said: Vec<_> = lines(text).into_iter().filter(|line| !line.text.is_empty()).collect();
+        let joined = said.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ");
+        assert_eq!(joined.split_whitespace().collect::<Vec<_>>().join(" "), expected);
+        for line in said {
+            assert!(line.text.starts_with(&text[line.at..=line.at]), "{line:?}");
+        }
     }
 }

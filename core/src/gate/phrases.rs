@@ -1,12 +1,17 @@
 //! Tables of phrases (`templates/signals/`) and how a clause is compared with them.
 //!
-//! A phrase is a row of words: `a|b` is one of several words, `a?` may be missing, `*` is up to [`MAX_GAP`] words,
-//! `#` a number, `^` the beginning and `$` the end of the clause.
+//! A phrase is a row of words: `a|b` is one of several words, `!a|b` any other word, `a?` may be missing, `*` is up to
+//! [`MAX_GAP`] words, `#` a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
+//! the clause. `@name` stands for the words of a line `@name = a|b|c` further up in the same file.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Most words that `*` stands for.
 const MAX_GAP: usize = 6;
+/// Shortest word that has a form: "bring" and "red" are no forms of anything.
+const MIN_FORM_CHARS: usize = 5;
 
 macro_rules! tables {
     ($($table:ident $name:literal),+ $(,)?) => {
@@ -53,73 +58,190 @@ tables! {
     AskedToStop "asked-to-stop",
 }
 
+type WordId = u32;
+
 #[derive(Debug)]
 enum Part {
     Start,
     End,
     Gap,
     Number,
-    Word { any: Vec<&'static str>, optional: bool, or_end: bool },
+    Form { suffix: &'static str, optional: bool },
+    Not(Vec<WordId>),
+    Word { any: Vec<WordId>, optional: bool, or_end: bool },
 }
 
-/// Phrases by table.
-pub(super) struct Phrases(Vec<(Table, Vec<Part>)>);
+#[derive(Debug)]
+struct Phrase {
+    table: Table,
+    parts: Vec<Part>,
+}
 
-/// The phrases in English.
-pub(super) static ENGLISH: LazyLock<Phrases> =
-    LazyLock::new(|| Phrases::parse(include_str!("../../../templates/signals/en.txt")));
+/// Phrases by table, and where to look for those that begin with a word.
+#[derive(Debug, Default)]
+pub(super) struct Phrases {
+    ids: HashMap<&'static str, WordId>,
+    phrases: Vec<Phrase>,
+    /// By first word, for phrases that begin with one.
+    by_word: Vec<Vec<usize>>,
+    /// Phrases that may begin anywhere, whatever the word.
+    anywhere: Vec<usize>,
+    /// Phrases that stand at the beginning of a clause only.
+    at_start: Vec<usize>,
+}
+
+/// The phrases of all languages.
+pub(super) static PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::parse(&TEXTS));
+
+const TEXTS: [&str; 1] = [include_str!("../../../templates/signals/en.txt")];
+
+/// Which tables a clause has phrases of, and where the first of each stands, in words.
+#[derive(Debug)]
+pub(super) struct Fired([Option<(usize, usize)>; Table::ALL.len()]);
+
+impl Fired {
+    /// Whether a phrase of `table` stands in the clause.
+    pub(super) const fn has(&self, table: Table) -> bool {
+        self.0[table as usize].is_some()
+    }
+
+    /// The words of the first phrase of `table`.
+    pub(super) fn words(&self, table: Table) -> Option<Range<usize>> {
+        self.0[table as usize].map(|(from, to)| from..to)
+    }
+}
 
 impl Phrases {
-    fn parse(text: &'static str) -> Self {
-        let mut table = None;
-        let mut phrases = Vec::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# ")) {
-            if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                table = Table::ALL.iter().find(|(_, name)| *name == section).map(|(table, _)| *table);
-            } else if let Some(table) = table {
-                phrases.push((table, line.split_whitespace().map(part).collect()));
+    fn parse(texts: &[&'static str]) -> Self {
+        let mut all = Self::default();
+        for text in texts {
+            let mut table = None;
+            let mut named: HashMap<&str, &'static str> = HashMap::new();
+            for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+                if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                    table = Table::ALL.iter().find(|(_, name)| *name == section).map(|(table, _)| *table);
+                } else if let Some((name, words)) = line.split_once(" = ").filter(|_| line.starts_with('@')) {
+                    named.insert(name, words);
+                } else if let Some(table) = table {
+                    let parts = line.split_whitespace().map(|word| all.part(word, &named)).collect();
+                    all.phrases.push(Phrase { table, parts });
+                }
             }
         }
-        Self(phrases)
+        all.index();
+        all
     }
 
-    /// Whether a phrase of `table` stands in the clause.
-    pub(super) fn fires(&self, table: Table, words: &[String]) -> bool {
-        let mut phrases = self.0.iter().filter(|(of, _)| *of == table);
-        phrases.any(|(_, phrase)| (0..words.len()).any(|at| stands_at(phrase, words, at)))
+    fn index(&mut self) {
+        self.by_word = vec![Vec::new(); self.ids.len()];
+        for (at, phrase) in self.phrases.iter().enumerate() {
+            let (is_initial, parts) = match phrase.parts.split_first() {
+                Some((Part::Start, rest)) => (true, rest),
+                _ => (false, phrase.parts.as_slice()),
+            };
+            if is_initial {
+                self.at_start.push(at);
+                continue;
+            }
+            let mut first = Vec::new();
+            let mut is_bound = false;
+            for part in parts {
+                let Part::Word { any, optional, or_end } = part else { break };
+                first.extend(any.iter().copied());
+                is_bound = !optional && !or_end;
+                if is_bound {
+                    break;
+                }
+            }
+            if is_bound {
+                first.sort_unstable();
+                first.dedup();
+                for word in first {
+                    self.by_word[word as usize].push(at);
+                }
+            } else {
+                self.anywhere.push(at);
+            }
+        }
+    }
+
+    fn part(&mut self, word: &'static str, named: &HashMap<&str, &'static str>) -> Part {
+        let plain = word.strip_suffix('?').filter(|plain| !plain.is_empty());
+        let (word, optional) = (plain.unwrap_or(word), plain.is_some());
+        match word {
+            "^" => Part::Start,
+            "$" => Part::End,
+            "*" => Part::Gap,
+            "#" => Part::Number,
+            "%ing" => Part::Form { suffix: "ing", optional },
+            "%ed" => Part::Form { suffix: "ed", optional },
+            "%any" => Part::Form { suffix: "", optional },
+            _ => {
+                let (negated, words) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
+                let words = words.split('|').flat_map(|word| named.get(word).copied().unwrap_or(word).split('|'));
+                let words: Vec<_> = words.collect();
+                let or_end = words.contains(&"$");
+                let any = words.into_iter().map(|word| self.id(word)).collect();
+                if negated { Part::Not(any) } else { Part::Word { any, optional, or_end } }
+            }
+        }
+    }
+
+    fn id(&mut self, word: &'static str) -> WordId {
+        let next = WordId::try_from(self.ids.len()).unwrap_or(WordId::MAX);
+        *self.ids.entry(word).or_insert(next)
+    }
+
+    /// Compares a clause with all phrases. Linear in its length.
+    pub(super) fn fired(&self, words: &[String]) -> Fired {
+        let clause = Words { words, ids: words.iter().map(|word| self.ids.get(word.as_str()).copied()).collect() };
+        let mut fired = Fired([None; Table::ALL.len()]);
+        for at in 0..words.len() {
+            let starting: &[usize] = if at == 0 { &self.at_start } else { &[] };
+            let by_word: &[usize] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
+            for phrase in starting.iter().chain(by_word).chain(&self.anywhere) {
+                let Phrase { table, parts } = &self.phrases[*phrase];
+                let found = &mut fired.0[*table as usize];
+                if found.is_none() {
+                    *found = clause.end_of(parts, at).map(|end| (at, end));
+                }
+            }
+        }
+        fired
     }
 }
 
-fn part(word: &'static str) -> Part {
-    match word {
-        "^" => Part::Start,
-        "$" => Part::End,
-        "*" => Part::Gap,
-        "#" => Part::Number,
-        _ => {
-            let plain = word.strip_suffix('?');
-            let any: Vec<_> = plain.unwrap_or(word).split('|').collect();
-            Part::Word { or_end: any.contains(&"$"), any, optional: plain.is_some() }
-        }
-    }
+struct Words<'a> {
+    words: &'a [String],
+    ids: Vec<Option<WordId>>,
 }
 
-fn stands_at(phrase: &[Part], words: &[String], at: usize) -> bool {
-    let Some((part, rest)) = phrase.split_first() else {
-        return true;
-    };
-    match part {
-        Part::Start => at == 0 && stands_at(rest, words, at),
-        Part::End => at == words.len() && stands_at(rest, words, at),
-        Part::Gap => (at..=words.len().min(at + MAX_GAP)).any(|at| stands_at(rest, words, at)),
-        Part::Number => {
-            let is_number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
-            words.get(at).is_some_and(is_number) && stands_at(rest, words, at + 1)
-        }
-        Part::Word { any, optional, or_end } => {
-            let here = words.get(at).is_some_and(|word| any.contains(&word.as_str()));
-            let skips = *optional || (*or_end && at == words.len());
-            (here && stands_at(rest, words, at + 1)) || (skips && stands_at(rest, words, at))
+impl Words<'_> {
+    /// Where the phrase that begins at `at` ends, if it stands there.
+    fn end_of(&self, phrase: &[Part], at: usize) -> Option<usize> {
+        let Some((part, rest)) = phrase.split_first() else {
+            return Some(at);
+        };
+        let is_here = |any: &[WordId]| self.ids.get(at).is_some_and(|id| id.is_some_and(|id| any.contains(&id)));
+        let skip = |skips: bool| if skips { self.end_of(rest, at) } else { None };
+        let take = |takes: bool| if takes { self.end_of(rest, at + 1) } else { None };
+        match part {
+            Part::Start => skip(at == 0),
+            Part::End => skip(at == self.words.len()),
+            Part::Gap => (at..=self.words.len().min(at + MAX_GAP)).find_map(|at| self.end_of(rest, at)),
+            Part::Number => {
+                let is_number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
+                take(self.words.get(at).is_some_and(is_number))
+            }
+            Part::Form { suffix, optional } => {
+                let has_form =
+                    |word: &String| word.ends_with(suffix) && (suffix.is_empty() || word.len() >= MIN_FORM_CHARS);
+                take(self.words.get(at).is_some_and(has_form)).or_else(|| skip(*optional))
+            }
+            Part::Not(any) => take(at < self.words.len() && !is_here(any)),
+            Part::Word { any, optional, or_end } => {
+                take(is_here(any)).or_else(|| skip(*optional || (*or_end && at == self.words.len())))
+            }
         }
     }
 }
@@ -145,26 +267,46 @@ mod tests {
     #[case("^ a b|$", "a c", false)]
     #[case("all # a", "all 12 a", true)]
     #[case("all # a", "all x a", false)]
+    #[case("a !b c", "a x c", true)]
+    #[case("a !b c", "a b c", false)]
+    #[case("a !b", "a", false)]
+    #[case("^ %ing a", "writing a", true)]
+    #[case("^ %ing a", "wrote a", false)]
+    #[case("%ed a", "finished a", true)]
+    #[case("a %any $", "a x", true)]
+    #[case("@some|d a", "b a", true)]
+    #[case("@some|d a", "d a", true)]
+    #[case("@some|d a", "a a", false)]
     fn phrases_are_compared_by_words(#[case] phrase: &'static str, #[case] clause: &str, #[case] expected: bool) {
-        let phrases = Phrases(vec![(Table::PutOff, phrase.split(' ').map(part).collect())]);
+        let text: &'static str = format!("@some = b|c\n[put-off]\n{phrase}\n").leak();
         let words: Vec<_> = clause.split(' ').map(str::to_owned).collect();
-        assert_eq!(phrases.fires(Table::PutOff, &words), expected);
+        assert_eq!(Phrases::parse(&[text]).fired(&words).has(Table::PutOff), expected);
     }
 
     #[test]
-    fn every_section_is_known_and_every_table_has_phrases_in_lower_case() {
-        let text = include_str!("../../../templates/signals/en.txt");
-        for section in text.lines().filter(|line| line.starts_with('[')) {
-            let name = section.trim_matches(['[', ']']);
-            assert!(Table::ALL.iter().any(|(_, known)| *known == name), "{section}");
+    fn where_a_phrase_stands_is_told() {
+        let words: Vec<_> = "x y a 1 2 c z".split(' ').map(str::to_owned).collect();
+        let fired = Phrases::parse(&["[put-off]\na * c\n"]).fired(&words);
+        assert_eq!(fired.words(Table::PutOff), Some(2..6));
+        assert_eq!(fired.words(Table::Wait), None);
+    }
+
+    #[test]
+    fn every_section_and_name_is_known_and_every_table_has_phrases_in_lower_case() {
+        for text in TEXTS {
+            for section in text.lines().filter(|line| line.starts_with('[')) {
+                let name = section.trim_matches(['[', ']']);
+                assert!(Table::ALL.iter().any(|(_, known)| *known == name), "{section}");
+            }
+            for phrase in text.lines().filter(|line| !line.starts_with("# ")) {
+                assert_eq!(phrase, phrase.to_lowercase());
+                assert!(!phrase.contains([',', '.', ';', '"']), "{phrase}: a clause has no such words");
+            }
         }
         for (table, name) in Table::ALL {
-            assert!(ENGLISH.0.iter().any(|(of, _)| of == table), "{name}");
+            assert!(PHRASES.phrases.iter().any(|phrase| phrase.table == *table), "{name}");
         }
-        let phrases = text.lines().filter(|line| !line.starts_with("# "));
-        for phrase in phrases {
-            assert_eq!(phrase, phrase.to_lowercase());
-            assert!(!phrase.contains([',', '.', ';', '"']), "{phrase}: a clause has no such words");
-        }
+        let unknown: Vec<_> = PHRASES.ids.keys().filter(|word| word.starts_with('@')).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

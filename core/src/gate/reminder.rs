@@ -18,6 +18,7 @@ pub fn render(rule: RuleId, evidence: &EvidencePointer, program: &str) -> String
         RuleId::DurableArtifact => include_str!("../../../templates/reminders/u1.txt"),
         RuleId::PlanNextStep => include_str!("../../../templates/reminders/u2.txt"),
         RuleId::RecentCommit => include_str!("../../../templates/reminders/u3.txt"),
+        RuleId::TaskListPending => include_str!("../../../templates/reminders/u4.txt"),
         _ => return String::new(),
     };
     let commit = evidence.incremental_commit_sha.as_deref().unwrap_or_default();
@@ -93,7 +94,8 @@ mod tests {
             if rule.decision() == Decision::Continue {
                 assert!(text.starts_with("[stopgate] Nothing failed"), "{text}");
                 assert!(
-                    text.contains("docs/plan.md") && text.contains("wire {plan_file} with password=[redacted]\n"),
+                    (text.contains("docs/plan.md") || rule == RuleId::TaskListPending)
+                        && text.contains("wire {plan_file} with password=[redacted]\n"),
                     "{text}"
                 );
                 assert!(!text.contains("{next_step}"), "{text}");

@@ -4,8 +4,12 @@
 //! in the length of the message. When in doubt a reason to stop is heard rather than an excuse, with one exception: an
 //! excuse is not made good by a part that is done, a test that fails, or a courtesy.
 
-use super::phrases::{ENGLISH, Table};
-use super::prose::{self, Clause};
+mod heard;
+
+use std::ops::Range;
+
+use self::heard::{Heard, Promise, Question};
+use super::prose;
 
 /// Something the message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,30 +22,42 @@ pub enum Signal {
     ShouldStopForContext,
     /// It promises work instead of doing it.
     PromisedNextStep,
+    /// It leaves a part of the work for later by its own choice.
+    SelfDeferral,
     /// It ends with a real question.
     AsksQuestion,
-    /// It needs something from the person, or waits for the world.
+    /// It needs somebody's agreement first.
+    ApprovalNeeded,
+    /// It needs something that only the person can give.
     MissingInfo,
     /// It is held up by an error.
     BlockedByError,
+    /// It waits for the world: a job, a service, another person.
+    WaitsOutside,
     /// It says that everything is finished.
     ClaimsCompletion,
     /// It stops because the person said so.
     AsAsked,
+    /// It says what is left.
+    ReportsRemaining,
 }
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::ContextLimit,
         Self::FreshSession,
         Self::ShouldStopForContext,
         Self::PromisedNextStep,
+        Self::SelfDeferral,
         Self::AsksQuestion,
+        Self::ApprovalNeeded,
         Self::MissingInfo,
         Self::BlockedByError,
+        Self::WaitsOutside,
         Self::ClaimsCompletion,
         Self::AsAsked,
+        Self::ReportsRemaining,
     ];
 
     /// The name in the store, in JSON and on screen.
@@ -51,184 +67,100 @@ impl Signal {
             Self::FreshSession => "fresh-session",
             Self::ShouldStopForContext => "should-stop-for-context",
             Self::PromisedNextStep => "promised-next-step",
+            Self::SelfDeferral => "self-deferral",
             Self::AsksQuestion => "asks-question",
+            Self::ApprovalNeeded => "approval-needed",
             Self::MissingInfo => "missing-info",
             Self::BlockedByError => "blocked-by-error",
+            Self::WaitsOutside => "waits-outside",
             Self::ClaimsCompletion => "claims-completion",
             Self::AsAsked => "as-asked",
+            Self::ReportsRemaining => "reports-remaining",
         }
-    }
-
-    const fn bit(self) -> u16 {
-        1 << self as u16
     }
 }
 
-/// A set of signals.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Signals(u16);
+/// A signal, and the words that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The signal.
+    pub signal: Signal,
+    /// Where those words stand in the message, in bytes.
+    pub span: Range<usize>,
+}
+
+/// The signals of a message, each once, in the order of [`Signal::ALL`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signals(Vec<Sighting>);
 
 impl Signals {
-    /// The set of `signals`.
+    /// The set of `signals`, seen nowhere in particular.
     pub fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
-        Self(signals.into_iter().fold(0, |bits, signal| bits | signal.bit()))
+        Self(signals.into_iter().map(|signal| Sighting { signal, span: 0..0 }).collect())
     }
 
     /// Whether `signal` is in the set.
-    pub const fn has(self, signal: Signal) -> bool {
-        self.0 & signal.bit() != 0
+    pub fn has(&self, signal: Signal) -> bool {
+        self.0.iter().any(|seen| seen.signal == signal)
     }
 
-    /// Whether the agent gives an excuse or a promise: only then is there anything to judge.
-    pub const fn wants_to_leave(self) -> bool {
-        self.has(Signal::FreshSession) || self.has(Signal::ShouldStopForContext) || self.has(Signal::PromisedNextStep)
+    /// Whether the agent gives an excuse or a promise, or leaves work: only then is there anything to judge.
+    pub fn wants_to_leave(&self) -> bool {
+        [
+            Signal::FreshSession,
+            Signal::ShouldStopForContext,
+            Signal::PromisedNextStep,
+            Signal::SelfDeferral,
+            Signal::ReportsRemaining,
+        ]
+        .into_iter()
+        .any(|signal| self.has(signal))
     }
 
     /// The names of the signals in the set.
-    pub fn names(self) -> Vec<String> {
-        Signal::ALL.into_iter().filter(|signal| self.has(*signal)).map(|signal| signal.name().to_owned()).collect()
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|seen| seen.signal.name().to_owned()).collect()
+    }
+
+    /// The signals with the words that gave them.
+    pub fn sightings(&self) -> &[Sighting] {
+        &self.0
     }
 }
-
-/// How far from the end of a message, in paragraphs, a promise is one to do the work later.
-const PROMISE_GROUPS: usize = 3;
-
-/// How far from the end a question still waits for an answer: details or a courtesy may follow it.
-const QUESTION_GROUPS: usize = 2;
 
 /// Reads the signals off a message.
 pub fn detect(message: &str) -> Signals {
     let clauses = prose::clauses(message);
     let heard: Vec<Heard> = clauses.iter().map(Heard::of).collect();
-    let any = |test: fn(&Heard) -> bool| heard.iter().any(test);
+    let first = |test: &dyn Fn(&Heard) -> Option<Range<usize>>| heard.iter().find_map(test);
 
-    let context = any(|clause| clause.context);
-    let leaves = any(|clause| clause.leaves);
-    let stops = context && any(|clause| clause.stops);
-    let excuse = leaves || stops;
-    let firm = any(|clause| clause.promise == Promise::Firm);
-    let failure = any(|clause| clause.failure) && !any(|clause| clause.mends);
-    let asks = |question: Question| heard.iter().any(|clause| clause.question == Some(question));
+    let context = first(&|clause| clause.context.clone());
+    let leaves = first(&|clause| clause.leaves.clone());
+    let stops = first(&|clause| clause.stops.clone()).filter(|_| context.is_some());
+    let excuse = leaves.is_some() || stops.is_some();
+    let promised = |promise: Promise| first(&move |clause| clause.promise(promise));
+    let firm = promised(Promise::Firm);
+    let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
+    let asks = |question: Question| first(&move |clause| clause.asks(question));
+    let is_weak = excuse || firm.is_some();
 
     let found = [
         (Signal::ContextLimit, context),
         (Signal::FreshSession, leaves),
         (Signal::ShouldStopForContext, stops),
-        (Signal::PromisedNextStep, firm || any(|clause| clause.promise == Promise::Listed)),
-        (Signal::AsksQuestion, asks(Question::Real) || (asks(Question::Courtesy) && !excuse)),
-        (Signal::MissingInfo, any(|clause| clause.lacks || clause.promise == Promise::Waiting)),
-        (Signal::BlockedByError, any(|clause| clause.blocked) || (failure && !excuse)),
+        (Signal::PromisedNextStep, firm.or_else(|| promised(Promise::Listed))),
+        (Signal::AsksQuestion, asks(Question::Real).or_else(|| asks(Question::Courtesy).filter(|_| !excuse))),
+        (Signal::MissingInfo, first(&|clause| clause.lacks.clone()).or_else(|| promised(Promise::Waiting))),
+        (Signal::BlockedByError, first(&|clause| clause.blocked.clone()).or_else(|| failure.filter(|_| !excuse))),
         (
             Signal::ClaimsCompletion,
-            any(|clause| clause.complete) || (any(|clause| clause.part_done) && !excuse && !firm),
+            first(&|clause| clause.complete.clone())
+                .or_else(|| first(&|clause| clause.part_done.clone()).filter(|_| !is_weak)),
         ),
-        (Signal::AsAsked, any(|clause| clause.as_asked)),
+        (Signal::AsAsked, first(&|clause| clause.as_asked.clone())),
     ];
-    Signals::of(found.into_iter().filter(|(_, heard)| *heard).map(|(signal, _)| signal))
-}
-
-/// What one clause says.
-#[derive(Debug)]
-struct Heard {
-    context: bool,
-    leaves: bool,
-    stops: bool,
-    promise: Promise,
-    mends: bool,
-    question: Option<Question>,
-    lacks: bool,
-    blocked: bool,
-    failure: bool,
-    complete: bool,
-    part_done: bool,
-    as_asked: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Promise {
-    None,
-    /// The agent lists what is left.
-    Listed,
-    /// It says that it will do it.
-    Firm,
-    /// It says that it will, when the person or the world has done something.
-    Waiting,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    Real,
-    Courtesy,
-}
-
-impl Heard {
-    fn of(clause: &Clause) -> Self {
-        let says = |table| ENGLISH.fires(table, &clause.words);
-        let context = says(Table::ContextLimit);
-        let leaves = puts_off(clause);
-        let excuse = context || leaves;
-        let promise = promise(clause, leaves);
-        let failure = says(Table::Failure) && !says(Table::NoFailure);
-        let taken_back = says(Table::TakesBack);
-        Self {
-            context,
-            leaves,
-            stops: says(Table::StopHere),
-            promise,
-            mends: promise == Promise::Firm && says(Table::Mends),
-            question: question(clause, excuse),
-            lacks: says(Table::MissingInfo) || (says(Table::MissingInfoWeak) && !excuse),
-            blocked: (says(Table::BlockedByError) && !says(Table::NoError)) || (says(Table::BlockedWeak) && !excuse),
-            failure,
-            complete: says(Table::ClaimsCompletion) && !taken_back,
-            part_done: says(Table::CompletionWeak) && !taken_back,
-            as_asked: says(Table::AsAsked) && says(Table::AskedToStop),
-        }
-    }
-}
-
-/// Whether the agent puts its work off: in its own voice, not of what a program does.
-fn puts_off(clause: &Clause) -> bool {
-    let says = |table| ENGLISH.fires(table, &clause.words);
-    if says(Table::PutOff) {
-        return true;
-    }
-    if !says(Table::OtherSession) {
-        return false;
-    }
-    let leaves = says(Table::LeaveVerb);
-    let own = says(Table::OwnVoice) && (leaves || says(Table::WorkVerb));
-    own || (leaves && says(Table::Suggestion) && !says(Table::OtherPeople))
-}
-
-/// What the clause promises; putting the work off is no promise, and a fresh session is nothing to wait for.
-fn promise(clause: &Clause, leaves: bool) -> Promise {
-    let says = |table| ENGLISH.fires(table, &clause.words);
-    let firm = says(Table::FirmPromise);
-    if leaves || clause.asks || clause.from_end >= PROMISE_GROUPS || !(firm || says(Table::ListedNext)) {
-        Promise::None
-    } else if says(Table::Wait) {
-        if firm { Promise::Waiting } else { Promise::None }
-    } else if says(Table::NoPromise) || says(Table::Condition) {
-        Promise::None
-    } else if firm {
-        Promise::Firm
-    } else {
-        Promise::Listed
-    }
-}
-
-/// The question that the clause puts to the person, if it stands where one waits for an answer.
-fn question(clause: &Clause, excuse: bool) -> Option<Question> {
-    let says = |table| ENGLISH.fires(table, &clause.words);
-    let answered = !clause.closes && says(Table::AnsweredQuestion);
-    if !clause.asks || clause.from_end >= QUESTION_GROUPS || answered || excuse || says(Table::IdleQuestion) {
-        None
-    } else if says(Table::CourtesyQuestion) {
-        Some(Question::Courtesy)
-    } else {
-        Some(Question::Real)
-    }
+    let seen = found.into_iter().filter_map(|(signal, span)| span.map(|span| Sighting { signal, span }));
+    Signals(seen.collect())
 }
 
 #[cfg(test)]

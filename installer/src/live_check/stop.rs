@@ -202,6 +202,8 @@ mod tests {
             short_circuit: (!would_block).then(|| "no-signal".to_owned()),
             would_block,
             blocked: false,
+            noted: false,
+            checkout: None,
             fail_open: None,
             detail: None,
             signals: Vec::new(),

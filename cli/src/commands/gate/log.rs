@@ -1,6 +1,6 @@
-//! `stopgate gate`
+//! `stopgate gate log`
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 use stopgate_core::gate::Decision;
 use stopgate_core::protocol::{GateLog, GateLogRow, ROUTE_LOG};
@@ -12,23 +12,12 @@ use crate::{ExitStatus, printer, when};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Subcommand)]
-enum Action {
-    /// Say why a stop is right (for agents): the next stop of this session goes through
-    Contest(super::contest::Arguments),
-    /// Show the last stops and what the gate decided, newest first
-    Log {
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        tail: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// How many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tail: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// A row as scripts read it: the stored row, and its time in RFC 3339.
@@ -40,10 +29,7 @@ struct JsonRow<'a> {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let (tail, json) = match &arguments.action {
-        Action::Contest(arguments) => return super::contest::run(context, arguments),
-        Action::Log { tail, json } => (*tail, *json),
-    };
+    let Arguments { tail, json } = *arguments;
     let path = format!("{ROUTE_LOG}?tail={tail}");
     let log: GateLog = context.read(&path, |store| Ok(GateLog { events: store.gate_log(tail)? }))?;
     if json {
