@@ -1,0 +1,219 @@
+//! Ceilings of a person's turn, contests, notes, configuration and explanations, through the real binaries.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stopgate_core::gate::{Decision, RuleId};
+use stopgate_tests::checkout::Checkout;
+use stopgate_tests::person::text;
+use stopgate_tests::world::{EXCUSE, World, binary, assert_silent, block_reason, noted, stop, with};
+
+fn enforcing() -> World {
+    let world = World::new();
+    world.set_mode("enforce");
+    world
+}
+
+fn prompt(world: &World, id: &str, cwd: &Path, text: &str) {
+    let payload = json!({"session_id": id, "cwd": cwd, "hook_event_name": "UserPromptSubmit", "prompt": text,
+                         "transcript_path": format!("/nowhere/{id}.jsonl"), "prompt_id": "p"});
+    assert_silent(&world.run_hook("session-start-recorder", &payload));
+}
+
+fn configure(world: &World, text: &str) {
+    std::fs::write(world.home.root().join("config.toml"), text).unwrap();
+}
+
+/// A stop after some work.
+fn stop_after_work(world: &World, checkout: &Checkout, id: &str) -> String {
+    checkout.work();
+    world.stop_session(id, &checkout.top, EXCUSE)
+}
+
+#[test]
+fn the_same_facts_as_at_the_last_continue_let_go_and_a_prompt_of_the_person_starts_anew() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.start_session("s", &checkout.top);
+    block_reason(&world.stop_session("s", &checkout.top, EXCUSE));
+    let note = noted(&world.stop_session("s", &checkout.top, EXCUSE));
+    assert!(note.starts_with("[stopgate]") && note.contains("nothing has changed"), "{note}");
+    let row = &authority.log()[0];
+    assert_eq!((row.decision, row.short_circuit.as_deref()), (Some(Decision::ForceAllow), Some("no-progress")));
+
+    block_reason(&stop_after_work(&world, &checkout, "s"));
+    assert!(noted(&stop_after_work(&world, &checkout, "s")).contains("often enough for one prompt"));
+    prompt(&world, "s", &checkout.top, "Go on with the parser.");
+    block_reason(&stop_after_work(&world, &checkout, "s"));
+}
+
+#[test]
+fn a_prompt_that_asks_to_stop_releases_the_session_until_the_next_one() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.start_session("s", &checkout.top);
+    prompt(&world, "s", &checkout.top, "Stop here, please.");
+    assert_eq!(world.stop_session("s", &checkout.top, EXCUSE), "");
+    assert_eq!(authority.log()[0].short_circuit.as_deref(), Some("person-asked-to-stop"));
+    prompt(&world, "s", &checkout.top, "Now write the parser.");
+    block_reason(&world.stop_session("s", &checkout.top, EXCUSE));
+}
+
+#[test]
+fn the_day_has_a_ceiling_whatever_the_person_prompts() {
+    let world = enforcing();
+    configure(&world, "[gate]\ncontinues_per_day = 2\n");
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    world.start_session("s", &checkout.top);
+    for number in 0..2 {
+        prompt(&world, "s", &checkout.top, &format!("Go on, part {number}."));
+        block_reason(&stop_after_work(&world, &checkout, "s"));
+    }
+    prompt(&world, "s", &checkout.top, "Go on.");
+    assert!(noted(&stop_after_work(&world, &checkout, "s")).contains("often enough for one day"));
+}
+
+#[test]
+fn a_contest_lets_one_stop_go_and_no_other() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.start_session("s", &checkout.top);
+    world.start_session("other", &checkout.top);
+    let reason = block_reason(&world.stop_session("s", &checkout.top, EXCUSE));
+    assert!(reason.contains("stopgate gate contest \"<why>\""), "{reason}");
+
+    let mut contest = world.command(&binary("stopgate"));
+    contest.args(["gate", "contest", "the parser is another team's, token sk-ant-api03-ABCDEFGHIJKLMNOP"]);
+    contest.env("CLAUDE_CODE_SESSION_ID", "s");
+    let said = contest.output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert!(text(&said.stdout).contains("the next stop of this session goes through"), "{said:?}");
+    let stored: String = rusqlite::Connection::open(world.home.database())
+        .unwrap()
+        .query_row("SELECT why FROM contests", [], |row| row.get(0))
+        .unwrap();
+    assert!(stored.starts_with("the parser is another team's") && !stored.contains("sk-ant"), "{stored}");
+
+    checkout.work();
+    block_reason(&world.stop_session("other", &checkout.top, EXCUSE));
+    assert_eq!(stop_after_work(&world, &checkout, "s"), "");
+    assert_eq!(authority.log()[0].short_circuit.as_deref(), Some("contested"));
+    block_reason(&stop_after_work(&world, &checkout, "s"));
+
+    for (arguments, says) in [
+        (vec!["gate", "contest", "because"], "cannot tell which session this is"),
+        (vec!["gate", "contest", " "], "say in a sentence"),
+    ] {
+        let refused = world.stopgate(&arguments);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(text(&refused.stderr).contains(says), "{refused:?}");
+    }
+}
+
+#[test]
+fn open_tasks_of_the_session_s_own_list_are_evidence_and_a_finished_list_is_none() {
+    let world = enforcing();
+    let checkout = Checkout::create(&world.root().join("plain"));
+    checkout.write("a.txt", "a");
+    checkout.commit("start");
+    let authority = world.authority();
+    let transcript = world.root().join("t.jsonl");
+    let tasks = |status: &str| {
+        let line = json!({"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "TodoWrite",
+            "input": {"todos": [{"content": "write the lexer", "status": "completed"},
+                                {"content": "write the parser", "status": status}]}}]}});
+        std::fs::write(&transcript, format!("{line}\n")).unwrap();
+    };
+    let stop_of = |id: &str| {
+        let payload = with(stop(id, &checkout.top, EXCUSE), "transcript_path", json!(transcript));
+        text(&world.run_hook("stop-gate-router", &payload).stdout)
+    };
+    tasks("pending");
+    world.start_session("open", &checkout.top);
+    let reason = block_reason(&stop_of("open"));
+    assert!(reason.contains("write the parser") && reason.contains("task list"), "{reason}");
+    assert_eq!(authority.judged("open").rule, Some(RuleId::TaskListPending));
+    tasks("completed");
+    world.start_session("done", &checkout.top);
+    assert_eq!(stop_of("done"), "");
+    assert_eq!(authority.judged("done").short_circuit.as_deref(), Some("no-evidence"));
+}
+
+#[test]
+fn a_session_that_the_build_guard_holds_is_left_to_it() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.start_session("builder", &checkout.top);
+    world.start_session("other", &checkout.top);
+    let started = world.stopgate_in(&checkout.top, &["build", "start", "the parser", "--owner-session", "builder"]);
+    assert!(started.status.success(), "{started:?}");
+    assert_eq!(world.stop_session("builder", &checkout.top, EXCUSE), "");
+    assert_eq!(authority.judged("builder").short_circuit.as_deref(), Some("live-build"));
+    block_reason(&world.stop_session("other", &checkout.top, EXCUSE));
+}
+
+#[test]
+fn what_is_configured_holds_at_once_a_checkout_only_tightens_and_a_fault_changes_nothing() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    let held = |id: &str| {
+        world.start_session(id, &checkout.top);
+        stop_after_work(&world, &checkout, id).contains("\"block\"")
+    };
+    assert!(held("s1"));
+    configure(&world, "[gate]\ncontinues_per_prompt = 0\nnotes = false\n");
+    assert_eq!((held("s2"), authority.judged("s2").noted), (false, false));
+    configure(&world, "[gate]\ncontinues_per_prompt = \"none\"\n");
+    assert!(!held("s3"), "the last configuration without a fault stays in force");
+    let status = text(&world.stopgate(&["status"]).stdout);
+    assert!(status.contains("config.toml:2: gate.continues_per_prompt: expected a whole number"), "{status}");
+    let checked = world.stopgate(&["config", "check"]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    configure(&world, "");
+    assert!(held("s4"));
+
+    let own = checkout.top.join(".stopgate/config.toml");
+    std::fs::create_dir_all(own.parent().unwrap()).unwrap();
+    std::fs::write(&own, "[gate]\nexclude_plans = [\"docs\"]\n").unwrap();
+    assert!(!held("s5"));
+    std::fs::write(&own, "[gate]\ncontinues_per_day = 100\nexclude_plans = [\"docs\"]\n").unwrap();
+    assert!(held("s6"), "a file that asks for more is ignored as a whole");
+    let shown = world.stopgate_in(&checkout.top, &["config", "show"]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(text(&shown.stderr).contains("may only lower it, and 10 holds already"), "{shown:?}");
+}
+
+#[test]
+fn a_verdict_is_explained_by_the_same_stages_again() {
+    let world = enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.start_session("s", &checkout.top);
+    block_reason(&world.stop_session("s", &checkout.top, &format!("{EXCUSE} password=hunter2")));
+    world.stop_session("s", &checkout.top, "All steps are done, and all tests pass.");
+    let rows = authority.log();
+    for (row, stages, decision) in [
+        (&rows[1], &["turn", "signals", "facts", "rule", "evidence", "verdict"][..], "continue"),
+        (&rows[0], &["turn", "signals", "rule", "verdict"], "allow"),
+    ] {
+        let explained = world.stopgate_json(&["explain", &row.event_id, "--json"]);
+        let names: Vec<&str> =
+            explained["stages"].as_array().unwrap().iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+        assert_eq!(names, stages);
+        assert_eq!((&explained["decision"], &explained["agrees"]), (&json!(decision), &Value::Bool(true)));
+        assert!(!explained.to_string().contains("hunter2"));
+    }
+    let shown = text(&world.stopgate(&["explain", &rows[1].event_id]).stdout);
+    assert!(shown.contains("docs/plan.md: write the parser (holds)"), "{shown}");
+    for (event, says) in [("ffffffff", "no stop has an event id"), ("../x", "is no event id")] {
+        let refused = world.stopgate(&["explain", event]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(text(&refused.stderr).contains(says), "{refused:?}");
+    }
+}
