@@ -21,7 +21,7 @@ const MAX_ANSWERS: usize = 256;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How long a list of untracked files counts: new ones change neither HEAD nor index. A plan that matters was there
 /// before the session, so a list that is a little old hides none.
-const UNTRACKED_AGE: Duration = Duration::from_secs(15);
+const UNTRACKED_AGE: Duration = Duration::from_secs(5);
 
 /// What is remembered of all checkouts.
 #[derive(Debug, Default)]
@@ -100,6 +100,15 @@ impl Git<'_> {
             self.keep(|known| known.tree = Some(Arc::clone(&tree)));
         }
         Some(tree)
+    }
+
+    /// Tracked and untracked files, listed at the same time.
+    pub(super) fn files(&self) -> Option<(Arc<Tree>, Arc<Vec<String>>)> {
+        std::thread::scope(|scope| {
+            let untracked = scope.spawn(|| self.untracked());
+            let tree = self.tree();
+            Some((tree?, untracked.join().ok()??))
+        })
     }
 
     /// The files that are neither tracked nor ignored.

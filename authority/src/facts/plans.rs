@@ -34,7 +34,7 @@ pub(super) fn open_steps_of(top: &Path, path: &str) -> Vec<String> {
 
 /// Plan-like files of the working tree, tracked or not (but not ignored), best first.
 fn candidates(git: &Git<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Vec<String> {
-    let (Some(tree), Some(untracked)) = (git.tree(), git.untracked()) else {
+    let Some((tree, untracked)) = git.files() else {
         return Vec::new();
     };
     let tracked = tree.files.iter().filter_map(|file| std::str::from_utf8(&file.path).ok());
