@@ -3,6 +3,7 @@
 mod control;
 mod events;
 mod gate;
+mod trust;
 mod views;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_MODE, get(control::mode).post(control::set_mode))
         .route(protocol::ROUTE_KILL, get(control::kill_switch).post(control::set_kill_switch))
         .route(protocol::ROUTE_LOG, get(views::log))
+        .route(protocol::ROUTE_ANNOTATIONS, post(trust::annotate))
+        .route(protocol::ROUTE_REPORT, get(trust::report))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))
