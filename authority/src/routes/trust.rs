@@ -40,7 +40,7 @@ pub(super) async fn annotate(
     if !is_event_id(&wanted.event_id) {
         return problem(StatusCode::BAD_REQUEST, "eventId: not a UUID");
     }
-    off_loop(move || grade(&state, peer, &wanted)).await.map_or_else(|problem| problem, |done| done)
+    off_loop(move || grade(&state, peer, &wanted)).await.unwrap_or_else(|problem| problem)
 }
 
 fn grade(state: &State, peer: Peer, wanted: &SetGrade) -> Response {

@@ -11,8 +11,10 @@ use crate::session::{Harness, LIVE_CHECK_PREFIX};
 const MAX_DAYS: i64 = 3_650;
 /// Sessions that are named.
 const MOST_HELD: usize = 10;
-/// `fail_open` of stops that never came to be judged: an authority that was not there, and one that is at it now.
-const NOT_JUDGED: [&str; 2] = ["undelivered", "pending"];
+/// `fail_open` of a stop that is being judged: no failure.
+const PENDING: &str = "pending";
+/// `fail_open` of a stop that never came to be judged, because the authority was not there.
+const UNDELIVERED: &str = "undelivered";
 
 /// Counts of a group while it is counted.
 #[derive(Default)]
@@ -45,10 +47,11 @@ pub struct Tally {
 
 impl Tally {
     /// Counts `stop`. Stops come in the order of their time.
-    pub fn add(&mut self, stop: Counted) {
+    pub fn add(&mut self, mut stop: Counted) {
         if stop.session_id.starts_with(LIVE_CHECK_PREFIX) {
             return;
         }
+        let is_pending = stop.fail_open.take_if(|kind| kind == PENDING).is_some();
         self.first_at.get_or_insert(stop.at_ms);
         self.whole.add(&stop);
         if !stop.would_block {
@@ -74,7 +77,7 @@ impl Tally {
         day.0 += 1;
         day.1 += u64::from(stop.would_block);
         day.2 += u64::from(failed);
-        if !stop.fail_open.as_deref().is_some_and(|kind| NOT_JUDGED.contains(&kind)) {
+        if !is_pending && stop.fail_open.as_deref() != Some(UNDELIVERED) {
             self.judged += 1;
             self.clean = if failed { 0 } else { self.clean + 1 };
         }
@@ -221,7 +224,9 @@ mod tests {
 
     fn report(stops: Vec<Counted>) -> Report {
         let mut tally = Tally::default();
-        stops.into_iter().for_each(|stop| tally.add(stop));
+        for stop in stops {
+            tally.add(stop);
+        }
         tally.report(0, 3 * DAY_MS - 1)
     }
 
@@ -256,6 +261,7 @@ mod tests {
         };
         assert_eq!(streak(vec![stop(1), failed(2, "interrupted"), stop(3), stop(4)]), (2, 4));
         assert_eq!(streak(vec![stop(1), failed(2, "undelivered"), failed(3, "pending"), stop(4)]), (2, 2));
+        assert!(report(vec![failed(1, "pending")]).failures.is_empty());
         let late = Counted { fail_open: Some("timeout".into()), ..held(2, "s", None) };
         assert_eq!(streak(vec![stop(1), late]), (0, 2));
     }
