@@ -92,7 +92,87 @@ const fn is_worth_rewriting(space: Space) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use stopgate_core::clock::Clock;
+    use stopgate_core::event_id::new_event_id;
+    use stopgate_core::gate::Decision;
+    use stopgate_core::harness::{Event, EventKind, Stop};
+    use stopgate_core::paths::Home;
+    use stopgate_core::protocol::EvaluateRequest;
+    use stopgate_core::session::{Harness, SessionKey};
+    use stopgate_core::switch::Mode;
+    use stopgate_store::{Counting, GateRow, blank_row};
+
     use super::*;
+
+    const START: UnixMillis = 1_700_000_000_000;
+    const HOUR_MS: i64 = DAY_MS / 24;
+
+    /// A clock that is set by hand.
+    struct SetClock(Arc<AtomicI64>);
+
+    impl Clock for SetClock {
+        fn now_ms(&self) -> UnixMillis {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn judged(state: &State, at_ms: UnixMillis) {
+        let request = EvaluateRequest {
+            event_id: new_event_id(&stopgate_core::clock::FixedClock(at_ms)),
+            at_ms,
+            event: Event {
+                key: SessionKey::new(Harness::Claude, "s").unwrap(),
+                cwd: None,
+                transcript_path: None,
+                model: None,
+                permission_mode: None,
+                agent_id: None,
+                kind: EventKind::Stop(Stop::default()),
+            },
+            mode: Mode::Shadow,
+            deadline_ms: 1_000,
+        };
+        let row = GateRow { decision: Some(Decision::Allow), ..blank_row(&request) };
+        state.with_store(|store| store.record_verdict(&request, &row, Counting::Nothing, at_ms)).unwrap();
+    }
+
+    fn kept(state: &State) -> Vec<UnixMillis> {
+        let rows = state.with_store(|store| store.gate_log(10)).unwrap();
+        rows.into_iter().map(|row| (row.at_ms - START) / HOUR_MS).collect()
+    }
+
+    #[test]
+    fn it_prunes_at_the_start_and_a_day_later_and_not_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        home.create().unwrap();
+        let now = Arc::new(AtomicI64::new(START));
+        let mut state = Arc::into_inner(State::open(home)).unwrap();
+        state.clock = Box::new(SetClock(Arc::clone(&now)));
+        let state = Arc::new(state);
+        // The default keeps 30 days: 720 hours.
+        for hours in [-721, -719, -1] {
+            judged(&state, START + hours * HOUR_MS);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            tokio::spawn(keep_pruning(Arc::clone(&state)));
+            tokio::time::sleep(LOOK / 2).await;
+            assert_eq!(kept(&state), [-1, -719]);
+            now.store(START + 23 * HOUR_MS, Ordering::Relaxed);
+            tokio::time::sleep(LOOK * 2).await;
+            assert_eq!(kept(&state), [-1, -719], "not due");
+            now.store(START + 24 * HOUR_MS, Ordering::Relaxed);
+            tokio::time::sleep(LOOK * 2).await;
+            assert_eq!(kept(&state), [-1]);
+            std::fs::write(state.home.root().join("config.toml"), "[gate]\nretention_days = 2\n").unwrap();
+            now.store(START + 48 * HOUR_MS, Ordering::Relaxed);
+            tokio::time::sleep(LOOK * 2).await;
+            assert_eq!(kept(&state), [0; 0], "as configured meanwhile");
+        });
+    }
 
     #[test]
     fn it_is_due_at_the_start_and_a_day_later() {
