@@ -458,6 +458,37 @@ fn what_is_old_goes_at_the_start_of_the_authority_and_nothing_else() {
     authority.judged("s1");
 }
 
+#[test]
+fn stops_are_taken_in_while_thousands_of_rows_are_pruned() {
+    let world = World::new();
+    let old = now() - 31 * DAY_MS;
+    let inputs = "x".repeat(3_000);
+    let stop = |number| Evaluation { at_ms: old + number, inputs: Some(&inputs), ..Evaluation::held() };
+    write(&world.home, &(0..20_000).map(stop).collect::<Vec<_>>());
+    let connection = connect(&world.home);
+    let left = || {
+        let query = "SELECT count(*) FROM gate_events INDEXED BY gate_events_by_time WHERE at_ms < ?1";
+        connection.query_row(query, [old + 20_000], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let authority = world.authority();
+    let mut meanwhile = 0;
+    let mut all = 0;
+    eventually("all that is old is gone", || {
+        let before = left();
+        world.stop_session("s1", world.root(), PLAIN);
+        all += 1;
+        meanwhile += usize::from((1..20_000).contains(&before));
+        (before == 0).then_some(())
+    });
+    assert!(meanwhile > 2, "only {meanwhile} of {all} stops came while it pruned");
+    assert_eq!(world.spooled().len(), 0, "no stop had to be let go undelivered");
+    eventually("all are judged", || {
+        let log = authority.log();
+        let judged = log.iter().filter(|row| row.session_id == "s1" && row.decision.is_some()).count();
+        (judged == all.min(1_000)).then_some(())
+    });
+}
+
 /// Time grows with the number of stops, and not faster: measured in one run, best of three.
 #[expect(clippy::print_stdout, reason = "a measurement, for whoever asks with --nocapture")]
 fn report_takes(count: usize) -> f64 {

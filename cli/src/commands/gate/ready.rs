@@ -108,6 +108,17 @@ fn conditions(report: &Report, promotion: &Promotion, now: UnixMillis) -> Vec<Co
     ]
 }
 
+/// What can never hold, because verdicts are taken out before it could.
+fn unreachable(config: &Config) -> Option<String> {
+    let (kept, needed) = (config.gate.retention_days, config.promotion.min_shadow_days);
+    (needed > 0 && kept <= needed).then(|| {
+        format!(
+            "note: gate.retention_days is {kept}, so the first verdict is never gate.promotion.min_shadow_days \
+             ({needed}) old: keep verdicts longer, or ask for fewer days"
+        )
+    })
+}
+
 /// `value / 10 of` to one digit, rounded down: 13.96 days are not 14.
 #[expect(clippy::cast_precision_loss, reason = "days and percents")]
 fn tenths(value: u64, of: u64) -> Value {
@@ -126,8 +137,12 @@ pub(crate) fn look(context: &Context) -> anyhow::Result<Vec<Condition>> {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    if let Some(faults) = LastGood::peek(&context.home).faults {
+    let held = LastGood::peek(&context.home);
+    if let Some(faults) = &held.faults {
         printer::note(format!("{faults}\nthe last configuration without a fault stays in force"));
+    }
+    if let Some(problem) = unreachable(&held.config) {
+        printer::note(problem);
     }
     let conditions = look(context)?;
     let ready = conditions.iter().all(|condition| condition.holds);
@@ -249,6 +264,16 @@ mod tests {
         assert!(nothing.iter().all(|condition| !condition.holds), "{nothing:?}");
         let unknown = nothing.iter().filter(|condition| condition.shown() == "unknown").count();
         assert_eq!(unknown, 2, "precision and latency");
+    }
+
+    #[test]
+    fn days_that_are_never_kept_are_said() {
+        let mut config = Config::default();
+        assert_eq!(unreachable(&config), None);
+        config.gate.retention_days = 14;
+        assert!(unreachable(&config).is_some_and(|said| said.contains("min_shadow_days (14)")));
+        config.promotion.min_shadow_days = 0;
+        assert_eq!(unreachable(&config), None);
     }
 
     #[test]
