@@ -137,11 +137,11 @@ pub(crate) fn look(context: &Context) -> anyhow::Result<Vec<Condition>> {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let held = LastGood::peek(&context.home);
-    if let Some(faults) = &held.faults {
+    let configured = LastGood::peek(&context.home);
+    if let Some(faults) = &configured.faults {
         printer::note(format!("{faults}\nthe last configuration without a fault stays in force"));
     }
-    if let Some(problem) = unreachable(&held.config) {
+    if let Some(problem) = unreachable(&configured.config) {
         printer::note(problem);
     }
     let conditions = look(context)?;
