@@ -17,6 +17,7 @@ mod instance;
 mod memory;
 mod peer;
 mod process_files;
+mod retention;
 mod routes;
 mod server;
 mod spooled;

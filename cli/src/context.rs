@@ -63,7 +63,7 @@ impl Context {
         }
     }
 
-    fn open_store(&self) -> anyhow::Result<Store> {
+    pub(crate) fn open_store(&self) -> anyhow::Result<Store> {
         Store::open(&self.home, STORE_PATIENCE).with_context(|| self.home.database().display().to_string())
     }
 
@@ -81,7 +81,11 @@ impl Context {
         if !self.home.database().exists() {
             return None;
         }
-        let harness = operator::harness_above(&self.open_store().ok()?, std::process::id()).ok()??;
+        let store = self.open_store().ok()?;
+        let own = std::process::id();
+        let harness = operator::harness_above(&store, own).ok()??;
+        let detail = format!("descends from harness pid {harness}");
+        let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &detail);
         Some(operator::refusal(action, harness))
     }
 

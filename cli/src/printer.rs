@@ -40,17 +40,31 @@ pub(crate) fn error(error: &anyhow::Error) {
     note(format!("stopgate: {error:#}"));
 }
 
+/// Whether there is somebody to ask.
+pub(crate) fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks a yes-or-no question; `None` when there is nobody to ask.
 pub(crate) fn ask(question: &str) -> Option<bool> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !has_terminal() {
+        return None;
+    }
+    let answer = ask_line(&format!("{question} [y/N] ")).unwrap_or_default();
+    Some(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks for a line; `None` when there is nobody to ask, and at the end of the input.
+pub(crate) fn ask_line(question: &str) -> Option<String> {
+    if !has_terminal() {
         return None;
     }
     let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+    let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     drop(stderr);
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).ok()?;
-    Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let read = io::stdin().read_line(&mut answer).ok()?;
+    (read > 0).then(|| answer.trim().to_owned())
 }
 
 /// Does `work`, and says what is going on when it takes more than a second.

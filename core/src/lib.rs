@@ -25,6 +25,7 @@ pub mod process;
 pub mod protocol;
 pub mod redact;
 pub mod release;
+pub mod report;
 pub mod session;
 pub mod spool;
 pub mod stdin;

@@ -1,5 +1,6 @@
 //! What hooks, CLI and authority say to each other: JSON bodies over HTTP/1.1 on a Unix socket.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use crate::gate::pipeline::Recording;
 use crate::gate::{Decision, EvidencePointer, RuleId};
 use crate::harness::Event;
 use crate::process::ProcessIdentity;
+use crate::report::Annotation;
 use crate::session::{Harness, SessionKey};
 use crate::switch::Mode;
 
@@ -34,8 +36,12 @@ pub const ROUTE_KILL: &str = "/internal/stop-gate/kill-switch";
 pub const ROUTE_CONTEST: &str = "/internal/stop-gate/contest";
 /// `GET ?event=`: what the verdict on a stop was reached from.
 pub const ROUTE_EXPLAIN: &str = "/internal/stop-gate/explain";
-/// `GET ?tail=`: verdicts, newest first.
+/// `GET ?tail=&session=&decision=&event=&ungraded=`: verdicts, newest first; see [`LogFilter`].
 pub const ROUTE_LOG: &str = "/internal/stop-gate/log";
+/// `POST`: grade a verdict.
+pub const ROUTE_ANNOTATIONS: &str = "/internal/stop-gate/annotations";
+/// `GET ?sinceMs=`: what the gate did since then, counted.
+pub const ROUTE_REPORT: &str = "/internal/stop-gate/report";
 /// `GET`: known sessions.
 pub const ROUTE_SESSIONS: &str = "/sessions";
 /// `POST`: end the authority.
@@ -330,6 +336,56 @@ pub struct GateLogRow {
 pub struct GateLog {
     /// Rows, newest first.
     pub events: Vec<GateLogRow>,
+    /// The grade that counts of each row that has one, by event id.
+    #[serde(default)]
+    pub grades: BTreeMap<String, Annotation>,
+}
+
+/// Which rows of the log are wanted; what is not given wants them all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogFilter {
+    /// Beginning of the session's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decided>,
+    /// Beginning of the event's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Only would-blocks that nobody has graded, without those of the installer's live check.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ungraded: bool,
+}
+
+/// What was decided about a stop, or that nothing was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// [`Decision::Allow`]
+    Allow,
+    /// [`Decision::Continue`]
+    Continue,
+    /// [`Decision::Escalate`]
+    Escalate,
+    /// [`Decision::ForceAllow`]
+    ForceAllow,
+    /// A failure left no decision.
+    Failed,
+}
+
+impl Decided {
+    /// The decision; `None` for none.
+    pub const fn decision(self) -> Option<Decision> {
+        match self {
+            Self::Allow => Some(Decision::Allow),
+            Self::Continue => Some(Decision::Continue),
+            Self::Escalate => Some(Decision::Escalate),
+            Self::ForceAllow => Some(Decision::ForceAllow),
+            Self::Failed => None,
+        }
+    }
 }
 
 /// One row of [`ROUTE_SESSIONS`]. Field names are snake case, as scripts read them from `stopgate sessions --json`.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, named_params, params};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
-use stopgate_core::protocol::{EvaluateRequest, Explanation, GateLogRow, HookEvent, Origin};
+use stopgate_core::protocol::{EvaluateRequest, Explanation, GateLogRow, HookEvent, LogFilter, Origin};
+use stopgate_core::session::LIVE_CHECK_PREFIX;
 
 use crate::sessions::{bad_text, touch_session};
 use crate::{Store, StoreError, turns};
@@ -89,9 +90,38 @@ impl Store {
 
     /// The newest `tail` stops, newest first.
     pub fn gate_log(&self, tail: u32) -> Result<Vec<GateLogRow>, StoreError> {
-        let mut query =
-            self.connection.prepare_cached("SELECT * FROM gate_events ORDER BY at_ms DESC, event_id DESC LIMIT ?1")?;
-        let rows = query.query_map([tail], read_row)?;
+        self.gate_log_of(tail, &LogFilter::default())
+    }
+
+    /// The newest `tail` stops that `filter` wants, newest first.
+    pub fn gate_log_of(&self, tail: u32, filter: &LogFilter) -> Result<Vec<GateLogRow>, StoreError> {
+        let mut wanted = vec!["1"];
+        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":tail", &tail)];
+        if let Some(session) = &filter.session {
+            wanted.push("substr(session_id, 1, length(:session)) = :session");
+            values.push((":session", session));
+        }
+        let decision = filter.decision.map(|decided| decided.decision().map(Decision::name));
+        if let Some(decision) = &decision {
+            wanted.push("decision IS :decision");
+            values.push((":decision", decision));
+        }
+        if let Some(event) = &filter.event {
+            // Ids are hexadecimal digits and dashes: "g" comes after all that begin with the text.
+            wanted.push("event_id >= :event AND event_id < :event || 'g'");
+            values.push((":event", event));
+        }
+        if filter.ungraded {
+            wanted.push(
+                "would_block = 1 AND substr(session_id, 1, length(:staged)) <> :staged
+                 AND NOT EXISTS (SELECT 1 FROM annotations WHERE annotations.event_id = gate_events.event_id)",
+            );
+            values.push((":staged", &LIVE_CHECK_PREFIX));
+        }
+        let wanted = wanted.join(" AND ");
+        let query = format!("SELECT * FROM gate_events WHERE {wanted} ORDER BY at_ms DESC, event_id DESC LIMIT :tail");
+        let mut query = self.connection.prepare_cached(&query)?;
+        let rows = query.query_map(&*values, read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

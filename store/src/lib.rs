@@ -4,7 +4,10 @@
 //! Every write is one transaction, so that a reader or a crash never sees half of one.
 
 mod gate;
+mod grades;
 mod migrate;
+mod report;
+mod retention;
 mod sessions;
 mod turns;
 
@@ -18,7 +21,9 @@ use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
 pub use gate::{Aside, GateRow, blank_row};
+pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;
+pub use retention::{Pruned, Space};
 pub use sessions::SessionFacts;
 pub use turns::{Continued, TurnRecord};
 
@@ -59,6 +64,17 @@ impl Store {
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(patience)?;
         migrate::prepare(&mut connection, patience)?;
+        Ok(Self { connection })
+    }
+
+    /// Opens the store of `home`, which is there already and has the newest schema, for reading alone: beside the
+    /// connection that writes, and in nobody's way.
+    pub fn open_to_read(home: &Home, patience: Duration) -> Result<Self, StoreError> {
+        let path = home.database();
+        refuse_special_companions(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+        connection.busy_timeout(patience)?;
         Ok(Self { connection })
     }
 

@@ -7,9 +7,10 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../migrations/db/0002_turns.sql"),
+    include_str!("../../migrations/db/0004_grades.sql"),
 ];
 
 /// The version this program writes.
@@ -20,6 +21,11 @@ pub const LATEST_VERSION: i64 = MIGRATIONS.len() as i64;
 /// cut may lose the last moments, which is acceptable for a log), and the newest schema.
 pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result<(), StoreError> {
     let deadline = Instant::now() + patience;
+    // Pages that pruning frees go back to the file system. Only a file without a page can still be told so; on any
+    // other this would take the write lock for nothing.
+    if connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).is_ok_and(|pages| pages == 0) {
+        connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    }
     // Two first starts at once: the switch to WAL reports "busy" without asking the busy handler.
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {

@@ -9,6 +9,8 @@ use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
 
+mod trust;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn home() -> (tempfile::TempDir, Home) {

@@ -4,6 +4,7 @@
 //! * [`agent`], [`process`]: commands inside a recorded session, and signals.
 //! * [`build`]: builds in a checkout, harness processes and tmux servers around them.
 //! * [`checkout`]: real git repositories with a past.
+//! * [`evaluations`]: a made-up past of judged stops.
 //! * [`person`]: a machine as the installer finds it.
 //! * [`fake_authority`]: everything an authority can do wrong.
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
@@ -19,6 +20,7 @@ pub mod agent;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;
+pub mod evaluations;
 pub mod fake_authority;
 pub mod mock_anthropic;
 pub mod person;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stopgate_core::gate::{Decision, RuleId};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
-use stopgate_tests::world::{EXCUSE, World, binary, assert_silent, block_reason, noted, stop, with};
+use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, noted, stop, with};
 
 fn enforcing() -> World {
     let world = World::new();

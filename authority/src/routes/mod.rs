@@ -3,6 +3,7 @@
 mod control;
 mod events;
 mod gate;
+mod trust;
 mod views;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_EXPLAIN, get(gate::explain))
         .route(protocol::ROUTE_CONTEST, post(gate::contest))
         .route(protocol::ROUTE_LOG, get(views::log))
+        .route(protocol::ROUTE_ANNOTATIONS, post(trust::annotate))
+        .route(protocol::ROUTE_REPORT, get(trust::report))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))

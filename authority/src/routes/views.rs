@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use stopgate_core::VERSION;
-use stopgate_core::protocol::{GateLog, Health, HealthStatus, PROTOCOL_VERSION};
+use stopgate_core::protocol::{Decided, GateLog, Health, HealthStatus, LogFilter, PROTOCOL_VERSION};
 
 use super::{off_loop, problem};
 use crate::state::State;
@@ -18,7 +18,7 @@ use crate::state::State;
 const DEFAULT_TAIL: u32 = 100;
 const MAX_TAIL: u32 = 1_000;
 /// How long the log waits for stops that are being judged.
-const LOG_PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// Sessions that are given at most.
 const MAX_SESSIONS: u32 = 1_000;
 
@@ -38,19 +38,32 @@ pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
     off_loop(look).await.map_or_else(|problem| problem, |health| Json(health).into_response())
 }
 
-/// `?tail=` of the log; garbage counts as not given.
+/// Query of the log; a `tail` of garbage counts as not given. A filter of garbage is refused: the whole log is not
+/// what was asked for.
 #[derive(Deserialize)]
 pub(super) struct LogQuery {
     tail: Option<String>,
+    session: Option<String>,
+    decision: Option<Decided>,
+    event: Option<String>,
+    #[serde(default)]
+    ungraded: bool,
 }
 
 pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
     let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
     // Whoever has just seen a stop answered expects it in the log.
     state.settled(LOG_PATIENCE).await;
-    let read = move || state.with_store(|store| store.gate_log(tail));
+    let LogQuery { session, decision, event, ungraded, .. } = query;
+    let filter = LogFilter { session, decision, event, ungraded };
+    let read = move || {
+        state.with_store(|store| {
+            let events = store.gate_log_of(tail, &filter)?;
+            Ok(GateLog { grades: store.grades_of(&events)?, events })
+        })
+    };
     match off_loop(read).await {
-        Ok(Ok(events)) => Json(GateLog { events }).into_response(),
+        Ok(Ok(log)) => Json(log).into_response(),
         Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         Err(problem) => problem,
     }

@@ -6,6 +6,7 @@ use stopgate_authority::lifecycle::{ANSWER, AskError};
 use stopgate_core::protocol::{ModeState, ROUTE_MODE, SetMode};
 use stopgate_core::switch::{self, Mode, ModeReading};
 
+use super::gate::ready;
 use crate::context::Context;
 use crate::{ExitStatus, printer};
 
@@ -47,6 +48,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let reading = switch::read_mode(&context.home);
     let Some(wanted) = arguments.mode.map(Mode::from) else { return show(context, reading, arguments.json) };
     let prior = reading.mode();
+    if wanted == Mode::Enforce && prior != Mode::Enforce {
+        for line in ready::delta(context) {
+            printer::note(line);
+        }
+    }
     if wanted == Mode::Enforce && prior != Mode::Enforce && !arguments.yes {
         match printer::ask("Enforce: the gate may send agents back to their work. Go on?") {
             Some(true) => {}

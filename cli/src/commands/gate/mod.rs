@@ -1,8 +1,12 @@
-//! `stopgate gate`
+//! `stopgate gate`, one module a command.
 
 mod contest;
 mod eval;
+mod grade;
 mod log;
+pub(crate) mod ready;
+mod report;
+mod review;
 
 use clap::{Args, Subcommand};
 
@@ -23,6 +27,14 @@ enum Action {
     Contest(contest::Arguments),
     /// Score signals and rules on labelled messages: what they hold, what they let go, and by which rule
     Eval(eval::Arguments),
+    /// Say whether a verdict was right; the last grade counts
+    Grade(grade::Arguments),
+    /// Walk through the would-blocks that nobody has graded, one by one
+    Review(review::Arguments),
+    /// Count what the gate did: decisions, rules, signals, projects, latency, failures, precision
+    Report(report::Arguments),
+    /// Show which conditions for enforcing hold; exit code 0 if all do, 1 if not
+    Ready(ready::Arguments),
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
@@ -30,5 +42,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         Action::Log(arguments) => log::run(context, arguments),
         Action::Contest(arguments) => contest::run(context, arguments),
         Action::Eval(arguments) => eval::run(arguments),
+        Action::Grade(arguments) => grade::run(context, arguments),
+        Action::Review(arguments) => review::run(context, arguments),
+        Action::Report(arguments) => report::run(context, arguments),
+        Action::Ready(arguments) => ready::run(context, arguments),
     }
 }
