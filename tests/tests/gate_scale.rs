@@ -1,4 +1,4 @@
-//! Facts about large repositories keep within their deadline: the verdict is reached, and from all that there is.
+//! Facts about large repositories keep within their deadline: the verdict is reached from all that there is.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use stopgate_tests::checkout::Checkout;
-use stopgate_tests::world::{EXCUSE, World, block_reason};
+use stopgate_tests::person::text;
+use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::world::{EXCUSE, World, block_reason, stop};
 
 const FILES: usize = 100_000;
 const COMMITS: usize = 50_000;
@@ -41,14 +43,19 @@ fn large(top: &Path, files: usize, commits: usize) -> Checkout {
 #[test]
 fn a_hundred_thousand_files_and_fifty_thousand_commits_are_judged_in_time() {
     let world = World::new();
-    let _authority = world.authority();
     world.set_mode("enforce");
+    // A debug build on a busy machine is given more time than the 2 s that the benchmark holds the release build to.
+    std::fs::write(world.home.root().join("config.toml"), "[gate]\nfacts_budget_ms = 5000\n").unwrap();
+    let _authority = world.authority();
     for (name, files, commits) in [("files", FILES, 0), ("commits", 1, COMMITS)] {
         let checkout = large(&world.root().join(name), files, commits);
         world.start_session(name, &checkout.top);
         // The commit is what a session does; the first file changed is found among all.
         checkout.write("d0/e0/f0.txt", "changed");
-        let reason = block_reason(&world.stop_session(name, &checkout.top, EXCUSE));
+        let mut router = world.hook("stop-gate-router");
+        router.env("STOPGATE_DEADLINE_MS", "8000");
+        let stopped = finish(router, Stdin::from(&*stop(name, &checkout.top, EXCUSE).to_string()));
+        let reason = block_reason(&text(&stopped.stdout));
         assert!(reason.contains("write the parser"), "{reason}");
         let log = world.stopgate_json(&["gate", "log", "--json", "--tail", "1"]);
         let explained = world.stopgate_json(&["explain", log[0]["event_id"].as_str().unwrap(), "--json"]);
