@@ -66,6 +66,11 @@ impl Authority {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let response = client::request(&self.socket, "GET", path, b"", Instant::now() + ANSWER)
             .with_context(|| format!("GET {path}"))?;

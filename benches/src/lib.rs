@@ -10,6 +10,7 @@ mod check;
 mod checkouts;
 mod console;
 mod elf;
+mod load;
 mod machine;
 mod measure;
 mod options;
@@ -45,6 +46,17 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::progress(&format!("hooks: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The load bench's `main`. Fails only when something could not be measured.
+pub fn load_main() -> ExitCode {
+    match load::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::progress(&format!("load: {error:#}"));
             ExitCode::FAILURE
         }
     }
