@@ -3,6 +3,7 @@
 //!
 //! Every write is one transaction, so that a reader or a crash never sees half of one.
 
+mod breaker;
 mod gate;
 mod migrate;
 mod sessions;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
+pub use breaker::BreakerRow;
 pub use gate::{Counting, GateRow, blank_row};
 pub use migrate::LATEST_VERSION;
 pub use sessions::SessionFacts;

@@ -4,9 +4,11 @@
 //! [`rules`] -> [`evidence`] -> [`ceiling`] -> verdict. Every stage can only let go, except the rules, and what the
 //! rules want has to survive the stages after them.
 
+pub mod breaker;
 pub mod ceiling;
 pub mod evidence;
 pub mod facts;
+pub mod judge;
 mod markdown;
 mod phrases;
 mod prose;
