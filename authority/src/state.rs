@@ -11,6 +11,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_store::{SessionFacts, Store, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::judge::Breakers;
 use crate::memory::Memory;
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) settling: Mutex<()>,
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
+    /// What is remembered of judges that failed. Taken before the store, never after it.
+    pub(crate) breakers: Mutex<Breakers>,
     store: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
     /// The last failure of the store, until a write is known to work again.
@@ -66,6 +69,7 @@ impl State {
             stop: Notify::new(),
             settling: Mutex::new(()),
             flipping: Mutex::new(()),
+            breakers: Mutex::default(),
             store: Mutex::new(store),
             trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::breaker::Breaker;
+use stopgate_core::protocol::BreakerState;
 
 use crate::{Store, StoreError};
 
@@ -14,7 +15,7 @@ const LOCK_PATIENCE: Duration = Duration::from_millis(10);
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// One breaker with what it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BreakerRow {
     /// Hash of the route.
     pub route: String,
@@ -24,6 +25,25 @@ pub struct BreakerRow {
     pub last_failure: String,
     /// Its state.
     pub breaker: Breaker,
+}
+
+impl BreakerRow {
+    /// How it stands at `now_ms`, for people and scripts.
+    pub fn state(self, now_ms: UnixMillis) -> BreakerState {
+        let Self { route, label, last_failure, breaker } = self;
+        BreakerState {
+            state: breaker.standing(now_ms),
+            route,
+            label,
+            last_failure,
+            consecutive_failures: breaker.consecutive_failures,
+            open_until_ms: breaker.open_until_ms,
+            probe_lease_until_ms: breaker.probe_lease_until_ms,
+            first_opened_at_ms: breaker.first_opened_at_ms,
+            suppressed_count: breaker.suppressed,
+            updated_at_ms: breaker.updated_at_ms,
+        }
+    }
 }
 
 impl Store {

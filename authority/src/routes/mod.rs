@@ -1,5 +1,6 @@
 //! The authority's routes, one module a subject.
 
+mod breaker;
 mod control;
 mod events;
 mod gate;
@@ -28,6 +29,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_EVALUATE, post(gate::evaluate))
         .route(protocol::ROUTE_MODE, get(control::mode).post(control::set_mode))
         .route(protocol::ROUTE_KILL, get(control::kill_switch).post(control::set_kill_switch))
+        .route(protocol::ROUTE_BREAKER, get(breaker::show))
+        .route(protocol::ROUTE_BREAKER_RESET, post(breaker::reset))
         .route(protocol::ROUTE_LOG, get(views::log))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))

@@ -27,6 +27,8 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show which judge is left alone because it failed again and again, or have it asked again
+    Breaker(super::gate_breaker::Arguments),
 }
 
 /// A row as scripts read it: the stored row, and its time in RFC 3339.
@@ -38,7 +40,10 @@ struct JsonRow<'a> {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let Action::Log { tail, json } = arguments.action;
+    let (tail, json) = match &arguments.action {
+        Action::Log { tail, json } => (*tail, *json),
+        Action::Breaker(arguments) => return super::gate_breaker::run(context, arguments),
+    };
     let path = format!("{ROUTE_LOG}?tail={tail}");
     let log: GateLog = context.read(&path, |store| Ok(GateLog { events: store.gate_log(tail)? }))?;
     if json {

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
 pub(crate) mod gate;
+pub(crate) mod gate_breaker;
 pub(crate) mod kill;
 pub(crate) mod mode;
 pub(crate) mod sessions;

@@ -3,6 +3,8 @@
 //! Closed: every stop may ask. Open: none may, until the cooldown is over. Half-open: one may, by a lease with a
 //! token; if it is not settled, the lease runs out and the next one may. Only a fully valid answer closes it again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::UnixMillis;
 
 /// Longest token that is believed; a longer one was not made here.
@@ -63,7 +65,8 @@ pub enum Settlement {
 }
 
 /// How a breaker stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// Everybody may ask.
     Closed,

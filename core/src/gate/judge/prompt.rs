@@ -37,7 +37,8 @@ impl Question {
     pub fn prompt(&self, nonce: u64) -> Prompt {
         let plans = self.plan_lines();
         let message = data(self.message.lines());
-        let fence = (0..)
+        // The data is finite: one of so many fences is not in it.
+        let fence = (0..=u64::MAX)
             .map(|step| format!("stopgate-data-{:016x}", nonce.wrapping_add(step)))
             .find(|fence| !message.contains(fence) && !plans.contains(fence))
             .unwrap_or_default();

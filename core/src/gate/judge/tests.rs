@@ -9,15 +9,11 @@ fn sha(symbol: char) -> String {
 }
 
 fn plan(path: &str, introduced: Option<char>, touched: &[char]) -> Plan {
-    Plan {
-        path: path.into(),
-        next_step: "write the parser".into(),
-        open_steps: 2,
-        predates_session: true,
-        introduced_by: introduced.map(sha),
-        session_commits: touched.iter().copied().map(sha).collect(),
-        ..Plan::default()
-    }
+    let mut plan = Plan { path: path.into(), open_steps: 2, predates_session: true, ..Plan::default() };
+    plan.next_step = "write the parser".into();
+    plan.introduced_by = introduced.map(sha);
+    plan.session_commits = touched.iter().copied().map(sha).collect();
+    plan
 }
 
 /// Plans: 1 is moved on by commit 1, 2 by commit 2, 3 is not tracked. Commit 3 belongs to none, 4 brought plan 2 in.
