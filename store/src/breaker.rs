@@ -1,4 +1,8 @@
 //! Rows about judges that fail: state that outlives a restart, so that no restart asks a broken judge again.
+//!
+//! One row a route with a failure since its last valid answer. `route` is a hash of kind, endpoint or command, and
+//! model, never of a credential; `label` is the same for people. Times are integer milliseconds UTC, and 0 means never.
+//! The script says none of this: the recorder carries it too, and is to stay small.
 
 use std::time::Duration;
 
