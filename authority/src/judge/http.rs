@@ -10,6 +10,7 @@ use stopgate_core::gate::judge::{FailureKind, JudgeFailure, Prompt};
 use stopgate_core::redact::REDACTED;
 use stopgate_core::text::head;
 use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy};
 
 use super::MAX_OUTPUT_BYTES;
@@ -70,6 +71,8 @@ fn exchange(judge: &Judge, key: Option<&str>, prompt: &Prompt, deadline: Instant
         .max_redirects(0)
         .http_status_as_error(false)
         // A proxy sees what goes through it in plain text; TLS goes through it closed.
+        // A company's own authority counts, and one that the system no longer trusts does not.
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
         .proxy(if plain { None } else { Proxy::try_from_env() })
         .user_agent(concat!("stopgate/", env!("CARGO_PKG_VERSION")))
         .build()

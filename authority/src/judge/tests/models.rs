@@ -163,3 +163,20 @@ fn a_key_with_a_control_character_is_told_and_not_shown() {
     assert_eq!(failed.kind, FailureKind::Unauthorised, "{failed}");
     assert!(!failed.detail.contains("new-line") && mock.asked().is_empty(), "{failed}");
 }
+
+#[test]
+fn https_is_encrypted_from_the_first_byte_on() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let mut first = [0; 4_096];
+        let length = std::io::Read::read(&mut listener.accept().unwrap().0, &mut first).unwrap();
+        first[..length].to_vec()
+    });
+    let judge = model(format!("https://127.0.0.1:{port}/v1/messages"), JudgeWire::Messages);
+    let failed = failure(Court::new().ask(&judge, "m"));
+    assert_eq!(failed.kind, FailureKind::Unavailable, "nobody can show a certificate for that: {failed}");
+    let first = server.join().unwrap();
+    assert_eq!(first[..2], [0x16, 0x03], "a TLS handshake");
+    assert!(!String::from_utf8_lossy(&first).contains(KEY));
+}
