@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use super::{FailureKind, JudgeFailure, Opinion, Question, own_words};
+use super::{FailureKind, JudgeFailure, OFFERED_RULES, Opinion, Question, own_words};
 use crate::gate::evidence::{self, EvidenceFault, EvidencePointer};
 use crate::gate::{Decision, RuleId};
 
@@ -76,7 +76,8 @@ fn decision(written: Option<&Value>) -> Result<Decision, JudgeFailure> {
 
 fn rule(written: Option<&Value>) -> Result<RuleId, JudgeFailure> {
     let id = written.and_then(Value::as_str);
-    id.and_then(|id| id.parse().ok()).ok_or_else(|| {
+    let offered = |id: &str| OFFERED_RULES.into_iter().find(|rule| rule.id() == id);
+    id.and_then(offered).ok_or_else(|| {
         let detail = id.map_or_else(|| "no rule is cited".to_owned(), |id| format!("no such rule: {id}"));
         JudgeFailure::new(FailureKind::InvalidRule, &detail)
     })

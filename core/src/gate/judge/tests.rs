@@ -180,7 +180,11 @@ fn an_oversized_answer_is_malformed_and_what_is_kept_of_any_is_short_and_without
 fn the_prompt_holds_all_that_is_offered_and_no_secret() {
     let prompt = question_about("My key sk-a1b2c3d4e5f6a7b8 works.\nLet's go on in a fresh session.").prompt(7);
     for rule in RuleId::ALL {
-        assert!(prompt.system.contains(&format!("\n{rule}: ")), "{rule}");
+        let explained = prompt.system.contains(&format!("\n{rule}: "));
+        assert_eq!(explained, OFFERED_RULES.contains(&rule), "{rule}");
+        let cited = question().read(&answer(rule.decision().name(), rule.id(), "1", "1"));
+        let refused = cited.is_err_and(|failure| failure.kind == FailureKind::InvalidRule);
+        assert_eq!(refused, !explained, "{rule}: what is not explained cannot be cited");
     }
     let whole = prompt.whole();
     for part in [
