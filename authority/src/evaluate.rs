@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_config::Config;
+use stopgate_config::{Config, JudgeKind};
 use stopgate_core::checkout;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_core::gate::facts::Facts;
-use stopgate_core::gate::pipeline::{self, Answers, Inputs, Recording, Trace, World};
+use stopgate_core::gate::judge::{FailureKind, Question};
+use stopgate_core::gate::pipeline::{self, Answers, Inputs, Judgement, Recording, Trace, World};
 use stopgate_core::gate::release::{Circumstances, Release};
+use stopgate_core::gate::signals::Signals;
 use stopgate_core::gate::turn::Turn;
 use stopgate_core::gate::{Decision, reminder};
 use stopgate_core::harness::{EventKind, Stop};
@@ -23,6 +25,7 @@ use stopgate_core::text;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
 use crate::facts::{self as gathering, Session};
+use crate::judge::{self, JudgeOutcome};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -75,7 +78,12 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
 
-    let (mut judged, trace) = judge(state, request, &config, until);
+    let judge_until = match request.mode {
+        Mode::Enforce => received + allowed.saturating_sub(SETTLE_RESERVE),
+        // Nobody waits, so a slow judge is given the time that it is configured with.
+        Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
+    };
+    let (mut judged, trace) = judge(state, request, &config, until, judge_until);
     let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
     let (turn, contest) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
     judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
@@ -123,13 +131,21 @@ fn inputs(state: &State, request: &EvaluateRequest, config: &Config) -> Inputs {
     let (turn, _) = turns::read(state, &request.event.key, request.mode, &circumstances);
     // Redacted before it is judged, so that what is written down leads to the same verdict.
     let message = redact(&stop.last_assistant_message);
-    Inputs { circumstances, message, turn, limits: turns::limits(config) }
+    let has_judge = config.judge.kind != JudgeKind::None;
+    Inputs { circumstances, message, turn, limits: turns::limits(config), has_judge }
 }
 
 /// Runs the stages in the world as it is, and keeps what that answers.
-fn judge(state: &State, request: &EvaluateRequest, config: &Config, until: Instant) -> (Recording, Trace) {
+fn judge(
+    state: &State,
+    request: &EvaluateRequest,
+    config: &Config,
+    until: Instant,
+    judge_until: Instant,
+) -> (Recording, Trace) {
     let mut inputs = inputs(state, request, config);
-    let mut world = Live { state, request, config, until, answers: Answers::default() };
+    let message = inputs.message.clone();
+    let mut world = Live { state, request, config, message, until, judge_until, answers: Answers::default() };
     let trace = pipeline::run(&inputs, &mut world);
     if trace.signals.is_none() {
         // Nobody read it, nobody keeps it.
@@ -143,7 +159,9 @@ struct Live<'a> {
     state: &'a State,
     request: &'a EvaluateRequest,
     config: &'a Config,
+    message: String,
     until: Instant,
+    judge_until: Instant,
     answers: Answers,
 }
 
@@ -178,6 +196,20 @@ impl World for Live<'_> {
     fn facts(&mut self) -> Facts {
         let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until));
         self.answers.facts.insert(gathered.unwrap_or_default()).clone()
+    }
+
+    fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
+        let question = Question::new(&self.message, signals.clone(), facts);
+        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.judge_until) {
+            JudgeOutcome::Opinion(opinion) => {
+                Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
+            }
+            JudgeOutcome::Failed(failure) => {
+                Judgement::Failed { kind: failure.kind.name().to_owned(), detail: failure.detail }
+            }
+            JudgeOutcome::NotAsked(why) => Judgement::NotAsked { why: why.name().to_owned() },
+        };
+        self.answers.judgement.insert(judgement).clone()
     }
 
     fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
@@ -220,12 +252,17 @@ fn settle(
 ) -> Verdict {
     let decision = trace.decision();
     let continues = decision == Decision::Continue;
+    let failure = match &trace.judgement {
+        // One that is left alone after failures fails no stop.
+        Some(Judgement::Failed { kind, detail }) if kind != FailureKind::BreakerOpen.name() => Some((kind, detail)),
+        _ => None,
+    };
     // A verdict that comes too late, or to nobody, is not delivered and so is not counted.
     let late = continues && late();
     let fail_open = match (trace.refused, late) {
-        (Some(fault), _) => Some(fault.kind()),
-        (None, true) => Some(LATE),
-        (None, false) => None,
+        (Some(fault), _) => Some(fault.kind().to_owned()),
+        (None, true) => Some(LATE.to_owned()),
+        (None, false) => failure.map(|(kind, _)| kind.clone()),
     };
     let enforces = request.mode == Mode::Enforce;
     let delivers = continues && enforces && !late;
@@ -250,8 +287,11 @@ fn settle(
         would_block: continues,
         blocked: delivers,
         noted: !note.is_empty(),
-        fail_open: fail_open.map(str::to_owned),
-        detail: trace.refused.map(|fault| fault.name().to_owned()),
+        detail: trace
+            .refused
+            .map(|fault| fault.name().to_owned())
+            .or_else(|| failure.map(|(_, detail)| detail.clone())),
+        fail_open,
         signals: trace.signals.as_ref().map(|signals| signals.names()).unwrap_or_default(),
         preview: preview(&judged.inputs.message),
         evidence: trace.evidence,
@@ -267,7 +307,7 @@ fn settle(
         note,
         short_circuit: row.short_circuit.clone(),
         fail_open: row.fail_open.clone(),
-        post_verify_failure: row.detail.clone(),
+        post_verify_failure: trace.refused.map(|fault| fault.name().to_owned()),
         prior_count: forced.then_some(judged.inputs.turn.continues_since_prompt),
         latency_ms: row.latency_ms,
         event_id: request.event_id.clone(),

@@ -14,6 +14,7 @@ mod evaluate;
 mod facts;
 mod git;
 mod instance;
+mod judge;
 mod memory;
 mod peer;
 mod process_files;

@@ -13,6 +13,7 @@ use stopgate_store::{SessionFacts, Store, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::facts;
+use crate::judge::Breakers;
 use crate::memory::Memory;
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) judging: Semaphore,
+    /// Held while a judge is asked: at most half of the turns of `judging`.
+    pub(crate) asking: Semaphore,
     unsettled: AtomicUsize,
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
@@ -46,6 +49,8 @@ pub(crate) struct State {
     /// What git said about the checkouts that are worked in.
     pub(crate) memo: facts::Memo,
     config: Mutex<(LastGood, Arc<Config>)>,
+    /// What is remembered of judges that failed. Taken before the store, never after it.
+    pub(crate) breakers: Mutex<Breakers>,
     store: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
     /// The last failure of the store, until a write is known to work again.
@@ -72,10 +77,12 @@ impl State {
             clock: Box::new(SystemClock),
             started_at_ms: SystemClock.now_ms(),
             judging: Semaphore::new(MAX_CONCURRENT_JUDGEMENTS),
+            asking: Semaphore::new(MAX_CONCURRENT_JUDGEMENTS / 2),
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),
             settling: Mutex::new(()),
             flipping: Mutex::new(()),
+            breakers: Mutex::default(),
             store: Mutex::new(store),
             trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),

@@ -165,10 +165,7 @@ impl Usage {
         // After the command, which may hold anything: the fields from the third on.
         let fields: Vec<&str> = stat.rsplit_once(')').context("no command")?.1.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("no CPU time");
-        Ok(Self {
-            resident_kib: resident.trim().trim_end_matches(" kB").parse()?,
-            cpu_ticks: ticks(11)? + ticks(12)?,
-        })
+        Ok(Self { resident_kib: resident.trim().trim_end_matches(" kB").parse()?, cpu_ticks: ticks(11)? + ticks(12)? })
     }
 }
 

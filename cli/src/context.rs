@@ -70,9 +70,14 @@ impl Context {
     /// When a flip of a switch whose file was seen as `seen` still counts: until shortly before nobody waits for its
     /// answer any more.
     pub(crate) fn condition(seen: &str, patience: Duration) -> Condition {
+        Condition { seen: Some(seen.to_owned()), ..Self::until(patience) }
+    }
+
+    /// The same for what is no switch: until shortly before nobody waits for its answer any more.
+    pub(crate) fn until(patience: Duration) -> Condition {
         let counts = patience.saturating_sub(FLIP_MARGIN).as_millis();
         let until = monotonic_ms() + u64::try_from(counts).unwrap_or(0);
-        Condition { seen: Some(seen.to_owned()), until_monotonic_ms: Some(until) }
+        Condition { seen: None, until_monotonic_ms: Some(until) }
     }
 
     /// Without an authority: whether this process runs inside a recorded agent session, which may not do an

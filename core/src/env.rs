@@ -11,6 +11,8 @@ pub const STOPGATE_KILL: &str = "STOPGATE_KILL";
 pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
 /// Total time in milliseconds that a hook may take; clamped to 50..=8000, default 3000.
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
+/// Set for a program that is asked to judge, and for all it starts: its own hooks allow and record nothing.
+pub const STOPGATE_JUDGE: &str = "STOPGATE_JUDGE";
 /// The person's home directory.
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.
@@ -29,6 +31,8 @@ pub const CLAUDE_CODE_STOP_HOOK_BLOCK_CAP: &str = "CLAUDE_CODE_STOP_HOOK_BLOCK_C
 pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 /// Any value turns colour off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
+/// Language and encoding of what programs print.
+pub const LANG: &str = "LANG";
 /// Who is at the keyboard, for the kill switch's record.
 pub const USER: &str = "USER";
 

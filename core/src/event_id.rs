@@ -8,9 +8,13 @@ use crate::clock::{Clock, UnixMillis};
 
 /// A fresh, time-ordered id in the usual 36-character form.
 pub fn new_event_id(clock: &dyn Clock) -> String {
+    format_v7(clock.now_ms(), nonce(), nonce() ^ u64::from(std::process::id()))
+}
+
+/// A number that nobody can tell beforehand and that does not come twice; no cryptographic key.
+pub fn nonce() -> u64 {
     // Each RandomState is keyed from the operating system's randomness and differs from the one before.
-    let random = || RandomState::new().build_hasher().finish();
-    format_v7(clock.now_ms(), random(), random() ^ u64::from(std::process::id()))
+    RandomState::new().build_hasher().finish()
 }
 
 fn format_v7(now_ms: UnixMillis, high: u64, low: u64) -> String {

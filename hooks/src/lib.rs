@@ -1,4 +1,4 @@
-//! What all hooks share: kill switch first, input under a deadline, one reply, exit 0.
+//! What all hooks share: kill switch and judge's guard first, input under a deadline, one reply, exit 0.
 //!
 //! A hook transports and answers; it does not judge. Whatever goes wrong here lets the harness go on, prints
 //! nothing, and leaves a line in `log/hooks.jsonl`.
@@ -63,7 +63,8 @@ pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> Ex
     let Ok(home) = Home::of_process() else {
         return ExitCode::SUCCESS;
     };
-    if switch::is_killed(&ProcessEnv, &home) {
+    if switch::is_killed(&ProcessEnv, &home) || ProcessEnv.flag(env::STOPGATE_JUDGE) {
+        // Asked to judge a stop, an agent must not be judged itself: that would ask the next judge.
         return ExitCode::SUCCESS;
     }
     let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());

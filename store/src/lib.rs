@@ -3,6 +3,7 @@
 //!
 //! Every write is one transaction, so that a reader or a crash never sees half of one.
 
+mod breaker;
 mod gate;
 mod grades;
 mod migrate;
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
+pub use breaker::BreakerRow;
 pub use gate::{Aside, GateRow, blank_row};
 pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;

@@ -7,9 +7,10 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../migrations/db/0002_turns.sql"),
+    include_str!("../../migrations/db/0003_breaker.sql"),
     include_str!("../../migrations/db/0004_grades.sql"),
 ];
 

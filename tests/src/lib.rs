@@ -8,6 +8,7 @@
 //! * [`person`]: a machine as the installer finds it.
 //! * [`fake_authority`]: everything an authority can do wrong.
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
+//! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@ pub mod claude_driver;
 pub mod evaluations;
 pub mod fake_authority;
 pub mod mock_anthropic;
+pub mod mock_judge;
 pub mod person;
 pub mod process;
 pub mod run;

@@ -1,5 +1,6 @@
 //! The authority's routes, one module a subject.
 
+mod breaker;
 mod control;
 mod events;
 mod gate;
@@ -31,6 +32,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_KILL, get(control::kill_switch).post(control::set_kill_switch))
         .route(protocol::ROUTE_EXPLAIN, get(gate::explain))
         .route(protocol::ROUTE_CONTEST, post(gate::contest))
+        .route(protocol::ROUTE_BREAKER, get(breaker::show))
+        .route(protocol::ROUTE_BREAKER_RESET, post(breaker::reset))
         .route(protocol::ROUTE_LOG, get(views::log))
         .route(protocol::ROUTE_ANNOTATIONS, post(trust::annotate))
         .route(protocol::ROUTE_REPORT, get(trust::report))

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use stopgate_core::gate::facts::{Facts, Plan};
-use stopgate_core::gate::pipeline::{Recording, Trace};
+use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_core::harness::transcript::TaskStatus;
 use stopgate_core::protocol::{Explanation, GateLogRow, ROUTE_EXPLAIN};
 use stopgate_core::text::one_line;
@@ -110,6 +110,12 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
     stage("signals", if names.is_empty() { vec!["none".to_owned()] } else { names });
     if let Some(facts) = &trace.facts {
         stage("facts", describe(facts));
+    }
+    match &trace.judgement {
+        Some(Judgement::Opinion { rule, rationale, .. }) => stage("judge", vec![format!("{}: {rationale}", rule.id())]),
+        Some(Judgement::Failed { kind, detail }) => stage("judge", vec![format!("failed, {kind}: {detail}")]),
+        Some(Judgement::NotAsked { why }) => stage("judge", vec![format!("not asked: {why}")]),
+        None => {}
     }
     let rule = trace.rule.map_or("none", |rule| rule.id());
     stage("rule", vec![rule.to_owned()]);

@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod config;
 pub(crate) mod explain;
 pub(crate) mod gate;
+pub(crate) mod gate_breaker;
 pub(crate) mod kill;
 pub(crate) mod mode;
 pub(crate) mod sessions;

@@ -112,7 +112,7 @@ pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(
 }
 
 /// A relative path of plain components, without control characters.
-fn is_safe_path(path: &str) -> bool {
+pub(super) fn is_safe_path(path: &str) -> bool {
     !path.is_empty()
         && !path.chars().any(char::is_control)
         && std::path::Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))

@@ -4,8 +4,10 @@
 //! [`rules`] -> [`evidence`] -> [`turn`] -> verdict: [`pipeline`]. Every stage can only let go, except the rules, and
 //! what the rules want has to survive the stages after them.
 
+pub mod breaker;
 pub mod evidence;
 pub mod facts;
+pub mod judge;
 mod markdown;
 mod phrases;
 pub mod pipeline;

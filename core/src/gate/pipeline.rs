@@ -6,7 +6,7 @@ use super::evidence::{self, EvidenceFault, EvidencePointer};
 use super::facts::Facts;
 use super::release::{self, Circumstances, Release};
 use super::rules::{self, Finding};
-use super::signals::{self, Signals};
+use super::signals::{self, Signal, Signals};
 use super::turn::{self, Limits, Turn};
 use super::{Decision, RuleId};
 
@@ -22,12 +22,44 @@ pub struct Inputs {
     pub turn: Turn,
     /// What limits continues.
     pub limits: Limits,
+    /// Whether somebody is configured who judges what the rules cannot decide.
+    #[serde(default)]
+    pub has_judge: bool,
+}
+
+/// What came of asking a judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase")]
+pub enum Judgement {
+    /// Nobody was asked, which is no failure.
+    NotAsked {
+        /// Why.
+        why: String,
+    },
+    /// No valid answer: the rules' own word stands.
+    Failed {
+        /// The kind, as in `failOpen`.
+        kind: String,
+        /// What happened.
+        detail: String,
+    },
+    /// A valid answer.
+    Opinion {
+        /// The rule it cites.
+        rule: RuleId,
+        /// What a continue rests on.
+        evidence: Option<EvidencePointer>,
+        /// The judge's own words, without secrets: never for an agent.
+        rationale: String,
+    },
 }
 
 /// What the pipeline asks of the world, each at most once, and only when a stage needs it.
 pub trait World {
     /// The facts.
     fn facts(&mut self) -> Facts;
+    /// What a judge makes of a stop that the rules cannot decide.
+    fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement;
     /// Whether the evidence exists as well as holds together.
     fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault>;
 }
@@ -38,6 +70,8 @@ pub trait World {
 pub struct Answers {
     /// The facts, if they were asked for.
     pub facts: Option<Facts>,
+    /// What the judge said, if it came to that.
+    pub judgement: Option<Judgement>,
     /// Why the evidence was refused, if it was.
     pub refused: Option<EvidenceFault>,
 }
@@ -45,6 +79,10 @@ pub struct Answers {
 impl World for Answers {
     fn facts(&mut self) -> Facts {
         self.facts.clone().unwrap_or_default()
+    }
+
+    fn judge(&mut self, _: &Signals, _: &Facts) -> Judgement {
+        self.judgement.clone().unwrap_or(Judgement::NotAsked { why: "not-recorded".to_owned() })
     }
 
     fn verify(&mut self, _: &EvidencePointer) -> Result<(), EvidenceFault> {
@@ -61,6 +99,8 @@ pub struct Trace {
     pub signals: Option<Signals>,
     /// The facts, if they were gathered.
     pub facts: Option<Facts>,
+    /// What the judge said, if one was asked.
+    pub judgement: Option<Judgement>,
     /// The rule that spoke.
     pub rule: Option<RuleId>,
     /// What its continue rests on.
@@ -117,17 +157,31 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
         return trace.released(release);
     }
     let signals = trace.signals.insert(signals::detect(&inputs.message)).clone();
-    if let Some(finding) = rules::legitimate_stop(&signals) {
-        return trace.found(finding);
-    }
-    if !signals.wants_to_leave() {
-        return trace.released(Release::NoSignal);
+    let legitimate = rules::legitimate_stop(&signals);
+    let asks_judge = inputs.has_judge && is_undecided(&signals, legitimate.is_some());
+    if !asks_judge {
+        if let Some(finding) = legitimate {
+            return trace.found(finding);
+        }
+        if !signals.wants_to_leave() {
+            return trace.released(Release::NoSignal);
+        }
     }
     let facts = trace.facts.insert(world.facts()).clone();
     if !facts.live_builds.is_empty() {
         return trace.released(Release::LiveBuild);
     }
-    let mut trace = trace.found(rules::decide(&signals, &facts));
+    let mut trace = if asks_judge {
+        match trace.judgement.insert(world.judge(&signals, &facts)).clone() {
+            Judgement::Opinion { rule, evidence, .. } => trace.found(Finding { rule: Some(rule), evidence }),
+            Judgement::Failed { .. } | Judgement::NotAsked { .. } => match legitimate {
+                Some(finding) => return trace.found(finding),
+                None => return trace.released(Release::NoSignal),
+            },
+        }
+    } else {
+        trace.found(rules::decide(&signals, &facts))
+    };
     let Some(rule) = trace.rule else {
         return trace.released(Release::NoEvidence);
     };
@@ -139,6 +193,16 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
         Some(pointer) => evidence::check(rule, pointer, &facts).and_then(|()| world.verify(pointer)).err(),
     };
     trace
+}
+
+/// Whether the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the context window with
+/// neither. Without a judge the first is let go as legitimate, the second as no excuse.
+fn is_undecided(signals: &Signals, is_legitimate: bool) -> bool {
+    if is_legitimate {
+        signals.wants_to_leave()
+    } else {
+        !signals.wants_to_leave() && signals.has(Signal::ContextLimit)
+    }
 }
 
 /// What a verdict was reached from: written down with it, so that it can be reached again.

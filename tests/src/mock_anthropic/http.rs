@@ -10,10 +10,12 @@ const MAX_BODY_BYTES: u64 = 32 << 20;
 
 /// One request, its body complete.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 fn bad(what: &str) -> io::Error {
@@ -21,7 +23,7 @@ fn bad(what: &str) -> io::Error {
 }
 
 /// The next request of a connection; `None` if the client has hung up between two.
-pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut budget = MAX_HEAD_BYTES;
     let Some(first) = read_line(reader, &mut budget)? else {
         return Ok(None);
@@ -30,18 +32,20 @@ pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Reque
     let (Some(method), Some(path), Some(_version)) = (words.next(), words.next(), words.next()) else {
         return Err(bad("request line"));
     };
-    let (mut length, mut chunked) = (0, false);
+    let (mut length, mut chunked, mut headers) = (0, false, Vec::new());
     loop {
         let line = read_line(reader, &mut budget)?.ok_or_else(|| bad("head cut short"))?;
         if line.is_empty() {
             break;
         }
         let (name, value) = line.split_once(':').ok_or_else(|| bad("header line"))?;
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().map_err(|_| bad("content-length"))?;
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+        let (name, value) = (name.to_ascii_lowercase(), value.trim());
+        if name == "content-length" {
+            length = value.parse().map_err(|_| bad("content-length"))?;
+        } else if name == "transfer-encoding" {
             chunked = value.to_ascii_lowercase().contains("chunked");
         }
+        headers.push((name, value.to_owned()));
     }
     let mut body = Vec::new();
     if chunked {
@@ -49,7 +53,7 @@ pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Reque
     } else {
         read_exactly(reader, length, &mut body)?;
     }
-    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), body }))
+    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), headers, body }))
 }
 
 /// One line without its end; `None` at the end of the stream.
@@ -92,7 +96,7 @@ fn read_exactly(reader: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> i
 }
 
 /// A complete JSON answer; the connection stays open.
-pub(super) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
+pub(crate) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
     let body = value.to_string();
     let mut answer = format!("HTTP/1.1 {status} mock\r\n");
     let _ = write!(answer, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -103,7 +107,7 @@ pub(super) fn write_json(mut to: impl Write, status: u16, value: &Value, head_on
 }
 
 /// A server-sent event stream that ends with the connection.
-pub(super) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
+pub(crate) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
     to.write_all(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nconnection: close\r\n\r\n",
     )?;
