@@ -22,6 +22,8 @@ pub(super) struct Clause {
     pub(super) is_listed: bool,
     /// Which group it is in, counted from the end: 0 is the last. A paragraph and the list below it are one group.
     pub(super) from_end: usize,
+    /// How many clauses come after it.
+    pub(super) behind: usize,
 }
 
 impl Clause {
@@ -55,8 +57,9 @@ pub(super) fn clauses(message: &str) -> Vec<Clause> {
         }
     }
     let last = clauses.last().map_or(0, |clause| clause.from_end);
-    for clause in &mut clauses {
+    for (behind, clause) in clauses.iter_mut().rev().enumerate() {
         clause.from_end = last - clause.from_end;
+        clause.behind = behind;
     }
     clauses
 }
@@ -267,7 +270,7 @@ fn is_box(after: &str) -> bool {
 }
 
 /// Whether a script without spaces between words uses this character.
-const fn is_ideograph(symbol: char) -> bool {
+pub(super) const fn is_ideograph(symbol: char) -> bool {
     matches!(symbol, '\u{3400}'..='\u{9fff}' | '\u{3040}'..='\u{30ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
