@@ -1,12 +1,14 @@
 //! Tables of phrases (`templates/signals/`) and how a clause is compared with them.
 //!
 //! A phrase is a row of words: `a|b` is one of several words, `!a|b` any other word, `a?` may be missing, `*` is up to
-//! [`MAX_GAP`] words, `#` a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
+//! [`MAX_GAP`] words, `#` or `%num` (where a line may not begin with `#`) a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
 //! the clause. `@name` stands for the words of a line `@name = a|b|c` further up in the same file.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
+
+use super::prose::is_ideograph;
 
 /// Most words that `*` stands for.
 const MAX_GAP: usize = 6;
@@ -56,6 +58,34 @@ tables! {
     TakesBack "takes-back",
     AsAsked "as-asked",
     AskedToStop "asked-to-stop",
+    Effort "effort",
+    Defers "defers",
+    Deferred "deferred",
+    StillOpen "still-open",
+    Progress "progress",
+    AgentWork "agent-work",
+    Finite "finite",
+    Optional "optional",
+    OutOfScope "out-of-scope",
+    Approval "approval",
+    Outside "outside",
+    Future "future",
+    Participle "participle",
+    NextEnd "next-end",
+    GoOnQuestion "go-on-question",
+    NothingLeft "nothing-left",
+    Delivers "delivers",
+    Subordinate "subordinate",
+    SecondPerson "second-person",
+    GoOnOffer "go-on-offer",
+    Relative "relative",
+    RoundsOff "rounds-off",
+    NoParticiple "no-participle",
+}
+
+/// Each sign of its own where words are written without spaces, else the word.
+fn signs(word: &'static str) -> Vec<&'static str> {
+    if word.chars().all(is_ideograph) { word.split("").filter(|sign| !sign.is_empty()).collect() } else { vec![word] }
 }
 
 type WordId = u32;
@@ -93,7 +123,14 @@ pub(super) struct Phrases {
 /// The phrases of all languages.
 pub(super) static PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::parse(&TEXTS));
 
-const TEXTS: [&str; 1] = [include_str!("../../../templates/signals/en.txt")];
+const TEXTS: [&str; 6] = [
+    include_str!("../../../templates/signals/en.txt"),
+    include_str!("../../../templates/signals/de.txt"),
+    include_str!("../../../templates/signals/es.txt"),
+    include_str!("../../../templates/signals/fr.txt"),
+    include_str!("../../../templates/signals/pt.txt"),
+    include_str!("../../../templates/signals/zh.txt"),
+];
 
 /// Which tables a clause has phrases of, and where the first of each stands, in words.
 #[derive(Debug)]
@@ -123,7 +160,7 @@ impl Phrases {
                 } else if let Some((name, words)) = line.split_once(" = ").filter(|_| line.starts_with('@')) {
                     named.insert(name, words);
                 } else if let Some(table) = table {
-                    let parts = line.split_whitespace().map(|word| all.part(word, &named)).collect();
+                    let parts = line.split_whitespace().flat_map(signs).map(|word| all.part(word, &named)).collect();
                     all.phrases.push(Phrase { table, parts });
                 }
             }
@@ -172,7 +209,7 @@ impl Phrases {
             "^" => Part::Start,
             "$" => Part::End,
             "*" => Part::Gap,
-            "#" => Part::Number,
+            "#" | "%num" => Part::Number,
             "%ing" => Part::Form { suffix: "ing", optional },
             "%ed" => Part::Form { suffix: "ed", optional },
             "%any" => Part::Form { suffix: "", optional },
@@ -211,6 +248,13 @@ impl Phrases {
     }
 }
 
+/// Whether a word is a number, in digits or as people write a small one.
+fn is_number(word: &str) -> bool {
+    const SMALL: [&str; 12] =
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    word.bytes().all(|byte| byte.is_ascii_digit()) || SMALL.contains(&word)
+}
+
 struct Words<'a> {
     words: &'a [String],
     ids: Vec<Option<WordId>>,
@@ -229,10 +273,7 @@ impl Words<'_> {
             Part::Start => skip(at == 0),
             Part::End => skip(at == self.words.len()),
             Part::Gap => (at..=self.words.len().min(at + MAX_GAP)).find_map(|at| self.end_of(rest, at)),
-            Part::Number => {
-                let is_number = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
-                take(self.words.get(at).is_some_and(is_number))
-            }
+            Part::Number => take(self.words.get(at).is_some_and(|word| is_number(word))),
             Part::Form { suffix, optional } => {
                 let has_form =
                     |word: &String| word.ends_with(suffix) && (suffix.is_empty() || word.len() >= MIN_FORM_CHARS);

@@ -16,12 +16,16 @@ pub(super) struct Clause {
     pub(super) asks: bool,
     /// It breaks off: a colon or an ellipsis at its end, and nothing behind it in its paragraph.
     pub(super) breaks_off: bool,
+    /// It begins a sentence.
+    pub(super) opens: bool,
     /// It is the last of its paragraph or list item.
     pub(super) closes: bool,
     /// It stands in a list, a heading or a table.
     pub(super) is_listed: bool,
     /// Which group it is in, counted from the end: 0 is the last. A paragraph and the list below it are one group.
     pub(super) from_end: usize,
+    /// How many clauses come after it, but for the items of lists.
+    pub(super) behind: usize,
 }
 
 impl Clause {
@@ -55,8 +59,11 @@ pub(super) fn clauses(message: &str) -> Vec<Clause> {
         }
     }
     let last = clauses.last().map_or(0, |clause| clause.from_end);
-    for clause in &mut clauses {
+    let mut behind = 0;
+    for clause in clauses.iter_mut().rev() {
         clause.from_end = last - clause.from_end;
+        clause.behind = behind;
+        behind += usize::from(!clause.is_listed);
     }
     clauses
 }
@@ -121,11 +128,13 @@ struct Splitter<'a> {
     word_at: Range<usize>,
     clauses: &'a mut Vec<Clause>,
     quotes: Quotes,
+    /// Whether a part of the sentence has ended already.
+    is_within: bool,
 }
 
 fn split(unit: &Unit, clauses: &mut Vec<Clause>) {
     let (clause, word) = (Clause::default(), String::new());
-    Splitter { unit, clause, word, word_at: 0..0, clauses, quotes: Quotes::default() }.run();
+    Splitter { unit, clause, word, word_at: 0..0, clauses, quotes: Quotes::default(), is_within: false }.run();
 }
 
 impl Splitter<'_> {
@@ -170,11 +179,11 @@ impl Splitter<'_> {
                 '.' if after.starts_with('.') => self.end_word(),
                 ';' | '\u{2014}' | '\u{2013}' => {
                     self.end_word();
-                    self.end_clause(false, false);
+                    self.end_part();
                 }
                 '-' if before.is_some_and(char::is_whitespace) && after.starts_with(char::is_whitespace) => {
                     self.end_word();
-                    self.end_clause(false, false);
+                    self.end_part();
                 }
                 '|' if is_row => {
                     self.end_word();
@@ -195,6 +204,9 @@ impl Splitter<'_> {
                     continue;
                 }
                 '*' => {}
+                // 1,204 is one number.
+                ',' if before.is_some_and(|before| before.is_ascii_digit())
+                    && after.starts_with(|next: char| next.is_ascii_digit()) => {}
                 _ => {
                     self.end_word();
                     if let Some(word) = mark(symbol) {
@@ -235,11 +247,18 @@ impl Splitter<'_> {
         }
     }
 
+    /// Ends a part of a sentence; what follows is another part of it.
+    fn end_part(&mut self) {
+        self.end_clause(false, false);
+        self.is_within = true;
+    }
+
     fn end_clause(&mut self, asks: bool, breaks_off: bool) {
         let done = std::mem::take(&mut self.clause);
         if !done.words.is_empty() {
-            self.clauses.push(Clause { asks, breaks_off, ..done });
+            self.clauses.push(Clause { asks, breaks_off, opens: !self.is_within, ..done });
         }
+        self.is_within = false;
     }
 }
 
@@ -250,7 +269,7 @@ const fn is_edge(symbol: char) -> bool {
 
 /// The word that stands for something done, and for something open.
 const DONE: &str = "\u{2611}";
-const OPEN: &str = "\u{2610}";
+pub(super) const OPEN: &str = "\u{2610}";
 
 /// The word that a symbol stands for.
 const fn mark(symbol: char) -> Option<&'static str> {
@@ -267,7 +286,7 @@ fn is_box(after: &str) -> bool {
 }
 
 /// Whether a script without spaces between words uses this character.
-const fn is_ideograph(symbol: char) -> bool {
+pub(super) const fn is_ideograph(symbol: char) -> bool {
     matches!(symbol, '\u{3400}'..='\u{9fff}' | '\u{3040}'..='\u{30ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 

@@ -8,7 +8,7 @@ mod heard;
 
 use std::ops::Range;
 
-use self::heard::{Heard, Promise, Question};
+use self::heard::{Heard, Lack, Promise, Question};
 use super::prose;
 
 /// Something the message says.
@@ -130,37 +130,110 @@ impl Signals {
 
 /// Reads the signals off a message.
 pub fn detect(message: &str) -> Signals {
-    let clauses = prose::clauses(message);
-    let heard: Vec<Heard> = clauses.iter().map(Heard::of).collect();
-    let first = |test: &dyn Fn(&Heard) -> Option<Range<usize>>| heard.iter().find_map(test);
+    let mut clauses = prose::clauses(message);
+    let mut heard: Vec<Heard> = clauses.iter().map(Heard::of).collect();
+    // What stands below "Here is the draft:" is not what the agent says of itself.
+    if let Some(label) = heard.iter().position(|clause| clause.delivers) {
+        let group = clauses[label].from_end;
+        // A list stands in the group of its label, a paragraph in the next.
+        let below = clauses.get(label + 1).map_or(group, |clause| clause.from_end);
+        let is_text = |at: usize| clauses[at].from_end == below;
+        let end = (label + 1..clauses.len()).find(|at| !is_text(*at)).unwrap_or(clauses.len());
+        clauses.drain(label + 1..end);
+        heard.drain(label + 1..end);
+    }
+    Signals(sightings(&heard, listed_work(&clauses, &heard)))
+}
 
+fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting> {
+    let first = |test: &dyn Fn(&Heard) -> Option<Range<usize>>| heard.iter().find_map(test);
+    let promised = |promise: Promise| first(&move |clause| clause.promise(promise));
+    let asks = |question: Question| first(&move |clause| clause.asks(question));
+
+    // Why the agent leaves.
     let context = first(&|clause| clause.context.clone());
     let leaves = first(&|clause| clause.leaves.clone());
-    let stops = first(&|clause| clause.stops.clone()).filter(|_| context.is_some());
-    let excuse = leaves.is_some() || stops.is_some();
-    let promised = |promise: Promise| first(&move |clause| clause.promise(promise));
-    let firm = promised(Promise::Firm);
-    let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
-    let asks = |question: Question| first(&move |clause| clause.asks(question));
-    let is_weak = excuse || firm.is_some();
+    let stops = first(&|clause| clause.stops.clone());
+    let open = first(&|clause| clause.open.clone());
+    let deferred = first(&|clause| clause.deferred.clone());
+    // A large job is no reason by itself; beside work that is left it is an excuse.
+    let is_large = heard.iter().any(|clause| clause.effort);
+    let defers = first(&|clause| clause.defers.clone())
+        .or_else(|| stops.clone().or_else(|| deferred.clone()).filter(|_| is_large));
+    let stops = stops.filter(|_| context.is_some());
+    let firm = promised(Promise::Firm).or(listed_work);
+    let progress = first(&|clause| clause.progress.clone());
+    let left = open.clone().or_else(|| progress.clone()).or(deferred);
 
+    // How much that weighs: an excuse is not made good by a courtesy, nor what is open by a part that is done.
+    let excuse = leaves.is_some() || stops.is_some();
+    let ends_open = open.is_some() && !is_rounded_off(heard);
+    let is_open = excuse || firm.is_some() || defers.is_some() || progress.is_some() || ends_open;
+    let is_firm = firm.is_some();
+    let is_deferred = defers.is_some();
+    let hands_back = excuse || left.is_some() || promised(Promise::Listed).is_some();
+
+    let rounded_off =
+        left.as_ref().filter(|_| is_rounded_off(heard)).and_then(|_| heard.last()).map(|last| last.whole.clone());
+    let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
+    let lacks = |kind: Lack| first(&move |clause| clause.lacks(kind));
     let found = [
         (Signal::ContextLimit, context),
         (Signal::FreshSession, leaves),
         (Signal::ShouldStopForContext, stops),
         (Signal::PromisedNextStep, firm.or_else(|| promised(Promise::Listed))),
-        (Signal::AsksQuestion, asks(Question::Real).or_else(|| asks(Question::Courtesy).filter(|_| !excuse))),
-        (Signal::MissingInfo, first(&|clause| clause.lacks.clone()).or_else(|| promised(Promise::Waiting))),
-        (Signal::BlockedByError, first(&|clause| clause.blocked.clone()).or_else(|| failure.filter(|_| !excuse))),
+        (Signal::SelfDeferral, defers),
+        (
+            Signal::AsksQuestion,
+            asks(Question::Real)
+                .or_else(|| asks(Question::Courtesy).filter(|_| !excuse))
+                .or_else(|| asks(Question::GoOn).filter(|_| !hands_back)),
+        ),
+        (Signal::ApprovalNeeded, lacks(Lack::Approval)),
+        (Signal::MissingInfo, lacks(Lack::Information)),
+        (
+            Signal::BlockedByError,
+            first(&|clause| clause.blocked.clone()).or_else(|| failure.filter(|_| !excuse && !is_deferred)),
+        ),
+        (Signal::WaitsOutside, lacks(Lack::World)),
         (
             Signal::ClaimsCompletion,
             first(&|clause| clause.complete.clone())
-                .or_else(|| first(&|clause| clause.part_done.clone()).filter(|_| !is_weak)),
+                .or_else(|| first(&|clause| clause.part_done.clone()).filter(|_| !is_open))
+                .or_else(|| rounded_off.filter(|_| !is_open)),
         ),
-        (Signal::AsAsked, first(&|clause| clause.as_asked.clone())),
+        (
+            Signal::AsAsked,
+            first(&|clause| clause.as_asked.clone())
+                .or_else(|| first(&|clause| clause.not_ours.clone()).filter(|_| !excuse && !is_firm)),
+        ),
+        (Signal::ReportsRemaining, left),
     ];
     let seen = found.into_iter().filter_map(|(signal, span)| span.map(|span| Sighting { signal, span }));
-    Signals(seen.collect())
+    seen.collect()
+}
+
+/// Whether what is finished is said after what is open: then the open part was only a step of the story.
+fn is_rounded_off(heard: &[Heard]) -> bool {
+    let last = |test: fn(&Heard) -> bool| heard.iter().rposition(test);
+    last(|clause| clause.rounds_off && clause.open.is_none())
+        > last(|clause| clause.open.is_some() || clause.deferred.is_some())
+}
+
+/// The first item of agent's work in a list that is said to be left.
+fn listed_work(clauses: &[prose::Clause], heard: &[Heard]) -> Option<Range<usize>> {
+    let mut label = None;
+    for (clause, heard) in clauses.iter().zip(heard) {
+        if heard.labels_open {
+            label = Some(clause.from_end);
+        } else if heard.labels_offer {
+            label = None;
+        }
+        if clause.is_listed && label == Some(clause.from_end) && heard.agent_work.is_some() {
+            return heard.agent_work.clone();
+        }
+    }
+    None
 }
 
 #[cfg(test)]
