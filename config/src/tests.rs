@@ -24,6 +24,11 @@ fn the_reference_is_a_configuration_and_says_the_defaults() {
 }
 
 #[test]
+fn the_documentation_is_the_reference() {
+    assert_eq!(include_str!("../../docs/config.toml"), reference(), "run `stopgate config reference > docs/config.toml`");
+}
+
+#[test]
 fn faults_name_line_key_and_expected_type() {
     assert_eq!(
         faults("[gate]\ncontinues_per_promt = 2\nnotes = \"yes\"\n\n[judge]\nkind = \"magic\"\n"),
