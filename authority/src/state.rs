@@ -52,6 +52,8 @@ pub(crate) struct State {
     /// What is remembered of judges that failed. Taken before the store, never after it.
     pub(crate) breakers: Mutex<Breakers>,
     store: Mutex<Option<Store>>,
+    /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
+    reader: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
     /// The last failure of the store, until a write is known to work again.
     trouble: Mutex<Option<String>>,
@@ -84,6 +86,7 @@ impl State {
             flipping: Mutex::new(()),
             breakers: Mutex::default(),
             store: Mutex::new(store),
+            reader: Mutex::new(None),
             trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),
         })
@@ -137,6 +140,21 @@ impl State {
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.within(STORE_PATIENCE, self.store(), work)
+    }
+
+    /// Reads from the store without waiting for those who write; through [`State::with_store`] where that fails.
+    pub(crate) fn with_reader<T>(&self, read: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        {
+            let mut guard = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = guard.take().map_or_else(|| Store::open_to_read(&self.home, STORE_PATIENCE), Ok);
+            if let Ok(reader) = opened
+                && let Ok(found) = read(&reader)
+            {
+                *guard = Some(reader);
+                return Ok(found);
+            }
+        }
+        self.with_store(|store| read(store))
     }
 
     /// [`State::with_store`] that is over by `until`, however long others keep the store busy.
@@ -205,7 +223,7 @@ impl State {
 
     /// What is known of a session: the store's word, or memory's where the store has none.
     pub(crate) fn session_facts(&self, key: &SessionKey) -> Option<SessionFacts> {
-        let stored = self.with_store(|store| store.session_facts(key)).ok().flatten();
+        let stored = self.with_reader(|store| store.session_facts(key)).ok().flatten();
         match stored {
             Some(facts) if facts.started_at_ms.is_some() => Some(facts),
             other => self.memory().facts(key).or(other),

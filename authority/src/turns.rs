@@ -26,7 +26,7 @@ pub(crate) fn limits(config: &Config) -> Limits {
 /// The turn of `key` as `mode` counts it, and the contest that its next stop uses up.
 pub(crate) fn read(state: &State, key: &SessionKey, mode: Mode, circumstances: &Circumstances) -> (Turn, Option<i64>) {
     let now_ms = state.clock.now_ms();
-    let stored = state.with_store(|store| store.turn(key, mode, now_ms)).unwrap_or_default();
+    let stored = state.with_reader(|store| store.turn(key, mode, now_ms)).unwrap_or_default();
     let remembered = state.memory().turn(key, mode);
     let contest = stored.contest;
     let mut turn = of(&stored, &remembered, circumstances.session_start_ms, now_ms);
@@ -38,7 +38,7 @@ pub(crate) fn read(state: &State, key: &SessionKey, mode: Mode, circumstances: &
 /// Continues in enforce for the last prompt of a session that began at `started`.
 pub(crate) fn continues_since_prompt(state: &State, key: &SessionKey, started: Option<UnixMillis>) -> u32 {
     let now_ms = state.clock.now_ms();
-    let stored = state.with_store(|store| store.turn(key, Mode::Enforce, now_ms)).unwrap_or_default();
+    let stored = state.with_reader(|store| store.turn(key, Mode::Enforce, now_ms)).unwrap_or_default();
     of(&stored, &state.memory().turn(key, Mode::Enforce), started, now_ms).continues_since_prompt
 }
 

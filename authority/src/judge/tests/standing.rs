@@ -117,8 +117,8 @@ fn of_many_stops_at_once_one_is_the_probe() {
         let asking: Vec<_> = (0..6).map(|_| scope.spawn(|| timed.court.ask(&judge, "m"))).collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    // The others come before its answer or after it; those before it are left alone.
-    let alone = outcomes.iter().filter(|outcome| matches!(outcome, JudgeOutcome::Failed(_))).count();
+    // The others come before its answer or after it; those before it are left alone, or find too many asking already.
+    let alone = outcomes.iter().filter(|outcome| !matches!(outcome, JudgeOutcome::Opinion(_))).count();
     assert_eq!(alone + mock.asked().len() - 3, 6, "{outcomes:?}");
     assert!(outcomes.iter().any(|outcome| matches!(outcome, JudgeOutcome::Opinion(_))), "{outcomes:?}");
 }
