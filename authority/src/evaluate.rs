@@ -292,7 +292,7 @@ fn settle(
             .map(|fault| fault.name().to_owned())
             .or_else(|| failure.map(|(_, detail)| detail.clone())),
         fail_open,
-        signals: trace.signals.as_ref().map(|signals| signals.names()).unwrap_or_default(),
+        signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
         preview: preview(&judged.inputs.message),
         evidence: trace.evidence,
         latency_ms: millis(around.received),

@@ -4,7 +4,7 @@
 //! connection of its own, as a hook's is, and its time counts from the moment it was due.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -30,9 +30,9 @@ const RESIDENT_PROMISE_MIB: f64 = 30.0;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Sessions that stop in turn.
-const SESSIONS: usize = 50;
+const SESSIONS: u32 = 50;
 /// One stop in so many gives an excuse, so that facts are gathered and evidence is checked.
-const EXCUSE_EVERY: usize = 10;
+const EXCUSE_EVERY: u32 = 10;
 
 /// Asks the authority to judge stops at a steady rate.
 #[derive(Debug, Parser)]
@@ -85,7 +85,7 @@ pub(crate) fn main() -> anyhow::Result<()> {
     report(&options, &outcome, before, after, size_of_store(&home).saturating_sub(size_before))
 }
 
-fn start_session(socket: &Path, session: usize, checkout: &Path) -> anyhow::Result<()> {
+fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result<()> {
     let body = json!({"eventId": new_event_id(&SystemClock), "atMs": SystemClock.now_ms(), "origin": {},
         "event": event(session, checkout, json!({"name": "SessionStart", "source": "startup"}))});
     let until = Instant::now() + PATIENCE;
@@ -94,7 +94,7 @@ fn start_session(socket: &Path, session: usize, checkout: &Path) -> anyhow::Resu
     Ok(())
 }
 
-fn event(session: usize, checkout: &Path, kind: serde_json::Value) -> serde_json::Value {
+fn event(session: u32, checkout: &Path, kind: serde_json::Value) -> serde_json::Value {
     json!({"key": {"harness": "claude", "session_id": format!("load-{session}")}, "cwd": checkout,
            "transcriptPath": null, "model": null, "permissionMode": null, "agentId": null, "kind": kind})
 }
@@ -107,8 +107,8 @@ struct Outcome {
 }
 
 fn load(options: &Options, socket: &Path, checkout: &Path) -> Outcome {
-    let all = (options.rate * options.seconds) as usize;
-    let next = AtomicUsize::new(0);
+    let all = options.rate * options.seconds;
+    let next = AtomicU32::new(0);
     let began = Instant::now();
     let worker = || {
         let mut outcome = Outcome::default();
@@ -117,7 +117,7 @@ fn load(options: &Options, socket: &Path, checkout: &Path) -> Outcome {
             if number >= all {
                 return outcome;
             }
-            let due = began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(options.rate));
+            let due = began + Duration::from_secs(u64::from(number)) / options.rate;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             match ask(socket, number, checkout) {
                 Ok(()) => outcome.times.push(due.elapsed()),
@@ -137,8 +137,8 @@ fn load(options: &Options, socket: &Path, checkout: &Path) -> Outcome {
 }
 
 /// One stop, judged; an answer that names a failure is an error.
-fn ask(socket: &Path, number: usize, checkout: &Path) -> anyhow::Result<()> {
-    let message = if number % EXCUSE_EVERY == 0 { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
+fn ask(socket: &Path, number: u32, checkout: &Path) -> anyhow::Result<()> {
+    let message = if number.is_multiple_of(EXCUSE_EVERY) { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
     let kind = json!({"name": "Stop", "lastAssistantMessage": message});
     let body = json!({"eventId": new_event_id(&SystemClock), "atMs": SystemClock.now_ms(), "mode": "enforce",
         "deadlineMs": 3_000, "event": event(number % SESSIONS, checkout, kind)});
@@ -178,6 +178,7 @@ fn size_of_store(home: &Home) -> u64 {
         .sum()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 fn report(options: &Options, outcome: &Outcome, before: Usage, after: Usage, grown: u64) -> anyhow::Result<()> {
     let summary = Summary::of(&outcome.times).context("no stop was judged")?;
     let kept = |promise: bool| if promise { "kept" } else { "MISSED" };

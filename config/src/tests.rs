@@ -25,7 +25,11 @@ fn the_reference_is_a_configuration_and_says_the_defaults() {
 
 #[test]
 fn the_documentation_is_the_reference() {
-    assert_eq!(include_str!("../../docs/config.toml"), reference(), "run `stopgate config reference > docs/config.toml`");
+    assert_eq!(
+        include_str!("../../docs/config.toml"),
+        reference(),
+        "run `stopgate config reference > docs/config.toml`"
+    );
 }
 
 #[test]

@@ -121,11 +121,7 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
     stage("rule", vec![rule.to_owned()]);
     if let Some(evidence) = &trace.evidence {
         let refused = trace.refused.map_or("holds", |fault| fault.name());
-        let what = match &evidence.task {
-            Some(task) => format!("task list: {task}"),
-            None => format!("{}: {}", evidence.plan_file, evidence.next_step),
-        };
-        stage("evidence", vec![format!("{what} ({refused})")]);
+        stage("evidence", vec![format!("{}: {} ({refused})", evidence.place(), evidence.next_step)]);
     }
     if let Some(release) = trace.release {
         stage("release", vec![format!("{}: {}", release.name(), release.meaning())]);

@@ -24,6 +24,13 @@ pub struct EvidencePointer {
     pub task: Option<String>,
 }
 
+impl EvidencePointer {
+    /// Where the open step stands, for people.
+    pub fn place(&self) -> &str {
+        if self.plan_file.is_empty() { "the task list" } else { &self.plan_file }
+    }
+}
+
 /// Why evidence is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,84 +4,19 @@
 //! [`MAX_GAP`] words, `#` or `%num` (where a line may not begin with `#`) a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
 //! the clause. `@name` stands for the words of a line `@name = a|b|c` further up in the same file.
 
+mod table;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+pub(super) use self::table::Table;
 use super::prose::is_ideograph;
 
 /// Most words that `*` stands for.
 const MAX_GAP: usize = 6;
 /// Shortest word that has a form: "bring" and "red" are no forms of anything.
 const MIN_FORM_CHARS: usize = 5;
-
-macro_rules! tables {
-    ($($table:ident $name:literal),+ $(,)?) => {
-        /// A table of phrases; what each is for is said where it is written.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Table { $($table),+ }
-
-        impl Table {
-            const ALL: &[(Self, &'static str)] = &[$((Self::$table, $name)),+];
-        }
-    };
-}
-
-tables! {
-    ContextLimit "context-limit",
-    StopHere "stop-here",
-    PutOff "put-off",
-    OtherSession "other-session",
-    LeaveVerb "leave-verb",
-    WorkVerb "work-verb",
-    OwnVoice "own-voice",
-    Suggestion "suggestion",
-    OtherPeople "other-people",
-    FirmPromise "firm-promise",
-    ListedNext "listed-next",
-    NoPromise "no-promise",
-    Condition "condition",
-    Wait "wait",
-    Mends "mends",
-    IdleQuestion "idle-question",
-    AnsweredQuestion "answered-question",
-    CourtesyQuestion "courtesy-question",
-    MissingInfo "missing-info",
-    MissingInfoWeak "missing-info-weak",
-    BlockedByError "blocked-by-error",
-    BlockedWeak "blocked-weak",
-    Failure "failure",
-    NoFailure "no-failure",
-    NoError "no-error",
-    ClaimsCompletion "claims-completion",
-    CompletionWeak "completion-weak",
-    TakesBack "takes-back",
-    AsAsked "as-asked",
-    AskedToStop "asked-to-stop",
-    Effort "effort",
-    Defers "defers",
-    Deferred "deferred",
-    StillOpen "still-open",
-    Progress "progress",
-    AgentWork "agent-work",
-    Finite "finite",
-    Optional "optional",
-    OutOfScope "out-of-scope",
-    Approval "approval",
-    Outside "outside",
-    Future "future",
-    Participle "participle",
-    NextEnd "next-end",
-    GoOnQuestion "go-on-question",
-    NothingLeft "nothing-left",
-    Delivers "delivers",
-    Subordinate "subordinate",
-    SecondPerson "second-person",
-    GoOnOffer "go-on-offer",
-    Relative "relative",
-    RoundsOff "rounds-off",
-    NoParticiple "no-participle",
-}
 
 /// Each sign of its own where words are written without spaces, else the word.
 fn signs(word: &'static str) -> Vec<&'static str> {
@@ -111,7 +46,7 @@ struct Phrase {
 #[derive(Debug, Default)]
 pub(super) struct Phrases {
     ids: HashMap<&'static str, WordId>,
-    phrases: Vec<Phrase>,
+    all: Vec<Phrase>,
     /// By first word, for phrases that begin with one.
     by_word: Vec<Vec<usize>>,
     /// Phrases that may begin anywhere, whatever the word.
@@ -150,7 +85,7 @@ impl Fired {
 
 impl Phrases {
     fn parse(texts: &[&'static str]) -> Self {
-        let mut all = Self::default();
+        let mut found = Self::default();
         for text in texts {
             let mut table = None;
             let mut named: HashMap<&str, &'static str> = HashMap::new();
@@ -160,18 +95,18 @@ impl Phrases {
                 } else if let Some((name, words)) = line.split_once(" = ").filter(|_| line.starts_with('@')) {
                     named.insert(name, words);
                 } else if let Some(table) = table {
-                    let parts = line.split_whitespace().flat_map(signs).map(|word| all.part(word, &named)).collect();
-                    all.phrases.push(Phrase { table, parts });
+                    let parts = line.split_whitespace().flat_map(signs).map(|word| found.part(word, &named)).collect();
+                    found.all.push(Phrase { table, parts });
                 }
             }
         }
-        all.index();
-        all
+        found.index();
+        found
     }
 
     fn index(&mut self) {
         self.by_word = vec![Vec::new(); self.ids.len()];
-        for (at, phrase) in self.phrases.iter().enumerate() {
+        for (at, phrase) in self.all.iter().enumerate() {
             let (is_initial, parts) = match phrase.parts.split_first() {
                 Some((Part::Start, rest)) => (true, rest),
                 _ => (false, phrase.parts.as_slice()),
@@ -237,7 +172,7 @@ impl Phrases {
             let starting: &[usize] = if at == 0 { &self.at_start } else { &[] };
             let by_word: &[usize] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
             for phrase in starting.iter().chain(by_word).chain(&self.anywhere) {
-                let Phrase { table, parts } = &self.phrases[*phrase];
+                let Phrase { table, parts } = &self.all[*phrase];
                 let found = &mut fired.0[*table as usize];
                 if found.is_none() {
                     *found = clause.end_of(parts, at).map(|end| (at, end));
@@ -345,7 +280,7 @@ mod tests {
             }
         }
         for (table, name) in Table::ALL {
-            assert!(PHRASES.phrases.iter().any(|phrase| phrase.table == *table), "{name}");
+            assert!(PHRASES.all.iter().any(|phrase| phrase.table == *table), "{name}");
         }
         let unknown: Vec<_> = PHRASES.ids.keys().filter(|word| word.starts_with('@')).collect();
         assert!(unknown.is_empty(), "{unknown:?}");

@@ -38,14 +38,12 @@ pub fn note(decision: Decision, release: Release, evidence: Option<&EvidencePoin
     let Some(evidence) = evidence.filter(|_| decision == Decision::ForceAllow) else {
         return String::new();
     };
-    let place = if evidence.plan_file.is_empty() { "the task list" } else { &evidence.plan_file };
-    let step = evidence.task.as_deref().unwrap_or(&evidence.next_step);
     fill(
         include_str!("../../../templates/reminders/note.txt"),
         &[
             ("why", release.meaning()),
-            ("place", &one_line(place, MAX_PATH_CHARS)),
-            ("step", &one_line(step, super::facts::MAX_STEP_CHARS)),
+            ("place", &one_line(evidence.place(), MAX_PATH_CHARS)),
+            ("step", &one_line(&evidence.next_step, super::facts::MAX_STEP_CHARS)),
         ],
     )
 }

@@ -105,7 +105,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         let told = preview.map(|text| format!("\"{text}\"")).into_iter().chain(grade);
         printer::line(std::iter::once(format!("    {id}")).chain(told).collect::<Vec<_>>().join("  "));
         if let Some(evidence) = row.evidence.as_ref().filter(|_| row.would_block) {
-            printer::line(format!("    next open step in {}: {}", evidence.plan_file, evidence.next_step));
+            printer::line(format!("    next open step in {}: {}", evidence.place(), evidence.next_step));
         }
     }
     Ok(ExitStatus::Success)

@@ -98,7 +98,7 @@ fn describe(row: &GateLogRow, id: &str, number: usize, of: usize) -> Vec<String>
         lines.push(format!("  directory {}", one_line(&cwd.to_string_lossy(), 200)));
     }
     if let Some(evidence) = &row.evidence {
-        let (plan, step) = (one_line(&evidence.plan_file, 200), one_line(&evidence.next_step, 200));
+        let (plan, step) = (one_line(evidence.place(), 200), one_line(&evidence.next_step, 200));
         lines.push(format!("  evidence  next open step in {plan}: {step}"));
         let commits = [("plan of", &evidence.plan_commit_sha), ("progress in", &evidence.incremental_commit_sha)];
         for (what, sha) in commits.into_iter().filter_map(|(what, sha)| Some((what, sha.as_ref()?))) {

@@ -206,7 +206,7 @@ fn would_block(row: &GateLogRow, id: &str, grade: Option<&Annotation>) -> Markup
                 blockquote { "“" (one_line(&row.preview, TEXT)) "”" }
                 @if let Some(rule) = row.rule { div { (rule.id()) ", " (row.signals.join(", ")) } }
                 @if let Some(evidence) = &row.evidence {
-                    div { (one_line(&evidence.plan_file, TEXT)) ": " (one_line(&evidence.next_step, TEXT)) }
+                    div { (one_line(evidence.place(), TEXT)) ": " (one_line(&evidence.next_step, TEXT)) }
                 }
             }
             td {
