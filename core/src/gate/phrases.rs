@@ -77,6 +77,9 @@ tables! {
     Delivers "delivers",
     Subordinate "subordinate",
     SecondPerson "second-person",
+    GoOnOffer "go-on-offer",
+    Relative "relative",
+    RoundsOff "rounds-off",
 }
 
 /// Each sign of its own where words are written without spaces, else the word.

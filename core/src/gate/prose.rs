@@ -16,6 +16,8 @@ pub(super) struct Clause {
     pub(super) asks: bool,
     /// It breaks off: a colon or an ellipsis at its end, and nothing behind it in its paragraph.
     pub(super) breaks_off: bool,
+    /// It begins a sentence.
+    pub(super) opens: bool,
     /// It is the last of its paragraph or list item.
     pub(super) closes: bool,
     /// It stands in a list, a heading or a table.
@@ -124,11 +126,13 @@ struct Splitter<'a> {
     word_at: Range<usize>,
     clauses: &'a mut Vec<Clause>,
     quotes: Quotes,
+    /// Whether a part of the sentence has ended already.
+    is_within: bool,
 }
 
 fn split(unit: &Unit, clauses: &mut Vec<Clause>) {
     let (clause, word) = (Clause::default(), String::new());
-    Splitter { unit, clause, word, word_at: 0..0, clauses, quotes: Quotes::default() }.run();
+    Splitter { unit, clause, word, word_at: 0..0, clauses, quotes: Quotes::default(), is_within: false }.run();
 }
 
 impl Splitter<'_> {
@@ -173,11 +177,11 @@ impl Splitter<'_> {
                 '.' if after.starts_with('.') => self.end_word(),
                 ';' | '\u{2014}' | '\u{2013}' => {
                     self.end_word();
-                    self.end_clause(false, false);
+                    self.end_part();
                 }
                 '-' if before.is_some_and(char::is_whitespace) && after.starts_with(char::is_whitespace) => {
                     self.end_word();
-                    self.end_clause(false, false);
+                    self.end_part();
                 }
                 '|' if is_row => {
                     self.end_word();
@@ -238,11 +242,18 @@ impl Splitter<'_> {
         }
     }
 
+    /// Ends a part of a sentence; what follows is another part of it.
+    fn end_part(&mut self) {
+        self.end_clause(false, false);
+        self.is_within = true;
+    }
+
     fn end_clause(&mut self, asks: bool, breaks_off: bool) {
         let done = std::mem::take(&mut self.clause);
         if !done.words.is_empty() {
-            self.clauses.push(Clause { asks, breaks_off, ..done });
+            self.clauses.push(Clause { asks, breaks_off, opens: !self.is_within, ..done });
         }
+        self.is_within = false;
     }
 }
 
@@ -253,7 +264,7 @@ const fn is_edge(symbol: char) -> bool {
 
 /// The word that stands for something done, and for something open.
 const DONE: &str = "\u{2611}";
-const OPEN: &str = "\u{2610}";
+pub(super) const OPEN: &str = "\u{2610}";
 
 /// The word that a symbol stands for.
 const fn mark(symbol: char) -> Option<&'static str> {

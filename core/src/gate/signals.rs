@@ -157,14 +157,17 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
     let stops = stops.filter(|_| context.is_some());
     let firm = promised(Promise::Firm).or(listed_work);
     let open = first(&|clause| clause.open.clone());
-    let left = open.clone().or_else(|| first(&|clause| clause.deferred.clone()));
+    let progress = first(&|clause| clause.progress.clone());
+    let left = open.clone().or_else(|| progress.clone()).or_else(|| first(&|clause| clause.deferred.clone()));
 
     // How much that weighs: an excuse is not made good by a courtesy, nor what is open by a part that is done.
     let excuse = leaves.is_some() || stops.is_some();
-    let is_open = excuse || firm.is_some() || defers.is_some() || open.is_some();
+    let ends_open = open.is_some() && !is_rounded_off(heard);
+    let is_open = excuse || firm.is_some() || defers.is_some() || progress.is_some() || ends_open;
     let is_firm = firm.is_some();
     let hands_back = excuse || left.is_some() || promised(Promise::Listed).is_some();
 
+    let rounded_off = open.as_ref().and_then(|_| heard.last()).map(|last| last.whole.clone());
     let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
     let lacks = |kind: Lack| first(&move |clause| clause.lacks(kind));
     let found = [
@@ -186,7 +189,8 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
         (
             Signal::ClaimsCompletion,
             first(&|clause| clause.complete.clone())
-                .or_else(|| first(&|clause| clause.part_done.clone()).filter(|_| !is_open)),
+                .or_else(|| first(&|clause| clause.part_done.clone()).filter(|_| !is_open))
+                .or_else(|| rounded_off.filter(|_| !is_open)),
         ),
         (
             Signal::AsAsked,
@@ -197,6 +201,12 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
     ];
     let seen = found.into_iter().filter_map(|(signal, span)| span.map(|span| Sighting { signal, span }));
     seen.collect()
+}
+
+/// Whether what is finished is said after what is open: then the open part was only a step of the story.
+fn is_rounded_off(heard: &[Heard]) -> bool {
+    let last = |test: fn(&Heard) -> bool| heard.iter().rposition(test);
+    last(|clause| clause.rounds_off && clause.open.is_none()) > last(|clause| clause.open.is_some())
 }
 
 /// The first item of agent's work in a list that is said to be left.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::gate::phrases::{Fired, PHRASES, Table};
-use crate::gate::prose::Clause;
+use crate::gate::prose::{Clause, OPEN};
 
 /// How far from the end of a message, in paragraphs, a promise is one to do the work later.
 const PROMISE_GROUPS: usize = 3;
@@ -31,6 +31,10 @@ pub(super) struct Heard {
     pub(super) deferred: Said,
     /// Work is said to be open.
     pub(super) open: Said,
+    /// So many of so many are done.
+    pub(super) progress: Said,
+    /// It is how a message ends that is about something finished.
+    pub(super) rounds_off: bool,
     /// It is somebody else's, or not asked for.
     pub(super) not_ours: Said,
     /// It stands over a list of what is open.
@@ -41,6 +45,8 @@ pub(super) struct Heard {
     pub(super) delivers: bool,
     /// It is an item of work for an agent.
     pub(super) agent_work: Said,
+    /// All of the clause.
+    pub(super) whole: Range<usize>,
     promise: (Promise, Range<usize>),
     /// The promise is to mend what failed.
     pub(super) mends: bool,
@@ -109,14 +115,17 @@ impl Heard {
         let left = |table: Table| at(table).filter(|_| is_own && near_end && !clause.asks && !has(Table::Condition));
         let is_said_of_work = !has(Table::NoPromise) && !has(Table::Wait) && !has(Table::SecondPerson);
         let open = |table: Table| left(table).filter(|_| is_said_of_work && !has(Table::NothingLeft));
+        let is_told = |table: Table| matches!((begins(&fired, Table::Relative), begins(&fired, table)), (Some(told), Some(open)) if told <= open);
         let (promise, promised) = promise(clause, &fired, leaves.is_some());
         let lack = lack(&fired, promise);
         Self {
             stops: at(Table::StopHere),
             effort: has(Table::Effort),
             defers: left(Table::Defers),
-            deferred: open(Table::Deferred).or_else(|| open(Table::Progress)),
-            open: open(Table::StillOpen),
+            deferred: open(Table::Deferred).or_else(|| at(Table::GoOnOffer).filter(|_| near_end && is_own)),
+            progress: open(Table::Progress),
+            open: open(Table::StillOpen).filter(|_| !is_told(Table::StillOpen)),
+            rounds_off: has(Table::RoundsOff) && !taken_back,
             labels_open: labels(clause) && (has(Table::ListedNext) || has(Table::StillOpen)) && !has(Table::Optional),
             labels_offer: labels(clause) && has(Table::Optional),
             delivers: clause.closes && clause.words.last().is_some_and(|word| word == ":") && has(Table::Delivers),
@@ -124,8 +133,10 @@ impl Heard {
             mends: promise == Promise::Firm && has(Table::Mends),
             promise: (promise, promised.and_then(at).unwrap_or_else(|| whole.clone())),
             question: question(clause, &fired, excuse).map(|question| (question, whole.clone())),
-            lacks: lack.map(|(kind, table)| (kind, at(table).unwrap_or(whole))),
-            blocked: at(Table::BlockedByError).filter(|_| !has(Table::NoError)).or_else(|| weak(Table::BlockedWeak)),
+            lacks: lack.map(|(kind, table)| (kind, at(table).unwrap_or_else(|| whole.clone()))),
+            blocked: at(Table::BlockedByError)
+                .filter(|_| !has(Table::NoError) && !is_open_box(clause))
+                .or_else(|| weak(Table::BlockedWeak)),
             failure: at(Table::Failure).filter(|_| !has(Table::NoFailure)),
             complete: at(Table::ClaimsCompletion).filter(|_| !taken_back),
             part_done: at(Table::CompletionWeak).filter(|_| !taken_back),
@@ -133,6 +144,7 @@ impl Heard {
             context,
             leaves,
             not_ours,
+            whole,
         }
     }
 
@@ -152,6 +164,11 @@ impl Heard {
     }
 }
 
+/// Whether the clause is an open item of a list: what it names is work, and no trouble.
+fn is_open_box(clause: &Clause) -> bool {
+    clause.is_listed && clause.words.first().is_some_and(|word| word == OPEN)
+}
+
 /// Whether the clause is a label over what follows it.
 fn labels(clause: &Clause) -> bool {
     clause.words.last().is_some_and(|word| word == ":") || clause.is_listed
@@ -160,6 +177,9 @@ fn labels(clause: &Clause) -> bool {
 /// What is needed that only others can give, and by which words that is said.
 fn lack(fired: &Fired, promise: Promise) -> Option<(Lack, Table)> {
     let excuse = fired.has(Table::ContextLimit) || puts_off(fired).is_some();
+    if fired.has(Table::GoOnOffer) {
+        return None;
+    }
     let table = if fired.has(Table::MissingInfo) {
         Table::MissingInfo
     } else if fired.has(Table::MissingInfoWeak) && !excuse {
@@ -195,6 +215,7 @@ fn puts_off(fired: &Fired) -> Option<Table> {
 fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Table>) {
     let last_words = clause.behind == 0;
     let says_what_it_is_at = last_words
+        && clause.opens
         && fired.has(Table::Participle)
         && clause.words.len() <= MAX_PARTICIPLE_WORDS
         && (!is_statement(fired) || clause.breaks_off);
@@ -221,10 +242,14 @@ fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Tab
     }
 }
 
+/// The word that the first phrase of `table` begins with.
+fn begins(fired: &Fired, table: Table) -> Option<usize> {
+    fired.words(table).map(|words| words.start)
+}
+
 /// Whether the clause has a finite verb of its own, and not only in what depends on it.
 fn is_statement(fired: &Fired) -> bool {
-    let begins = |table: Table| fired.words(table).map(|words| words.start);
-    match (begins(Table::Finite), begins(Table::Subordinate)) {
+    match (begins(fired, Table::Finite), begins(fired, Table::Subordinate)) {
         (Some(verb), Some(part)) => verb < part,
         (verb, None) => verb.is_some(),
         (None, _) => false,
