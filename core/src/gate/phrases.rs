@@ -80,6 +80,7 @@ tables! {
     GoOnOffer "go-on-offer",
     Relative "relative",
     RoundsOff "rounds-off",
+    NoParticiple "no-participle",
 }
 
 /// Each sign of its own where words are written without spaces, else the word.

@@ -24,7 +24,7 @@ pub(super) struct Clause {
     pub(super) is_listed: bool,
     /// Which group it is in, counted from the end: 0 is the last. A paragraph and the list below it are one group.
     pub(super) from_end: usize,
-    /// How many clauses come after it.
+    /// How many clauses come after it, but for the items of lists.
     pub(super) behind: usize,
 }
 
@@ -59,9 +59,11 @@ pub(super) fn clauses(message: &str) -> Vec<Clause> {
         }
     }
     let last = clauses.last().map_or(0, |clause| clause.from_end);
-    for (behind, clause) in clauses.iter_mut().rev().enumerate() {
+    let mut behind = 0;
+    for clause in clauses.iter_mut().rev() {
         clause.from_end = last - clause.from_end;
         clause.behind = behind;
+        behind += usize::from(!clause.is_listed);
     }
     clauses
 }
@@ -202,6 +204,9 @@ impl Splitter<'_> {
                     continue;
                 }
                 '*' => {}
+                // 1,204 is one number.
+                ',' if before.is_some_and(|before| before.is_ascii_digit())
+                    && after.starts_with(|next: char| next.is_ascii_digit()) => {}
                 _ => {
                     self.end_word();
                     if let Some(word) = mark(symbol) {

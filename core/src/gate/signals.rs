@@ -135,7 +135,9 @@ pub fn detect(message: &str) -> Signals {
     // What stands below "Here is the draft:" is not what the agent says of itself.
     if let Some(label) = heard.iter().position(|clause| clause.delivers) {
         let group = clauses[label].from_end;
-        let is_text = |at: usize| clauses[at].from_end + 1 == group;
+        // A list stands in the group of its label, a paragraph in the next.
+        let below = clauses.get(label + 1).map_or(group, |clause| clause.from_end);
+        let is_text = |at: usize| clauses[at].from_end == below;
         let end = (label + 1..clauses.len()).find(|at| !is_text(*at)).unwrap_or(clauses.len());
         clauses.drain(label + 1..end);
         heard.drain(label + 1..end);
@@ -152,22 +154,27 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
     let context = first(&|clause| clause.context.clone());
     let leaves = first(&|clause| clause.leaves.clone());
     let stops = first(&|clause| clause.stops.clone());
+    let open = first(&|clause| clause.open.clone());
+    let deferred = first(&|clause| clause.deferred.clone());
+    // A large job is no reason by itself; beside work that is left it is an excuse.
+    let is_large = heard.iter().any(|clause| clause.effort);
     let defers = first(&|clause| clause.defers.clone())
-        .or_else(|| stops.clone().filter(|_| heard.iter().any(|clause| clause.effort)));
+        .or_else(|| stops.clone().or_else(|| deferred.clone()).filter(|_| is_large));
     let stops = stops.filter(|_| context.is_some());
     let firm = promised(Promise::Firm).or(listed_work);
-    let open = first(&|clause| clause.open.clone());
     let progress = first(&|clause| clause.progress.clone());
-    let left = open.clone().or_else(|| progress.clone()).or_else(|| first(&|clause| clause.deferred.clone()));
+    let left = open.clone().or_else(|| progress.clone()).or(deferred);
 
     // How much that weighs: an excuse is not made good by a courtesy, nor what is open by a part that is done.
     let excuse = leaves.is_some() || stops.is_some();
     let ends_open = open.is_some() && !is_rounded_off(heard);
     let is_open = excuse || firm.is_some() || defers.is_some() || progress.is_some() || ends_open;
     let is_firm = firm.is_some();
+    let is_deferred = defers.is_some();
     let hands_back = excuse || left.is_some() || promised(Promise::Listed).is_some();
 
-    let rounded_off = open.as_ref().and_then(|_| heard.last()).map(|last| last.whole.clone());
+    let rounded_off =
+        left.as_ref().filter(|_| is_rounded_off(heard)).and_then(|_| heard.last()).map(|last| last.whole.clone());
     let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
     let lacks = |kind: Lack| first(&move |clause| clause.lacks(kind));
     let found = [
@@ -184,7 +191,10 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
         ),
         (Signal::ApprovalNeeded, lacks(Lack::Approval)),
         (Signal::MissingInfo, lacks(Lack::Information)),
-        (Signal::BlockedByError, first(&|clause| clause.blocked.clone()).or_else(|| failure.filter(|_| !excuse))),
+        (
+            Signal::BlockedByError,
+            first(&|clause| clause.blocked.clone()).or_else(|| failure.filter(|_| !excuse && !is_deferred)),
+        ),
         (Signal::WaitsOutside, lacks(Lack::World)),
         (
             Signal::ClaimsCompletion,
@@ -206,7 +216,8 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
 /// Whether what is finished is said after what is open: then the open part was only a step of the story.
 fn is_rounded_off(heard: &[Heard]) -> bool {
     let last = |test: fn(&Heard) -> bool| heard.iter().rposition(test);
-    last(|clause| clause.rounds_off && clause.open.is_none()) > last(|clause| clause.open.is_some())
+    last(|clause| clause.rounds_off && clause.open.is_none())
+        > last(|clause| clause.open.is_some() || clause.deferred.is_some())
 }
 
 /// The first item of agent's work in a list that is said to be left.

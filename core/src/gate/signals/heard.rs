@@ -216,6 +216,7 @@ fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Tab
     let last_words = clause.behind == 0;
     let says_what_it_is_at = last_words
         && clause.opens
+        && !fired.has(Table::NoParticiple)
         && fired.has(Table::Participle)
         && clause.words.len() <= MAX_PARTICIPLE_WORDS
         && (!is_statement(fired) || clause.breaks_off);
@@ -228,6 +229,11 @@ fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Tab
     } else {
         Some(Table::NextEnd).filter(|table| last_words && fired.has(*table))
     };
+    // "What's next? The parser."
+    let answers_itself = clause.asks && !clause.closes && fired.has(Table::IdleQuestion);
+    if answers_itself && clause.from_end < PROMISE_GROUPS {
+        return (Promise::Listed, Some(Table::IdleQuestion));
+    }
     let is_promise = firm.is_some() || (fired.has(Table::ListedNext) && !fired.has(Table::NothingLeft));
     if leaves || clause.asks || clause.from_end >= PROMISE_GROUPS || !is_promise {
         (Promise::None, None)
