@@ -35,13 +35,13 @@ fn legitimate_stops_are_let_go() {
             "U_LEGIT_DESIGN_QUESTION",
         ),
         ("I'll begin when you answer: \"Should it be nom or pest?\"", "U_LEGIT_DESIGN_QUESTION"),
-        ("Please review docs/design.md. Once you approve it, I'll proceed with the parser.", "U_LEGIT_MISSING_INFO"),
+        ("Please review docs/design.md. Once you approve it, I'll proceed with the parser.", "U_LEGIT_APPROVAL_NEEDED"),
         ("The deploy needs AWS credentials. I'll continue as soon as they are set.", "U_LEGIT_MISSING_INFO"),
-        ("I'll continue when the server is back up.", "U_LEGIT_MISSING_INFO"),
+        ("I'll continue when the server is back up.", "U_LEGIT_EXTERNAL_WAIT"),
         ("The build fails: no space left on device. I'll proceed with the parser.", "U_LEGIT_ERROR"),
         ("The tests fail because of a bug in libfoo. I'll move on to the docs.", "U_LEGIT_ERROR"),
         ("Done. All 14 tests pass. The next step is to deploy it.", "U_LEGIT_COMPLETION"),
-        ("You asked me to stop here, so I stopped. The rest is for another session.", "U_LEGIT_COMPLETION"),
+        ("You asked me to stop here, so I stopped. The rest is for another session.", "U_LEGIT_AS_ASKED"),
         ("Let me know if you want me to go on with the next step.", "no-signal"),
         ("A new session is created by calling POST /sessions.", "no-signal"),
         ("The wizard shows the next step when the user clicks Continue.", "no-signal"),
@@ -76,6 +76,10 @@ fn excuses_in_other_words_are_held() {
         "I'm low on context, so let's continue in a fresh session. Sound good?",
         "Done. Next, I'll write the parser.",
         "The lexer is in.\n\nNext steps:\n\n1. Parser\n2. Printer",
+        "The lexer is in. I'll leave the parser for later.",
+        "The lexer is in. The parser is not written yet.",
+        "The lexer is in; the parser can follow in a separate PR.",
+        "Das war der Lexer. Den Parser machen wir in der nächsten Sitzung.",
     ]
     .into_iter()
     .enumerate()

@@ -41,7 +41,10 @@ fn other_messages_do_not(#[case] message: &str) {
 #[case("Which database do you prefer? Both work. Happy to do either.", Signal::AsksQuestion)]
 #[case("Should each login start a new session?", Signal::AsksQuestion)]
 #[case("I need your API key for the staging system.", Signal::MissingInfo)]
-#[case("I'll go on once CI finishes.", Signal::MissingInfo)]
+#[case("I'll go on once CI finishes.", Signal::WaitsOutside)]
+#[case("Waiting for your approval of the design.", Signal::ApprovalNeeded)]
+#[case("I'll leave CRLF for later.", Signal::SelfDeferral)]
+#[case("The printer is not written yet.", Signal::ReportsRemaining)]
 #[case("I cannot proceed: the disk is read-only.", Signal::BlockedByError)]
 #[case("All tasks are complete.", Signal::ClaimsCompletion)]
 #[case("Done. All 14 tests pass.", Signal::ClaimsCompletion)]
@@ -83,7 +86,128 @@ fn a_long_message_is_read_in_full() {
     assert!(is_held(&message));
 }
 
+#[rstest]
+#[case("Die Tests stehen noch aus.", Signal::ReportsRemaining)]
+#[case("Den Rest machen wir in einer neuen Sitzung.", Signal::FreshSession)]
+#[case("Je laisse les tests pour plus tard.", Signal::SelfDeferral)]
+#[case("Ahora voy a escribir las pruebas.", Signal::PromisedNextStep)]
+#[case("Agora vou escrever os testes.", Signal::PromisedNextStep)]
+#[case("接下来我将编写测试。", Signal::PromisedNextStep)]
+#[case("请提供密钥。", Signal::MissingInfo)]
+fn other_languages_are_heard(#[case] message: &str, #[case] signal: Signal) {
+    assert!(detect(message).has(signal), "{:?}", detect(message).names());
+}
+
+#[rstest]
+#[case::own("The lexer is in. Next, I'll write it.", Signal::PromisedNextStep, "Next, I'll")]
+#[case::marked(
+    "It\u{2019}s in.\n\n> no\n\nLet\u{2019}s go on in a **fresh session**.",
+    Signal::FreshSession,
+    "in a **fresh session"
+)]
+#[case::wrapped("I'll leave the\n  printer for later.", Signal::SelfDeferral, "I'll leave the\n  printer for later")]
+#[case::after_a_comment("<!-- é --> Waiting for your approval.", Signal::ApprovalNeeded, "Waiting for your approval")]
+#[case::chinese("好。接下来我将编写测试。", Signal::PromisedNextStep, "接下来")]
+fn a_signal_says_which_words_gave_it(#[case] message: &str, #[case] signal: Signal, #[case] words: &str) {
+    let signals = detect(message);
+    let seen = signals.sightings().iter().find(|seen| seen.signal == signal).unwrap();
+    assert_eq!(&message[seen.span.clone()], words);
+}
+
+#[test]
+fn what_is_quoted_never_fires() {
+    let excuse = "I'm running low on context, so let's continue in a fresh session. Next, I'll write the parser.";
+    for message in [
+        format!("It said:\n\n> {excuse}\n\nNobody meant it."),
+        format!("It said:\n\n```text\n{excuse}\n```\n\nNobody meant it."),
+        format!("It said:\n\n    {excuse}\n\nNobody meant it."),
+        format!("It said \"{excuse}\", but nobody meant it."),
+        format!("It said \u{201c}{excuse}\u{201d}, but nobody meant it."),
+        format!("It printed `{excuse}`, but nobody meant it."),
+        format!("Here's the draft:\n\n{excuse}\n\nNobody meant it."),
+    ] {
+        assert_eq!(detect(&message), Signals::default(), "{message}");
+    }
+}
+
+/// How long it takes to read `text` over and over, in all `length` bytes; the best of three.
+fn reading(text: &str, length: usize) -> std::time::Duration {
+    let message = text.repeat(length.div_ceil(text.len()));
+    let once = || {
+        let begin = std::time::Instant::now();
+        let _ = detect(&message);
+        begin.elapsed()
+    };
+    (0..3).map(|_| once()).min().unwrap_or_default()
+}
+
+#[test]
+fn reading_takes_linear_time_whatever_the_text() {
+    const LENGTH: usize = 3_000;
+    for text in [
+        "the word of the day ",
+        "\"",
+        "'",
+        "`",
+        "\u{201c}",
+        "\u{ab}",
+        "\u{2018}",
+        "\u{300c}",
+        "a\u{ab} ",
+        "'a ",
+        "_",
+        "_a",
+        "'a",
+        ".",
+        "...a",
+        "?\"?",
+        "\"?\"",
+        "- [ ] a\n",
+        "| a ",
+        "# a\n",
+        "<!-- ",
+        "<!-- a -->",
+        "```\n",
+        "> a\n",
+        "\n",
+        " ",
+        "a\n",
+        "* ",
+        "1. ",
+        "i'll ",
+        "i'll leave ",
+        "next ",
+        "not yet ",
+        "is are be ",
+        "1 of 2 ",
+        "上下文",
+        "i i i we we ",
+        "later\n\n",
+    ] {
+        // Eight times the text may take eight times as long; were it quadratic, it would take 64 times.
+        let (small, large) = (reading(text, LENGTH), reading(text, LENGTH * 8));
+        let least = std::time::Duration::from_millis(1);
+        assert!(large < small.max(least) * 30, "{text:?}: {small:?}, then {large:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn every_span_is_part_of_the_message(
+        message in "(\\PC|[ -~\n`>*_?.\u{2019}\u{201c}\u{201d}\"']|i'll |next |later |not yet |in a fresh session|ẞ|İ|<!--|-->){0,60}",
+    ) {
+        for seen in detect(&message).sightings() {
+            prop_assert!(message.get(seen.span.clone()).is_some_and(|words| !words.is_empty()), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn each_signal_is_seen_once_and_in_order(message in "(I'll |next |leave |it |for later|\\. |\\? |done|need |your key|\n\n){0,40}") {
+        let found = detect(&message);
+        let order: Vec<_> = found.sightings().iter().map(|seen| seen.signal as u8).collect();
+        prop_assert!(order.is_sorted_by(|one, other| one < other), "{order:?}");
+    }
+
     #[test]
     fn no_message_panics(message in "\\PC*|[ -~\n`>*_?.\u{2019}\u{201c}\u{201d}\"']*") {
         let _ = detect(&message);

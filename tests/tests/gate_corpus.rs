@@ -1,0 +1,190 @@
+//! The labelled messages, scored by the real binary; and what it says about a corpus that is none.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+use stopgate_tests::world::World;
+
+/// At least this share of the messages that should continue is held, and at most that share of legitimate stops, in
+/// percent: what is promised of rules alone.
+const MIN_CAUGHT: &str = "80";
+const MAX_HELD: &str = "3";
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
+}
+
+fn rows(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(corpus(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn eval(world: &World, arguments: &[&str]) -> Output {
+    world.stopgate(&[&["gate", "eval"], arguments].concat())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn rules_alone_keep_their_promise_on_both_parts() {
+    let world = World::new();
+    for name in ["tuning.jsonl", "held-out.jsonl"] {
+        let file = corpus(name).display().to_string();
+        let output = eval(&world, &[&file, "--min-caught", MIN_CAUGHT, "--max-held", MAX_HELD, "--json"]);
+        let score: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{name}: {} {score:#}", text(&output.stderr));
+        let count = |label: &str, what: &str| score[label][what].as_u64().unwrap();
+        let all = ["held", "released"].map(|what| count("shouldContinue", what) + count("legitimate", what));
+        assert_eq!(all.iter().sum::<u64>(), rows(name).len() as u64);
+        let by_rule = score["decidedBy"].as_object().unwrap();
+        let wrong: u64 = by_rule.values().map(|outcome| outcome["wrong"].as_u64().unwrap()).sum();
+        assert_eq!(wrong, score["misses"].as_array().unwrap().len() as u64);
+    }
+    assert!(!world.home.root().exists(), "nothing is stored");
+}
+
+fn words(message: &str) -> Vec<&str> {
+    message.split_whitespace().collect()
+}
+
+/// How much of two messages is the same, from 0 to 1, by rows of three words.
+fn likeness(one: &HashSet<Vec<String>>, other: &HashSet<Vec<String>>) -> f64 {
+    let both = one.intersection(other).count();
+    let all = one.len() + other.len() - both;
+    if all == 0 { 0.0 } else { f64::from(u32::try_from(both).unwrap()) / f64::from(u32::try_from(all).unwrap()) }
+}
+
+#[test]
+fn the_corpus_is_large_balanced_and_varied() {
+    let all = [rows("tuning.jsonl"), rows("held-out.jsonl")];
+    let ids: HashSet<_> = all.iter().flatten().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), all.iter().map(Vec::len).sum::<usize>());
+    assert!(ids.len() >= 440, "{}", ids.len());
+    for part in &all {
+        let labels = part.iter().fold(HashMap::new(), |mut labels: HashMap<_, usize>, row| {
+            *labels.entry(row["label"].as_str().unwrap()).or_default() += 1;
+            labels
+        });
+        let (continues, allows) = (labels["continue"], labels["allow"]);
+        assert!(continues * 10 > allows * 8 && allows * 10 > continues * 8, "{continues} and {allows}");
+    }
+    let messages: Vec<_> = all.iter().flatten().map(|row| row["message"].as_str().unwrap()).collect();
+    let lengths: Vec<_> = messages.iter().map(|message| words(message).len()).collect();
+    assert!(lengths.iter().any(|length| *length <= 3) && lengths.iter().any(|length| *length >= 3000));
+
+    let threes = |message: &&str| -> HashSet<Vec<String>> {
+        words(message).windows(3).map(|three| three.iter().map(|word| word.to_lowercase()).collect()).collect()
+    };
+    let threes: Vec<_> = messages.iter().filter(|message| words(message).len() < 1000).map(threes).collect();
+    for (at, one) in threes.iter().enumerate() {
+        for other in &threes[at + 1..] {
+            assert!(likeness(one, other) < 0.5, "near duplicates: {one:?}");
+        }
+    }
+}
+
+/// A corpus of its own, of these lines.
+fn written(world: &World, lines: &[String]) -> String {
+    let file = world.root().join("corpus.jsonl");
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    file.display().to_string()
+}
+
+fn row(id: &str, label: &str, message: &str, facts: &Value) -> String {
+    json!({"id": id, "label": label, "why": "because", "message": message, "facts": facts}).to_string()
+}
+
+fn planned() -> Value {
+    json!({"plans": [{"path": "plan.md", "nextStep": "write the parser", "openSteps": 1, "predatesSession": true}]})
+}
+
+#[test]
+fn the_table_says_which_rule_was_right_and_misses_say_why() {
+    let world = World::new();
+    let excuse = "I'm running low on context, so let's continue in a fresh session.";
+    let file = written(
+        &world,
+        &[
+            row("held", "continue", excuse, &planned()),
+            row("missed", "continue", excuse, &Value::Null),
+            String::new(),
+            row("free", "allow", "Which of the two do you prefer?", &planned()),
+            row("wrong", "allow", excuse, &planned()),
+        ],
+    );
+    let output = eval(&world, &[&file, "--misses"]);
+    assert!(output.status.success());
+    let shown = text(&output.stdout);
+    for line in [
+        "should continue  1     1       50.0 % caught",
+        "legitimate stop  1     1       50.0 % held wrongly",
+        "U2_PLAN_FILE_NEXT_STEP_EXPLICIT  1      1",
+        "U_LEGIT_DESIGN_QUESTION          1      0",
+        "no-evidence                      0      1",
+        ":2 missed should continue: because",
+        ":5 wrong is legitimate: because",
+        "context-limit \"low on context\"",
+    ] {
+        assert!(shown.contains(line), "{line:?} in {shown}");
+    }
+    assert!(!shown.contains('\u{1b}'), "no colour in a pipe: {shown}");
+
+    for (arguments, why) in [
+        (["--min-caught", "50.1"], "only 50.0 % of what should continue is held"),
+        (["--max-held", "49.9"], "50.0 % of the legitimate stops are held"),
+    ] {
+        let output = eval(&world, &[&[file.as_str()], arguments.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+    assert!(eval(&world, &[&file, "--min-caught", "50", "--max-held", "50"]).status.success());
+    assert_eq!(eval(&world, &[&file, "--max-held", "101"]).status.code(), Some(2));
+    assert_eq!(eval(&world, &[]).status.code(), Some(2));
+}
+
+#[test]
+fn what_is_wrong_in_a_corpus_is_named_with_file_and_line() {
+    let world = World::new();
+    let good = row("a", "allow", "Done.", &Value::Null);
+    for (line, complaint) in [
+        ("{".to_owned(), "corpus.jsonl:2: EOF while parsing"),
+        (
+            row("b", "maybe", "Done.", &Value::Null),
+            "corpus.jsonl:2: unknown variant `maybe`, expected `continue` or `allow`",
+        ),
+        (
+            json!({"id": "b", "label": "allow", "why": "x", "massage": "Done."}).to_string(),
+            "corpus.jsonl:2: unknown field `massage`",
+        ),
+        (json!({"id": "b", "label": "allow", "why": "x"}).to_string(), "corpus.jsonl:2: missing field `message`"),
+        (
+            json!({"id": "b", "label": "allow", "why": " ", "message": "Done."}).to_string(),
+            "corpus.jsonl:2: field `why` is empty",
+        ),
+        (row("a", "allow", "Fixed.", &Value::Null), "corpus.jsonl:2: field `id`: \"a\" is taken by line 1"),
+        (row("b", "allow", "Done.", &json!({"plan": []})), "corpus.jsonl:2: unknown field `facts.plan`"),
+        (
+            row("b", "allow", "Done.", &json!({"plans": [{"path": "p", "next_step": "x"}]})),
+            "corpus.jsonl:2: unknown field `facts.plans[0].next_step`",
+        ),
+        (row("b", "allow", "Done.", &json!({"plans": 1})), "corpus.jsonl:2: field `facts`: invalid type"),
+    ] {
+        let output = eval(&world, &[&written(&world, &[good.clone(), line])]);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+        assert!(text(&output.stderr).contains(complaint), "{complaint}: {}", text(&output.stderr));
+    }
+    for (file, complaint) in [
+        (written(&world, &[String::new()]), "corpus.jsonl: no message in it"),
+        (world.root().join("none.jsonl").display().to_string(), "cannot read"),
+    ] {
+        let output = eval(&world, &[&file]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(complaint), "{}", text(&output.stderr));
+    }
+}
