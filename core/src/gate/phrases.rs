@@ -81,6 +81,8 @@ tables! {
     Relative "relative",
     RoundsOff "rounds-off",
     NoParticiple "no-participle",
+    OwnWords "own-words",
+    OwnLimit "own-limit",
 }
 
 /// Each sign of its own where words are written without spaces, else the word.
@@ -111,7 +113,7 @@ struct Phrase {
 #[derive(Debug, Default)]
 pub(super) struct Phrases {
     ids: HashMap<&'static str, WordId>,
-    phrases: Vec<Phrase>,
+    all: Vec<Phrase>,
     /// By first word, for phrases that begin with one.
     by_word: Vec<Vec<usize>>,
     /// Phrases that may begin anywhere, whatever the word.
@@ -150,7 +152,7 @@ impl Fired {
 
 impl Phrases {
     fn parse(texts: &[&'static str]) -> Self {
-        let mut all = Self::default();
+        let mut found = Self::default();
         for text in texts {
             let mut table = None;
             let mut named: HashMap<&str, &'static str> = HashMap::new();
@@ -160,18 +162,18 @@ impl Phrases {
                 } else if let Some((name, words)) = line.split_once(" = ").filter(|_| line.starts_with('@')) {
                     named.insert(name, words);
                 } else if let Some(table) = table {
-                    let parts = line.split_whitespace().flat_map(signs).map(|word| all.part(word, &named)).collect();
-                    all.phrases.push(Phrase { table, parts });
+                    let parts = line.split_whitespace().flat_map(signs).map(|word| found.part(word, &named)).collect();
+                    found.all.push(Phrase { table, parts });
                 }
             }
         }
-        all.index();
-        all
+        found.index();
+        found
     }
 
     fn index(&mut self) {
         self.by_word = vec![Vec::new(); self.ids.len()];
-        for (at, phrase) in self.phrases.iter().enumerate() {
+        for (at, phrase) in self.all.iter().enumerate() {
             let (is_initial, parts) = match phrase.parts.split_first() {
                 Some((Part::Start, rest)) => (true, rest),
                 _ => (false, phrase.parts.as_slice()),
@@ -237,7 +239,7 @@ impl Phrases {
             let starting: &[usize] = if at == 0 { &self.at_start } else { &[] };
             let by_word: &[usize] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
             for phrase in starting.iter().chain(by_word).chain(&self.anywhere) {
-                let Phrase { table, parts } = &self.phrases[*phrase];
+                let Phrase { table, parts } = &self.all[*phrase];
                 let found = &mut fired.0[*table as usize];
                 if found.is_none() {
                     *found = clause.end_of(parts, at).map(|end| (at, end));
@@ -345,7 +347,7 @@ mod tests {
             }
         }
         for (table, name) in Table::ALL {
-            assert!(PHRASES.phrases.iter().any(|phrase| phrase.table == *table), "{name}");
+            assert!(PHRASES.all.iter().any(|phrase| phrase.table == *table), "{name}");
         }
         let unknown: Vec<_> = PHRASES.ids.keys().filter(|word| word.starts_with('@')).collect();
         assert!(unknown.is_empty(), "{unknown:?}");

@@ -165,7 +165,7 @@ impl Splitter<'_> {
                     self.end_word();
                 }
                 _ if symbol.is_alphanumeric() => {
-                    symbol.to_lowercase().for_each(|letter| self.letter(letter, symbol, at))
+                    symbol.to_lowercase().for_each(|letter| self.letter(letter, symbol, at));
                 }
                 '。' | '！' | '？' | '；' => {
                     self.end_word();
@@ -290,11 +290,14 @@ pub(super) const fn is_ideograph(symbol: char) -> bool {
     matches!(symbol, '\u{3400}'..='\u{9fff}' | '\u{3040}'..='\u{30ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
+/// From where on a closing mark was looked for; where it stands, and where the text behind it begins.
+type Looked = (usize, Option<(usize, usize)>);
+
 /// Finds what is quoted; remembers how far it has looked, so that a text full of opening marks is read once only.
 #[derive(Default)]
 struct Quotes {
     /// By kind of quotation: from where on, and where, the next closing mark was found.
-    next: [Option<(usize, Option<(usize, usize)>)>; 4],
+    next: [Option<Looked>; 4],
 }
 
 impl Quotes {

@@ -160,7 +160,11 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
     let is_large = heard.iter().any(|clause| clause.effort);
     let defers = first(&|clause| clause.defers.clone())
         .or_else(|| stops.clone().or_else(|| deferred.clone()).filter(|_| is_large));
-    let stops = stops.filter(|_| context.is_some());
+    // What a context window is, and what stops then, may also be what the person asked about.
+    let speaks_of_itself =
+        heard.iter().any(|clause| clause.is_own && (clause.context.is_some() || clause.stops.is_some()));
+    let stops = stops.filter(|_| context.is_some() && speaks_of_itself);
+    let stops = stops.or_else(|| first(&|clause| clause.own_limit.clone()));
     let firm = promised(Promise::Firm).or(listed_work);
     let progress = first(&|clause| clause.progress.clone());
     let left = open.clone().or_else(|| progress.clone()).or(deferred);

@@ -88,9 +88,11 @@ const LEGITIMATE: [(Signal, RuleId); 7] = [
     (Signal::AsAsked, RuleId::LegitAsAsked),
 ];
 
+type LegitimateRule = fn(&Signals) -> Option<RuleId>;
+
 #[test]
 fn each_legitimate_rule_speaks_for_its_signal_alone() {
-    let rules: [(fn(&Signals) -> Option<RuleId>, RuleId); 7] = [
+    let rules: [(LegitimateRule, RuleId); 7] = [
         (asks_the_person, RuleId::LegitDesignQuestion),
         (needs_approval, RuleId::LegitApproval),
         (lacks_information, RuleId::LegitMissingInfo),
@@ -172,8 +174,8 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         |(plans, session_commits, tasks, is_stopgate, person_asked_to_stop)| Facts {
             plans,
             session_commits,
-            tasks,
             is_stopgate,
+            tasks,
             person_asked_to_stop,
             ..Facts::default()
         },

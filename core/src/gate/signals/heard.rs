@@ -23,6 +23,10 @@ pub(super) struct Heard {
     pub(super) leaves: Said,
     /// The agent stops, or work is left lying.
     pub(super) stops: Said,
+    /// The agent says that its own context runs short.
+    pub(super) own_limit: Said,
+    /// The agent speaks of itself.
+    pub(super) is_own: bool,
     /// The work is large, the turn short.
     pub(super) effort: bool,
     /// The agent leaves work for later.
@@ -115,11 +119,13 @@ impl Heard {
         let left = |table: Table| at(table).filter(|_| is_own && near_end && !clause.asks && !has(Table::Condition));
         let is_said_of_work = !has(Table::NoPromise) && !has(Table::Wait) && !has(Table::SecondPerson);
         let open = |table: Table| left(table).filter(|_| is_said_of_work && !has(Table::NothingLeft));
-        let is_told = |table: Table| matches!((begins(&fired, Table::Relative), begins(&fired, table)), (Some(told), Some(open)) if told <= open);
+        let is_told = |table: Table| is_told(clause, &fired, table);
         let (promise, promised) = promise(clause, &fired, leaves.is_some());
         let lack = lack(&fired, promise);
         Self {
             stops: at(Table::StopHere),
+            own_limit: at(Table::OwnLimit).filter(|_| !clause.asks),
+            is_own: has(Table::OwnWords),
             effort: has(Table::Effort),
             defers: left(Table::Defers),
             deferred: open(Table::Deferred).or_else(|| at(Table::GoOnOffer).filter(|_| near_end && is_own)),
@@ -167,6 +173,14 @@ impl Heard {
 /// Whether the clause is an open item of a list: what it names is work, and no trouble.
 fn is_open_box(clause: &Clause) -> bool {
     clause.is_listed && clause.words.first().is_some_and(|word| word == OPEN)
+}
+
+/// Whether what `table` says is only so in the story, or in what the program does.
+fn is_told(clause: &Clause, fired: &Fired, table: Table) -> bool {
+    let (Some(told), Some(said)) = (begins(fired, Table::Relative), begins(fired, table)) else {
+        return false;
+    };
+    told <= said && !clause.words[told..said].iter().any(|word| word == ":")
 }
 
 /// Whether the clause is a label over what follows it.
