@@ -72,6 +72,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             predates_session: true,
             introduced_by: Some(planned.clone()),
             session_commits: vec![moved.clone()],
+            touched_by_session: true,
         };
         let expected =
             Facts { plans: vec![plan], session_commits: vec![other.clone(), moved.clone()], ..Facts::default() };

@@ -4,86 +4,19 @@
 //! [`MAX_GAP`] words, `#` or `%num` (where a line may not begin with `#`) a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
 //! the clause. `@name` stands for the words of a line `@name = a|b|c` further up in the same file.
 
+mod table;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+pub(super) use self::table::Table;
 use super::prose::is_ideograph;
 
 /// Most words that `*` stands for.
 const MAX_GAP: usize = 6;
 /// Shortest word that has a form: "bring" and "red" are no forms of anything.
 const MIN_FORM_CHARS: usize = 5;
-
-macro_rules! tables {
-    ($($table:ident $name:literal),+ $(,)?) => {
-        /// A table of phrases; what each is for is said where it is written.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Table { $($table),+ }
-
-        impl Table {
-            const ALL: &[(Self, &'static str)] = &[$((Self::$table, $name)),+];
-        }
-    };
-}
-
-tables! {
-    ContextLimit "context-limit",
-    StopHere "stop-here",
-    PutOff "put-off",
-    OtherSession "other-session",
-    LeaveVerb "leave-verb",
-    WorkVerb "work-verb",
-    OwnVoice "own-voice",
-    Suggestion "suggestion",
-    OtherPeople "other-people",
-    FirmPromise "firm-promise",
-    ListedNext "listed-next",
-    NoPromise "no-promise",
-    Condition "condition",
-    Wait "wait",
-    Mends "mends",
-    IdleQuestion "idle-question",
-    AnsweredQuestion "answered-question",
-    CourtesyQuestion "courtesy-question",
-    MissingInfo "missing-info",
-    MissingInfoWeak "missing-info-weak",
-    BlockedByError "blocked-by-error",
-    BlockedWeak "blocked-weak",
-    Failure "failure",
-    NoFailure "no-failure",
-    NoError "no-error",
-    ClaimsCompletion "claims-completion",
-    CompletionWeak "completion-weak",
-    TakesBack "takes-back",
-    AsAsked "as-asked",
-    AskedToStop "asked-to-stop",
-    Effort "effort",
-    Defers "defers",
-    Deferred "deferred",
-    StillOpen "still-open",
-    Progress "progress",
-    AgentWork "agent-work",
-    Finite "finite",
-    Optional "optional",
-    OutOfScope "out-of-scope",
-    Approval "approval",
-    Outside "outside",
-    Future "future",
-    Participle "participle",
-    NextEnd "next-end",
-    GoOnQuestion "go-on-question",
-    NothingLeft "nothing-left",
-    Delivers "delivers",
-    Subordinate "subordinate",
-    SecondPerson "second-person",
-    GoOnOffer "go-on-offer",
-    Relative "relative",
-    RoundsOff "rounds-off",
-    NoParticiple "no-participle",
-    OwnWords "own-words",
-    OwnLimit "own-limit",
-}
 
 /// Each sign of its own where words are written without spaces, else the word.
 fn signs(word: &'static str) -> Vec<&'static str> {
