@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     fn record(prompt_at_ms: Option<UnixMillis>, continues: &[UnixMillis]) -> TurnRecord {
-        let continued = |at_ms: &UnixMillis| Continued { at_ms: *at_ms, fingerprint: format!("f{at_ms}") };
-        TurnRecord { prompt_at_ms, continues: continues.iter().map(continued).collect(), contest: None }
+        let at = |at_ms: &UnixMillis| Continued { at_ms: *at_ms, fingerprint: format!("f{at_ms}") };
+        TurnRecord { prompt_at_ms, continues: continues.iter().map(at).collect(), contest: None }
     }
 
     #[test]

@@ -105,7 +105,7 @@ mod tests {
     fn a_listing_is_read_whatever_the_names_are() {
         let details = "  ctime: 1:2\n  mtime: 3:4\n  dev: 5\tino: 6\n  uid: 7\tgid: 8\n  size: 9\tflags: 0\n";
         let names = ["a", "  mtime: 1:1", "with\nline", "\u{e4}"];
-        let listing: String = names.iter().map(|name| format!("{name}\0{details}")).collect();
+        let listing = names.map(|name| [name, "\0", details].concat()).concat();
         let files = parse(listing.as_bytes());
         assert_eq!(files.len(), names.len());
         for (file, name) in files.iter().zip(names) {

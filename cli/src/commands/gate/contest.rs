@@ -36,10 +36,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         bail!("cannot tell which session this is: name it with --session <id> (stopgate sessions lists them)");
     };
     context.ensure_authority()?;
-    let contest = Contest { session, why: arguments.why.clone() };
-    let contested: Contested = context.authority().post(ROUTE_CONTEST, &contest)?;
+    let body = Contest { session, why: arguments.why.clone() };
+    let taken: Contested = context.authority().post(ROUTE_CONTEST, &body)?;
     if arguments.json {
-        printer::json(&contested)?;
+        printer::json(&taken)?;
     } else {
         printer::line("Noted: the next stop of this session goes through.");
     }
