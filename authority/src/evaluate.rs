@@ -1,31 +1,26 @@
 //! Judges a stop: the one pipeline, and the one exit through which every block passes.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_config::{Config, JudgeKind};
+use stopgate_config::Config;
 use stopgate_core::checkout;
-use stopgate_core::env::{self, Env as _, ProcessEnv};
-use stopgate_core::gate::evidence::{EvidenceFault, EvidencePointer};
-use stopgate_core::gate::facts::Facts;
-use stopgate_core::gate::judge::{FailureKind, Question};
-use stopgate_core::gate::pipeline::{self, Answers, Inputs, Judgement, Recording, Trace, World};
-use stopgate_core::gate::release::{Circumstances, Release};
+use stopgate_core::gate::judge::FailureKind;
+use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
+use stopgate_core::gate::release::Release;
 use stopgate_core::gate::signals::Signals;
 use stopgate_core::gate::turn::Turn;
 use stopgate_core::gate::{Decision, reminder};
-use stopgate_core::harness::{EventKind, Stop};
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
-use stopgate_core::redact::redact;
-use stopgate_core::switch::{self, Mode};
+use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
-use crate::facts::{self as gathering, Session};
-use crate::judge::{self, JudgeOutcome};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -83,7 +78,7 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
         // Nobody waits, so a slow judge is given the time that it is configured with.
         Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
     };
-    let (mut judged, trace) = judge(state, request, &config, until, judge_until);
+    let (mut judged, trace) = live::judge(state, request, &config, until, judge_until);
     let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
     let (turn, contest) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
     judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
@@ -111,111 +106,6 @@ fn config_for(state: &State, checkout: Option<&Path>) -> Arc<Config> {
             tracing::warn!(%faults, "the checkout's configuration is ignored");
             config
         }
-    }
-}
-
-/// What is known of a stop before its stages run.
-fn inputs(state: &State, request: &EvaluateRequest, config: &Config) -> Inputs {
-    let stop = match &request.event.kind {
-        EventKind::Stop(stop) => stop.clone(),
-        _ => Stop::default(),
-    };
-    let circumstances = Circumstances {
-        killed: switch::is_killed(&ProcessEnv, &state.home),
-        mode: switch::read_mode(&state.home).mode(),
-        subagent: request.event.agent_id.is_some(),
-        stop_hook_active: stop.stop_hook_active,
-        pending_tasks: stop.pending_tasks,
-        session_start_ms: state.session_facts(&request.event.key).and_then(|session| session.started_at_ms),
-    };
-    let (turn, _) = turns::read(state, &request.event.key, request.mode, &circumstances);
-    // Redacted before it is judged, so that what is written down leads to the same verdict.
-    let message = redact(&stop.last_assistant_message);
-    let has_judge = config.judge.kind != JudgeKind::None;
-    Inputs { circumstances, message, turn, limits: turns::limits(config), has_judge }
-}
-
-/// Runs the stages in the world as it is, and keeps what that answers.
-fn judge(
-    state: &State,
-    request: &EvaluateRequest,
-    config: &Config,
-    until: Instant,
-    judge_until: Instant,
-) -> (Recording, Trace) {
-    let mut inputs = inputs(state, request, config);
-    let message = inputs.message.clone();
-    let mut world = Live { state, request, config, message, until, judge_until, answers: Answers::default() };
-    let trace = pipeline::run(&inputs, &mut world);
-    if trace.signals.is_none() {
-        // Nobody read it, nobody keeps it.
-        inputs.message.clear();
-    }
-    (Recording { inputs, answers: world.answers }, trace)
-}
-
-/// The world as it is.
-struct Live<'a> {
-    state: &'a State,
-    request: &'a EvaluateRequest,
-    config: &'a Config,
-    message: String,
-    until: Instant,
-    judge_until: Instant,
-    answers: Answers,
-}
-
-impl Live<'_> {
-    /// Does something with what is known of the session, if its start and its directory are.
-    fn with_session<T>(&self, work: impl FnOnce(&Session<'_>) -> T) -> Option<T> {
-        let event = &self.request.event;
-        let known = self.state.session_facts(&event.key)?;
-        let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
-        Some(work(&Session {
-            key: &event.key,
-            cwd: event.cwd.as_deref()?,
-            transcript: event.transcript_path.as_deref(),
-            started_at_ms: known.started_at_ms?,
-            head_at_start: known.head_at_start.as_deref(),
-            home: home.as_deref(),
-            exclude: &self.config.gate.exclude_plans,
-        }))
-    }
-
-    fn look(&self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
-        if let Some(task) = &evidence.task {
-            let open = self.with_session(|session| gathering::has_open_task(session, task)).unwrap_or(false);
-            return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
-        }
-        let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
-        gathering::verify(&self.state.memo, cwd, evidence, self.until)
-    }
-}
-
-impl World for Live<'_> {
-    fn facts(&mut self) -> Facts {
-        let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until));
-        self.answers.facts.insert(gathered.unwrap_or_default()).clone()
-    }
-
-    fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
-        let question = Question::new(&self.message, signals.clone(), facts);
-        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.judge_until) {
-            JudgeOutcome::Opinion(opinion) => {
-                Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
-            }
-            JudgeOutcome::Failed(failure) => {
-                Judgement::Failed { kind: failure.kind.name().to_owned(), detail: failure.detail }
-            }
-            JudgeOutcome::NotAsked(why) => Judgement::NotAsked { why: why.name().to_owned() },
-        };
-        self.answers.judgement.insert(judgement).clone()
-    }
-
-    fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
-        let verified = self.look(evidence);
-        self.answers.refused = verified.err();
-        verified
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is configured: `config.toml` of the operator, and what a checkout's own file takes away from that.
 //!
-//! One table ([`keys`]) says of every key its type, limits, default and meaning; the parser, the reference and the
+//! One table (`keys`) says of every key its type, limits, default and meaning; the parser, the reference and the
 //! step of an update that adds missing keys all read it. A file with a fault is refused as a whole, with every fault
 //! by line and key; [`LastGood`] keeps the last configuration without one in force.
 

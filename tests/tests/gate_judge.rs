@@ -1,5 +1,7 @@
 //! A judge decides what the rules cannot, from the hook to the block; and whatever it does wrong lets the agent go.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use serde_json::json;
 use stopgate_core::gate::{Decision, RuleId};
 use stopgate_tests::checkout::Checkout;

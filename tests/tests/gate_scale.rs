@@ -1,5 +1,7 @@
 //! Facts about large repositories keep within their deadline: the verdict is reached from all that there is.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Ceilings of a person's turn, contests, notes, configuration and explanations, through the real binaries.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use serde_json::{Value, json};

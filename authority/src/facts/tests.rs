@@ -46,11 +46,7 @@ impl Repository {
     }
 
     fn gather(&self, head_at_start: Option<&str>) -> Facts {
-        self.gather_as(&Session { head_at_start, ..self.session() })
-    }
-
-    fn gather_as(&self, session: &Session<'_>) -> Facts {
-        gather(&Memo::default(), session, soon())
+        gather_as(&Session { head_at_start, ..self.session() })
     }
 
     fn session(&self) -> Session<'_> {
@@ -68,6 +64,10 @@ impl Repository {
     fn write(&self, path: &str, text: &str) {
         std::fs::write(self.top.join(path), text).unwrap();
     }
+}
+
+fn gather_as(session: &Session<'_>) -> Facts {
+    gather(&Memo::default(), session, soon())
 }
 
 fn soon() -> Instant {
@@ -315,10 +315,10 @@ fn what_the_session_touched_comes_first_and_what_is_excluded_never() {
     let repository = Repository::new();
     repository.commit("a/plan.md", "- [ ] old\n", START - 60_000);
     let head = repository.commit("b/plan.md", "- [ ] newer\n", START - 50_000);
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_mins(1);
     let file = std::fs::OpenOptions::new().write(true).open(repository.top.join("b/plan.md")).unwrap();
     file.set_modified(later).unwrap();
-    let first = |session: &Session<'_>| repository.gather_as(session).plans.first().map(|plan| plan.next_step.clone());
+    let first = |session: &Session<'_>| gather_as(session).plans.first().map(|plan| plan.next_step.clone());
     let plain = Session { head_at_start: Some(&head), ..repository.session() };
     assert_eq!(first(&plain).as_deref(), Some("newer"));
 
@@ -331,7 +331,7 @@ fn what_the_session_touched_comes_first_and_what_is_excluded_never() {
     std::fs::write(&transcript, line).unwrap();
     let session = Session { transcript: Some(&transcript), head_at_start: Some(&head), ..repository.session() };
     assert_eq!(first(&session).as_deref(), Some("old"));
-    assert!(repository.gather_as(&session).plans[0].touched_by_session);
+    assert!(gather_as(&session).plans[0].touched_by_session);
 
     let exclude = ["b".to_owned(), "a/plan.md".to_owned()];
     assert_eq!(first(&Session { exclude: &exclude, ..plain }), None);
@@ -349,11 +349,11 @@ fn the_end_of_a_long_transcript_tells_the_tasks() {
     let filler = "x".repeat(300 * 1024);
     std::fs::write(&transcript, format!("{}\n{filler}\n{}\n", list("early"), list("late"))).unwrap();
     let session = Session { transcript: Some(&transcript), ..repository.session() };
-    let tasks = repository.gather_as(&session).tasks;
+    let tasks = gather_as(&session).tasks;
     assert_eq!(tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>(), ["late"]);
     assert!(has_open_task(&session, "late") && !has_open_task(&session, "early"));
     let hostile = Session { transcript: Some(Path::new("/dev/zero")), ..repository.session() };
-    assert_eq!(repository.gather_as(&hostile).tasks, []);
+    assert_eq!(gather_as(&hostile).tasks, []);
 }
 
 #[test]
