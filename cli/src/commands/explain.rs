@@ -12,6 +12,9 @@ use stopgate_core::text::one_line;
 use crate::context::Context;
 use crate::{ExitStatus, printer, when};
 
+/// Longest part of the message that is shown with a signal.
+const MAX_WORDS_CHARS: usize = 80;
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The stop's event id, or how it begins (`stopgate gate log --json` shows it)
@@ -106,8 +109,15 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         stage("verdict", vec![trace.decision().name().to_owned()]);
         return stages;
     };
-    let names = signals.names();
-    stage("signals", if names.is_empty() { vec!["none".to_owned()] } else { names });
+    let heard: Vec<String> = signals
+        .sightings()
+        .iter()
+        .map(|seen| {
+            let words = inputs.message.get(seen.span.clone()).unwrap_or_default();
+            format!("{}: \"{}\"", seen.signal.name(), one_line(words, MAX_WORDS_CHARS))
+        })
+        .collect();
+    stage("signals", if heard.is_empty() { vec!["none".to_owned()] } else { heard });
     if let Some(facts) = &trace.facts {
         stage("facts", describe(facts));
     }
