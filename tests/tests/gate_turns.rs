@@ -213,7 +213,7 @@ fn a_verdict_is_explained_by_the_same_stages_again() {
     }
     let shown = text(&world.stopgate(&["explain", &rows[1].event_id]).stdout);
     assert!(shown.contains("docs/plan.md: write the parser (holds)"), "{shown}");
-    assert!(shown.contains("fresh-session: \"") && shown.contains("fresh session"), "{shown}");
+    assert!(shown.contains("context-limit: \"low on context\""), "{shown}");
     for (event, says) in [("ffffffff", "no stop has an event id"), ("../x", "is no event id")] {
         let refused = world.stopgate(&["explain", event]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
