@@ -7,6 +7,7 @@
 
 pub mod lifecycle;
 pub mod operator;
+pub mod registry;
 
 mod connection;
 mod ending;

@@ -3,6 +3,7 @@
 mod builds;
 mod commands;
 mod context;
+mod find;
 mod identity;
 mod printer;
 mod when;
@@ -35,8 +36,10 @@ enum Command {
     Gate(commands::gate::Arguments),
     /// Start and drive work that its session may not quit half-done
     Build(commands::build::Arguments),
-    /// List known sessions, the last active first
+    /// List known sessions, the last active first; show, resume or end one
     Sessions(commands::sessions::Arguments),
+    /// Print (or with --exec run) the command that takes a session up again
+    Resume(commands::resume::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
+        Command::Resume(arguments) => commands::resume::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
     });
     match done {

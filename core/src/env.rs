@@ -29,6 +29,8 @@ pub const CLAUDE_CODE_STOP_HOOK_BLOCK_CAP: &str = "CLAUDE_CODE_STOP_HOOK_BLOCK_C
 pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 /// Any value turns colour off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
+/// The kind of terminal; `dumb` has no colour.
+pub const TERM: &str = "TERM";
 /// Who is at the keyboard, for the kill switch's record.
 pub const USER: &str = "USER";
 

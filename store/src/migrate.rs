@@ -7,7 +7,10 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/db/0001_sessions_and_gate.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/db/0001_sessions_and_gate.sql"),
+    include_str!("../../migrations/db/0002_registry_and_reaper.sql"),
+];
 
 /// The version this program writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]

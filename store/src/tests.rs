@@ -5,6 +5,7 @@ use stopgate_core::gate::Decision;
 use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
+use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
 
@@ -146,7 +147,7 @@ fn what_a_session_continues_is_kept() {
     let rows = store.sessions(10).unwrap();
     let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap();
     assert_eq!(of("new").predecessor.as_deref(), Some("old"));
-    assert_eq!((of("old").state.as_str(), of("old").end_reason.as_deref()), ("ended", Some("clear")));
+    assert_eq!((of("old").state, of("old").end_reason.as_deref()), (SessionState::Ended, Some("clear")));
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert_eq!(store.continue_count(&key, Mode::Enforce).unwrap(), 1, "counted once");
     assert_eq!(store.continue_count(&key, Mode::Shadow).unwrap(), 0, "shadow counts apart");
     assert_eq!(store.gate_log(10).unwrap(), [row]);
-    assert_eq!(store.sessions(10).unwrap()[0].state, "idle");
+    assert_eq!(store.sessions(10).unwrap()[0].state, SessionState::Idle);
 }
 
 #[test]

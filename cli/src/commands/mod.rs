@@ -2,8 +2,10 @@
 
 pub(crate) mod authority;
 pub(crate) mod build;
+pub(crate) mod end;
 pub(crate) mod gate;
 pub(crate) mod kill;
 pub(crate) mod mode;
+pub(crate) mod resume;
 pub(crate) mod sessions;
 pub(crate) mod status;
