@@ -9,6 +9,7 @@ use crate::clock::UnixMillis;
 use crate::gate::{Decision, EvidencePointer, RuleId};
 use crate::harness::Event;
 use crate::process::{Liveness, ProcessIdentity};
+use crate::reaper::switch::ReaperSwitch;
 use crate::session::state::{SessionState, Turn};
 use crate::session::{Harness, SessionKey};
 use crate::switch::Mode;
@@ -36,6 +37,14 @@ pub const ROUTE_KILL: &str = "/internal/stop-gate/kill-switch";
 pub const ROUTE_LOG: &str = "/internal/stop-gate/log";
 /// `GET`: known sessions.
 pub const ROUTE_SESSIONS: &str = "/sessions";
+/// `POST`: end a session, as the operator.
+pub const ROUTE_SESSION_END: &str = "/sessions/end";
+/// `GET`: how the reaper is. `POST`: set its switch.
+pub const ROUTE_REAPER: &str = "/sessions/reaper";
+/// `GET ?limit=`: what the reaper decided and did, newest last.
+pub const ROUTE_REAPER_AUDIT: &str = "/sessions/reaper/audit";
+/// `GET ?harness=&session=`: every gate with its value.
+pub const ROUTE_REAPER_EXPLAIN: &str = "/sessions/reaper/explain";
 /// `POST`: end the authority.
 pub const ROUTE_SHUTDOWN: &str = "/authority/shutdown";
 
@@ -220,6 +229,36 @@ pub struct SetKill {
     /// When that still counts.
     #[serde(flatten)]
     pub condition: Condition,
+}
+
+/// Body of `POST` [`ROUTE_REAPER`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetReaper {
+    /// What is chosen.
+    pub switch: ReaperSwitch,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
+}
+
+/// Body of [`ROUTE_SESSION_END`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndSession {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+}
+
+/// Answer of [`ROUTE_SESSION_END`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// How it was ended: `terminated` on SIGTERM, or `killed`.
+    pub how: String,
+    /// Whether its tmux pane was closed, too.
+    pub pane_closed: bool,
+    /// The line that takes it up again.
+    pub resume_command: String,
 }
 
 /// Body of [`ROUTE_SHUTDOWN`]; may be empty.
