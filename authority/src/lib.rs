@@ -18,6 +18,7 @@ mod instance;
 mod memory;
 mod peer;
 mod process_files;
+mod reaper;
 mod routes;
 mod server;
 mod spooled;

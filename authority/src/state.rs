@@ -12,6 +12,7 @@ use stopgate_store::{SessionFacts, Store, StoreError};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::memory::Memory;
+use crate::reaper::Reaper;
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub(crate) settling: Mutex<()>,
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
+    pub(crate) reaper: Reaper,
     store: Mutex<Option<Store>>,
     memory: Mutex<Memory>,
     /// The last failure of the store, until a write is known to work again.
@@ -66,6 +68,7 @@ impl State {
             stop: Notify::new(),
             settling: Mutex::new(()),
             flipping: Mutex::new(()),
+            reaper: Reaper::default(),
             store: Mutex::new(store),
             trouble: Mutex::new(trouble),
             memory: Mutex::new(Memory::default()),

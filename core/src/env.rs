@@ -11,6 +11,11 @@ pub const STOPGATE_KILL: &str = "STOPGATE_KILL";
 pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
 /// Total time in milliseconds that a hook may take; clamped to 50..=8000, default 3000.
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
+/// For tests and replays: a file that holds milliseconds, which every stopgate process adds to the time of day.
+pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
+/// For tests and rehearsals: a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
+/// for the machine's.
+pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
 /// The person's home directory.
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.

@@ -5,6 +5,7 @@
 
 mod gate;
 mod migrate;
+mod reaper;
 mod sessions;
 
 use std::fs::OpenOptions;

@@ -53,7 +53,7 @@ pub(super) async fn set_mode(
 /// Refuses (409) a flip that nobody waits for any more, or that answers a state which is no more: it lay in the
 /// socket while this process was hung, and the person has acted in another way since.
 #[expect(clippy::result_large_err, reason = "the error is the HTTP answer")]
-fn still_counts(peer: &Peer, condition: &Condition, file: &Path, command: &str) -> Result<(), Response> {
+pub(super) fn still_counts(peer: &Peer, condition: &Condition, file: &Path, command: &str) -> Result<(), Response> {
     let refused = |why: String| Err(problem(StatusCode::CONFLICT, why));
     if peer.is_gone() {
         return refused("not done: whoever asked is gone".to_owned());
@@ -69,7 +69,7 @@ fn still_counts(peer: &Peer, condition: &Condition, file: &Path, command: &str) 
     }
 }
 
-fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
+pub(super) fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
     move |error| problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", file.display()))
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn shutdown(
     (StatusCode::ACCEPTED, Json(serde_json::json!({ "stopping": true }))).into_response()
 }
 
-fn answer<T: serde::Serialize>(done: Result<Result<T, Response>, Response>) -> Response {
+pub(super) fn answer<T: serde::Serialize>(done: Result<Result<T, Response>, Response>) -> Response {
     match done {
         Ok(Ok(state)) => Json(state).into_response(),
         Ok(Err(problem)) | Err(problem) => problem,

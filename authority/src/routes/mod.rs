@@ -3,6 +3,7 @@
 mod control;
 mod events;
 mod gate;
+mod reaper;
 mod views;
 
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_KILL, get(control::kill_switch).post(control::set_kill_switch))
         .route(protocol::ROUTE_LOG, get(views::log))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
+        .route(protocol::ROUTE_SESSION_END, post(reaper::end))
+        .route(protocol::ROUTE_REAPER, get(reaper::status).post(reaper::set))
+        .route(protocol::ROUTE_REAPER_AUDIT, get(reaper::audit))
+        .route(protocol::ROUTE_REAPER_EXPLAIN, get(reaper::explain))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))
         .layer(middleware::from_fn(check_protocol))

@@ -6,6 +6,7 @@ pub(crate) mod end;
 pub(crate) mod gate;
 pub(crate) mod kill;
 pub(crate) mod mode;
+pub(crate) mod reaper;
 pub(crate) mod resume;
 pub(crate) mod sessions;
 pub(crate) mod status;

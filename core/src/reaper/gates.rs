@@ -48,18 +48,18 @@ pub enum Gate {
     TurnOpen,
     /// It compacts its conversation.
     Compaction,
-    /// Its processes cannot be looked at.
-    ProcessUninspectable,
-    /// Its children work.
-    ActiveProcess,
-    /// Its harness itself works.
-    MainProcessActive,
     /// Its transcript cannot be found, or was not looked at before.
     TranscriptUnresolved,
     /// Its transcript was cut, replaced or moved.
     TranscriptChanged,
     /// Its transcript grew.
     TranscriptGrew,
+    /// Its processes cannot be looked at.
+    ProcessUninspectable,
+    /// Its children work.
+    ActiveProcess,
+    /// Its harness itself works.
+    MainProcessActive,
     /// Its pane cannot be read.
     ScreenUnreadable,
     /// Its pane shows work.
@@ -333,6 +333,12 @@ fn events(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
 
 /// What changed since the last look.
 fn movement(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
+    let delta = evidence.transcript;
+    let value = || delta.name().to_owned();
+    let unresolved = matches!(delta, TranscriptDelta::Unresolved | TranscriptDelta::FirstLook);
+    gate(Gate::TranscriptUnresolved, unresolved, value());
+    gate(Gate::TranscriptChanged, delta == TranscriptDelta::Changed, value());
+    gate(Gate::TranscriptGrew, delta == TranscriptDelta::Grew, value());
     let unreadable = evidence.cpu == CpuDelta::Unreadable;
     gate(Gate::ProcessUninspectable, unreadable, if unreadable { "cannot be read" } else { "readable" }.to_owned());
     let (children, main) = match evidence.cpu {
@@ -348,12 +354,6 @@ fn movement(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
     };
     gate(Gate::ActiveProcess, evidence.cpu.children_work(config), children);
     gate(Gate::MainProcessActive, evidence.cpu.main_works(config), main);
-    let delta = evidence.transcript;
-    let value = || delta.name().to_owned();
-    let unresolved = matches!(delta, TranscriptDelta::Unresolved | TranscriptDelta::FirstLook);
-    gate(Gate::TranscriptUnresolved, unresolved, value());
-    gate(Gate::TranscriptChanged, delta == TranscriptDelta::Changed, value());
-    gate(Gate::TranscriptGrew, delta == TranscriptDelta::Grew, value());
 }
 
 /// What the pane shows. It must be an empty prompt: everything else keeps.

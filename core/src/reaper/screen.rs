@@ -45,7 +45,7 @@ pub fn frame(capture: &str) -> u64 {
 /// Reads a pane of `harness`, captured with its colours (`tmux capture-pane -e`).
 pub fn read(harness: Harness, capture: &str) -> Screen {
     let mut lines = lines(capture);
-    while lines.last().is_some_and(|line| line.is_blank()) {
+    while lines.last().is_some_and(Line::is_blank) {
         lines.pop();
     }
     match harness {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use stopgate_core::protocol::SessionRow;
 
+pub(crate) use list::project;
+
 use crate::context::Context;
 use crate::{ExitStatus, find, printer};
 
