@@ -40,6 +40,8 @@ enum Command {
     Sessions(commands::sessions::Arguments),
     /// Print (or with --exec run) the command that takes a session up again
     Resume(commands::resume::Arguments),
+    /// Watch sessions, verdicts, the authority and memory pressure, live
+    Top(commands::top::Arguments),
     /// Look at the reaper, which ends idle sessions when the machine is short; turn it on and off
     Reaper(commands::reaper::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
         Command::Resume(arguments) => commands::resume::run(&context, &arguments),
+        Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
     });

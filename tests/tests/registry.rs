@@ -138,7 +138,9 @@ fn a_killed_harness_is_gone_also_while_nobody_has_waited_for_it() {
 
 /// Without what differs from look to look.
 fn lasting(mut rows: Vec<SessionRow>) -> Vec<SessionRow> {
-    rows.iter_mut().for_each(|row| row.memory_bytes = None);
+    for row in &mut rows {
+        row.memory_bytes = None;
+    }
     rows.sort_by(|left, right| left.session_id.cmp(&right.session_id));
     rows
 }

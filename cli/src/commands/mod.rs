@@ -10,3 +10,4 @@ pub(crate) mod reaper;
 pub(crate) mod resume;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod top;

@@ -39,7 +39,7 @@ pub(super) fn json(rows: &[SessionRow]) -> Vec<JsonRow<'_>> {
 }
 
 /// Whether a session is listed without `--all`.
-pub(super) fn is_of_interest(row: &SessionRow, now_ms: UnixMillis) -> bool {
+pub(crate) fn is_of_interest(row: &SessionRow, now_ms: UnixMillis) -> bool {
     let recent = row.last_event_at_ms.is_some_and(|at| now_ms - at < LOST_MS);
     !row.session_id.starts_with(LIVE_CHECK_PREFIX)
         && match row.state {

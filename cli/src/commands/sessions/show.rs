@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, id: &str, json: bool) -> anyhow::Result<Exi
 }
 
 /// Names and values, one a line.
-fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
+pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     let mut out = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -35,6 +35,7 @@ fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     add("harness", Some(row.harness.to_string()));
     add("state", Some(state_text(row)));
     add("waits for", row.waits_for.clone());
+    add("resume", Some(one_line(&row.resume_command, 1_000)));
     add("started", row.started_at_ms.map(at));
     add("source", row.source.clone());
     add("ended", row.ended_at_ms.map(at));
@@ -69,6 +70,5 @@ fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     for (event, when) in events {
         add(&format!("last {event}"), Some(at(*when)));
     }
-    add("resume", Some(one_line(&row.resume_command, 1_000)));
     out
 }
