@@ -86,6 +86,12 @@ impl Stage {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// Sets the reaper's switch without an authority.
+    pub fn enable_by_file(&self, word: &str) {
+        self.site.world.home.create().unwrap();
+        std::fs::write(self.site.world.home.reaper_file(), word).unwrap();
+    }
+
     /// Lets the reaper look once more, an interval later.
     pub fn tick(&self, authority: &RunningAuthority<'_>) -> ReaperStatus {
         self.look_after(authority, TICK)
@@ -228,25 +234,42 @@ impl<'a> StandIn<'a> {
         has_ended(self.pid())
     }
 
+    /// Whether it stands in for Codex.
+    pub fn is_codex(&self) -> bool {
+        self.program.ends_with("codex")
+    }
+
     /// Tells it something, and waits until that is done.
     pub fn tell(&self, command: &str) {
-        self.told(command);
+        assert!(self.tries(command), "{} has ended before {command}", self.id);
+    }
+
+    /// Tells it something, and waits until that is done; `false` if it has ended before.
+    fn tries(&self, command: &str) -> bool {
+        if self.has_ended() || self.send(command).is_err() {
+            return false;
+        }
         let number = self.sent.get().to_string();
         eventually(command, || {
             let problem = std::fs::read_to_string(self.dir.join("problem"));
             assert!(problem.is_err(), "{command}: {problem:?}");
-            (std::fs::read_to_string(self.dir.join("done")).ok()? == number).then_some(())
-        });
+            let done = std::fs::read_to_string(self.dir.join("done")).is_ok_and(|done| done == number);
+            if done { Some(true) } else { self.has_ended().then_some(false) }
+        })
     }
 
     /// Tells it something.
     pub fn told(&self, command: &str) {
+        self.send(command).unwrap();
+    }
+
+    fn send(&self, command: &str) -> std::io::Result<()> {
         self.pid();
         self.sent.set(self.sent.get() + 1);
         // One that has ended must not be waited for.
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let control = std::fs::OpenOptions::new().write(true).custom_flags(nonblock).open(self.dir.join("control"));
-        control.and_then(|mut control| control.write_all(format!("{command}\n").as_bytes())).unwrap();
+        control.and_then(|mut control| control.write_all(format!("{command}\n").as_bytes()))
     }
 
     /// Shows a captured screen.
@@ -262,18 +285,40 @@ impl<'a> StandIn<'a> {
     }
 
     /// Runs a hook on a payload.
-    pub fn hook(&self, program: &str, mut payload: Value) {
+    pub fn hook(&self, program: &str, payload: Value) {
+        assert!(self.tries_hook(program, payload), "{} has ended", self.id);
+    }
+
+    fn tries_hook(&self, program: &str, mut payload: Value) -> bool {
         payload["transcript_path"] = json!(self.dir.join("transcript.jsonl"));
         let path = self.dir.join("payload");
         std::fs::write(&path, payload.to_string()).unwrap();
-        self.tell(&format!("hook {}\t{}", binary(program).display(), path.display()));
+        self.tries(&format!("hook {}\t{}", binary(program).display(), path.display()))
     }
 
     /// Reports an event of `session`.
     pub fn records(&self, session: &str, event: &str) {
-        let payload = json!({"session_id": session, "cwd": self.stage.site.top(), "hook_event_name": event,
-                             "prompt": "go", "reason": "other", "tool_name": "Bash"});
-        self.hook("session-start-recorder", payload);
+        assert!(self.tries_to_record(session, event), "{} has ended", self.id);
+    }
+
+    /// [`StandIn::records`]; `false` if it has ended before.
+    pub fn tries_to_record(&self, session: &str, event: &str) -> bool {
+        self.tries_hook("session-start-recorder", self.event(session, event, "other"))
+    }
+
+    /// Reports the end of `session`; `false` if the process has ended before.
+    pub fn tries_to_end(&self, session: &str, reason: &str) -> bool {
+        self.tries_hook("session-start-recorder", self.event(session, "SessionEnd", reason))
+    }
+
+    /// [`StandIn::starts`]; `false` if it has ended before.
+    pub fn tries_to_start(&self, session: &str, source: &str) -> bool {
+        self.tries_hook("session-start-recorder", session_start(session, self.stage.site.top(), source))
+    }
+
+    fn event(&self, session: &str, event: &str, reason: &str) -> Value {
+        json!({"session_id": session, "cwd": self.stage.site.top(), "hook_event_name": event, "prompt": "go",
+               "reason": reason, "tool_name": "Bash"})
     }
 
     /// Reports that `session` began.

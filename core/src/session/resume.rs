@@ -22,8 +22,12 @@ pub fn resume_command(
     transcript: Option<&Path>,
     home: Option<&Path>,
 ) -> ResumeCommand {
+    // An id is never read as an option.
+    let joined = format!("--resume={}", key.session_id);
     let argv: &[&str] = match key.harness {
+        Harness::Claude if key.session_id.starts_with('-') => &["claude", &joined],
         Harness::Claude => &["claude", "--resume", &key.session_id],
+        Harness::Codex if key.session_id.starts_with('-') => &["codex", "resume", "--", &key.session_id],
         Harness::Codex => &["codex", "resume", &key.session_id],
     };
     let place = transcript.and_then(|transcript| files_of(key.harness, transcript)).filter(|found| {
@@ -111,5 +115,11 @@ mod tests {
         let key = SessionKey::new(Harness::Claude, "$(touch/x);'\"").unwrap();
         let line = resume_command(&key, None, None, None).shell();
         assert_eq!(line, r#"claude --resume '$(touch/x);'\''"'"#);
+        let option = |harness| {
+            let key = SessionKey::new(harness, "--dangerously-skip-permissions").unwrap();
+            resume_command(&key, None, None, None).shell()
+        };
+        assert_eq!(option(Harness::Claude), "claude --resume=--dangerously-skip-permissions");
+        assert_eq!(option(Harness::Codex), "codex resume -- --dangerously-skip-permissions");
     }
 }

@@ -99,9 +99,8 @@ fn on_key(context: &Context, model: &mut Model, key: KeyEvent) -> Next {
 
 fn on_command(model: &mut Model, code: KeyCode) -> Next {
     match code {
-        KeyCode::Char('q') => return Next::Quit,
         KeyCode::Esc if model.details => model.details = false,
-        KeyCode::Esc => return Next::Quit,
+        KeyCode::Char('q') | KeyCode::Esc => return Next::Quit,
         KeyCode::Down | KeyCode::Char('j') => model.select(1),
         KeyCode::Up | KeyCode::Char('k') => model.select(-1),
         KeyCode::Home | KeyCode::Char('g') => model.select(isize::MIN),

@@ -156,7 +156,7 @@ fn draw_details(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let Some(row) = model.selected() else { return draw_verdicts(frame, model, area) };
     let lines: Vec<Line<'_>> = detail_lines(row, model.now_ms)
         .into_iter()
-        .map(|pair| Line::from(pair.into_iter().map(|word| format!("{word:<17} ")).collect::<String>()))
+        .map(|pair| Line::from(pair.into_iter().map(|word| Span::raw(format!("{word:<17} "))).collect::<Vec<_>>()))
         .collect();
     let title = format!(" {} ", row.key());
     let block = Block::new().borders(Borders::TOP).title(title);
