@@ -35,8 +35,6 @@ CREATE TABLE session_events (
 INSERT INTO session_events (harness, session_id, event, at_ms)
     SELECT harness, session_id, event, max(at_ms) FROM hook_events GROUP BY harness, session_id, event;
 
-CREATE INDEX hook_events_by_time ON hook_events (at_ms);
-
 -- What the reaper has seen of a session, so that a restart loses no proof. A pending end is not kept: it must be
 -- proven again.
 CREATE TABLE reaper_candidates (

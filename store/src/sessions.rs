@@ -172,12 +172,6 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets which events were delivered before `until`: a hook repeats a delivery within minutes, and the spool
-    /// within days. Returns how many.
-    pub fn forget_deliveries(&self, until_ms: UnixMillis) -> Result<usize, StoreError> {
-        Ok(self.connection.execute("DELETE FROM hook_events WHERE at_ms < ?1", [until_ms])?)
-    }
-
     /// Processes of this boot in which a session is known to have run.
     pub fn harness_processes(&self, boot_id: &str) -> Result<Vec<(u32, u64)>, StoreError> {
         let mut query = self.connection.prepare_cached(

@@ -82,7 +82,7 @@ fn whoever_works_waits_or_cannot_be_told_is_kept_with_the_reason() {
     permission.records("permission", "PermissionRequest");
     let two = idle("two");
     two.starts("two-b", "startup");
-    let outside = stage.stand_in_outside("outside").is_idle_outside();
+    let outside = stage.stand_in_outside("outside").is_idle();
     let builder = idle("builder");
     stage.site.start("builder", "small");
     let flickering = idle("flickering");
@@ -128,17 +128,6 @@ fn whoever_works_waits_or_cannot_be_told_is_kept_with_the_reason() {
         stage.audit().into_iter().filter(|row| row.session_id == "cut").filter_map(|row| row.kept_by).collect();
     assert!(!cut.has_ended() && cut_by.contains(&"transcript-changed".to_owned()), "{cut_by:?}");
     assert!(control.has_ended(), "the pressure was real: {last:?}");
-}
-
-/// As [`StandIn::is_idle`], for one without a screen.
-trait Outside {
-    fn is_idle_outside(self) -> Self;
-}
-
-impl Outside for StandIn<'_> {
-    fn is_idle_outside(self) -> Self {
-        self.is_idle()
-    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ struct Soak<'a> {
     counts: BTreeMap<&'static str, usize>,
 }
 
-impl<'a> Soak<'a> {
+impl Soak<'_> {
     fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }

@@ -28,10 +28,8 @@ use crate::state::State;
 
 /// How often the time is looked at when it is made up.
 const TEST_POLL: Duration = Duration::from_millis(20);
-/// How often old rows are forgotten, and how old they are then: deliveries are repeated within days, and an audit is
-/// looked at within weeks.
+/// How often old rows of the audit are forgotten, and how old they are then: it is looked at within weeks.
 const UPKEEP_MS: UnixMillis = 24 * 3_600_000;
-const DELIVERIES_MS: UnixMillis = 7 * UPKEEP_MS;
 const AUDIT_MS: UnixMillis = 90 * UPKEEP_MS;
 
 /// What the reaper has in memory: nothing that a restart may not lose.
@@ -72,11 +70,11 @@ pub(crate) async fn keep_looking(state: Arc<State>) {
             let _ = tokio::task::spawn_blocking(move || upkeep(&state, now_ms)).await;
         }
         let config = settings::current(&state.home);
-        let interval_ms = i64::from(config.tick_interval_sec.max(1)) * 1_000;
+        let interval_ms = i64::from(config.tick_interval_seconds.max(1)) * 1_000;
         let last = lock(&state.reaper.now).last_tick_at_ms;
         // A clock that went back is no reason to wait for it.
         let due = last.is_none_or(|last| now_ms - last >= interval_ms || now_ms < last);
-        let interval = u64::from(config.tick_interval_sec.max(1));
+        let interval = u64::from(config.tick_interval_seconds.max(1));
         if config.enabled && due {
             let state = Arc::clone(&state);
             let _ = tokio::task::spawn_blocking(move || tick::tick(&state, &config)).await;
@@ -94,9 +92,7 @@ pub(crate) async fn keep_looking(state: Arc<State>) {
 }
 
 fn upkeep(state: &State, now_ms: UnixMillis) {
-    let done = state.with_store(|store| {
-        Ok((store.forget_deliveries(now_ms - DELIVERIES_MS)?, store.prune_reaper_audit(now_ms - AUDIT_MS)?))
-    });
+    let done = state.with_store(|store| store.prune_reaper_audit(now_ms - AUDIT_MS));
     if let Err(error) = done {
         tracing::warn!(%error, "old rows are not forgotten");
     }

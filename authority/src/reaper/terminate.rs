@@ -141,7 +141,7 @@ pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> 
     if note(state, ending, before, serde_json::json!({ "resume_command": resume, "inputs": ending.detail })).is_err() {
         return Ended::Refused(Refusal::NotRecorded);
     }
-    let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_sec))) {
+    let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
         Ok(killed) => killed,
         Err(why) => return Ended::Failed(why),
     };

@@ -109,7 +109,7 @@ pub fn step(
             *pending = None;
             Step::TakenBack(Why::PressureGone)
         }
-        Some(since) if now_ms - since >= i64::from(config.final_grace_sec) * 1_000 => Step::Due,
+        Some(since) if now_ms - since >= i64::from(config.final_grace_seconds) * 1_000 => Step::Due,
         Some(_) => Step::Announced,
         None if matured => Step::Matured,
         None => Step::Watched,

@@ -12,7 +12,7 @@ pub struct ReaperConfig {
     /// Whether it only says what it would do. Default: yes.
     pub dry_run: bool,
     /// Seconds between two looks. Default 120 (prior art).
-    pub tick_interval_sec: u32,
+    pub tick_interval_seconds: u32,
     /// A session younger than this many minutes is kept. Default 30 (prior art).
     pub min_age_minutes: u32,
     /// Looks that must have found the same idle screen. Default 3 (prior art).
@@ -30,10 +30,10 @@ pub struct ReaperConfig {
     /// Ends in one hour at most. Default 12 (prior art).
     pub max_reaps_per_hour: u32,
     /// Seconds between the announcement of an end and the end. Default 60 (prior art).
-    pub final_grace_sec: u32,
+    pub final_grace_seconds: u32,
     /// Seconds that a harness has after SIGTERM before SIGKILL. Default 10: Claude Code gives its own hooks at the
     /// end of a session 1.5 s, and writes its transcript as it goes.
-    pub terminate_grace_sec: u32,
+    pub terminate_grace_seconds: u32,
     /// Lines of a pane that are looked at, from its bottom. Default 200 (prior art).
     pub pane_capture_lines: u32,
     /// A session whose person sent a prompt within this many minutes is kept. Default 30 (prior art).
@@ -47,9 +47,9 @@ pub struct ReaperConfig {
     /// particular) run out after this many hours without anything new. Default 8 (prior art).
     pub stale_hours: u32,
     /// Available memory below this many percent is moderate pressure. Default 12 (prior art).
-    pub memory_moderate_pct: f64,
+    pub memory_moderate_percent: f64,
     /// Available memory below this many percent is critical pressure. Default 5 (prior art).
-    pub memory_critical_pct: f64,
+    pub memory_critical_percent: f64,
     /// Load per core from which pressure is moderate. Default 1.0 (prior art).
     pub cpu_moderate_load_per_core: f64,
     /// Load per core from which pressure is critical. Default 1.5 (prior art).
@@ -69,7 +69,7 @@ impl Default for ReaperConfig {
         Self {
             enabled: false,
             dry_run: true,
-            tick_interval_sec: 120,
+            tick_interval_seconds: 120,
             min_age_minutes: 30,
             confirm_observations: 3,
             confirm_window_minutes: 10,
@@ -78,15 +78,15 @@ impl Default for ReaperConfig {
             normal_tier_reaps: false,
             max_reaps_per_tick: 3,
             max_reaps_per_hour: 12,
-            final_grace_sec: 60,
-            terminate_grace_sec: 10,
+            final_grace_seconds: 60,
+            terminate_grace_seconds: 10,
             pane_capture_lines: 200,
             recent_user_window_minutes: 30,
             attached_window_minutes: 10,
             held_turn_minutes: 30,
             stale_hours: 8,
-            memory_moderate_pct: 12.0,
-            memory_critical_pct: 5.0,
+            memory_moderate_percent: 12.0,
+            memory_critical_percent: 5.0,
             cpu_moderate_load_per_core: 1.0,
             cpu_critical_load_per_core: 1.5,
             child_active_cores: 0.02,

@@ -61,7 +61,7 @@ pub fn assess(reading: Reading, config: &ReaperConfig) -> Pressure {
         (false, true) => Tier::Moderate,
         (false, false) => Tier::Normal,
     };
-    let memory_tier = tier(below(config.memory_critical_pct), below(config.memory_moderate_pct));
+    let memory_tier = tier(below(config.memory_critical_percent), below(config.memory_moderate_percent));
     let cpu_tier = tier(from(config.cpu_critical_load_per_core), from(config.cpu_moderate_load_per_core));
     Pressure { tier: memory_tier.max(cpu_tier), memory_tier, cpu_tier, reading }
 }
