@@ -6,6 +6,7 @@
 use serde_json::json;
 use stopgate_core::protocol::{ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN};
 use stopgate_core::reaper::gates::{Confidence, Gate};
+use stopgate_core::reaper::report::AuditEvent;
 use stopgate_core::reaper::report::AuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
 use stopgate_core::session::state::SessionState;
 use stopgate_tests::build::Said;
@@ -44,6 +45,14 @@ fn an_idle_session_is_ended_under_pressure_and_its_resume_command_is_known() {
     assert!(idle.has_ended());
     assert_eq!((after.reaps_last_hour, after.sessions.len()), (1, 0), "{after:?}");
     assert_eq!(stage.deeds("idle"), [ReapPending, Reaping, Reaped]);
+    let decisions: Vec<_> = stage
+        .audit()
+        .into_iter()
+        .filter(|row| row.event == AuditEvent::Decision && row.session_id == "idle")
+        .map(|row| row.kept_by)
+        .collect();
+    assert_eq!(decisions.last(), Some(&None), "eligible in the end");
+    assert!(decisions.len() <= 4, "on change only: {decisions:?}");
     let reaping = stage.audit().into_iter().find(|row| row.event == Reaping).unwrap();
     let resume = reaping.detail["resume_command"].as_str().unwrap();
     assert!(resume.ends_with("claude --resume idle"), "{resume}");

@@ -176,13 +176,12 @@ fn look(state: &State, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), 
 impl Look<'_> {
     /// Takes one session a step on; whether it was ended.
     fn advance(&mut self, one: &mut Looked, since: &mut Option<UnixMillis>) -> bool {
-        let decided = match one.verdict {
-            Verdict::Keep(gate) => Some(gate),
-            Verdict::Eligible => None,
-        };
-        if one.memory.verdict != Some(decided) {
-            one.memory.verdict = Some(decided);
-            self.note(one, AuditEvent::Decision, decided.map(|gate| gate.name().to_owned()));
+        if one.memory.verdict.replace(one.verdict) != Some(one.verdict) {
+            let kept_by = match one.verdict {
+                Verdict::Keep(gate) => Some(gate.name().to_owned()),
+                Verdict::Eligible => None,
+            };
+            self.note(one, AuditEvent::Decision, kept_by);
         }
         let look = (one.verdict, one.frame());
         match step(&mut one.memory, since, look, self.now_ms, self.threshold, self.config) {

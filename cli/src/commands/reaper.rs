@@ -178,12 +178,12 @@ pub(crate) fn pressure(pressure: &Pressure) -> String {
     let number =
         |value: Option<f64>, unit: &str| value.map_or_else(|| "unknown".to_owned(), |v| format!("{v:.1}{unit}"));
     format!(
-        "{} (memory {}: {} available; CPU {}: load {} per core)",
+        "{} (memory {} available: {}, load {}: {})",
         pressure.tier.name(),
-        pressure.memory_tier.name(),
         number(pressure.reading.available_pct, " %"),
+        pressure.memory_tier.name(),
+        number(pressure.reading.load_per_core, "/core"),
         pressure.cpu_tier.name(),
-        number(pressure.reading.load_per_core, ""),
     )
 }
 

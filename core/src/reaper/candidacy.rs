@@ -18,8 +18,8 @@ pub struct Memory {
     pub transcript: Option<TranscriptStamp>,
     /// Its processor time at the last look.
     pub cpu: Option<CpuSample>,
-    /// The last verdict: the gate that kept it, or `None` if none did.
-    pub verdict: Option<Option<Gate>>,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
 }
 
 /// Looks in a row that saw the same idle screen.
@@ -238,6 +238,7 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_begins_anew_and_memory_survives_json() {
         let mut track = Track::default();
+        track.memory.verdict = Some(Verdict::Eligible);
         (10..=24).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), Step::Due));
         let restored: Memory = serde_json::from_str(&serde_json::to_string(&track.memory).unwrap()).unwrap();
         assert_eq!(restored, track.memory);
