@@ -362,3 +362,31 @@ fn an_agent_may_not_turn_it_on_nor_end_a_session_and_the_operator_may() {
     assert_eq!(stage.row("other").end_reason.as_deref(), Some("ended-by-operator"));
     run(&["sessions", "end", "other", "--yes"]).refused(1, &["is over already"]);
 }
+
+#[test]
+fn a_refusal_with_a_reason_disables_nothing_and_a_failure_without_one_does_until_the_operator_says_so() {
+    let stage = Stage::new();
+    let authority = stage.site.world.authority();
+    let idle = stage.stand_in("idle").is_idle();
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    grown_up(&stage, &authority);
+    stage.ticks(&authority, UNTIL_PENDING - 1);
+    // Somebody else writes: the command that takes the session up again cannot be written down.
+    let other = rusqlite::Connection::open(stage.site.world.home.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = stage.tick(&authority);
+    assert!(!idle.has_ended() && refused.tripped.is_none() && !refused.dry_run, "{refused:?}");
+
+    other
+        .execute_batch("INSERT INTO reaper_trips VALUES (1, 5, 'its process is still there after SIGKILL'); COMMIT")
+        .unwrap();
+    let tripped = stage.ticks(&authority, UNTIL_REAPED);
+    assert!(!idle.has_ended() && tripped.enabled && tripped.dry_run, "{tripped:?}");
+    assert!(stage.deeds("idle").contains(&WouldReap), "it rehearses");
+    let said = Said::from(stage.site.world.stopgate(&["reaper", "status"])).ok().out;
+    assert!(said.contains("TRIPPED") && said.contains("after SIGKILL") && said.contains("enable --live"), "{said}");
+    stage.enable(true);
+    let after = stage.ticks(&authority, UNTIL_REAPED + 1);
+    assert!(idle.has_ended() && after.tripped.is_none(), "{after:?}");
+}
