@@ -7,6 +7,7 @@
 
 pub mod lifecycle;
 pub mod operator;
+pub mod registry;
 
 mod connection;
 mod ending;
@@ -18,6 +19,7 @@ mod judge;
 mod memory;
 mod peer;
 mod process_files;
+mod reaper;
 mod retention;
 mod routes;
 mod server;

@@ -12,21 +12,18 @@ use stopgate_core::tmux::{self, TmuxPlace, query};
 /// Longest time for asking tmux.
 const TMUX_BUDGET: Duration = Duration::from_secs(2);
 
-/// Notes what stands beside a process that has just begun. Blocks: call it off the event loop.
-pub(crate) fn note_surroundings(home: &Home, origin: &Origin) {
+/// Notes what stands beside a process that has just begun; its place with the tmux session's name, if it lives in
+/// tmux. Blocks: call it off the event loop.
+pub(crate) fn note_surroundings(home: &Home, origin: &Origin) -> Option<TmuxPlace> {
     let place = origin.tmux.as_deref().zip(origin.tmux_pane.as_deref());
-    let (Some(process), Some(place)) =
-        (&origin.harness_process, place.and_then(|(tmux, pane)| TmuxPlace::parse(tmux, pane)))
-    else {
-        return;
-    };
-    if tmux::record_path(home, process).exists() {
-        return;
-    }
-    let Some(record) = query::record(&place, Instant::now() + TMUX_BUDGET) else { return };
-    if let Err(error) = tmux::write_record(home, process, &record) {
+    let place = place.and_then(|(tmux, pane)| TmuxPlace::parse(tmux, pane))?;
+    let record = query::record(&place, Instant::now() + TMUX_BUDGET)?;
+    if let Some(process) = &origin.harness_process
+        && let Err(error) = tmux::write_record(home, process, &record)
+    {
         tracing::warn!(%error, "cannot note the tmux surroundings of a session");
     }
+    Some(record.place)
 }
 
 /// Removes the files of processes that have ended.
@@ -53,7 +50,7 @@ fn names_ended_process(path: &Path, boot: &str) -> bool {
     match ProcFs.row(pid) {
         Lookup::Found(row) => row.start_ticks != ticks,
         Lookup::Absent => true,
-        Lookup::Unreadable => false,
+        Lookup::Forbidden | Lookup::Unreadable => false,
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::instance::{InstanceLock, LockError, Place};
 use crate::peer::{OwnUserListener, Peer};
 use crate::state::State;
-use crate::{retention, routes, spooled};
+use crate::{reaper, retention, routes, spooled};
 
 /// How long the end waits for requests that were taken in, and for stops that are being judged.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -159,6 +159,7 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
     };
     tokio::spawn(spooled::keep_draining(Arc::clone(&state)));
     tokio::spawn(retention::keep_pruning(Arc::clone(&state)));
+    tokio::spawn(reaper::keep_looking(Arc::clone(&state)));
     tracing::info!(version = VERSION, pid = std::process::id(), socket = %home.socket().display(), "serving");
     let service = routes::router(Arc::clone(&state)).into_make_service_with_connect_info::<Peer>();
     let listener = OwnUserListener::new(listener, place, Arc::clone(&state));

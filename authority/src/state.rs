@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::facts;
 use crate::judge::Breakers;
 use crate::memory::Memory;
+use crate::reaper::Reaper;
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +52,7 @@ pub(crate) struct State {
     config: Mutex<(LastGood, Arc<Config>)>,
     /// What is remembered of judges that failed. Taken before the store, never after it.
     pub(crate) breakers: Mutex<Breakers>,
+    pub(crate) reaper: Reaper,
     store: Mutex<Option<Store>>,
     /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
     reader: Mutex<Option<Store>>,
@@ -85,6 +87,7 @@ impl State {
             settling: Mutex::new(()),
             flipping: Mutex::new(()),
             breakers: Mutex::default(),
+            reaper: Reaper::default(),
             store: Mutex::new(store),
             reader: Mutex::new(None),
             trouble: Mutex::new(trouble),

@@ -11,6 +11,7 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::protocol::{Condition, SessionRow};
+use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_store::{Store, StoreError};
 
@@ -34,6 +35,11 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn of_process() -> anyhow::Result<Self> {
         Ok(Self { home: Home::of_process()?, now_ms: SystemClock.now_ms() })
+    }
+
+    /// The same a moment later.
+    pub(crate) fn now(&self) -> Self {
+        Self { home: self.home.clone(), now_ms: SystemClock.now_ms() }
     }
 
     pub(crate) fn authority(&self) -> Authority<'_> {
@@ -102,7 +108,7 @@ impl Context {
         let rows = self.open_store().ok()?.sessions(MAX_SESSIONS).ok()?;
         let lives_there = |row: &&SessionRow| {
             row.harness == harness
-                && row.state != "ended"
+                && row.state != SessionState::Ended
                 && row.harness_process.as_ref().is_some_and(|own| own.is(process))
         };
         let mut found = rows.iter().filter(lives_there);

@@ -3,6 +3,7 @@
 mod builds;
 mod commands;
 mod context;
+mod find;
 mod identity;
 mod printer;
 mod when;
@@ -37,10 +38,16 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Start and drive work that its session may not quit half-done
     Build(commands::build::Arguments),
-    /// List known sessions, the last active first
+    /// List known sessions, the last active first; show, resume or end one
     Sessions(commands::sessions::Arguments),
     /// Show what is configured, every key with its meaning, or check a config.toml
     Config(commands::config::Arguments),
+    /// Print (or with --exec run) the command that takes a session up again
+    Resume(commands::resume::Arguments),
+    /// Watch sessions, verdicts, the authority and memory pressure, live
+    Top(commands::top::Arguments),
+    /// Look at the reaper, which ends idle sessions when the machine is short; turn it on and off
+    Reaper(commands::reaper::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
 }
@@ -77,6 +84,9 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => commands::explain::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
+        Command::Resume(arguments) => commands::resume::run(&context, &arguments),
+        Command::Top(arguments) => commands::top::run(&context, &arguments),
+        Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
     });
     match done {

@@ -2,21 +2,77 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use stopgate_core::env::{self, Env as _, ProcessEnv};
 
 /// The first failure of printing a result.
 static LOST: OnceLock<io::Error> = OnceLock::new();
 
+/// Whether whoever read the results has hung up.
+static HUNG_UP: AtomicBool = AtomicBool::new(false);
+
 /// Prints a line for people or programs. A reader that hung up (`| head`) is no error; any other failure is kept for
 /// [`lost`].
 pub(crate) fn line(text: impl AsRef<str>) {
-    if let Err(error) = writeln!(io::stdout().lock(), "{}", text.as_ref())
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = LOST.set(error);
+    raw(&format!("{}\n", text.as_ref()));
+}
+
+/// Prints `text` as it is.
+pub(crate) fn raw(text: &str) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => HUNG_UP.store(true, Ordering::Relaxed),
+        Err(error) => drop(LOST.set(error)),
     }
+}
+
+/// Whether nobody reads any more, so that there is no use in printing on.
+pub(crate) fn hung_up() -> bool {
+    HUNG_UP.load(Ordering::Relaxed) || LOST.get().is_some()
+}
+
+/// A colour of the terminal's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Plain,
+    Red,
+    Green,
+    Yellow,
+}
+
+/// `line` with its first `length` bytes in `colour`, if this is a terminal and nobody minds.
+pub(crate) fn painted(line: &str, colour: Colour, length: usize) -> String {
+    let code = match colour {
+        Colour::Plain => return line.to_owned(),
+        Colour::Red => 31,
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+    };
+    match line.split_at_checked(length) {
+        Some((head, tail)) if has_colour() => format!("\x1b[{code}m{head}\x1b[0m{tail}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// Whether results may be in colour.
+pub(crate) fn has_colour() -> bool {
+    io::stdout().is_terminal()
+        && ProcessEnv.text(env::NO_COLOR).is_none()
+        && ProcessEnv.text(env::TERM).is_none_or(|term| term != "dumb")
+}
+
+/// `line` cut to the terminal's width; whole where there is none.
+pub(crate) fn fitted(line: &str) -> String {
+    let width = io::stdout().is_terminal().then(crossterm::terminal::size).and_then(Result::ok);
+    let Some((width, _)) = width.filter(|(width, _)| *width > 1) else { return line.to_owned() };
+    if line.chars().count() <= usize::from(width) {
+        return line.to_owned();
+    }
+    line.chars().take(usize::from(width) - 1).chain(['…']).collect()
 }
 
 /// Why the result, or a part of it, could not be printed, if that is so.

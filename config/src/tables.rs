@@ -134,6 +134,18 @@ table! {
         max_reaps_per_hour: u64 = 12, 0..=1000, Project::Never;
         /// Time between the decision and the deed, in seconds.
         final_grace_seconds: u64 = 60, 0..=3600, Project::Never;
+        /// Time that a harness has to end by itself before it is killed, in seconds.
+        terminate_grace_seconds: u64 = 10, 1..=600, Project::Never;
+        /// A session whose tmux client was used this recently stays, in minutes.
+        attached_window_minutes: u64 = 10, 0..=1440, Project::Never;
+        /// How long a turn that the gate held keeps its session, in minutes.
+        held_turn_minutes: u64 = 30, 0..=1440, Project::Never;
+        /// Hours without anything new after which an event alone (an open turn, background tasks) keeps no session.
+        stale_hours: u64 = 8, 1..=720, Project::Never;
+        /// Cores that the children of a harness must use together to count as work.
+        child_active_cores: f64 = 0.02, 0.0..=64.0, Project::Never;
+        /// Cores that the harness itself must use to count as work.
+        main_active_cores: f64 = 0.1, 0.0..=64.0, Project::Never;
         /// Available memory below which pressure is moderate, in percent.
         memory_moderate_percent: f64 = 12.0, 0.0..=100.0, Project::Never;
         /// Available memory below which pressure is critical, in percent.
@@ -142,7 +154,7 @@ table! {
         cpu_moderate_load_per_core: f64 = 1.0, 0.0..=100.0, Project::Never;
         /// Load of each core from which pressure is critical.
         cpu_critical_load_per_core: f64 = 1.5, 0.0..=100.0, Project::Never;
-        /// Session ids, or directories, that are never cleared away.
+        /// Session ids, names of tmux sessions, or directories whose sessions are never cleared away.
         protected: Vec<String> = Vec::new(), (), Project::Never;
     }
 }

@@ -13,6 +13,11 @@ pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
 /// Set for a program that is asked to judge, and for all it starts: its own hooks allow and record nothing.
 pub const STOPGATE_JUDGE: &str = "STOPGATE_JUDGE";
+/// For tests and replays: a file that holds milliseconds, which every stopgate process adds to the time of day.
+pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
+/// For tests and rehearsals: a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
+/// for the machine's.
+pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
 /// The person's home directory.
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.
@@ -33,6 +38,8 @@ pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 pub const NO_COLOR: &str = "NO_COLOR";
 /// Language and encoding of what programs print.
 pub const LANG: &str = "LANG";
+/// The kind of terminal; `dumb` has no colour.
+pub const TERM: &str = "TERM";
 /// Who is at the keyboard, for the kill switch's record.
 pub const USER: &str = "USER";
 

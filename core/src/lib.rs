@@ -23,6 +23,7 @@ pub mod owner;
 pub mod paths;
 pub mod process;
 pub mod protocol;
+pub mod reaper;
 pub mod redact;
 pub mod release;
 pub mod report;

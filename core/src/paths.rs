@@ -110,6 +110,11 @@ impl Home {
         self.root.join("switches/kill")
     }
 
+    /// One word: `off`, `dry-run` or `live`.
+    pub fn reaper_file(&self) -> PathBuf {
+        self.root.join("switches/reaper")
+    }
+
     /// Requests that could not be delivered.
     pub fn spool(&self) -> PathBuf {
         self.root.join("spool")

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::Harness;
 
+pub mod snapshot;
+
 /// A process that can be recognised later: pid, start time, executable and the boot it lived in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,14 +36,27 @@ impl ProcessIdentity {
 }
 
 /// Whether a recognised process still runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Liveness {
     /// The very process runs.
     Alive,
     /// It has ended: the pid is free, belongs to another process, or the machine was booted since.
     Gone,
     /// It cannot be told.
+    #[default]
     Unknown,
+}
+
+impl Liveness {
+    /// The word on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Gone => "gone",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One row of the process table.
@@ -53,6 +68,8 @@ pub struct ProcessRow {
     pub start_ticks: u64,
     /// Name of the command as the kernel keeps it.
     pub command: String,
+    /// It has ended, and only waits for its parent to take note.
+    pub zombie: bool,
 }
 
 /// Answer to a look-up in the process table.
@@ -62,6 +79,8 @@ pub enum Lookup {
     Found(ProcessRow),
     /// There is none.
     Absent,
+    /// There is one, and this user may not look at it.
+    Forbidden,
     /// The table cannot be read.
     Unreadable,
 }
@@ -89,6 +108,7 @@ impl ProcessTable for ProcFs {
             {
                 Lookup::Absent
             }
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Lookup::Forbidden,
             Err(_) => Lookup::Unreadable,
         }
     }
@@ -108,9 +128,10 @@ fn parse_stat(bytes: &[u8]) -> Option<ProcessRow> {
     let open = text.find('(')?;
     let close = text.rfind(')')?;
     let mut fields = text.get(close + 2..)?.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
+    let zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
     let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(ProcessRow { parent, start_ticks, command: text.get(open + 1..close)?.to_owned() })
+    Some(ProcessRow { parent, start_ticks, command: text.get(open + 1..close)?.to_owned(), zombie })
 }
 
 /// The identity of the process `pid`, if it runs.
@@ -131,7 +152,8 @@ fn identity_of(table: &dyn ProcessTable, pid: u32, row: ProcessRow, boot_id: Str
     }
 }
 
-/// Whether `identity` still runs. Another boot or another start time means gone.
+/// Whether `identity` still runs. Another boot or another start time means gone, and so does a process that has ended
+/// and only was not waited for. One that may not be looked at (EPERM) is there, and so alive.
 pub fn liveness(table: &dyn ProcessTable, identity: &ProcessIdentity) -> Liveness {
     match table.boot_id() {
         None => return Liveness::Unknown,
@@ -139,7 +161,8 @@ pub fn liveness(table: &dyn ProcessTable, identity: &ProcessIdentity) -> Livenes
         Some(_) => {}
     }
     match table.row(identity.pid) {
-        Lookup::Found(row) if row.start_ticks == identity.start_ticks => Liveness::Alive,
+        Lookup::Found(row) if row.start_ticks == identity.start_ticks && !row.zombie => Liveness::Alive,
+        Lookup::Forbidden => Liveness::Alive,
         Lookup::Found(_) | Lookup::Absent => Liveness::Gone,
         Lookup::Unreadable => Liveness::Unknown,
     }
@@ -201,7 +224,7 @@ mod tests {
 
     fn table(rows: &[(u32, u32, u64, &str)], boot: &'static str) -> Table {
         let row = |&(pid, parent, start_ticks, command): &(u32, u32, u64, &str)| {
-            (pid, ProcessRow { parent, start_ticks, command: command.to_owned() })
+            (pid, ProcessRow { parent, start_ticks, command: command.to_owned(), zombie: false })
         };
         Table(rows.iter().map(row).collect(), boot)
     }
@@ -226,6 +249,28 @@ mod tests {
         assert_eq!(liveness(&table(&[(7, 1, 71, "claude")], "boot-1"), &identity), Liveness::Gone);
         assert_eq!(liveness(&table(&[(7, 1, 70, "claude")], "boot-2"), &identity), Liveness::Gone);
         assert_eq!(liveness(&table(&[], "boot-1"), &identity), Liveness::Gone);
+        let mut ended = table(&[(7, 1, 70, "claude")], "boot-1");
+        ended.0.values_mut().for_each(|row| row.zombie = true);
+        assert_eq!(liveness(&ended, &identity), Liveness::Gone, "a zombie");
+    }
+
+    #[test]
+    fn what_may_not_be_looked_at_is_alive_and_what_cannot_be_read_is_unknown() {
+        struct Says(Lookup);
+        impl ProcessTable for Says {
+            fn row(&self, _: u32) -> Lookup {
+                self.0.clone()
+            }
+            fn executable(&self, _: u32) -> Option<String> {
+                None
+            }
+            fn boot_id(&self) -> Option<String> {
+                Some("boot-1".to_owned())
+            }
+        }
+        let identity = identify(&table(&[(7, 1, 70, "claude")], "boot-1"), 7).unwrap();
+        assert_eq!(liveness(&Says(Lookup::Forbidden), &identity), Liveness::Alive);
+        assert_eq!(liveness(&Says(Lookup::Unreadable), &identity), Liveness::Unknown);
     }
 
     #[test]

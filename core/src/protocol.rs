@@ -10,10 +10,13 @@ use crate::gate::breaker::Standing;
 use crate::gate::pipeline::Recording;
 use crate::gate::{Decision, EvidencePointer, RuleId};
 use crate::harness::Event;
-use crate::process::ProcessIdentity;
+use crate::process::{Liveness, ProcessIdentity};
+use crate::reaper::switch::ReaperSwitch;
 use crate::report::Annotation;
+use crate::session::state::{SessionState, Turn};
 use crate::session::{Harness, SessionKey};
 use crate::switch::Mode;
+use crate::tmux::TmuxPlace;
 
 /// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
 /// update fails open instead of being misread.
@@ -49,6 +52,14 @@ pub const ROUTE_ANNOTATIONS: &str = "/internal/stop-gate/annotations";
 pub const ROUTE_REPORT: &str = "/internal/stop-gate/report";
 /// `GET`: known sessions.
 pub const ROUTE_SESSIONS: &str = "/sessions";
+/// `POST`: end a session, as the operator.
+pub const ROUTE_SESSION_END: &str = "/sessions/end";
+/// `GET`: how the reaper is. `POST`: set its switch.
+pub const ROUTE_REAPER: &str = "/sessions/reaper";
+/// `GET ?limit=`: what the reaper decided and did, newest last.
+pub const ROUTE_REAPER_AUDIT: &str = "/sessions/reaper/audit";
+/// `GET ?harness=&session=`: every gate with its value.
+pub const ROUTE_REAPER_EXPLAIN: &str = "/sessions/reaper/explain";
 /// `POST`: end the authority.
 pub const ROUTE_SHUTDOWN: &str = "/authority/shutdown";
 
@@ -239,6 +250,36 @@ pub struct SetKill {
     /// When that still counts.
     #[serde(flatten)]
     pub condition: Condition,
+}
+
+/// Body of `POST` [`ROUTE_REAPER`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetReaper {
+    /// What is chosen.
+    pub switch: ReaperSwitch,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
+}
+
+/// Body of [`ROUTE_SESSION_END`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndSession {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+}
+
+/// Answer of [`ROUTE_SESSION_END`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// How it was ended: `terminated` on SIGTERM, or `killed`.
+    pub how: String,
+    /// Whether its tmux pane was closed, too.
+    pub pane_closed: bool,
+    /// The line that takes it up again.
+    pub resume_command: String,
 }
 
 /// Body of [`ROUTE_SHUTDOWN`]; may be empty.
@@ -449,20 +490,38 @@ pub struct SessionRow {
     pub harness: Harness,
     /// Which session.
     pub session_id: String,
+    /// What it is doing.
+    pub state: SessionState,
+    /// Whether its process lives.
+    pub liveness: Liveness,
+    /// Whose turn it is since the last event that says so; `null` if none did.
+    pub turn: Option<Turn>,
+    /// When that event was.
+    pub turn_at_ms: Option<UnixMillis>,
+    /// What it waits for, for people: `a prompt`, `permission for Bash`, `2 background tasks`.
+    pub waits_for: Option<String>,
+    /// Background tasks that ran when the agent last stopped.
+    pub pending_tasks: u32,
+    /// When the gate last sent it back to its work.
+    pub held_at_ms: Option<UnixMillis>,
     /// First start, milliseconds UTC; never moves. `null` when only later events were seen.
     pub started_at_ms: Option<UnixMillis>,
     /// How it began.
     pub source: Option<String>,
-    /// `working`, `idle`, `ended`, ...: what the last event says.
-    pub state: String,
+    /// When it ended, or was retired because another one continues it after `/clear`.
+    pub ended_at_ms: Option<UnixMillis>,
     /// Why it ended.
     pub end_reason: Option<String>,
     /// Last event of any kind.
     pub last_event: Option<String>,
     /// When that was.
     pub last_event_at_ms: Option<UnixMillis>,
+    /// When the last event of each kind was.
+    pub last_events: BTreeMap<String, UnixMillis>,
     /// Working directory.
     pub cwd: Option<PathBuf>,
+    /// Working directory at the start.
+    pub start_cwd: Option<PathBuf>,
     /// Top of the main checkout.
     pub checkout: Option<PathBuf>,
     /// Commit checked out at the start.
@@ -475,12 +534,27 @@ pub struct SessionRow {
     pub model: Option<String>,
     /// Permission mode.
     pub permission_mode: Option<String>,
-    /// tmux pane, with its server's socket.
-    pub tmux: Option<String>,
+    /// Place in tmux.
+    pub tmux: Option<TmuxPlace>,
     /// The harness process, as recorded.
     pub harness_process: Option<ProcessIdentity>,
+    /// Memory of the harness process and all its descendants, in bytes; pages that several share count for each.
+    pub memory_bytes: Option<u64>,
+    /// Name of the machine.
+    pub host: Option<String>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
+    /// Id of the session that continues this one after `/clear`.
+    pub successor: Option<String>,
+    /// The line that takes the session up again in a shell.
+    pub resume_command: String,
+}
+
+impl SessionRow {
+    /// The session's identity.
+    pub fn key(&self) -> SessionKey {
+        SessionKey { harness: self.harness, session_id: self.session_id.clone() }
+    }
 }
 
 /// An error's body, in every route.

@@ -7,6 +7,7 @@ mod breaker;
 mod gate;
 mod grades;
 mod migrate;
+mod reaper;
 mod report;
 mod retention;
 mod sessions;

@@ -7,11 +7,12 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../migrations/db/0002_turns.sql"),
     include_str!("../../migrations/db/0003_breaker.sql"),
     include_str!("../../migrations/db/0004_grades.sql"),
+    include_str!("../../migrations/db/0005_registry_and_reaper.sql"),
 ];
 
 /// The version this program writes.

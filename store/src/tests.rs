@@ -6,6 +6,9 @@ use stopgate_core::gate::turn::DAY_MS;
 use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
+use stopgate_core::reaper::candidacy::Memory;
+use stopgate_core::reaper::report::{AuditEvent, AuditRow, Trip};
+use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
 
@@ -149,7 +152,7 @@ fn what_a_session_continues_is_kept() {
     let rows = store.sessions(10).unwrap();
     let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap();
     assert_eq!(of("new").predecessor.as_deref(), Some("old"));
-    assert_eq!((of("old").state.as_str(), of("old").end_reason.as_deref()), ("ended", Some("clear")));
+    assert_eq!((of("old").state, of("old").end_reason.as_deref()), (SessionState::Ended, Some("clear")));
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert_eq!((explained.found, explained.event, explained.recording), (1, Some(row.clone()), None));
     assert_eq!(store.explain("zzzz").unwrap().found, 0);
     assert_eq!(store.gate_log(10).unwrap(), [row]);
-    assert_eq!(store.sessions(10).unwrap()[0].state, "idle");
+    assert_eq!(store.sessions(10).unwrap()[0].state, SessionState::Idle);
 }
 
 #[test]
@@ -226,4 +229,62 @@ fn nothing_but_a_regular_file_is_opened() {
         assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::Io(_))), "{name}");
         assert!(!home.root().join("planted").exists(), "{name}");
     }
+}
+
+#[test]
+fn the_reaper_s_audit_skips_what_is_torn_and_a_trip_keeps_its_first_reason() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    assert_eq!(store.reaper_audit(10).unwrap(), []);
+    let row = |at_ms, event| AuditRow {
+        at_ms,
+        harness: Harness::Claude,
+        session_id: "s".into(),
+        event,
+        kept_by: None,
+        tier: Some("critical".into()),
+        detail: serde_json::json!({"inputs": at_ms}),
+    };
+    let key = SessionKey::new(Harness::Claude, "s").unwrap();
+    let audit = [row(1, AuditEvent::ReapPending), row(2, AuditEvent::Reaped)];
+    store.record_look(2, &[(key.clone(), Memory::default())], &audit).unwrap();
+    store.connection.execute("INSERT INTO reaper_audit (at_ms, harness, session_id, event, detail) VALUES (3, 'claude', 's', 'reaped', '{\"to')", []).unwrap();
+    store.record_reaper_event(&row(4, AuditEvent::Decision)).unwrap();
+    let times = |limit| store.reaper_audit(limit).unwrap().iter().map(|row| row.at_ms).collect::<Vec<_>>();
+    assert_eq!((times(10), times(1)), (vec![1, 2, 4], vec![4]), "newest last");
+    assert_eq!((store.reaped_since(0).unwrap(), store.reaped_since(3).unwrap()), (2, 0));
+    assert_eq!(store.prune_reaper_audit(4).unwrap(), 3);
+
+    assert_eq!(store.reaper_memories().unwrap(), [(key, Memory::default())]);
+    store.connection.execute("UPDATE reaper_candidates SET memory = 'garbage'", []).unwrap();
+    assert_eq!(store.reaper_memories().unwrap()[0].1, Memory::default(), "not understood is nothing proven");
+    store.record_look(5, &[], &[]).unwrap();
+    assert_eq!(store.reaper_memories().unwrap(), [], "what does not live is forgotten");
+
+    let trip = |at_ms| Trip { at_ms, detail: format!("failed at {at_ms}") };
+    store.set_reaper_trip(Some(&trip(1))).unwrap();
+    store.set_reaper_trip(Some(&trip(2))).unwrap();
+    assert_eq!(store.reaper_trip().unwrap(), Some(trip(1)));
+    store.set_reaper_trip(None).unwrap();
+    assert_eq!(store.reaper_trip().unwrap(), None);
+}
+
+#[test]
+fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
+    let (_dir, home) = home();
+    let old = rusqlite::Connection::open(home.database()).unwrap();
+    old.execute_batch(include_str!("../../migrations/db/0001_sessions_and_gate.sql")).unwrap();
+    old.execute_batch(
+        "INSERT INTO sessions (harness, session_id, started_at_ms, last_event, last_event_at_ms, cwd) VALUES
+             ('claude', 'a', 1, 'UserPromptSubmit', 2, '/w'), ('claude', 'b', 1, 'SessionEnd', 3, '/w');
+         INSERT INTO hook_events VALUES ('e1', 'claude', 'a', 'UserPromptSubmit', 1), ('e2', 'claude', 'a', 'UserPromptSubmit', 2);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let rows = Store::open(&home, PATIENCE).unwrap().sessions(10).unwrap();
+    let states: Vec<_> = rows.iter().map(|row| (row.session_id.as_str(), row.state)).collect();
+    assert_eq!(states, [("b", SessionState::Ended), ("a", SessionState::Working)]);
+    assert_eq!(rows[1].last_events["UserPromptSubmit"], 2);
+    assert_eq!(rows[1].start_cwd.as_deref(), Some("/w".as_ref()));
 }

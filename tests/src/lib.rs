@@ -3,6 +3,7 @@
 //! * [`world`]: a home of its own for each test, the real binaries, an authority that ends with the test.
 //! * [`agent`], [`process`]: commands inside a recorded session, and signals.
 //! * [`build`]: builds in a checkout, harness processes and tmux servers around them.
+//! * [`reaper`]: stand-in harnesses in real tmux panes, with a clock and a pressure of their own.
 //! * [`checkout`]: real git repositories with a past.
 //! * [`evaluations`]: a made-up past of judged stops.
 //! * [`person`]: a machine as the installer finds it.
@@ -27,5 +28,6 @@ pub mod mock_anthropic;
 pub mod mock_judge;
 pub mod person;
 pub mod process;
+pub mod reaper;
 pub mod run;
 pub mod world;

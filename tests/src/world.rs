@@ -35,6 +35,8 @@ pub struct World {
     dir: tempfile::TempDir,
     /// Its stopgate home.
     pub home: Home,
+    /// Further variables of every process.
+    env: Vec<(String, String)>,
 }
 
 impl Default for World {
@@ -54,7 +56,12 @@ impl World {
         let dir = tempfile::Builder::new().prefix("sg").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
         let home = Home::at(dir.path().join(name));
-        Self { dir, home }
+        Self { dir, home, env: Vec::new() }
+    }
+
+    /// Sets a variable for every process that is started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// The temp directory that holds everything.
@@ -77,6 +84,7 @@ impl World {
             .env("TMPDIR", self.dir.path())
             .env("STOPGATE_HOME", self.home.root())
             .env("STOPGATE_NO_AUTOSTART", "1")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path());
         command
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::session::state::SessionState;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::claude_driver::{ClaudeSession, Summary, guarded};
 use stopgate_tests::mock_anthropic::Turn;
@@ -61,7 +62,7 @@ fn enforce_sends_the_model_back_to_its_plan_once() {
     assert_eq!(Some(&sessions[0].session_id), summary.session_id.as_ref());
     assert!(sessions[0].started_at_ms.is_some_and(|start| start <= log[0].at_ms));
     assert_eq!(sessions[0].harness_process.as_ref().unwrap().command, "claude");
-    assert_eq!(sessions[0].state, "ended");
+    assert_eq!(sessions[0].state, SessionState::Ended);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_session_start_and_a_stop_leave_one_session_with_a_start_and_one_event() {
     let session = &sessions[0];
     assert!(session.started_at_ms.is_some_and(|start| start <= row.at_ms), "{session:?}");
     assert_eq!(session.head_at_start, Some(checkout.git(&["rev-parse", "HEAD"])));
-    assert_eq!((session.state.as_str(), session.source.as_deref()), ("idle", Some("startup")));
+    assert_eq!((session.state.name(), session.source.as_deref()), ("idle", Some("startup")));
     eventually("the uncommitted changes are fingerprinted", || authority.sessions()[0].dirty_at_start.clone());
 }
 

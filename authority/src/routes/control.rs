@@ -69,7 +69,7 @@ pub(super) fn still_counts(peer: &Peer, condition: &Condition, file: &Path, comm
     }
 }
 
-fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
+pub(super) fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
     move |error| problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", file.display()))
 }
 

@@ -65,7 +65,9 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
         // Not while the hook waits: tmux and git may take their time.
         let (state, key, origin) = (Arc::clone(state), reported.event.key.clone(), reported.origin.clone());
         tokio::task::spawn_blocking(move || {
-            process_files::note_surroundings(&state.home, &origin);
+            if let Some(place) = process_files::note_surroundings(&state.home, &origin) {
+                let _ = state.with_store(|store| store.set_tmux_session(&key, &place));
+            }
             if let Some(fingerprint) = facts::dirty_fingerprint(&cwd, Instant::now() + FINGERPRINT_BUDGET) {
                 let _ = state.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
             }

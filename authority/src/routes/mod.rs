@@ -4,6 +4,7 @@ mod breaker;
 mod control;
 mod events;
 mod gate;
+mod reaper;
 mod trust;
 mod views;
 
@@ -38,6 +39,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route(protocol::ROUTE_ANNOTATIONS, post(trust::annotate))
         .route(protocol::ROUTE_REPORT, get(trust::report))
         .route(protocol::ROUTE_SESSIONS, get(views::sessions))
+        .route(protocol::ROUTE_SESSION_END, post(reaper::end))
+        .route(protocol::ROUTE_REAPER, get(reaper::status).post(reaper::set))
+        .route(protocol::ROUTE_REAPER_AUDIT, get(reaper::audit))
+        .route(protocol::ROUTE_REAPER_EXPLAIN, get(reaper::explain))
         .route(protocol::ROUTE_SHUTDOWN, post(control::shutdown))
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))
         .layer(middleware::from_fn(check_protocol))

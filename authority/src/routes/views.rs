@@ -10,8 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use stopgate_core::VERSION;
 use stopgate_core::protocol::{Decided, GateLog, Health, HealthStatus, LogFilter, PROTOCOL_VERSION};
+use stopgate_store::StoreError;
 
 use super::{off_loop, problem};
+use crate::registry;
 use crate::state::State;
 
 /// Rows of the log that are given when nobody says how many, and at most.
@@ -69,8 +71,24 @@ pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<L
     }
 }
 
-pub(super) async fn sessions(Shared(state): Shared<Arc<State>>) -> Response {
-    let read = move || state.with_store(|store| store.sessions(MAX_SESSIONS));
+/// `?all=1` gives sessions that are over, too; `?id=` only those whose id begins so.
+#[derive(Deserialize)]
+pub(super) struct SessionsQuery {
+    #[serde(default)]
+    all: String,
+    id: Option<String>,
+}
+
+pub(super) async fn sessions(Shared(state): Shared<Arc<State>>, Query(query): Query<SessionsQuery>) -> Response {
+    let read = move || {
+        let mut rows = state.with_store(|store| match &query.id {
+            Some(id) => store.sessions_named(id, MAX_SESSIONS),
+            None if matches!(query.all.as_str(), "" | "0") => store.sessions_not_ended(MAX_SESSIONS),
+            None => store.sessions(MAX_SESSIONS),
+        })?;
+        registry::look(&mut rows, state.clock.now_ms());
+        Ok::<_, StoreError>(rows)
+    };
     match off_loop(read).await {
         Ok(Ok(sessions)) => Json(sessions).into_response(),
         Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

@@ -59,6 +59,11 @@ pub enum EventKind {
         /// Its beginning.
         prompt: String,
     },
+    /// The agent asks the person whether it may use a tool.
+    PermissionRequest {
+        /// Which.
+        tool: Option<String>,
+    },
     /// The agent wants to end its turn.
     Stop(Stop),
     /// A subagent ended.
@@ -76,6 +81,7 @@ impl EventKind {
             Self::SessionStart { .. } => "SessionStart",
             Self::SessionEnd { .. } => "SessionEnd",
             Self::UserPromptSubmit { .. } => "UserPromptSubmit",
+            Self::PermissionRequest { .. } => "PermissionRequest",
             Self::Stop(_) => "Stop",
             Self::SubagentStop => "SubagentStop",
             Self::PreCompact => "PreCompact",

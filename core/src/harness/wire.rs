@@ -93,6 +93,9 @@ impl Payload {
                     pending_tasks,
                 })
             }
+            "PermissionRequest" => {
+                EventKind::PermissionRequest { tool: self.text("tool_name")?.map(|name| text::one_line(name, 64)) }
+            }
             "SubagentStop" => EventKind::SubagentStop,
             "PreCompact" => EventKind::PreCompact,
             "PostCompact" => EventKind::PostCompact,

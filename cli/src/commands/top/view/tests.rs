@@ -1,0 +1,61 @@
+use super::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use stopgate_core::session::{Harness, SessionKey};
+
+fn row(id: &str, state: SessionState) -> SessionRow {
+    let json = serde_json::json!({
+        "harness": "claude", "session_id": id, "state": state, "liveness": "alive", "pending_tasks": 0,
+        "last_events": {}, "resume_command": format!("claude --resume {id}"), "memory_bytes": 300 << 20,
+        "started_at_ms": 0, "last_event_at_ms": 60_000, "checkout": "/w/parser", "waits_for": "a prompt",
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn screen(model: &mut Model, width: u16, height: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, model)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let text: Vec<&str> = buffer.content().iter().map(ratatui::buffer::Cell::symbol).collect();
+    text.chunks(usize::from(width)).map(|line| line.concat().trim_end().to_owned()).collect()
+}
+
+fn model() -> Model {
+    let mut model = Model::new(false);
+    model.now_ms = 7_200_000;
+    model.sessions = vec![row("one", SessionState::Working), row("two", SessionState::Idle)];
+    model.select(1);
+    model
+}
+
+#[test]
+fn it_says_everything_at_80x24_without_colour() {
+    let lines = screen(&mut model(), 80, 24);
+    let text = lines.join("\n");
+    assert!(text.contains("2 sessions: 1 working, 0 waiting, 1 idle"), "{text}");
+    let selected = lines.iter().find(|line| line.starts_with("> ")).unwrap();
+    for word in ["idle", "2 h", "1 h", "parser", "claude", "300 MiB", "a prompt"] {
+        assert!(selected.contains(word), "{word}: {selected}");
+    }
+    assert!(lines.last().unwrap().starts_with("q quit"), "{text}");
+    assert!(text.contains("no stop has reached the gate yet"));
+}
+
+#[test]
+fn there_is_more_where_there_is_room_and_nothing_breaks_where_there_is_none() {
+    assert!(screen(&mut model(), 160, 50).join("\n").contains("LAST EVENT"));
+    for (width, height) in [(1, 1), (10, 3), (40, 8)] {
+        screen(&mut model(), width, height);
+    }
+    screen(&mut Model::new(true), 80, 24);
+}
+
+#[test]
+fn an_end_is_asked_for_twice() {
+    let mut model = model();
+    let key = SessionKey::new(Harness::Claude, "two").unwrap();
+    model.prompt = Prompt::End(key.clone());
+    assert!(screen(&mut model, 80, 24).last().unwrap().starts_with("End claude:two?"));
+    model.prompt = Prompt::ReallyEnd(key);
+    assert!(screen(&mut model, 80, 24).last().unwrap().starts_with("Really? It is idle"));
+}

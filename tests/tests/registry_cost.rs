@@ -1,0 +1,89 @@
+//! What the authority costs at 500 sessions. A measurement, not a test: run it by hand with
+//! (`STOPGATE_COST_AGED=1` has every pane read)
+//! `STOPGATE_COST_AUTHORITY=target/release/stopgate cargo test -p stopgate-tests --test registry_cost -- --ignored --nocapture`.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::process::snapshot::Snapshot;
+use stopgate_tests::reaper::{MINUTE, Stage};
+use stopgate_tests::run::eventually;
+use stopgate_tests::world::{binary, stop};
+
+const SESSIONS: usize = 500;
+/// Two looks of the reaper.
+const MEASURED: Duration = Duration::from_secs(245);
+
+#[test]
+#[ignore = "a measurement of five minutes"]
+fn five_hundred_sessions() {
+    let stage = Stage::new();
+    let world = &stage.site.world;
+    let program = ProcessEnv.text("STOPGATE_COST_AUTHORITY").map_or_else(|| binary("stopgate"), PathBuf::from);
+    let program = program.canonicalize().unwrap();
+    stage.enable_by_file("dry-run");
+    let mut command = world.command(&program);
+    command.args(["authority", "run"]).env_remove("STOPGATE_PRESSURE");
+    // With the sessions an hour old every pane is read. The price is a look at the made-up clock every 20 ms.
+    let aged = ProcessEnv.flag("STOPGATE_COST_AGED");
+    if !aged {
+        command.env_remove("STOPGATE_CLOCK");
+    }
+    let mut authority = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the authority answers", || world.stopgate(&["authority", "status"]).status.success().then_some(()));
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        let id = format!("s{number}");
+        let stand_in = stage.stand_in(&id);
+        stand_in.starts(&id, "startup");
+        stand_in.shows("claude-2.1.329-idle");
+        stand_in.tell("sleeper");
+        sessions.push(stand_in);
+    }
+    let database = || {
+        let size = |name: &str| std::fs::metadata(world.home.root().join(name)).map_or(0, |meta| meta.len());
+        (size("stopgate.db"), size("stopgate.db-wal"))
+    };
+    let own = || Snapshot::take().unwrap().get(authority.id()).unwrap().clone();
+    let (before, size_before) = (own(), database());
+    for stand_in in &sessions {
+        stand_in.records(&stand_in.id, "UserPromptSubmit");
+        stand_in.hook("stop-gate-router", stop(&stand_in.id, stage.site.top(), "The parser is in."));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    if aged {
+        stage.pass(60 * MINUTE);
+    }
+    let (after_turns, size_turns) = (own(), database());
+    std::thread::sleep(MEASURED);
+    let (after, size_after) = (own(), database());
+    let started = std::time::Instant::now();
+    let listed = world.stopgate_json(&["sessions", "--json"]).as_array().unwrap().len();
+    let list = started.elapsed();
+    let status = world.stopgate_json(&["reaper", "status", "--json"]);
+    let mut out = std::io::stderr();
+    let _ = writeln!(
+        out,
+        "{listed} sessions: resident {} KiB; {SESSIONS} turns took {} ms of CPU; then {} ms of CPU in {} s with the \
+         reaper looking (last look {} ms); the list took {} ms",
+        after.resident_bytes / 1_024,
+        after_turns.cpu_ms - before.cpu_ms,
+        after.cpu_ms + after.waited_cpu_ms - after_turns.cpu_ms - after_turns.waited_cpu_ms,
+        MEASURED.as_secs(),
+        status["last_tick_took_ms"],
+        list.as_millis(),
+    );
+    let _ = writeln!(
+        out,
+        "database (file, WAL): {size_before:?}, after {SESSIONS} turns {size_turns:?}, after two looks {size_after:?}; \
+         kept by {}",
+        status["kept_by"]
+    );
+    authority.kill().unwrap();
+    authority.wait().unwrap();
+}

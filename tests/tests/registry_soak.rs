@@ -1,0 +1,288 @@
+//! 200 stand-in sessions in real tmux panes while hours go by on a made-up clock: they start, work, stop, are cleared,
+//! crash, end, and their pids are claimed by others, at random, under critical pressure with the reaper live. At the
+//! end the registry equals the truth, and nothing at work was ever ended.
+//!
+//! `STOPGATE_SOAK_SECONDS` makes it longer than its 20 s; the seed is printed, and `STOPGATE_SOAK_SEED` repeats it.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+use stopgate_core::clock::{FixedClock, UnixMillis};
+use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::process::{ProcFs, identify};
+use stopgate_core::protocol::{ROUTE_EVENTS, SessionRow};
+use stopgate_core::session::state::SessionState;
+use stopgate_tests::process::signal;
+use stopgate_tests::reaper::{CRITICAL, Stage, StandIn};
+use stopgate_tests::run::eventually;
+use stopgate_tests::world::{RunningAuthority, stop};
+
+const SESSIONS: usize = 200;
+/// The authority lists no more than a thousand sessions.
+const MAX_IDS: usize = 900;
+/// What passes on the clock between two things that happen.
+const STEP_MS: UnixMillis = 15_000;
+
+/// What is true of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Truth {
+    /// At its prompt.
+    Resting,
+    /// At work since then.
+    Working(UnixMillis),
+    /// Ended by itself.
+    Ended,
+    /// Cleared; this one continues it.
+    Cleared(String),
+    /// Killed.
+    Gone,
+}
+
+/// Marsaglia's xorshift: the same seed, the same run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+}
+
+struct Soak<'a> {
+    stage: &'a Stage,
+    authority: &'a RunningAuthority<'a>,
+    random: Random,
+    truth: HashMap<String, Truth>,
+    /// Stand-ins that live, with the session that each has now.
+    live: Vec<(StandIn<'a>, String)>,
+    made: usize,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Soak<'_> {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn new_id(&mut self) -> String {
+        self.made += 1;
+        format!("s{:04}", self.made)
+    }
+
+    fn start(&mut self) {
+        let id = self.new_id();
+        let harness = if self.random.below(5) == 0 { "codex" } else { "claude" };
+        let command = ["new-session", "-x", "120", "-y", "40", "-s", &id];
+        let stand_in = self.stage.stand_in_pane(&id, harness, &command, "exec");
+        stand_in.starts(&id, "startup");
+        stand_in.shows(if harness == "codex" { "codex-0.169.0-idle" } else { "claude-2.1.329-idle" });
+        self.truth.insert(id.clone(), Truth::Resting);
+        self.live.push((stand_in, id));
+        self.count("starts");
+    }
+
+    /// Whether the reaper has ended it meanwhile; it is not asked again then.
+    fn was_reaped(&mut self, index: usize) -> bool {
+        if !self.live[index].0.has_ended() {
+            return false;
+        }
+        let (_, id) = self.live.swap_remove(index);
+        assert_eq!(self.truth[&id], Truth::Resting, "{id} was ended at work");
+        self.count("ended by the reaper");
+        true
+    }
+
+    fn step(&mut self) {
+        self.stage.pass(STEP_MS);
+        if self.live.len() < SESSIONS && self.made < MAX_IDS {
+            return self.start();
+        }
+        let index = self.random.below(self.live.len());
+        if self.was_reaped(index) {
+            return;
+        }
+        let id = self.live[index].1.clone();
+        let is_codex = self.live[index].0.is_codex();
+        let (busy, idle) = if is_codex {
+            ("codex-0.169.0-busy", "codex-0.169.0-idle")
+        } else {
+            ("claude-2.1.329-busy", "claude-2.1.329-idle")
+        };
+        let resting = self.truth[&id] == Truth::Resting;
+        match self.random.below(100) {
+            0..35 if resting => {
+                // First the event, then what it leads to: the reaper may be about to end it.
+                if !self.live[index].0.tries_to_record(&id, "UserPromptSubmit") {
+                    let _ = self.was_reaped(index);
+                    return;
+                }
+                self.truth.insert(id, Truth::Working(self.stage.now_ms()));
+                self.live[index].0.shows(busy);
+                self.count("turns begun");
+            }
+            0..70 if !resting => {
+                let stand_in = &self.live[index].0;
+                stand_in.tell("say {\"type\":\"assistant\"}");
+                stand_in.shows(idle);
+                stand_in.hook("stop-gate-router", stop(&id, self.stage.site.top(), "The parser is in."));
+                self.truth.insert(id, Truth::Resting);
+                self.count("turns ended");
+            }
+            70..80 if resting && self.made < MAX_IDS => {
+                let new = self.new_id();
+                let stand_in = &self.live[index].0;
+                // Codex does not report the end of what is cleared.
+                let told = (is_codex || stand_in.tries_to_end(&id, "clear")) && stand_in.tries_to_start(&new, "clear");
+                if !told {
+                    let _ = self.was_reaped(index);
+                    self.made -= 1;
+                    return;
+                }
+                self.truth.insert(id, Truth::Cleared(new.clone()));
+                self.truth.insert(new.clone(), Truth::Resting);
+                self.live[index].1 = new;
+                self.count("clears");
+            }
+            80..84 => {
+                let (stand_in, id) = self.live.swap_remove(index);
+                signal(stand_in.pid(), Signal::KILL);
+                eventually("it is dead", || stand_in.has_ended().then_some(()));
+                self.truth.insert(id, Truth::Gone);
+                self.count("crashes");
+            }
+            84..87 => {
+                if !self.live[index].0.tries_to_end(&id, "prompt_input_exit") {
+                    let _ = self.was_reaped(index);
+                    return;
+                }
+                let (stand_in, id) = self.live.swap_remove(index);
+                stand_in.told("exit");
+                self.truth.insert(id, Truth::Ended);
+                self.count("ends");
+            }
+            87..90 if self.made < MAX_IDS => self.claim_pid(index),
+            _ => self.count("rests"),
+        }
+    }
+
+    /// A session that ended long ago had the pid which now is a stand-in's: only the start time tells them apart.
+    fn claim_pid(&mut self, index: usize) {
+        let Some(mut process) = identify(&ProcFs, self.live[index].0.pid()) else { return };
+        process.start_ticks -= 1;
+        let id = self.new_id();
+        let now_ms = self.stage.now_ms();
+        let event = json!({
+            "eventId": new_event_id(&FixedClock(now_ms)), "atMs": now_ms,
+            "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcriptPath": null,
+                      "model": null, "permissionMode": null, "agentId": null,
+                      "kind": {"name": "SessionStart", "source": "startup"}},
+            "origin": {"harnessProcess": process},
+        });
+        let taken = self.authority.request("POST", ROUTE_EVENTS, &event);
+        assert_eq!(taken.status, 200, "{}", String::from_utf8_lossy(&taken.body));
+        self.truth.insert(id, Truth::Gone);
+        self.count("pids claimed by others");
+    }
+
+    /// What differs between the registry and the truth.
+    fn differences(&self, rows: &[SessionRow]) -> Vec<String> {
+        let by_id: HashMap<&str, &SessionRow> = rows.iter().map(|row| (row.session_id.as_str(), row)).collect();
+        let mut found = Vec::new();
+        for (id, truth) in &self.truth {
+            let Some(row) = by_id.get(id.as_str()) else {
+                found.push(format!("{id} is not known"));
+                continue;
+            };
+            let reaped = row.end_reason.as_deref() == Some("reaped-idle");
+            let agrees = match truth {
+                Truth::Resting if reaped => row.state == SessionState::Ended,
+                Truth::Resting => matches!(row.state, SessionState::Idle | SessionState::Starting),
+                Truth::Working(_) => row.state == SessionState::Working,
+                Truth::Ended => row.state == SessionState::Ended && !reaped,
+                Truth::Cleared(by) => row.state == SessionState::Ended && row.successor.as_deref() == Some(by),
+                Truth::Gone => row.state == SessionState::Gone,
+            };
+            if !agrees {
+                found.push(format!("{id}: {truth:?}, but {} ({:?}, {:?})", row.state, row.end_reason, row.successor));
+            }
+        }
+        if rows.len() != self.truth.len() {
+            found.push(format!("{} rows, {} sessions", rows.len(), self.truth.len()));
+        }
+        found
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    ProcessEnv.text(name)?.parse().ok()
+}
+
+#[test]
+fn the_registry_equals_the_truth_and_nothing_at_work_is_ended() {
+    let seconds = number("STOPGATE_SOAK_SECONDS").unwrap_or(20);
+    let seed = number("STOPGATE_SOAK_SEED").unwrap_or(0x5eed_1234_5678).max(1);
+    let stage = Stage::new();
+    let authority = stage.site.world.authority();
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    let mut soak = Soak {
+        stage: &stage,
+        authority: &authority,
+        random: Random(seed),
+        truth: HashMap::new(),
+        live: Vec::new(),
+        made: 0,
+        counts: BTreeMap::new(),
+    };
+    let began = stage.now_ms();
+    while soak.live.len() < SESSIONS {
+        soak.start();
+    }
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
+        soak.step();
+    }
+    // The turns that end last are still being judged.
+    let all = || -> Vec<SessionRow> {
+        serde_json::from_value(stage.site.world.stopgate_json(&["sessions", "--all", "--json"])).unwrap()
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    let differences = loop {
+        let differences = soak.differences(&all());
+        if differences.is_empty() || Instant::now() > patience {
+            break differences;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    let rows = all();
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &rows {
+        *states.entry(row.state.name()).or_default() += 1;
+    }
+    let reaped: Vec<_> = rows.iter().filter(|row| row.end_reason.as_deref() == Some("reaped-idle")).collect();
+    let minutes = (stage.now_ms() - began) / 60_000;
+    let mut out = std::io::stderr();
+    let _ =
+        writeln!(out, "soak: seed {seed}, {minutes} min on the clock, {} sessions; did {:?}", rows.len(), soak.counts);
+    let _ = writeln!(out, "soak: {} ended by the reaper; registry {states:?}; {differences:?}", reaped.len());
+    assert_eq!(differences, [] as [String; 0]);
+    for row in &reaped {
+        assert_eq!(soak.truth[&row.session_id], Truth::Resting, "{} was ended at work", row.session_id);
+    }
+    for (stand_in, id) in &soak.live {
+        let working = matches!(soak.truth[id], Truth::Working(_));
+        assert!(!working || !stand_in.has_ended(), "{id} was ended at work");
+    }
+    assert!(!reaped.is_empty(), "the reaper was at work");
+    for what in ["starts", "turns begun", "turns ended", "clears", "crashes", "ends", "pids claimed by others"] {
+        assert!(soak.counts.get(what).is_some_and(|count| *count > 0), "no {what}");
+    }
+}
