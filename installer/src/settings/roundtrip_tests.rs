@@ -9,6 +9,7 @@ use super::plan::{self, SettingsPlan};
 use crate::ledger::Install;
 use crate::wiring::Wiring;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 
 const BIN: &str = "/home/dev/.stopgate/bin";
 const CASES: usize = 800;
@@ -194,7 +195,7 @@ impl Writer {
 }
 
 fn wiring() -> Wiring {
-    Wiring::claude(Path::new(BIN)).unwrap()
+    Wiring::of(Harness::Claude, Path::new(BIN)).unwrap()
 }
 
 fn is_subsequence(short: &str, long: &str) -> bool {
@@ -283,7 +284,7 @@ fn the_original_bytes_come_back_through_files_and_ledger() {
 }
 
 fn location(path: &Path) -> Location {
-    Location { scope: Scope::User, path: path.to_owned(), project: None }
+    Location { harness: Harness::Claude, scope: Scope::User, path: path.to_owned(), project: None }
 }
 
 fn install(path: &Path, home: &Home, wiring: &Wiring, old: Option<&Install>) -> Install {
