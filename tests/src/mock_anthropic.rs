@@ -3,7 +3,7 @@
 //! Every answer of "the model" comes from a [`Script`]; every request is kept, because what the model *received*
 //! is what the tests assert. Hand-written on threads: one for accepting, one for each connection.
 
-mod http;
+pub(crate) mod http;
 mod message;
 mod script;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a Messages API client speaks.
+//! As much of HTTP/1.1 as the clients of a model speak.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _, Write};
@@ -10,10 +10,10 @@ const MAX_BODY_BYTES: u64 = 32 << 20;
 
 /// One request, its body complete.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
 }
 
 fn bad(what: &str) -> io::Error {
@@ -21,7 +21,7 @@ fn bad(what: &str) -> io::Error {
 }
 
 /// The next request of a connection; `None` if the client has hung up between two.
-pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut budget = MAX_HEAD_BYTES;
     let Some(first) = read_line(reader, &mut budget)? else {
         return Ok(None);
@@ -92,7 +92,7 @@ fn read_exactly(reader: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> i
 }
 
 /// A complete JSON answer; the connection stays open.
-pub(super) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
+pub(crate) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
     let body = value.to_string();
     let mut answer = format!("HTTP/1.1 {status} mock\r\n");
     let _ = write!(answer, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -103,7 +103,7 @@ pub(super) fn write_json(mut to: impl Write, status: u16, value: &Value, head_on
 }
 
 /// A server-sent event stream that ends with the connection.
-pub(super) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
+pub(crate) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
     to.write_all(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nconnection: close\r\n\r\n",
     )?;

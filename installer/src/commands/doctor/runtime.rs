@@ -27,17 +27,19 @@ const MANY_SPOOLED: usize = 1_000;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let is_up = authority(context, checkup);
+    let up_since = authority(context, checkup);
+    let is_up = up_since.is_some();
     store(context, checkup);
     switches(context, checkup);
     spooled(context, is_up, checkup);
-    beats(context, checkup);
-    if is_up {
+    if let Some(since) = up_since {
+        beats(context, since, checkup);
         sessions(context, ledger, checkup);
     }
 }
 
-fn authority(context: &Context<'_>, checkup: &mut Checkup) -> bool {
+/// Since when it runs, if it does.
+fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis> {
     let home = &context.home;
     let why = "without it no stop is judged; hooks allow everything";
     match authority::health(home) {
@@ -49,7 +51,7 @@ fn authority(context: &Context<'_>, checkup: &mut Checkup) -> bool {
                 let what = format!("version {} runs, which is not the installed program", health.version);
                 checkup.fixable("authority-outdated", "authority", what, why, "installer migrate", Repair::Migrate);
             }
-            true
+            Some(health.started_at_ms)
         }
         Ok(None) => {
             // It starts on demand, and ends when nothing happens: only a failed start is worth a word.
@@ -57,11 +59,11 @@ fn authority(context: &Context<'_>, checkup: &mut Checkup) -> bool {
                 let fix = "mend what it says; `stopgate authority run` shows more";
                 checkup.problem("authority-not-starting", "authority", problem, why, fix);
             }
-            false
+            None
         }
         Err(problem) => {
             checkup.problem("authority-broken", "authority", problem, why, "stopgate authority stop");
-            false
+            None
         }
     }
 }
@@ -167,11 +169,11 @@ fn spooled(context: &Context<'_>, is_up: bool, checkup: &mut Checkup) {
     }
 }
 
-/// A hook whose last word is a failure.
-fn beats(context: &Context<'_>, checkup: &mut Checkup) {
+/// A hook whose last word is a failure, while there was an authority to deliver to.
+fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
     for hook in Hook::ALL {
         let last = |beat| beat::last(&context.home, hook.file_name(), beat);
-        if let Some(failed) = last(Beat::Failed)
+        if let Some(failed) = last(Beat::Failed).filter(|failed| *failed > since)
             && last(Beat::Delivered).is_none_or(|delivered| delivered < failed)
         {
             let log = context.home.log().join("hooks.jsonl");
