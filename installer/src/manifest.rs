@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_shows_this_table_and_no_other() {
+        let text = include_str!("../../docs/installer.md");
+        let shown: Vec<_> = text
+            .split_once("| event | hook | timeout | position |\n| --- | --- | --- | --- |\n")
+            .map(|(_, rest)| rest.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect())
+            .unwrap_or_default();
+        let row = |row: Row| format!("| {} | {} | {} | {} |", row.event, row.hook, row.timeout_seconds, row.position);
+        assert_eq!(shown, rows().into_iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_manifest_names_every_program_with_its_bytes() {
         let dir = tempfile::tempdir().unwrap();
         for name in deploy::programs() {

@@ -193,3 +193,41 @@ fn without_the_client_the_steps_are_printed_and_doctor_says_what_it_could_not_ch
     person.must(&["uninstall", "--harness", "codex", "--yes"]);
     assert_eq!(std::fs::read_dir(&codex).unwrap().count(), 0);
 }
+
+#[test]
+fn a_home_that_a_shell_would_split_works_in_its_command_lines() {
+    let person = Person::new();
+    std::fs::create_dir(person.dir().join(".codex")).unwrap();
+    let home = person.world.root().join("it's \"my\" é $HOME");
+    let run = |arguments: &[&str]| {
+        let mut command = person.installer(arguments);
+        command.env("STOPGATE_HOME", &home).env("STOPGATE_NO_AUTOSTART", "1");
+        finish(command, Stdin::from(""))
+    };
+    let output = run(&["init", "--harness", "codex", "--yes"]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said.matches("allowed (no output)").count(), 7, "{said}");
+    let hooks = person.dir().join(".codex/hooks.json");
+    let value: Value = serde_json::from_str(&read(&hooks)).unwrap();
+    let command = value["hooks"]["Stop"][0]["hooks"][0]["command"].as_str().unwrap().to_owned();
+    assert!(command.starts_with('\'') && command.ends_with("stop-gate-router' codex"), "{command}");
+    // A second one finds them to be its own.
+    assert!(text(&run(&["init", "--harness", "codex"]).stdout).contains("Installed already"));
+    assert!(run(&["uninstall", "--harness", "codex", "--yes"]).status.success());
+    assert!(!hooks.exists());
+}
+
+#[test]
+fn a_group_of_others_behind_ours_is_told_of_before_it_moves() {
+    let person = Person::new();
+    std::fs::create_dir(person.dir().join(".codex")).unwrap();
+    person.install(&["--harness", "codex"]);
+    let hooks = person.dir().join(".codex/hooks.json");
+    let mut value: Value = serde_json::from_str(&read(&hooks)).unwrap();
+    let theirs = serde_json::json!({ "hooks": [{ "type": "command", "command": "theirs" }] });
+    value["hooks"]["Stop"].as_array_mut().unwrap().push(theirs);
+    write(&hooks, &serde_json::to_string_pretty(&value).unwrap());
+    let output = person.run(&["uninstall", "--harness", "codex", "--dry-run"]);
+    assert!(text(&output.stderr).contains("hooks of others on Stop stand behind stopgate's"), "{output:?}");
+}

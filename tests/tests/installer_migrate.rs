@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::VERSION;
@@ -283,4 +284,41 @@ fn the_start_of_a_session_migrates_quietly_when_the_versions_differ_and_only_the
     // The authority that the hook found absent is up: whatever else it started has begun as well.
     eventually("the authority answers", || person.has_authority().then_some(()));
     assert!(!account.exists(), "nothing was to be migrated");
+}
+
+#[test]
+fn killed_at_any_point_and_run_again_it_ends_in_the_same_state() {
+    let person = Person::new();
+    person.write_settings("{\n  \"model\": \"opus\"\n}\n");
+    person.install(&[]);
+    let installed = std::fs::read(person.settings()).unwrap();
+    let release = release(person.world.root());
+    for delay_ms in [0, 1, 2, 4, 8, 15, 30, 60, 120, 250] {
+        change_ledger(&person, |ledger| ledger["version"] = json!("0.0.9"));
+        // What the older version had: another program, another timeout.
+        std::fs::write(person.world.home.bin().join("build-stop-hook"), "#!/bin/sh\nexit 0\n").unwrap();
+        let settings = String::from_utf8(installed.clone()).unwrap().replace("\"timeout\": 5", "\"timeout\": 50");
+        std::fs::write(person.settings(), settings).unwrap();
+
+        let mut command = person.command(&release.join("installer"));
+        command.arg("migrate").env("STOPGATE_NO_AUTOSTART", "1").stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        let _ = child.kill();
+        child.wait().unwrap();
+
+        let text = std::fs::read_to_string(person.settings()).unwrap();
+        assert!(text.contains("\"timeout\": 50") || text.as_bytes() == installed, "half a file: {text}");
+        let mut again = person.command(&release.join("installer"));
+        again.args(["migrate"]).env("STOPGATE_NO_AUTOSTART", "1");
+        let output = finish(again, Stdin::from(""));
+        assert!(output.status.success(), "{delay_ms} ms: {output:?}");
+        assert_eq!(std::fs::read(person.settings()).unwrap(), installed, "{delay_ms} ms");
+        assert_eq!(
+            std::fs::read(person.world.home.bin().join("build-stop-hook")).unwrap(),
+            std::fs::read(binary("build-stop-hook")).unwrap()
+        );
+        let ledger = ledger(&person);
+        assert_eq!((&ledger["version"], ledger["installs"][0].get("refused")), (&json!(VERSION), None), "{ledger:#}");
+    }
 }
