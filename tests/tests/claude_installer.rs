@@ -61,10 +61,10 @@ fn the_plugin_fires_as_the_settings_do() {
     }
     let person = Person::new();
     let checkout = person.world.planned_checkout();
-    // The programs, and an authority; nothing in the person's own settings.
-    let elsewhere = person.world.root().join("elsewhere");
-    std::fs::create_dir(&elsewhere).unwrap();
-    person.must(&["init", "--yes", "--project", elsewhere.to_str().unwrap()]);
+    // The programs, and nothing in the person's own settings.
+    person.must(&["snippet", "claude", "--programs"]);
+    assert!(!person.settings().exists());
+    let _authority = person.world.authority();
     enforce(&person);
     let plugin = person.world.root().join("plugin");
     person.must(&["plugin", "build", plugin.to_str().unwrap()]);

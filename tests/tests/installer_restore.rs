@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text, tree};
+use stopgate_tests::run::{Stdin, finish};
 
 const BEFORE: &str = "{\n    \"model\": \"opus\", \"n\": 1.50\n}";
 
@@ -65,6 +66,17 @@ fn a_snippet_is_what_init_would_register_and_writes_nothing() {
     let snippet: Value = serde_json::from_slice(&codex.stdout).unwrap();
     assert_eq!(registered(&snippet).len(), 7);
     assert!(registered(&snippet).iter().all(|(_, entry)| entry["command"].as_str().unwrap().ends_with(" codex")));
+    assert!(tree(person.world.root()) == before);
+
+    // With the programs, what was printed works as it stands; and all of it can be taken back.
+    let again = person.run(&["snippet", "codex", "--programs"]);
+    assert_eq!(again.stdout, codex.stdout);
+    let (_, first) = &registered(&snippet)[0];
+    let mut shell = person.command(std::path::Path::new("/bin/bash"));
+    shell.args(["-c", first["command"].as_str().unwrap()]).env("STOPGATE_NO_AUTOSTART", "1");
+    let output = finish(shell, Stdin::from("{}"));
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    person.must(&["uninstall", "--yes", "--purge"]);
     assert!(tree(person.world.root()) == before);
 }
 

@@ -1,16 +1,18 @@
 //! Commands that only make text: `snippet`, `plugin build` and `manifest`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use stopgate_core::VERSION;
 use stopgate_core::fsx;
 use stopgate_core::session::Harness;
 
 use super::{Client, Context, product};
 use crate::exit::{ExitStatus, Refusal};
+use crate::ledger::{Ledger, Lock};
 use crate::manifest::Manifest;
 use crate::settings::locate::{Scope, locate};
-use crate::{plugin, shell};
+use crate::{deploy, home, plugin, release, shell};
 
 /// Arguments of `snippet`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,9 @@ pub(crate) struct SnippetArguments {
     /// For which coding agent
     #[arg(value_enum)]
     harness: Client,
+    /// Put the programs that it names in place first (in `~/.stopgate`, or `$STOPGATE_HOME`), and nothing else
+    #[arg(long)]
+    programs: bool,
 }
 
 /// Arguments of `plugin`.
@@ -53,7 +58,10 @@ pub(crate) struct ManifestArguments {
 /// Prints what a person pastes who lets nobody edit their files.
 pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Result<ExitStatus> {
     let harness = Harness::from(arguments.harness);
-    let location = locate(context.environment, harness, Scope::User, None, std::path::Path::new("/"))?;
+    let location = locate(context.environment, harness, Scope::User, None, Path::new("/"))?;
+    if arguments.programs {
+        put_programs(context)?;
+    }
     context.printer.line(plugin::hooks_file(harness, &context.home.bin())?.trim_end());
     let bin = context.home.bin();
     let mut notes = vec![format!(
@@ -62,8 +70,8 @@ pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Re
         product(harness)
     )];
     if !bin.join("stop-gate-router").is_file() {
-        let bin = shell::quoted(&bin.display().to_string());
-        notes.push(format!("The programs are not in {bin} yet: `installer init --scope project-local` in a scratch directory puts them there."));
+        let again = format!("installer snippet {} --programs", harness.name());
+        notes.push(format!("The programs are not in {} yet: `{again}` puts them there.", bin.display()));
     }
     if harness == Harness::Codex {
         notes.push("Codex asks you to trust the hooks when it starts next; until then it skips them.".to_owned());
@@ -72,6 +80,25 @@ pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Re
         crate::printer::note(note);
     }
     Ok(ExitStatus::Success)
+}
+
+/// Copies the programs beside this one into the home; no settings file is touched.
+fn put_programs(context: &Context<'_>) -> Result<()> {
+    let home = &context.home;
+    home::check(home)?;
+    let exe =
+        std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
+    let mut programs = deploy::plan(exe.parent().unwrap_or(Path::new("/")), home)?;
+    home.create().with_context(|| format!("cannot create {}", home.root().display()))?;
+    let _lock = Lock::take(home)?;
+    home::create(home)?;
+    let mut ledger = Ledger::read(home)?;
+    ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
+    ledger.save(home)?;
+    if ledger.installs.iter().all(|install| install.version == VERSION) {
+        release::mark(home, &mut ledger)?;
+    }
+    Ok(())
 }
 
 /// Writes the plugins.
@@ -118,7 +145,7 @@ pub(crate) fn manifest(context: &Context<'_>, arguments: &ManifestArguments) -> 
     let manifest = match &arguments.from {
         _ if arguments.texts => Manifest::of_texts()?,
         Some(dir) => Manifest::of(dir)?,
-        None => Manifest::of(exe.parent().unwrap_or(std::path::Path::new("/")))?,
+        None => Manifest::of(exe.parent().unwrap_or(Path::new("/")))?,
     };
     match &arguments.out {
         Some(path) => manifest.save(&std::path::absolute(path)?)?,

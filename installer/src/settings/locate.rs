@@ -12,7 +12,7 @@ use crate::exit::Refusal;
 const CODEX_HOME: &str = "CODEX_HOME";
 
 /// Which of a harness's settings files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scope {
     /// The person's own, for all projects.

@@ -1,7 +1,5 @@
 //! Settings files: every event of every file counted, and Codex asked what it would run.
 
-use std::collections::HashMap;
-
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Registered, Repair};
@@ -332,11 +330,9 @@ fn unrecorded(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
 
 /// Codex runs the same command from two files twice; Claude Code runs it once.
 fn several_files(ledger: &Ledger, checkup: &mut Checkup) {
-    let mut by_project: HashMap<Scope, &Install> = HashMap::new();
-    for install in ledger.installs.iter().filter(|install| install.harness == Harness::Codex) {
-        by_project.insert(install.scope, install);
-    }
-    if let (Some(user), Some(project)) = (by_project.get(&Scope::User), by_project.get(&Scope::Project)) {
+    let of = |scope| move |install: &&Install| install.harness == Harness::Codex && install.scope == scope;
+    let Some(user) = ledger.installs.iter().find(of(Scope::User)) else { return };
+    for project in ledger.installs.iter().filter(of(Scope::Project)) {
         let fix = format!("installer uninstall{}", undo_arguments(&project.location()));
         let file = project.settings.display().to_string();
         let what = format!("registered twice: there, and in {}", user.settings.display());
