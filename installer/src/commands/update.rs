@@ -18,7 +18,7 @@ use crate::exit::{ExitStatus, Refusal};
 use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::Manifest;
-use crate::printer::{self, Consent};
+use crate::printer::{self, Consent, columns};
 use crate::release::{self, Version};
 use crate::{backup, home};
 
@@ -74,8 +74,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let printer = context.printer;
     let present = ledger.version.as_deref().unwrap_or("an unknown version");
     printer.line(format!("stopgate {present} in {root} becomes {}", release.version));
-    for program in &programs {
-        printer.line(format!("  {}  {}", program.change.word(), program.path.display()));
+    let row = |program: &Program| vec![program.change.word().to_owned(), program.path.display().to_string()];
+    for line in columns(&programs.iter().map(row).collect::<Vec<_>>()) {
+        printer.line(format!("  {line}"));
     }
     if arguments.dry_run {
         printer.line("Dry run: nothing was written.");
