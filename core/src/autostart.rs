@@ -1,7 +1,7 @@
 //! Starts the authority in the background, on demand, by whoever finds it absent.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::env::{self, Env};
@@ -11,6 +11,11 @@ use crate::paths::Home;
 /// Name of the program that contains the authority.
 pub const PROGRAM: &str = "stopgate";
 
+/// Name of the program that migrates.
+pub const INSTALLER: &str = "installer";
+
+/// Longest version that is believed.
+const MAX_VERSION_BYTES: u64 = 64;
 /// Longest account of a failed start that is read.
 const MAX_PROBLEM_BYTES: u64 = 4 * 1024;
 
@@ -47,18 +52,34 @@ pub fn autostart(environment: &dyn Env, home: &Home) -> Autostart {
     let Some(program) = program(home) else {
         return Autostart::NoProgram;
     };
+    match detached(environment, home, &program).args(["authority", "run", "--detached"]).spawn() {
+        Ok(child) => Autostart::Started(child),
+        Err(error) => Autostart::Failed(error),
+    }
+}
+
+/// Starts `installer migrate --quiet` in the background if the home was last brought to another version than this
+/// program's. A home of which no version is written down was not made by an installer that migrates.
+pub fn migrate_if_outdated(environment: &dyn Env, home: &Home) {
+    let Ok(version) = fsx::read_regular_text(&home.version_file(), MAX_VERSION_BYTES) else { return };
+    if version.trim() == crate::VERSION || environment.flag(env::STOPGATE_NO_AUTOSTART) {
+        return;
+    }
+    // Its result is in `run/migrate.json`; a hook has nobody to tell.
+    let _ = detached(environment, home, &home.bin().join(INSTALLER)).args(["migrate", "--quiet"]).spawn();
+}
+
+/// `program` with none of the caller's file handles, and of its environment only what says where things are.
+fn detached(environment: &dyn Env, home: &Home, program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["authority", "run", "--detached"]).env_clear().env(env::STOPGATE_HOME, home.root());
+    command.env_clear().env(env::STOPGATE_HOME, home.root());
     for name in [env::HOME, env::PATH, env::TMPDIR, env::USER] {
         if let Some(value) = environment.os(name) {
             command.env(name, value);
         }
     }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match command.spawn() {
-        Ok(child) => Autostart::Started(child),
-        Err(error) => Autostart::Failed(error),
-    }
+    command
 }
 
 fn program(home: &Home) -> Option<PathBuf> {

@@ -135,6 +135,11 @@ impl Home {
         self.root.join("ledger.json")
     }
 
+    /// The version that the home was last brought to, on one line.
+    pub fn version_file(&self) -> PathBuf {
+        self.root.join("version")
+    }
+
     /// Copies of every file the installer touched.
     pub fn backups(&self) -> PathBuf {
         self.root.join("backups")

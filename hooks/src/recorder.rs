@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use stopgate_core::autostart::{Autostart, autostart};
+use stopgate_core::autostart::{Autostart, autostart, migrate_if_outdated};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
@@ -36,6 +36,9 @@ fn record(hook: &Hook) -> Outcome {
         return Outcome::Nothing;
     }
     let harness = event.key.harness;
+    if matches!(event.kind, EventKind::SessionStart { .. }) {
+        migrate_if_outdated(&ProcessEnv, &hook.home);
+    }
     if let EventKind::UserPromptSubmit { prompt } = &event.kind {
         // The person's word: the build guard needs it, with or without authority.
         release::set_released(&hook.home, &event.key, release::asks_to_stop(prompt));

@@ -11,7 +11,7 @@ use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::env::Env;
 use stopgate_core::holder::holder;
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SHUTDOWN};
+use stopgate_core::protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, ROUTE_SHUTDOWN, SessionRow};
 use stopgate_core::{VERSION, env};
 
 /// How long one answer may take.
@@ -207,6 +207,15 @@ pub(crate) fn stop(home: &Home, notice: &dyn Fn(&str)) -> Result<bool, String> {
         std::thread::sleep(POLL);
     }
     Ok(true)
+}
+
+/// All known sessions.
+pub(crate) fn sessions(home: &Home) -> Result<Vec<SessionRow>, String> {
+    let response = ask(home, "GET", ROUTE_SESSIONS).map_err(|error| error.to_string())?;
+    match serde_json::from_slice(&response.body) {
+        Ok(rows) if response.status == 200 => Ok(rows),
+        _ => Err(format!("the authority answers {ROUTE_SESSIONS} with status {}", response.status)),
+    }
 }
 
 /// The last `tail` judged stops.

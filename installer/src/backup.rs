@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
@@ -21,6 +22,55 @@ pub(crate) fn keep(home: &Home, file: &Path, bytes: &[u8], now: UnixMillis) -> R
         .and_then(|()| fsx::write_atomic(&dir.join("origin"), format!("{origin:#}\n").as_bytes(), 0o600))
         .with_context(|| format!("cannot keep a backup in {}", dir.display()))?;
     Ok(copy)
+}
+
+/// A new directory among the backups for something that is not one file: `what` names it.
+pub(crate) fn directory(home: &Home, now: UnixMillis, what: &str) -> Result<PathBuf> {
+    let dir = home.backups().join(format!("{}-{what}", stamp(now)));
+    fsx::ensure_private_dir(&dir).with_context(|| format!("cannot keep a backup in {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// A file as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Kept {
+    /// Name of its directory among the backups: when it was taken, and the beginning of its hash.
+    pub(crate) id: String,
+    /// The file that it is a copy of.
+    pub(crate) path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub(crate) sha256: String,
+    /// When it was taken.
+    pub(crate) taken_at_ms: UnixMillis,
+    /// The copy.
+    pub(crate) copy: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Origin {
+    path: PathBuf,
+    sha256: String,
+    taken_at_ms: UnixMillis,
+}
+
+/// Every copy of a file, newest first. What is no backup of ours is passed over.
+pub(crate) fn list(home: &Home) -> Result<Vec<Kept>> {
+    let entries = match std::fs::read_dir(home.backups()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", home.backups().display())),
+    };
+    let read = |dir: PathBuf| {
+        let origin: Origin = serde_json::from_slice(&std::fs::read(dir.join("origin")).ok()?).ok()?;
+        let copy = dir.join(origin.path.file_name()?);
+        let id = dir.file_name()?.to_str()?.to_owned();
+        Some(Kept { id, path: origin.path, sha256: origin.sha256, taken_at_ms: origin.taken_at_ms, copy })
+    };
+    let mut found: Vec<_> = entries.filter_map(|entry| read(entry.ok()?.path())).collect();
+    found.sort_by(|left, right| (right.taken_at_ms, &right.id).cmp(&(left.taken_at_ms, &left.id)));
+    Ok(found)
 }
 
 /// `now` as `20261121T074800Z`, which sorts and may be a file name.
@@ -53,5 +103,10 @@ mod tests {
         assert!(copy.starts_with(home.backups()) && copy.ends_with("settings.json"));
         let origin = std::fs::read_to_string(copy.with_file_name("origin")).unwrap();
         assert!(origin.contains("/x/settings.json") && origin.contains(&sha256(b"{}")), "{origin}");
+        keep(&home, Path::new("/x/settings.json"), b"[]", 5_000).unwrap();
+        std::fs::create_dir(home.backups().join("other")).unwrap();
+        let listed = list(&home).unwrap();
+        assert_eq!(listed.iter().map(|kept| kept.taken_at_ms).collect::<Vec<_>>(), [5_000, 0]);
+        assert_eq!((listed[1].copy.clone(), listed[1].path.as_path()), (copy, Path::new("/x/settings.json")));
     }
 }

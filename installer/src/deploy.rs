@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use stopgate_core::autostart::PROGRAM;
+use stopgate_core::autostart::{INSTALLER, PROGRAM};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
@@ -18,12 +18,12 @@ use crate::wiring::Hook;
 
 const EXECUTABLE: u32 = 0o755;
 /// What stays in the place of a hook: sessions that run while we leave still call it.
-const STUB: &str = "#!/bin/sh\nexit 0\n";
+pub(crate) const STUB: &str = "#!/bin/sh\nexit 0\n";
 
 /// Names of the programs that are installed.
 pub(crate) fn programs() -> Vec<&'static str> {
     let mut names: Vec<_> = Hook::ALL.into_iter().map(Hook::file_name).collect();
-    names.extend([PROGRAM, "installer"]);
+    names.extend([PROGRAM, INSTALLER]);
     names
 }
 
@@ -51,7 +51,7 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Program {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) change: Change,
     #[serde(skip)]
@@ -60,12 +60,16 @@ pub(crate) struct Program {
 
 /// Compares the programs beside the running installer, `source`, with those in `home`.
 pub(crate) fn plan(source: &Path, home: &Home) -> Result<Vec<Program>> {
+    plan_of(source, home, programs().into_iter().map(str::to_owned))
+}
+
+/// [`plan`] for programs of these names.
+pub(crate) fn plan_of(source: &Path, home: &Home, names: impl Iterator<Item = String>) -> Result<Vec<Program>> {
     let bin = home.bin();
     let is_installed_already = same_directory(source, &bin);
-    programs()
-        .into_iter()
+    names
         .map(|name| {
-            let (source, path) = (source.join(name), bin.join(name));
+            let (source, path) = (source.join(&name), bin.join(&name));
             if !source.is_file() {
                 let dir = source.parent().unwrap_or(&source).display();
                 return Err(Refusal(format!(
@@ -106,7 +110,7 @@ pub(crate) fn carry_out(programs: &mut [Program], known: &[Deployed]) -> Result<
     programs
         .iter_mut()
         .map(|program| {
-            let name = program.name.to_owned();
+            let name = program.name.clone();
             program.change = compare(&program.source, &program.path)?;
             if program.change == Change::Unchanged
                 && let Some(known) = known.iter().find(|known| known.name == name)

@@ -18,8 +18,21 @@ const MARK: &str = "This directory belongs to stopgate. `installer uninstall --a
 const PURGE_ATTEMPTS: usize = 20;
 const PURGE_PAUSE: Duration = Duration::from_millis(50);
 /// What a home may hold before it carries the mark: what hooks, authority and people put there.
-const KNOWN: [&str; 10] =
-    ["backups", "bin", "config.toml", "ledger.json", "log", "run", "spool", "stopgate.db", "switches", ".gitignore"];
+const KNOWN: [&str; 13] = [
+    "backups",
+    "bin",
+    "config.toml",
+    "ledger.json",
+    "log",
+    "manifest.json",
+    "run",
+    "spool",
+    "stopgate.db",
+    "switches",
+    "upgrades",
+    "version",
+    ".gitignore",
+];
 
 /// Whether the home carries the mark.
 pub(crate) fn is_marked(home: &Home) -> bool {

@@ -16,7 +16,7 @@ use crate::digest::sha256;
 use crate::exit::Refusal;
 use crate::settings::edit::Created;
 use crate::settings::locate::{Location, Scope};
-use crate::wiring::Entry;
+use crate::wiring::{Entry, Hook};
 
 const FORMAT: u32 = 1;
 const PRIVATE_FILE: u32 = 0o600;
@@ -33,6 +33,26 @@ pub(crate) struct Ledger {
     pub(crate) installs: Vec<Install>,
     /// The files in `bin/`.
     pub(crate) binaries: Vec<Deployed>,
+    /// Which table of `migrations/wiring` all of them have been brought to.
+    #[serde(default = "first_wiring")]
+    pub(crate) wiring: u32,
+    /// The version that last migrated everything without a failure; of older ledgers nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Upgrade guides (their versions) that the person has not acknowledged yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pending_guides: Vec<String>,
+    /// Those that the person has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) acknowledged: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn first_wiring() -> u32 {
+    1
 }
 
 /// What was done to one settings file.
@@ -63,6 +83,40 @@ pub(crate) struct Install {
     pub(crate) sha256_after: String,
     /// The copy that was made before the last of them.
     pub(crate) backup: Option<PathBuf>,
+    /// Whether the file was written and checked. If not, the installer was interrupted: what is missing in the file was
+    /// not taken out by anybody.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub(crate) settled: bool,
+    /// Entries that a person took out of the file; only `init` puts them back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refused: Vec<Refused>,
+    /// What was written into Codex's configuration so that it trusts our entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<TrustRecord>,
+}
+
+/// The place of an entry that a person does not want.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refused {
+    /// Key of the event.
+    pub(crate) event: String,
+    /// File name of the hook.
+    pub(crate) hook: String,
+}
+
+/// What a change of Codex's `config.toml` was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TrustRecord {
+    /// The file.
+    pub(crate) config: PathBuf,
+    /// The names below `hooks.state` that were written.
+    pub(crate) keys: Vec<String>,
+    /// The file before the first of our changes.
+    pub(crate) original: Original,
+    /// SHA-256 of the file after the last of them.
+    pub(crate) sha256_after: String,
 }
 
 /// A file as it was before we came.
@@ -94,7 +148,15 @@ pub(crate) struct Deployed {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { format: FORMAT, installs: Vec::new(), binaries: Vec::new() }
+        Self {
+            format: FORMAT,
+            installs: Vec::new(),
+            binaries: Vec::new(),
+            wiring: first_wiring(),
+            version: None,
+            pending_guides: Vec::new(),
+            acknowledged: Vec::new(),
+        }
     }
 }
 
@@ -162,7 +224,17 @@ impl Install {
 
     /// The settings file it is about.
     pub(crate) fn location(&self) -> Location {
-        Location { scope: self.scope, path: self.settings.clone(), project: self.project.clone() }
+        Location {
+            harness: self.harness,
+            scope: self.scope,
+            path: self.settings.clone(),
+            project: self.project.clone(),
+        }
+    }
+
+    /// Whether a person took the entry of `hook` on `event` out.
+    pub(crate) fn is_refused(&self, event: &str, hook: Hook) -> bool {
+        self.refused.iter().any(|refused| refused.event == event && refused.hook == hook.file_name())
     }
 }
 
@@ -171,21 +243,35 @@ impl Install {
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
-    /// Takes the lock of `home`, which exists.
+    /// Takes the lock of `home`, which exists; waits for another installer that is at work.
     pub(crate) fn take(home: &Home) -> Result<Self> {
-        let path = home.run().join("installer.lock");
+        match Self::wait(home, LOCK_WAIT)? {
+            Some(lock) => Ok(lock),
+            None => bail!("{}: another installer is at work; try again when it is done", Self::path(home).display()),
+        }
+    }
+
+    /// The same without waiting: `None` if another installer is at work.
+    pub(crate) fn try_take(home: &Home) -> Result<Option<Self>> {
+        Self::wait(home, Duration::ZERO)
+    }
+
+    fn path(home: &Home) -> PathBuf {
+        home.run().join("installer.lock")
+    }
+
+    fn wait(home: &Home, patience: Duration) -> Result<Option<Self>> {
+        let path = Self::path(home);
         let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        let deadline = Instant::now() + LOCK_WAIT;
+        let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
+                Ok(()) => return Ok(Some(Self(file))),
                 Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    bail!("{}: another installer is at work; try again when it is done", path.display())
-                }
+                Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
                 Err(std::fs::TryLockError::Error(error)) => {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
@@ -212,6 +298,9 @@ mod tests {
             original: Original::Missing,
             sha256_after: "0".into(),
             backup: None,
+            settled: true,
+            refused: Vec::new(),
+            trust: None,
         }
     }
 
@@ -229,6 +318,15 @@ mod tests {
         assert_eq!(ledger.installs.iter().map(|install| install.at_ms).collect::<Vec<_>>(), [2, 1]);
         ledger.forget(Path::new("/a"));
         assert_eq!(ledger.installs, [install("/b")]);
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_version_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        std::fs::write(home.ledger(), r#"{"format": 1, "installs": [], "binaries": []}"#).unwrap();
+        let ledger = Ledger::read(&home).unwrap();
+        assert_eq!((ledger.wiring, ledger.version), (1, None));
     }
 
     #[test]

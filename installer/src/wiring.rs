@@ -1,12 +1,15 @@
-//! Which hook runs on which event: the one table that init, uninstall and the live check read, and the one
-//! test that tells an entry of ours from everybody else's.
+//! Which hook runs on which event of which harness, how long, and in which place: the one table that init, migrate,
+//! doctor, uninstall, the plugins and the documentation are made from; and the one test that tells an entry of ours
+//! from everybody else's.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::session::Harness;
 
-/// An event of Claude Code that a hook of ours is registered on.
+use crate::shell;
+
+/// An event that a hook of ours is registered on; both harnesses spell them alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     SessionStart,
@@ -52,15 +55,19 @@ impl Hook {
         }
     }
 
-    /// The hook that `command` runs if it is one of those installed in `bin`. The path is compared component by
-    /// component: a command that merely mentions ours is somebody else's.
+    /// The hook that `command` runs if it is one of those installed in `bin`: the bare path (Claude Code's exec form),
+    /// or a shell's command line of that path and a harness's name. The path is compared component by component: a
+    /// command that merely mentions ours is somebody else's.
     pub(crate) fn of_command(command: &str, bin: &Path) -> Option<Self> {
-        let command = Path::new(command);
-        if command.parent() != Some(bin) {
-            return None;
-        }
-        let name = command.file_name()?;
-        Self::ALL.into_iter().find(|hook| name == hook.file_name())
+        let of_path = |path: &str| {
+            let path = Path::new(path);
+            let name = path.file_name().filter(|_| path.parent() == Some(bin))?;
+            Self::ALL.into_iter().find(|hook| name == hook.file_name())
+        };
+        of_path(command).or_else(|| match shell::words(command)?.as_slice() {
+            [path, harness] if harness.parse::<Harness>().is_ok() => of_path(path),
+            _ => None,
+        })
     }
 }
 
@@ -81,8 +88,8 @@ impl HookTimeout {
     }
 }
 
-/// One line of the table.
-#[derive(Debug, Clone, Copy)]
+/// One line of the table; its place there is its place in the event's group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wire {
     pub(crate) event: Event,
     pub(crate) hook: Hook,
@@ -93,8 +100,12 @@ const fn wire(event: Event, hook: Hook, seconds: u16) -> Wire {
     Wire { event, hook, timeout: HookTimeout::seconds(seconds) }
 }
 
-/// What is registered with Claude Code, in the order of a session's life.
-pub(crate) const CLAUDE: [Wire; 7] = [
+/// What is registered, in the order of a session's life. One table for both harnesses: both have these events, and
+/// take whole seconds.
+///
+/// A change here is a change of what stands in people's files. It needs a new file in `migrations/wiring`, and makes
+/// Codex ask for trust again.
+pub(crate) const TABLE: [Wire; 7] = [
     wire(Event::SessionStart, Hook::SessionStartRecorder, 10),
     wire(Event::UserPromptSubmit, Hook::SessionStartRecorder, 10),
     wire(Event::Stop, Hook::StopGateRouter, 10),
@@ -109,12 +120,28 @@ pub(crate) const CLAUDE: [Wire; 7] = [
 pub(crate) struct Entry {
     /// Key of the event.
     pub(crate) event: String,
-    /// Absolute path of the binary.
+    /// Absolute path of the binary (Claude Code), or a shell's command line (Codex, which knows no arguments).
     pub(crate) command: String,
-    /// Its arguments.
+    /// Its arguments; empty if `command` is a whole command line.
     pub(crate) args: Vec<String>,
     /// Seconds.
     pub(crate) timeout: HookTimeout,
+}
+
+impl Entry {
+    /// Program and arguments that `harness` starts. Without arguments there is a shell in between: `sh` for Claude
+    /// Code, `bash` for Codex, whatever the person's own is.
+    pub(crate) fn argv(&self, harness: Harness) -> (String, Vec<String>) {
+        if harness == Harness::Claude && !self.args.is_empty() {
+            return (self.command.clone(), self.args.clone());
+        }
+        (shell::of(harness).to_owned(), vec!["-c".to_owned(), self.command.clone()])
+    }
+
+    /// The same place as `other`: the hook of one event.
+    pub(crate) fn is_place_of(&self, event: &str, hook: Hook, bin: &Path) -> bool {
+        self.event == event && Hook::of_command(&self.command, bin) == Some(hook)
+    }
 }
 
 /// The home's path is not UTF-8, so that JSON cannot hold it.
@@ -130,24 +157,40 @@ impl std::fmt::Display for UnspeakableHome {
 
 impl std::error::Error for UnspeakableHome {}
 
-/// The table, for the hooks in one `bin` directory.
+/// The table, for one harness and the hooks in one `bin` directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Wiring {
+    harness: Harness,
     bin: PathBuf,
     entries: Vec<(Wire, Entry)>,
 }
 
 impl Wiring {
-    /// The entries of [`CLAUDE`] for the binaries in `bin`.
-    pub(crate) fn claude(bin: &Path) -> Result<Self, UnspeakableHome> {
+    /// The entries of [`TABLE`] for `harness` and the binaries in `bin`.
+    pub(crate) fn of(harness: Harness, bin: &Path) -> Result<Self, UnspeakableHome> {
         let text = bin.to_str().ok_or_else(|| UnspeakableHome(bin.to_owned()))?;
-        let entry = |wire: Wire| Entry {
-            event: wire.event.name().to_owned(),
-            command: format!("{text}/{}", wire.hook.file_name()),
-            args: vec![Harness::Claude.name().to_owned()],
-            timeout: wire.timeout,
+        let entry = |wire: Wire| {
+            let path = format!("{text}/{}", wire.hook.file_name());
+            let (command, args) = match harness {
+                Harness::Claude => (path, vec![harness.name().to_owned()]),
+                Harness::Codex => (format!("{} {}", shell::quoted(&path), harness.name()), Vec::new()),
+            };
+            Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout }
         };
-        Ok(Self { bin: bin.to_owned(), entries: CLAUDE.into_iter().map(|wire| (wire, entry(wire))).collect() })
+        let entries = TABLE.into_iter().map(|wire| (wire, entry(wire))).collect();
+        Ok(Self { harness, bin: bin.to_owned(), entries })
+    }
+
+    /// The same without the entries that `is_refused` holds of: a person took them out.
+    #[must_use]
+    pub(crate) fn without(mut self, is_refused: impl Fn(&str, Hook) -> bool) -> Self {
+        self.entries.retain(|(wire, entry)| !is_refused(&entry.event, wire.hook));
+        self
+    }
+
+    /// Whose settings it is for.
+    pub(crate) fn harness(&self) -> Harness {
+        self.harness
     }
 
     /// Where the binaries are.
@@ -190,7 +233,10 @@ mod tests {
             "/home/dev/.stopgate/bin/../bin2/stop-gate-router",
             "/home/dev/.stopgate/bin/other",
             "echo /home/dev/.stopgate/bin/stop-gate-router",
-            "/home/dev/.stopgate/bin/stop-gate-router claude",
+            "/home/dev/.stopgate/bin/stop-gate-router --not-ours",
+            "/home/dev/.stopgate/bin/stop-gate-router claude; rm x",
+            "/home/dev/.stopgate/bin/stop-gate-router claude codex",
+            "X=1 /home/dev/.stopgate/bin/stop-gate-router claude",
             "",
         ] {
             assert_eq!(Hook::of_command(foreign, bin), None, "{foreign}");
@@ -198,18 +244,37 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_consistent() {
-        let wiring = Wiring::claude(Path::new("/h/bin")).unwrap();
+    fn a_command_line_of_our_path_and_a_harness_is_ours_however_it_is_quoted() {
+        for (bin, ours) in [
+            ("/h/bin", "/h/bin/build-stop-hook codex"),
+            ("/h/bin", "\"/h/bin/build-stop-hook\" claude"),
+            ("/my h/bin", "'/my h/bin/build-stop-hook' codex"),
+            ("/it's/bin", "'/it'\\''s/bin/build-stop-hook' codex"),
+        ] {
+            assert_eq!(Hook::of_command(ours, Path::new(bin)), Some(Hook::BuildStop), "{ours}");
+        }
         assert_eq!(
-            wiring.events(),
-            ["SessionStart", "UserPromptSubmit", "Stop", "PreCompact", "PostCompact", "SessionEnd"],
-            "events of one key stand together"
+            Hook::of_command("/my h/bin/build-stop-hook codex", Path::new("/my h/bin")),
+            None,
+            "a shell splits it"
         );
-        for (hook, entry) in wiring.entries() {
-            assert_eq!(Hook::of_command(&entry.command, wiring.bin()), Some(hook));
-            assert_eq!(entry.args, ["claude"]);
-            assert!((1..=60).contains(&entry.timeout.as_seconds()), "seconds, not milliseconds");
-            assert_eq!(wiring.entry(&entry.event, hook), Some(entry));
+    }
+
+    #[test]
+    fn the_table_is_consistent() {
+        for (harness, home) in [(Harness::Claude, "/h"), (Harness::Codex, "/h"), (Harness::Codex, "/it's é h")] {
+            let wiring = Wiring::of(harness, &Path::new(home).join("bin")).unwrap();
+            assert_eq!(
+                wiring.events(),
+                ["SessionStart", "UserPromptSubmit", "Stop", "PreCompact", "PostCompact", "SessionEnd"],
+                "events of one key stand together"
+            );
+            for (hook, entry) in wiring.entries() {
+                assert_eq!(Hook::of_command(&entry.command, wiring.bin()), Some(hook));
+                assert_eq!(entry.args.is_empty(), harness == Harness::Codex);
+                assert!((1..=60).contains(&entry.timeout.as_seconds()), "seconds, not milliseconds");
+                assert_eq!(wiring.entry(&entry.event, hook), Some(entry));
+            }
         }
     }
 }

@@ -175,7 +175,7 @@ impl ClaudeSession {
 }
 
 /// `program` in a network namespace of its own, if this machine allows that; the environment is scrubbed.
-fn isolated(program: &Path) -> Command {
+pub(crate) fn isolated(program: &Path) -> Command {
     static WORKS: OnceLock<bool> = OnceLock::new();
     let flags = if rustix::process::geteuid().is_root() { "-n" } else { "-rn" };
     let unshare = |program: &OsStr| {

@@ -10,6 +10,7 @@
 //! * [`fake_authority`]: everything an authority can do wrong.
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
 //! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
+//! * [`mock_openai`], [`codex_driver`]: the same for a real Codex.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
 #![allow(
     clippy::unwrap_used,
@@ -22,10 +23,12 @@ pub mod agent;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;
+pub mod codex_driver;
 pub mod evaluations;
 pub mod fake_authority;
 pub mod mock_anthropic;
 pub mod mock_judge;
+pub mod mock_openai;
 pub mod person;
 pub mod process;
 pub mod reaper;

@@ -100,7 +100,7 @@ fn a_project_gets_its_local_settings_and_nothing_else() {
     let person = Person::new();
     let project = person.world.root().join("the project");
     std::fs::create_dir(&project).unwrap();
-    let mut init = person.installer(&["init", "--yes", "--scope", "project", "--project", "the project"]);
+    let mut init = person.installer(&["init", "--yes", "--scope", "project-local", "--project", "the project"]);
     init.env("STOPGATE_NO_AUTOSTART", "1");
     let output = finish(init, Stdin::from(""));
     let said = text(&output.stdout);
@@ -117,7 +117,7 @@ fn a_project_gets_its_local_settings_and_nothing_else() {
     let skipped = "  stop attempt skipped: the authority is not running (STOPGATE_NO_AUTOSTART is set)";
     assert!(said.contains(skipped) && !person.world.home.socket().exists(), "{said}");
 
-    let mut inside = person.installer(&["init", "--scope", "project"]);
+    let mut inside = person.installer(&["init", "--scope", "project-local"]);
     inside.current_dir(&project);
     let inside = finish(inside, Stdin::from(""));
     assert!(text(&inside.stdout).contains("Installed already"), "the current directory is the default: {inside:?}");

@@ -1,31 +1,29 @@
 //! `installer init`.
 
 mod plan;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::VERSION;
+use stopgate_core::session::Harness;
 use stopgate_core::switch::read_mode;
 
 use self::plan::Plan;
-use super::{Context, Where};
+use super::apply::{self, Applied};
+use super::{Context, Where, product, undo_arguments};
 use crate::deploy::{self, Change, Program};
-use crate::exit::ExitStatus;
+use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
 use crate::live_check::{self, LiveCheck};
 use crate::printer::{self, Consent, Tone, columns};
 use crate::settings::document::Document;
 use crate::settings::edit;
-use crate::settings::locate::Scope;
-use crate::settings::plan::{SettingsPlan, write};
-use crate::settings::write::WriteError;
+use crate::settings::locate::{Location, Scope};
 use crate::wiring::Entry;
-use crate::{authority, home, leftovers};
-
-/// How often the plan is made anew when somebody keeps writing the file.
-const MAX_ATTEMPTS: usize = 5;
+use crate::{authority, codex, home, leftovers, release, shell};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +42,9 @@ pub(crate) struct Arguments {
     /// Do not try the hooks afterwards
     #[arg(long)]
     no_live_check: bool,
+    /// Codex: let it trust the hooks, too; without it Codex asks you, and `codex exec` skips them silently
+    #[arg(long)]
+    trust: bool,
 }
 
 /// The report for programs.
@@ -53,6 +54,7 @@ struct Report<'a> {
     command: &'static str,
     outcome: Outcome,
     exit_code: u8,
+    harness: Harness,
     scope: Scope,
     settings: &'a Path,
     settings_change: &'static str,
@@ -63,6 +65,9 @@ struct Report<'a> {
     backup: Option<PathBuf>,
     authority: Option<authority::State>,
     live_check: Option<LiveCheck>,
+    /// Whether Codex runs the hooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<trust::Report>,
     problems: Vec<String>,
     next: Vec<String>,
 }
@@ -82,6 +87,7 @@ impl<'a> Report<'a> {
             command: "init",
             outcome: Outcome::Installed,
             exit_code: 0,
+            harness: plan.wiring.harness(),
             scope: plan.settings.location.scope,
             settings: &plan.settings.location.path,
             settings_change: plan.settings.verb(),
@@ -92,6 +98,7 @@ impl<'a> Report<'a> {
             backup: None,
             authority: None,
             live_check: None,
+            trust: None,
             problems: Vec::new(),
             next: Vec::new(),
         }
@@ -117,17 +124,25 @@ impl<'a> Report<'a> {
 pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitStatus> {
     let printer = context.printer;
     let location = context.locate(&arguments.place)?;
+    if arguments.trust && location.harness != Harness::Codex {
+        return Err(Refusal("--trust goes with --harness codex: Claude Code asks for no trust in hooks".into()).into());
+    }
+    refuse_absent(context, &location)?;
     let exe =
         std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
     let source = exe.parent().context("the installer is in no directory")?;
     let plan = Plan::make(context.environment, &context.home, source, location)?;
     let mut report = Report::of(&plan);
 
-    let scope = plan.settings.location.scope.name();
-    printer.line(printer.toned(Tone::Heading, &format!("stopgate for Claude Code, {scope} scope")));
+    let (harness, scope) = (plan.wiring.harness(), plan.settings.location.scope.name());
+    printer.line(printer.toned(Tone::Heading, &format!("stopgate for {}, {scope} scope", product(harness))));
     printer.diff(&plan.preview());
     for warning in &plan.settings.warnings {
         printer::note(format!("warning: {warning}"));
+    }
+    if arguments.trust {
+        let config = codex::config_file(context.environment)?;
+        printer.line(format!("  trust   these hooks, and no other, in {} (Codex writes it)", config.display()));
     }
     if arguments.dry_run {
         printer.line("");
@@ -135,8 +150,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         return report.end(context, Outcome::DryRun, ExitStatus::Success);
     }
     printer.line("");
-    let consent =
-        if plan.is_noop() && !arguments.yes { None } else { Some(printer::consent("Write this?", arguments.yes)) };
+    let consent = if plan.is_noop() && !arguments.yes && !arguments.trust {
+        None
+    } else {
+        Some(printer::consent("Write this?", arguments.yes))
+    };
     match consent {
         Some(Consent::Given) => {}
         Some(Consent::Declined) => {
@@ -167,6 +185,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     report.backup = written.backup;
 
+    if harness == Harness::Codex {
+        let trust = trust::see_to(context, &plan, arguments.trust);
+        report.problems.extend(trust.problem.clone());
+        report.trust = Some(trust);
+    }
     let state = authority::ensure(context.environment, &plan.home, &|text| printer::note(text));
     drop(lock);
     match &state {
@@ -196,6 +219,21 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     report.end_with_problems(context, outcome)
 }
 
+/// Only a harness that is here gets files: an empty configuration directory would look like a used one.
+fn refuse_absent(context: &Context<'_>, location: &Location) -> Result<(), Refusal> {
+    let is_there = location.scope != Scope::User
+        || location.harness != Harness::Codex
+        || codex::client(context.environment).is_some()
+        || location.path.parent().is_some_and(Path::is_dir);
+    if is_there {
+        return Ok(());
+    }
+    let dir = location.path.parent().unwrap_or(&location.path).display();
+    Err(Refusal(format!(
+        "Codex is not here: there is neither a program `codex` on the search path nor a directory {dir}; install it first"
+    )))
+}
+
 /// What came of writing.
 struct Written {
     is_something: bool,
@@ -216,37 +254,14 @@ fn carry_out(plan: &Plan) -> Result<Written> {
     ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
     is_something |= programs.iter().any(|program| program.change != Change::Unchanged);
     ledger.save(&plan.home)?;
-    for _ in 0..MAX_ATTEMPTS {
-        let now = SystemClock.now_ms();
-        let old = ledger.of(&plan.settings.location);
-        // The file is read again under the lock: what is written rests on what is there now, not on the preview.
-        let settings = SettingsPlan::install(plan.settings.location.clone(), &plan.wiring, old)?;
-        let backup = settings.backup(&plan.home, now)?;
-        let mut next = ledger.clone();
-        if !settings.is_noop() || old.is_none() {
-            next.put(settings.record(old, backup.clone(), now));
-            next.save(&plan.home)?;
-        }
-        let (verb, ignored) = (settings.verb(), settings.ignored());
-        if settings.is_noop() {
-            return Ok(Written { is_something, programs, backup: None, verb, ignored });
-        }
-        match write(&settings) {
-            Ok(()) => {
-                settings.verify(plan.wiring.bin())?;
-                return Ok(Written { is_something: true, programs, backup, verb, ignored });
-            }
-            Err(error) => {
-                ledger.save(&plan.home)?;
-                if !error.chain().any(|cause| matches!(cause.downcast_ref(), Some(WriteError::Changed))) {
-                    return Err(error);
-                }
-                printer::note("the settings file was changed meanwhile; planning anew");
-            }
-        }
+    // Whoever runs `init` wants all of it, also what was taken out once.
+    let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, &|_| Ok(Vec::new()))?;
+    if ledger.installs.iter().all(|install| install.version == VERSION) {
+        release::mark(&plan.home, &mut ledger)?;
     }
-    let file = plan.settings.target.file.display();
-    anyhow::bail!("{file}: somebody keeps writing this file; try again when it is at rest")
+    is_something |= applied.is_something();
+    let Applied { backup, verb, ignored, .. } = applied;
+    Ok(Written { is_something, programs, backup, verb, ignored })
 }
 
 /// The live check, printed as it goes.
@@ -255,10 +270,12 @@ fn try_hooks(context: &Context<'_>, plan: &Plan, state: &authority::State) -> Re
     let entries = registered(plan)?;
     let scratch = tempfile::tempdir().context("no temporary directory for the live check")?;
     let cwd = plan.settings.location.project.as_deref().unwrap_or(scratch.path());
-    printer.heading("live check: every registered command line, run as Claude Code runs it");
-    let hooks = live_check::probe(context.environment, &entries, cwd);
-    live_check::print_table(printer, &hooks);
-    let stop = live_check::stop::show(context.environment, &plan.home, &entries, state);
+    let harness = plan.wiring.harness();
+    let runs = product(harness);
+    printer.heading(&format!("live check: every registered command line, run as {runs} runs it"));
+    let hooks = live_check::probe(context.environment, harness, &entries, cwd);
+    live_check::print_table(printer, &hooks, plan.wiring.bin());
+    let stop = live_check::stop::show(context.environment, &plan.home, harness, &entries, state);
     printer.heading("one stop attempt, with an unfinished plan in the repository");
     for line in stop.lines() {
         let line = if stop.is_problem() { printer.toned(Tone::Bad, &line) } else { line };
@@ -277,11 +294,9 @@ fn registered(plan: &Plan) -> Result<Vec<Entry>> {
 
 fn next_steps(plan: &Plan) -> Vec<String> {
     let bin = plan.home.bin();
+    let quoted = |path: &Path| shell::quoted(&path.display().to_string());
     let program = |name: &str| quoted(&bin.join(name));
-    let undo = match &plan.settings.location.project {
-        Some(project) => format!(" --project {}", quoted(project)),
-        None => String::new(),
-    };
+    let undo = undo_arguments(&plan.settings.location);
     let mode = read_mode(&plan.home).mode();
     let rows = [
         ["see what is going on:", &format!("{} status", program("stopgate"))],
@@ -293,13 +308,6 @@ fn next_steps(plan: &Plan) -> Vec<String> {
         ],
     ];
     columns(&rows.map(|row| row.map(str::to_owned).to_vec()))
-}
-
-/// `path` as a shell would need it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "/._-+@%:=".contains(symbol);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]

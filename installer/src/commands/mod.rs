@@ -1,13 +1,21 @@
 //! One module for each command.
 
+pub(crate) mod apply;
+pub(crate) mod doctor;
 pub(crate) mod init;
+pub(crate) mod migrate;
+pub(crate) mod release;
+pub(crate) mod restore;
+pub(crate) mod show;
 pub(crate) mod uninstall;
+pub(crate) mod update;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use stopgate_core::env::Env;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 
 use crate::printer::Printer;
 use crate::settings::locate::{Location, Scope, locate};
@@ -15,12 +23,35 @@ use crate::settings::locate::{Location, Scope, locate};
 /// Which settings file.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Where {
-    /// Whose settings: the person's own (`user`, the default) or one project's `.claude/settings.local.json`
+    /// Which coding agent
+    #[arg(long, value_enum, default_value_t)]
+    harness: Client,
+    /// Which settings: your own (`user`, the default), those a project shares (`project`), or your own for one project
+    /// (`project-local`, Claude Code only; the default with --project)
     #[arg(long, value_enum)]
     scope: Option<Scope>,
-    /// The project's directory, for `--scope project`; the current one by default
+    /// The project's directory; the current one by default
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
+}
+
+/// A coding agent, on the command line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Client {
+    /// Claude Code
+    #[default]
+    Claude,
+    /// Codex CLI
+    Codex,
+}
+
+impl From<Client> for Harness {
+    fn from(client: Client) -> Self {
+        match client {
+            Client::Claude => Self::Claude,
+            Client::Codex => Self::Codex,
+        }
+    }
 }
 
 /// What a command works with.
@@ -38,13 +69,41 @@ impl<'a> Context<'a> {
 
     /// The settings file that `place` names. Naming a project means its scope.
     pub(crate) fn locate(&self, place: &Where) -> Result<Location> {
-        let scope = place.scope.unwrap_or(if place.project.is_some() { Scope::Project } else { Scope::User });
+        let harness = Harness::from(place.harness);
+        let of_project = if harness == Harness::Claude { Scope::ProjectLocal } else { Scope::Project };
+        let scope = place.scope.unwrap_or(if place.project.is_some() { of_project } else { Scope::User });
         if scope == Scope::User && place.project.is_some() {
-            return Err(
-                crate::exit::Refusal("--project goes with --scope project, not with --scope user".into()).into()
-            );
+            return Err(crate::exit::Refusal(
+                "--project goes with --scope project or project-local, not with --scope user".into(),
+            )
+            .into());
         }
         let cwd = std::env::current_dir().context("the current directory is gone")?;
-        Ok(locate(self.environment, scope, place.project.as_deref(), &cwd)?)
+        Ok(locate(self.environment, harness, scope, place.project.as_deref(), &cwd)?)
     }
+}
+
+/// The name of `harness` for people.
+pub(crate) const fn product(harness: Harness) -> &'static str {
+    match harness {
+        Harness::Claude => "Claude Code",
+        Harness::Codex => "Codex",
+    }
+}
+
+/// The arguments, each after a space, that name the file at `location` on the command line.
+pub(crate) fn undo_arguments(location: &Location) -> String {
+    let mut arguments = String::new();
+    if location.harness != Harness::Claude {
+        arguments.push_str(" --harness ");
+        arguments.push_str(location.harness.name());
+    }
+    if location.scope == Scope::Project {
+        arguments.push_str(" --scope project");
+    }
+    if let Some(project) = &location.project {
+        arguments.push_str(" --project ");
+        arguments.push_str(&crate::shell::quoted(&project.display().to_string()));
+    }
+    arguments
 }

@@ -8,13 +8,14 @@ use serde::Serialize;
 use stopgate_core::paths::Home;
 
 use super::{Context, Where};
+use crate::codex::config::Withdrawn;
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Install, Ledger, Lock};
 use crate::printer::{self, Consent, Tone};
 use crate::settings::locate::Location;
 use crate::settings::plan::{self, SettingsPlan};
 use crate::settings::write::WriteError;
-use crate::{authority, deploy, home, leftovers};
+use crate::{authority, codex, deploy, home, leftovers};
 
 const MAX_ATTEMPTS: usize = 5;
 /// How often in a row no authority has to be found, and how long to wait in between.
@@ -223,6 +224,9 @@ fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last:
                 let (change, diff) = (if plan.is_noop() { "nothing left" } else { plan.verb() }, plan.diff());
                 printer.line(format!("  {change}  {path}"));
                 printer.diff(&diff);
+                for warning in &plan.warnings {
+                    printer::note(format!("warning: {warning}"));
+                }
                 report.settings.push(Undone { settings: undo.location.path.clone(), change, diff });
             }
             Err(error) => printer.line(format!("  cannot  {error:#}")),
@@ -246,6 +250,23 @@ fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut Report) -> R
     let _lock = if home.run().is_dir() { Some(Lock::take(home)?) } else { None };
     let mut ledger = Ledger::read(home)?;
     for undo in chosen {
+        // Trust first: while the ledger knows of it, it can be tried again.
+        if let Some(trust) = undo.record.as_ref().and_then(|record| record.trust.as_ref()) {
+            match codex::config::withdraw(trust) {
+                Ok(withdrawn) => {
+                    let how = match withdrawn {
+                        Withdrawn::AsBefore => "as it was before stopgate was trusted",
+                        Withdrawn::TakenOut => "the trust in stopgate's hooks is taken out",
+                        Withdrawn::Nothing => "nothing of stopgate is left in it",
+                    };
+                    report.did(context, format!("{}: {how}", trust.config.display()));
+                }
+                Err(error) => {
+                    report.failed(format!("{error:#}"));
+                    continue;
+                }
+            }
+        }
         match take_back(context, &undo) {
             Ok(line) => {
                 report.did(context, line);

@@ -12,11 +12,11 @@ use serde::Serialize;
 use stopgate_core::clock::SystemClock;
 use stopgate_core::env::{self, Env};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::session::LIVE_CHECK_PREFIX;
+use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
 use stopgate_core::text::one_line;
 
 use crate::printer::{Printer, Tone, columns};
-use crate::wiring::{CLAUDE, Entry};
+use crate::wiring::{Entry, Hook, TABLE};
 use run::{Call, Ending, Ran};
 
 /// How long one hook may take.
@@ -73,7 +73,7 @@ impl Answer {
         }
     }
 
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Allowed => "allowed (no output)".to_owned(),
             Self::Answered { fields } => format!("allowed ({})", fields.join(", ")),
@@ -82,7 +82,7 @@ impl Answer {
         }
     }
 
-    const fn is_problem(&self) -> bool {
+    pub(crate) const fn is_problem(&self) -> bool {
         matches!(self, Self::Problem { .. })
     }
 }
@@ -127,17 +127,18 @@ pub(crate) fn hook_environment(environment: &dyn Env) -> Vec<(&'static str, std:
 }
 
 /// Runs every entry once, in the order of a session's life, in the directory `cwd`.
-pub(crate) fn probe(environment: &dyn Env, entries: &[Entry], cwd: &Path) -> Vec<Probe> {
+pub(crate) fn probe(environment: &dyn Env, harness: Harness, entries: &[Entry], cwd: &Path) -> Vec<Probe> {
     let session = session_id();
     let mut entries: Vec<&Entry> = entries.iter().collect();
-    let place = |entry: &Entry| CLAUDE.iter().position(|wire| wire.event.name() == entry.event);
-    entries.sort_by_key(|entry| place(entry).unwrap_or(CLAUDE.len()));
+    let place = |entry: &Entry| TABLE.iter().position(|wire| wire.event.name() == entry.event);
+    entries.sort_by_key(|entry| place(entry).unwrap_or(TABLE.len()));
     let variables = hook_environment(environment);
     entries
         .into_iter()
         .map(|entry| {
             let stdin = payload::of(&entry.event, &session, cwd, "The live check is done.");
-            let call = Call { command: &entry.command, args: &entry.args, cwd, variables: &variables, stdin: &stdin };
+            let (program, args) = entry.argv(harness);
+            let call = Call { command: &program, args: &args, cwd, variables: &variables, stdin: &stdin };
             let ran = run::run(&call, DEADLINE);
             Probe {
                 event: entry.event.clone(),
@@ -149,11 +150,12 @@ pub(crate) fn probe(environment: &dyn Env, entries: &[Entry], cwd: &Path) -> Vec
         .collect()
 }
 
-/// Prints the table of `probes`.
-pub(crate) fn print_table(printer: Printer, probes: &[Probe]) {
+/// Prints the table of `probes` of the hooks in `bin`.
+pub(crate) fn print_table(printer: Printer, probes: &[Probe], bin: &Path) {
     let heading = ["event", "hook", "ms", "answer"].map(str::to_owned).to_vec();
     let rows = probes.iter().map(|probe| {
-        let hook = Path::new(&probe.command).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let hook =
+            Hook::of_command(&probe.command, bin).map_or(probe.command.clone(), |hook| hook.file_name().to_owned());
         vec![probe.event.clone(), hook, format!("{:.1}", probe.milliseconds), probe.answer.shown()]
     });
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();

@@ -1,4 +1,4 @@
-//! Payloads as Claude Code 2.1 sends them, made up.
+//! Payloads as Claude Code 2.1 and Codex 0.169 send them, made up.
 
 use std::path::Path;
 
@@ -36,17 +36,17 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wiring::CLAUDE;
+    use crate::wiring::TABLE;
     use stopgate_core::harness::Payload;
     use stopgate_core::session::Harness;
 
     #[test]
     fn every_event_of_the_table_is_understood_by_the_hooks() {
-        for wire in CLAUDE {
+        for (wire, harness) in TABLE.into_iter().flat_map(|wire| [(wire, Harness::Claude), (wire, Harness::Codex)]) {
             let bytes = of(wire.event.name(), &super::super::session_id(), Path::new("/tmp"), "x");
-            let parsed = stopgate_core::harness::parse(Some(Harness::Claude), &bytes).unwrap();
+            let parsed = stopgate_core::harness::parse(Some(harness), &bytes).unwrap();
             let Payload::Known(event) = parsed else { panic!("{parsed:?}") };
-            assert_eq!(event.kind.name(), wire.event.name());
+            assert_eq!((event.kind.name(), event.key.harness), (wire.event.name(), harness));
         }
     }
 }

@@ -8,6 +8,7 @@ use stopgate_core::env::{self, Env};
 use stopgate_core::gate::Decision;
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::GateLogRow;
+use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
 
 use super::repo::{GitProblem, Repo};
@@ -79,14 +80,31 @@ impl Shown {
 }
 
 /// Shows a stop through the entries of the settings file.
-pub(crate) fn show(environment: &dyn Env, home: &Home, entries: &[Entry], authority: &State) -> Shown {
-    match attempt(environment, home, entries, authority) {
+pub(crate) fn show(
+    environment: &dyn Env,
+    home: &Home,
+    harness: Harness,
+    entries: &[Entry],
+    authority: &State,
+) -> Shown {
+    let bin = home.bin();
+    let registered = Registered { environment, harness, entries, bin: &bin };
+    match attempt(&registered, home, authority) {
         Ok(shown) => shown,
         Err(problem) => Shown::Problem { problem },
     }
 }
 
-fn attempt(environment: &dyn Env, home: &Home, entries: &[Entry], authority: &State) -> Result<Shown, String> {
+/// What is fired, and how.
+struct Registered<'a> {
+    environment: &'a dyn Env,
+    harness: Harness,
+    entries: &'a [Entry],
+    bin: &'a Path,
+}
+
+fn attempt(registered: &Registered<'_>, home: &Home, authority: &State) -> Result<Shown, String> {
+    let environment = registered.environment;
     let skipped = |reason: String| Ok(Shown::Skipped { reason });
     match authority {
         State::Running { .. } => {}
@@ -113,7 +131,7 @@ fn attempt(environment: &dyn Env, home: &Home, entries: &[Entry], authority: &St
         Err(GitProblem::Failed(problem)) => return Err(problem),
     };
     let session = session_id();
-    let fire = |event: Event, hook: Hook| fire(environment, entries, event, hook, &session, &top);
+    let fire = |event: Event, hook: Hook| registered.fire(event, hook, &session, &top);
     fire(Event::SessionStart, Hook::SessionStartRecorder)?;
     repo.make_progress().map_err(|problem| match problem {
         GitProblem::NotInstalled => "git is gone".to_owned(),
@@ -125,25 +143,22 @@ fn attempt(environment: &dyn Env, home: &Home, entries: &[Entry], authority: &St
     judge(mode, answer?, &row?)
 }
 
-fn fire(
-    environment: &dyn Env,
-    entries: &[Entry],
-    event: Event,
-    hook: Hook,
-    session: &str,
-    cwd: &Path,
-) -> Result<Answer, String> {
-    let name = hook.file_name();
-    let entry = entries
-        .iter()
-        .find(|entry| entry.event == event.name() && Path::new(&entry.command).ends_with(name))
-        .ok_or_else(|| format!("{name} is not registered on {}", event.name()))?;
-    let stdin = payload::of(event.name(), session, cwd, MESSAGE);
-    let variables = hook_environment(environment);
-    let call = Call { command: &entry.command, args: &entry.args, cwd, variables: &variables, stdin: &stdin };
-    match Answer::of(&run(&call, DEADLINE)) {
-        Answer::Problem { problem } => Err(format!("{name}: {problem}")),
-        answer => Ok(answer),
+impl Registered<'_> {
+    fn fire(&self, event: Event, hook: Hook, session: &str, cwd: &Path) -> Result<Answer, String> {
+        let name = hook.file_name();
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.is_place_of(event.name(), hook, self.bin))
+            .ok_or_else(|| format!("{name} is not registered on {}", event.name()))?;
+        let stdin = payload::of(event.name(), session, cwd, MESSAGE);
+        let variables = hook_environment(self.environment);
+        let (program, args) = entry.argv(self.harness);
+        let call = Call { command: &program, args: &args, cwd, variables: &variables, stdin: &stdin };
+        match Answer::of(&run(&call, DEADLINE)) {
+            Answer::Problem { problem } => Err(format!("{name}: {problem}")),
+            answer => Ok(answer),
+        }
     }
 }
 
@@ -188,7 +203,6 @@ mod tests {
     use super::*;
     use stopgate_core::gate::RuleId;
     use stopgate_core::gate::signals::{Signal, detect};
-    use stopgate_core::session::Harness;
 
     fn row(would_block: bool) -> GateLogRow {
         GateLogRow {

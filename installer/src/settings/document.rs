@@ -73,6 +73,11 @@ impl Document {
         bytes
     }
 
+    /// Whether a byte order mark is before the text.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.marked
+    }
+
     /// Whether there is nothing but white space.
     pub(crate) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
@@ -244,6 +249,7 @@ pub(crate) enum Problem {
     EventNotArray(String),
     DoesNotSettle,
     ForeignPartChanged,
+    CodexRejects(String),
 }
 
 impl Problem {
@@ -254,6 +260,7 @@ impl Problem {
             Self::RootNotObject => "the outermost value has to be an object: { ... }",
             Self::HooksNotObject => "`hooks` has to be an object: \"hooks\": { ... }",
             Self::EventNotArray(_) => "an event's value has to be an array: \"Stop\": [ ... ]",
+            Self::CodexRejects(_) => "mend it there: no hook of the file runs as it is",
             Self::NotRepresentable | Self::DoesNotSettle | Self::ForeignPartChanged => {
                 "please report this, with the file"
             }
@@ -271,6 +278,7 @@ impl fmt::Display for Problem {
             Self::HooksNotObject => out.write_str("/hooks is not an object"),
             Self::EventNotArray(event) => write!(out, "/hooks/{event} is not an array"),
             Self::DoesNotSettle => out.write_str("the edit does not come to an end"),
+            Self::CodexRejects(problem) => write!(out, "Codex rejects the whole file: {problem}"),
             Self::ForeignPartChanged => out.write_str("the edit would change what is not stopgate's"),
         }
     }

@@ -46,13 +46,21 @@ pub(crate) fn missing_structure(document: &Document, wiring: &Wiring) -> Result<
     let hooks = if document.is_blank() { None } else { document.hooks()? };
     let has = |event: &str| hooks.as_ref().is_some_and(|hooks| last_prop(hooks, event).is_some());
     let event_keys = wiring.events().into_iter().filter(|event| !has(event)).map(str::to_owned).collect();
-    Ok(Created { file: false, directories: Vec::new(), hooks_key: hooks.is_none(), event_keys })
+    Ok(Created {
+        file: false,
+        directories: Vec::new(),
+        hooks_key: hooks.is_none() && !wiring.events().is_empty(),
+        event_keys,
+    })
 }
 
 /// `document` with every entry of `wiring` registered once, and no other entry of ours.
 pub(crate) fn install(document: &Document, wiring: &Wiring) -> Result<Document, Unfit> {
-    let whole = || splice::fresh(&Value::Object(vec![("hooks".to_owned(), all_events(wiring))]));
-    let first = document.is_blank().then(whole);
+    let whole = || splice::fresh(&whole_file(wiring));
+    let first = (document.is_blank() && !wiring.events().is_empty()).then(whole);
+    if document.is_blank() && first.is_none() {
+        return document.with_text(document.text());
+    }
     repeat(document, first, |document| install_step(document, wiring))
 }
 
@@ -82,6 +90,9 @@ fn repeat(
 /// The next change on the way to [`install`], `None` when all is as it should be.
 fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, Unfit> {
     let Some(hooks) = document.hooks()? else {
+        if wiring.events().is_empty() {
+            return Ok(None);
+        }
         let all = all_events(wiring);
         return Ok(Some(splice::append(document, &document.object()?.into(), Item::Member("hooks", &all))));
     };
@@ -297,12 +308,20 @@ fn take_out(document: &Document, own: &Own) -> String {
 
 fn entry_value(entry: &Entry) -> Value {
     let args = entry.args.iter().cloned().map(Value::String).collect();
-    Value::Object(vec![
+    let mut fields = vec![
         ("type".to_owned(), Value::String("command".to_owned())),
         ("command".to_owned(), Value::String(entry.command.clone())),
-        ("args".to_owned(), Value::Array(args)),
-        ("timeout".to_owned(), Value::Number(entry.timeout.as_seconds().to_string())),
-    ])
+    ];
+    if !entry.args.is_empty() {
+        fields.push(("args".to_owned(), Value::Array(args)));
+    }
+    fields.push(("timeout".to_owned(), Value::Number(entry.timeout.as_seconds().to_string())));
+    Value::Object(fields)
+}
+
+/// The `hooks` file that holds nothing but `wiring`: of a plugin, and for people who paste it themselves.
+pub(crate) fn whole_file(wiring: &Wiring) -> Value {
+    Value::Object(vec![("hooks".to_owned(), all_events(wiring))])
 }
 
 /// Our one group of an event.

@@ -1,20 +1,26 @@
-//! Where the settings file of a scope is.
+//! Where the settings file of a harness and a scope is.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::env::{self, Env};
+use stopgate_core::session::Harness;
 
 use crate::exit::Refusal;
 
-/// Which of Claude Code's settings files.
+/// Codex: the directory of its configuration, default `~/.codex`.
+const CODEX_HOME: &str = "CODEX_HOME";
+
+/// Which of a harness's settings files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Scope {
     /// The person's own, for all projects.
     User,
-    /// `settings.local.json` of one project.
+    /// The one of a project that its people share.
     Project,
+    /// The person's own for one project; Claude Code only.
+    ProjectLocal,
 }
 
 impl Scope {
@@ -23,6 +29,7 @@ impl Scope {
         match self {
             Self::User => "user",
             Self::Project => "project",
+            Self::ProjectLocal => "project-local",
         }
     }
 }
@@ -30,6 +37,7 @@ impl Scope {
 /// A settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Location {
+    pub(crate) harness: Harness,
     pub(crate) scope: Scope,
     /// Absolute; may be a symbolic link, may not exist.
     pub(crate) path: PathBuf,
@@ -40,39 +48,63 @@ pub(crate) struct Location {
 /// Finds the settings file of `scope`; `project` is what the person named, relative to `cwd`.
 pub(crate) fn locate(
     environment: &dyn Env,
+    harness: Harness,
     scope: Scope,
     project: Option<&Path>,
     cwd: &Path,
 ) -> Result<Location, Refusal> {
-    let location = match scope {
-        Scope::User => Location { scope, path: user_dir(environment)?.join("settings.json"), project: None },
-        Scope::Project => {
-            let named = cwd.join(project.unwrap_or(Path::new("")));
-            let project = named.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
-                Refusal(format!("{}: no such directory; name the project with --project", named.display()))
-            })?;
-            Location { scope, path: project.join(".claude/settings.local.json"), project: Some(project) }
+    let relative = match (harness, scope) {
+        (_, Scope::User) => {
+            let path = user_dir(environment, harness)?.join(user_file(harness));
+            return speakable(Location { harness, scope, path, project: None });
+        }
+        (Harness::Claude, Scope::Project) => ".claude/settings.json",
+        (Harness::Claude, Scope::ProjectLocal) => ".claude/settings.local.json",
+        (Harness::Codex, Scope::Project) => ".codex/hooks.json",
+        (Harness::Codex, Scope::ProjectLocal) => {
+            return Err(Refusal("Codex knows no project-local hooks; use --scope project or --scope user".to_owned()));
         }
     };
-    if location.path.to_str().is_none() {
-        let shown = location.path.display();
-        return Err(Refusal(format!("{shown}: not UTF-8, and neither ledger nor settings can hold such a path")));
-    }
-    Ok(location)
+    let named = cwd.join(project.unwrap_or(Path::new("")));
+    let project =
+        named.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
+            Refusal(format!("{}: no such directory; name the project with --project", named.display()))
+        })?;
+    speakable(Location { harness, scope, path: project.join(relative), project: Some(project) })
 }
 
-fn user_dir(environment: &dyn Env) -> Result<PathBuf, Refusal> {
+const fn user_file(harness: Harness) -> &'static str {
+    match harness {
+        Harness::Claude => "settings.json",
+        Harness::Codex => "hooks.json",
+    }
+}
+
+fn speakable(location: Location) -> Result<Location, Refusal> {
+    if location.path.to_str().is_some() {
+        return Ok(location);
+    }
+    let shown = location.path.display();
+    Err(Refusal(format!("{shown}: not UTF-8, and neither ledger nor settings can hold such a path")))
+}
+
+/// The directory of the person's own configuration of `harness`.
+pub(crate) fn user_dir(environment: &dyn Env, harness: Harness) -> Result<PathBuf, Refusal> {
+    let (variable, directory) = match harness {
+        Harness::Claude => (env::CLAUDE_CONFIG_DIR, ".claude"),
+        Harness::Codex => (CODEX_HOME, ".codex"),
+    };
     let set = |name| environment.os(name).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
-    if let Some(dir) = set(env::CLAUDE_CONFIG_DIR) {
+    if let Some(dir) = set(variable) {
         if dir.is_absolute() {
             return Ok(dir);
         }
         let dir = dir.display();
-        return Err(Refusal(format!("CLAUDE_CONFIG_DIR={dir} is a relative path; set it to an absolute one")));
+        return Err(Refusal(format!("{variable}={dir} is a relative path; set it to an absolute one")));
     }
     match set(env::HOME) {
-        Some(home) if home.is_absolute() => Ok(home.join(".claude")),
-        _ => Err(Refusal("HOME is not an absolute path; set HOME or CLAUDE_CONFIG_DIR".to_owned())),
+        Some(home) if home.is_absolute() => Ok(home.join(directory)),
+        _ => Err(Refusal(format!("HOME is not an absolute path; set HOME or {variable}"))),
     }
 }
 
@@ -83,13 +115,17 @@ mod tests {
 
     #[test]
     fn the_user_scope_follows_the_client() {
-        let find = |env: &MapEnv| locate(env, Scope::User, None, Path::new("/")).map(|found| found.path);
+        let find =
+            |env: &MapEnv, harness| locate(env, harness, Scope::User, None, Path::new("/")).map(|found| found.path);
         let home = MapEnv::of([(env::HOME, "/home/dev")]);
-        assert_eq!(find(&home).unwrap(), Path::new("/home/dev/.claude/settings.json"));
-        let configured = MapEnv::of([(env::HOME, "/home/dev"), (env::CLAUDE_CONFIG_DIR, "/cfg")]);
-        assert_eq!(find(&configured).unwrap(), Path::new("/cfg/settings.json"));
+        assert_eq!(find(&home, Harness::Claude).unwrap(), Path::new("/home/dev/.claude/settings.json"));
+        assert_eq!(find(&home, Harness::Codex).unwrap(), Path::new("/home/dev/.codex/hooks.json"));
+        let configured =
+            MapEnv::of([(env::HOME, "/home/dev"), (env::CLAUDE_CONFIG_DIR, "/cfg"), (CODEX_HOME, "/codex")]);
+        assert_eq!(find(&configured, Harness::Claude).unwrap(), Path::new("/cfg/settings.json"));
+        assert_eq!(find(&configured, Harness::Codex).unwrap(), Path::new("/codex/hooks.json"));
         for bad in [MapEnv::of([(env::HOME, "rel")]), MapEnv::of([(env::CLAUDE_CONFIG_DIR, "rel")])] {
-            assert!(find(&bad).is_err());
+            assert!(find(&bad, Harness::Claude).is_err());
         }
     }
 
@@ -98,9 +134,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("p")).unwrap();
-        let find = |project: Option<&str>| locate(&MapEnv::default(), Scope::Project, project.map(Path::new), &root);
-        assert_eq!(find(Some("p")).unwrap().path, root.join("p/.claude/settings.local.json"));
-        assert_eq!(find(None).unwrap().project, Some(root.clone()));
-        assert!(find(Some("q")).unwrap_err().0.contains("/q: no such directory"));
+        let find = |harness, scope, project: Option<&str>| {
+            locate(&MapEnv::default(), harness, scope, project.map(Path::new), &root)
+        };
+        let local = find(Harness::Claude, Scope::ProjectLocal, Some("p")).unwrap();
+        assert_eq!(local.path, root.join("p/.claude/settings.local.json"));
+        let shared = find(Harness::Claude, Scope::Project, Some("p")).unwrap();
+        assert_eq!(shared.path, root.join("p/.claude/settings.json"));
+        let codex = find(Harness::Codex, Scope::Project, None).unwrap();
+        assert_eq!((codex.path, codex.project), (root.join(".codex/hooks.json"), Some(root.clone())));
+        assert!(find(Harness::Codex, Scope::ProjectLocal, None).unwrap_err().0.contains("no project-local"));
+        assert!(find(Harness::Claude, Scope::Project, Some("q")).unwrap_err().0.contains("/q: no such directory"));
     }
 }

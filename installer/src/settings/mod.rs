@@ -1,14 +1,15 @@
 //! A harness's settings file: found, read, edited and written without harm to anything that is not ours.
 //!
 //! [`document`] reads the file into a concrete syntax tree, [`splice`] changes single places of its text,
-//! [`edit`] decides which, [`ignored`] says what the harness would not read at all, [`plan`] makes one object of the outcome, and [`write`](mod@write) brings it to the disk.
+//! [`edit`] decides which, [`ignored`] and [`codex`] say what a harness would not read at all, [`plan`] makes one object of the outcome, and [`write`](mod@write) brings it to the disk.
 
+pub(crate) mod codex;
 pub(crate) mod document;
 pub(crate) mod edit;
 pub(crate) mod ignored;
 pub(crate) mod locate;
 pub(crate) mod plan;
-mod render;
+pub(crate) mod render;
 mod splice;
 pub(crate) mod write;
 

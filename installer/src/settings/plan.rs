@@ -9,10 +9,11 @@ use stopgate_core::paths::Home;
 use stopgate_core::redact::{REDACTED, redact};
 use stopgate_core::session::Harness;
 
+use super::codex;
 use super::document::{Document, Problem, Unfit, Value};
 use super::edit::{self, Created};
 use super::ignored::{Flaw, flaws};
-use super::locate::Location;
+use super::locate::{Location, Scope};
 use super::write::Target;
 use crate::backup;
 use crate::digest::sha256;
@@ -50,6 +51,11 @@ impl SettingsPlan {
         let before = target.read()?;
         let in_file = |unfit: Unfit| refuse(&target.file, &unfit);
         let document = Document::parse(before.as_deref().unwrap_or_default()).map_err(in_file)?;
+        if location.harness == Harness::Codex
+            && let Some(unfit) = codex::rejection(&document)
+        {
+            return Err(in_file(unfit).into());
+        }
         let had_ours = !edit::registered(&document, wiring.bin()).map_err(in_file)?.is_empty();
         let mut created = edit::missing_structure(&document, wiring).map_err(in_file)?;
         created.file = before.is_none();
@@ -61,8 +67,15 @@ impl SettingsPlan {
         check(&document, &installed, wiring.bin(), &created).map_err(in_file)?;
         let entries = edit::registered(&installed, wiring.bin()).map_err(in_file)?;
         let after = if installed.text() == document.text() { before.clone() } else { Some(installed.to_bytes()) };
-        let flaws = flaws(&document);
-        let warnings = warnings(&document, &target, &flaws);
+        let (flaws, mut warnings) = match location.harness {
+            Harness::Claude => (flaws(&document), claude_warnings(&document, &target, &flaws(&document))),
+            // It would not do to leave a file that was well and is rejected now.
+            Harness::Codex => match codex::rejection(&installed) {
+                Some(unfit) => return Err(in_file(unfit).into()),
+                None => (Vec::new(), codex::moved_warning(&document, &installed, wiring.bin()).into_iter().collect()),
+            },
+        };
+        warnings.extend(target_warnings(&location, &target));
         Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
     }
 
@@ -80,8 +93,22 @@ impl SettingsPlan {
             },
         };
         let had_ours = before != after;
-        let (entries, warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
+        let (entries, mut warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
+        if location.harness == Harness::Codex
+            && let (Some(before), Some(after)) = (&before, &after)
+            && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
+        {
+            warnings.extend(codex::moved_warning(&before, &after, bin));
+        }
         Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
+    }
+
+    /// Makes the file what it was once: `bytes`.
+    pub(crate) fn restore(location: Location, bytes: Vec<u8>) -> Result<Self> {
+        let target = Target::resolve(&location.path)?;
+        let before = target.read()?;
+        let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { location, target, before, after: Some(bytes), created, entries, warnings, flaws, had_ours: false })
     }
 
     /// Whether the file stays as it is.
@@ -154,7 +181,7 @@ impl SettingsPlan {
             _ => Original::Unknown,
         };
         Install {
-            harness: Harness::Claude,
+            harness: self.location.harness,
             scope: self.location.scope,
             project: self.location.project.clone(),
             settings: self.location.path.clone(),
@@ -166,6 +193,9 @@ impl SettingsPlan {
             original,
             sha256_after: sha256(self.after.as_deref().unwrap_or_default()),
             backup,
+            settled: true,
+            refused: old.map(|old| old.refused.clone()).unwrap_or_default(),
+            trust: old.and_then(|old| old.trust.clone()),
         }
     }
 
@@ -244,7 +274,7 @@ fn without_ours(bytes: &[u8], bin: &Path, created: &Created) -> Result<Option<Ve
     Ok(Some(if cleaned.text() == document.text() { bytes.to_vec() } else { cleaned.to_bytes() }))
 }
 
-fn warnings(document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String> {
+fn claude_warnings(document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String> {
     let file = target.file.display();
     let flaw = |flaw: &Flaw| format!("{file}: {flaw}; {} the whole file, stopgate's hooks included", flaw.by());
     let mut warnings: Vec<_> = flaws.iter().map(flaw).collect();
@@ -256,10 +286,23 @@ fn warnings(document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String>
     if document.value().and_then(|value| value.get("disableAllHooks").cloned()) == Some(Value::Bool(true)) {
         warnings.push(format!("{file}: `disableAllHooks` is true: no hook will run until it is removed"));
     }
+    warnings
+}
+
+/// What a person should know whichever harness reads the file.
+fn target_warnings(location: &Location, target: &Target) -> Vec<String> {
+    let file = target.file.display();
+    let mut warnings = Vec::new();
     if target.other_names > 0 {
         warnings.push(format!(
             "{file}: the file has {} more name(s) (hard links), which keep the old content",
             target.other_names
+        ));
+    }
+    if location.scope == Scope::Project {
+        warnings.push(format!(
+            "{file}: a file of the project is usually shared, and stopgate's entries name programs of your home; keep it \
+             out of commits, or use --scope user"
         ));
     }
     warnings

@@ -77,6 +77,12 @@ impl Layout {
     }
 }
 
+/// `value` as a file of its own, two spaces a level.
+pub(crate) fn file_text(value: &Value) -> String {
+    let layout = Layout::Block { indent: String::new(), unit: "  ".to_owned(), newline: "\n" };
+    format!("{}\n", layout.value(value))
+}
+
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

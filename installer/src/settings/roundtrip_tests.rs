@@ -9,9 +9,10 @@ use super::plan::{self, SettingsPlan};
 use crate::ledger::Install;
 use crate::wiring::Wiring;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 
 const BIN: &str = "/home/dev/.stopgate/bin";
-const CASES: usize = 800;
+const CASES: usize = 2_000;
 
 /// A small, reproducible source of choices (xorshift).
 struct Choices(u64);
@@ -194,7 +195,7 @@ impl Writer {
 }
 
 fn wiring() -> Wiring {
-    Wiring::claude(Path::new(BIN)).unwrap()
+    Wiring::of(Harness::Claude, Path::new(BIN)).unwrap()
 }
 
 fn is_subsequence(short: &str, long: &str) -> bool {
@@ -216,10 +217,11 @@ fn without_hollows(text: &str) -> String {
 
 #[test]
 fn install_then_uninstall_gives_the_same_bytes_and_twice_is_once() {
-    let wiring = wiring();
-    let wanted: Vec<_> = wiring.entries().map(|(_, entry)| entry.clone()).collect();
     let (mut with_hooks, mut exact) = (0, 0);
     for seed in 1..=CASES {
+        let harness = if seed % 3 == 0 { Harness::Codex } else { Harness::Claude };
+        let wiring = Wiring::of(harness, Path::new(BIN)).unwrap();
+        let wanted: Vec<_> = wiring.entries().map(|(_, entry)| entry.clone()).collect();
         let before = Writer::file(seed as u64);
         let document = Document::parse(before.as_bytes()).unwrap_or_else(|unfit| panic!("{seed}: {unfit}\n{before}"));
         with_hooks += usize::from(document.hooks().unwrap().is_some());
@@ -263,7 +265,7 @@ fn install_then_uninstall_gives_the_same_bytes_and_twice_is_once() {
 #[test]
 fn the_original_bytes_come_back_through_files_and_ledger() {
     let wiring = wiring();
-    for seed in 1..=60_usize {
+    for seed in 1..=120_usize {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("home"));
         let path = dir.path().join("config/settings.json");
@@ -283,7 +285,7 @@ fn the_original_bytes_come_back_through_files_and_ledger() {
 }
 
 fn location(path: &Path) -> Location {
-    Location { scope: Scope::User, path: path.to_owned(), project: None }
+    Location { harness: Harness::Claude, scope: Scope::User, path: path.to_owned(), project: None }
 }
 
 fn install(path: &Path, home: &Home, wiring: &Wiring, old: Option<&Install>) -> Install {

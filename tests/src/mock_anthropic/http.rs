@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a Messages API client speaks.
+//! As much of HTTP/1.1 as the clients of a model speak.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _, Write};

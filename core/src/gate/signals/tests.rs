@@ -142,7 +142,7 @@ fn reading(text: &str, length: usize) -> std::time::Duration {
     let once = || {
         let begin = processor_time();
         let _ = detect(&message);
-        processor_time() - begin
+        processor_time().saturating_sub(begin)
     };
     (0..5).map(|_| once()).min().unwrap_or_default()
 }

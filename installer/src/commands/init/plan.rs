@@ -33,7 +33,7 @@ impl Plan {
     /// Looks, and writes nothing.
     pub(super) fn make(environment: &dyn Env, home: &Home, source: &Path, location: Location) -> Result<Self> {
         home::check(home)?;
-        let wiring = Wiring::claude(&home.bin())?;
+        let wiring = Wiring::of(location.harness, &home.bin())?;
         let ledger = Ledger::read(home)?;
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
         let programs = deploy::plan(source, home)?;

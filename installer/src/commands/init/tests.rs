@@ -13,7 +13,7 @@ fn plan(dir: &Path, settings: &str) -> Plan {
     }
     let path = config.join("settings.json");
     std::fs::write(&path, settings).unwrap();
-    let location = Location { scope: Scope::User, path, project: None };
+    let location = Location { harness: Harness::Claude, scope: Scope::User, path, project: None };
     Plan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location).unwrap()
 }
 
@@ -73,10 +73,4 @@ fn the_preview_of_a_first_install() {
     +{"model": "opus", "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "UserPromptSubmit": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "Stop": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/stop-gate-router", "args": ["claude"], "timeout": 10}, {"type": "command", "command": "[DIR]/home/bin/build-stop-hook", "args": ["claude"], "timeout": 10}]}], "PreCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PostCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "SessionEnd": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 5}]}]}}
     "#);
     assert!(!plan.is_noop());
-}
-
-#[test]
-fn paths_are_quoted_for_a_shell() {
-    assert_eq!(quoted(Path::new("/home/dev/.stopgate/bin/stopgate")), "/home/dev/.stopgate/bin/stopgate");
-    assert_eq!(quoted(Path::new("/home/d v/it's")), "'/home/d v/it'\\''s'");
 }

@@ -1,0 +1,134 @@
+//! Codex's `config.toml`, where only the trust that we wrote is taken out again; every other byte stays.
+
+use anyhow::{Context, Result};
+use toml_edit::{DocumentMut, Item, TableLike};
+
+use crate::digest::sha256;
+use crate::exit::Refusal;
+use crate::ledger::{Original, TrustRecord};
+use crate::settings::write::Target;
+
+/// What came of taking trust back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Withdrawn {
+    /// The file is what it was before the first trust was written.
+    AsBefore,
+    /// Others changed the file: our entries were taken out.
+    TakenOut,
+    /// There was nothing left of ours.
+    Nothing,
+}
+
+/// Takes back what `record` says.
+pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
+    let target = Target::resolve(&record.config)?;
+    let Some(now) = target.read()? else { return Ok(Withdrawn::Nothing) };
+    let shown = record.config.display();
+    if sha256(&now) == record.sha256_after {
+        match &record.original {
+            Original::Missing => {
+                target.remove(&now).with_context(|| format!("{shown} is as it was"))?;
+                return Ok(Withdrawn::AsBefore);
+            }
+            Original::Kept { sha256: expected, backup } => {
+                if let Ok(kept) = std::fs::read(backup)
+                    && sha256(&kept) == *expected
+                {
+                    target.replace(Some(&now), &kept).with_context(|| format!("{shown} is as it was"))?;
+                    return Ok(Withdrawn::AsBefore);
+                }
+            }
+            Original::Unknown => {}
+        }
+    }
+    let text = String::from_utf8(now.clone()).map_err(|_| Refusal(format!("{shown}: not UTF-8; left as it is")))?;
+    let Some(text) = without(&text, &record.keys)
+        .map_err(|error| Refusal(format!("{shown}: {error}; left as it is. Mend it, then try again")))?
+    else {
+        return Ok(Withdrawn::Nothing);
+    };
+    target.replace(Some(&now), text.as_bytes()).with_context(|| format!("{shown} is as it was"))?;
+    Ok(Withdrawn::TakenOut)
+}
+
+/// `text` without the entries `keys` of `hooks.state`, and without tables that are empty then; `None` if there are none.
+fn without(text: &str, keys: &[String]) -> Result<Option<String>, toml_edit::TomlError> {
+    let mut document: DocumentMut = text.parse()?;
+    let Some(hooks) = document.get_mut("hooks").and_then(Item::as_table_like_mut) else { return Ok(None) };
+    let Some(state) = hooks.get_mut("state").and_then(Item::as_table_like_mut) else { return Ok(None) };
+    let mut is_changed = false;
+    for key in keys {
+        is_changed |= state.remove(key).is_some();
+    }
+    if !is_changed {
+        return Ok(None);
+    }
+    if is_bare(state) {
+        hooks.remove("state");
+        if is_bare(hooks) {
+            document.remove("hooks");
+        }
+    }
+    Ok(Some(document.to_string()))
+}
+
+fn is_bare(table: &dyn TableLike) -> bool {
+    table.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const BEFORE: &str =
+        "# mine\nmodel = \"x\" # keep\n\n[hooks.state.\"/other:stop:0:0\"]\ntrusted_hash = \"sha256:1\"\n";
+    const OURS: &str = "\n[hooks.state.\"/h:stop:0:0\"]\ntrusted_hash = \"sha256:2\"\n";
+
+    fn record(config: &Path, after: &str, original: Original) -> TrustRecord {
+        let keys = vec!["/h:stop:0:0".to_owned()];
+        TrustRecord { config: config.to_owned(), keys, original, sha256_after: sha256(after.as_bytes()) }
+    }
+
+    #[test]
+    fn only_our_entries_go_and_everything_else_stays_to_the_byte() {
+        let keys = ["/h:stop:0:0".to_owned()];
+        assert_eq!(without(&format!("{BEFORE}{OURS}"), &keys).unwrap().as_deref(), Some(BEFORE));
+        assert_eq!(without(BEFORE, &keys).unwrap(), None);
+        assert_eq!(without("model = 1 # x\n", &keys).unwrap(), None);
+        assert_eq!(without(&format!("a = 1\n{OURS}"), &keys).unwrap().as_deref(), Some("a = 1\n"));
+        assert!(without("a = [", &keys).is_err());
+    }
+
+    #[test]
+    fn the_file_is_what_it_was_unless_somebody_else_wrote_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, backup) = (dir.path().join("config.toml"), dir.path().join("kept"));
+        let after = format!("{BEFORE}{OURS}");
+        std::fs::write(&backup, BEFORE).unwrap();
+        let kept = || Original::Kept { sha256: sha256(BEFORE.as_bytes()), backup: backup.clone() };
+
+        std::fs::write(&config, &after).unwrap();
+        assert_eq!(withdraw(&record(&config, &after, kept())).unwrap(), Withdrawn::AsBefore);
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), BEFORE);
+
+        std::fs::write(&config, format!("y = 2\n{after}")).unwrap();
+        assert_eq!(withdraw(&record(&config, &after, kept())).unwrap(), Withdrawn::TakenOut);
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), format!("y = 2\n{BEFORE}"));
+
+        std::fs::write(&config, OURS).unwrap();
+        assert_eq!(withdraw(&record(&config, OURS, Original::Missing)).unwrap(), Withdrawn::AsBefore);
+        assert!(!config.exists());
+        assert_eq!(withdraw(&record(&config, OURS, Original::Missing)).unwrap(), Withdrawn::Nothing);
+    }
+
+    #[test]
+    fn a_broken_file_is_left_alone_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        std::fs::write(&config, "a = [\n").unwrap();
+        let error = withdraw(&record(&config, "x", Original::Unknown)).unwrap_err().to_string();
+        assert!(error.contains("config.toml") && error.contains("line"), "{error}");
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "a = [\n");
+    }
+}

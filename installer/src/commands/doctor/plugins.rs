@@ -1,0 +1,81 @@
+//! Plugins of Claude Code that register our hooks a second time. (Codex names its own, see `registration`.)
+
+use std::path::{Path, PathBuf};
+
+use stopgate_core::session::Harness;
+
+use super::finding::Checkup;
+use super::registration::double;
+use crate::commands::Context;
+use crate::ledger::Ledger;
+use crate::settings::document::{Document, Value};
+use crate::settings::edit;
+use crate::settings::locate::user_dir;
+
+/// How deep below `plugins` a plugin's `hooks.json` is: `cache/<marketplace>/<plugin>/<version>/hooks/hooks.json`.
+const MAX_DEPTH: usize = 6;
+/// More directories than any collection of plugins has.
+const MAX_DIRECTORIES: usize = 5_000;
+
+pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    let Some(install) = ledger.installs.iter().find(|install| install.harness == Harness::Claude) else { return };
+    let Ok(dir) = user_dir(context.environment, Harness::Claude) else { return };
+    let enabled = enabled(&dir);
+    for file in hook_files(&dir.join("plugins")) {
+        let Ok(bytes) = std::fs::read(&file) else { continue };
+        let Ok(document) = Document::parse(&bytes) else { continue };
+        let is_ours = edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty());
+        let names: Vec<&str> = file.iter().filter_map(|part| part.to_str()).collect();
+        let Some(plugin) = enabled.iter().find(|plugin| {
+            let name = plugin.split('@').next().unwrap_or_default();
+            names.contains(&name)
+        }) else {
+            continue;
+        };
+        if is_ours {
+            let remove = format!("claude plugin disable {plugin}");
+            double(
+                &install.settings.display().to_string(),
+                &format!("the plugin in {}", file.display()),
+                &remove,
+                checkup,
+            );
+        }
+    }
+}
+
+/// Names of the plugins that are switched on, as `name@marketplace`.
+fn enabled(dir: &Path) -> Vec<String> {
+    let settings = std::fs::read(dir.join("settings.json")).unwrap_or_default();
+    let value = Document::parse(&settings).ok().and_then(|document| document.value());
+    match value.as_ref().and_then(|value| value.get("enabledPlugins")) {
+        Some(Value::Object(plugins)) => {
+            plugins.iter().filter(|(_, on)| *on == Value::Bool(true)).map(|(name, _)| name.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn hook_files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(root.to_owned(), 0)];
+    let mut seen = 0;
+    while let Some((dir, depth)) = waiting.pop() {
+        seen += 1;
+        if seen > MAX_DIRECTORIES {
+            break;
+        }
+        let file = dir.join("hooks.json");
+        if file.is_file() {
+            found.push(file);
+        }
+        if depth == MAX_DEPTH {
+            continue;
+        }
+        let entries = std::fs::read_dir(&dir).into_iter().flatten().filter_map(Result::ok);
+        // Links are not followed: they lead in circles.
+        let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(dirs.map(|entry| (entry.path(), depth + 1)));
+    }
+    found
+}

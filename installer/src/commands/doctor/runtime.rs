@@ -1,0 +1,216 @@
+//! What runs: authority, store, switches, spool, sessions.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+use stopgate_core::autostart;
+use stopgate_core::beat::{self, Beat};
+use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
+use stopgate_core::protocol::SessionRow;
+use stopgate_core::session::state::SessionState;
+use stopgate_core::spool;
+use stopgate_core::switch::{self, KillSource, Mode};
+use stopgate_store::LATEST_VERSION;
+
+use super::finding::{Checkup, Repair};
+use crate::authority;
+use crate::commands::Context;
+use crate::commands::migrate::schema;
+use crate::ledger::Ledger;
+use crate::wiring::Hook;
+
+/// A kill switch that is on for longer was forgotten.
+const FORGOTTEN_MS: i64 = 24 * 60 * 60 * 1000;
+/// A session whose transcript has grown for so long without an event is one that no hook reports.
+const SILENT_MS: i64 = 10 * 60 * 1000;
+/// More undelivered events than a busy hour leaves behind.
+const MANY_SPOOLED: usize = 1_000;
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    let up_since = authority(context, checkup);
+    let is_up = up_since.is_some();
+    store(context, checkup);
+    switches(context, checkup);
+    spooled(context, is_up, checkup);
+    if let Some(since) = up_since {
+        beats(context, since, checkup);
+        sessions(context, ledger, checkup);
+    }
+}
+
+/// Since when it runs, if it does.
+fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis> {
+    let home = &context.home;
+    let why = "without it no stop is judged; hooks allow everything";
+    match authority::health(home) {
+        Ok(Some(health)) => {
+            if let Some(problem) = &health.problem {
+                checkup.problem("authority-troubled", "authority", problem.clone(), why, "stopgate authority status");
+            }
+            if authority::outdated(context.environment, home).is_some() {
+                let what = format!("version {} runs, which is not the installed program", health.version);
+                checkup.fixable("authority-outdated", "authority", what, why, "installer migrate", Repair::Migrate);
+            }
+            Some(health.started_at_ms)
+        }
+        Ok(None) => {
+            // It starts on demand, and ends when nothing happens: only a failed start is worth a word.
+            if let Some(problem) = autostart::problem(home) {
+                let fix = "mend what it says; `stopgate authority run` shows more";
+                checkup.problem("authority-not-starting", "authority", problem, why, fix);
+            }
+            None
+        }
+        Err(problem) => {
+            checkup.problem("authority-broken", "authority", problem, why, "stopgate authority stop");
+            None
+        }
+    }
+}
+
+fn store(context: &Context<'_>, checkup: &mut Checkup) {
+    let path = context.home.database();
+    let shown = path.display().to_string();
+    let why = "verdicts and sessions are kept there; hooks allow everything without it";
+    let version = match schema(&path) {
+        Ok(None) => return,
+        Ok(Some(version)) => version,
+        Err(error) => {
+            let fix = "move the file away, or put a copy of backups/ in its place; a new one is made";
+            return checkup.problem("store-broken", shown, format!("{error:#}"), why, fix);
+        }
+    };
+    if version > LATEST_VERSION {
+        let what = format!("has schema {version}, this version knows {LATEST_VERSION}");
+        return checkup.problem("store-newer", shown, what, why, "run the newer installer");
+    }
+    if version < LATEST_VERSION {
+        let what = format!("has schema {version}, this version needs {LATEST_VERSION}");
+        checkup.fixable("store-older", &shown, what, why, "installer migrate", Repair::Migrate);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let checked = Connection::open_with_flags(&path, flags).and_then(|connection| {
+        connection.busy_timeout(STORE_PATIENCE)?;
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+    });
+    match checked {
+        Ok(answer) if answer == "ok" => {}
+        Ok(answer) => {
+            let fix = "move the file away; a new one is made";
+            checkup.problem("store-broken", shown, format!("SQLite finds it damaged: {answer}"), why, fix);
+        }
+        Err(error) => checkup.unchecked("the database", error.to_string()),
+    }
+}
+
+fn switches(context: &Context<'_>, checkup: &mut Checkup) {
+    let home = &context.home;
+    let why = "every hook allows at once, and nothing is judged";
+    match switch::read_kill(context.environment, home) {
+        None => {}
+        Some(KillSource::Environment) => {
+            checkup.notice("kill-switch-on", "STOPGATE_KILL", "is set in this environment", why, "unset STOPGATE_KILL");
+        }
+        Some(KillSource::Unknown) => {
+            let fix = "make the directory of the switches readable";
+            checkup.problem(
+                "kill-switch-on",
+                home.kill_file().display(),
+                "cannot be looked at, which counts as on",
+                why,
+                fix,
+            );
+        }
+        Some(KillSource::File(record)) => {
+            let since = record.as_ref().map(|record| record.at_ms).or_else(|| modified(&home.kill_file())).unwrap_or(0);
+            let age = SystemClock.now_ms() - since;
+            let reason = record.map(|record| format!(", by {}: {}", record.by, record.reason)).unwrap_or_default();
+            let what = format!("on for {} hours{reason}", age / (60 * 60 * 1000));
+            let subject = home.kill_file().display().to_string();
+            if age > FORGOTTEN_MS {
+                checkup.problem("kill-switch-forgotten", subject, what, why, "stopgate kill off");
+            } else {
+                checkup.notice("kill-switch-on", subject, what, why, "stopgate kill off");
+            }
+        }
+    }
+    if switch::read_mode(home).mode() == Mode::Off {
+        checkup.notice(
+            "mode-off",
+            home.mode_file().display(),
+            "the mode is off",
+            "no stop is judged",
+            "stopgate mode shadow",
+        );
+    }
+}
+
+fn modified(path: &std::path::Path) -> Option<UnixMillis> {
+    let modified: SystemTime = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
+    i64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
+fn spooled(context: &Context<'_>, is_up: bool, checkup: &mut Checkup) {
+    match spool::list(&context.home, spool::MAX_SPOOLED) {
+        Ok(list) if list.len() >= MANY_SPOOLED || (is_up && list.len() > 100) => {
+            let what = format!("{} events wait to be delivered", list.len());
+            let why = "the authority has not taken them in; when the spool is full, further ones are lost";
+            checkup.fixable(
+                "spool-full",
+                context.home.spool().display(),
+                what,
+                why,
+                "installer migrate",
+                Repair::Migrate,
+            );
+        }
+        Ok(_) => {}
+        Err(error) => checkup.unchecked("the spool", error.to_string()),
+    }
+}
+
+/// A hook whose last word is a failure, while there was an authority to deliver to.
+fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
+    for hook in Hook::ALL {
+        let last = |beat| beat::last(&context.home, hook.file_name(), beat);
+        if let Some(failed) = last(Beat::Failed).filter(|failed| *failed > since)
+            && last(Beat::Delivered).is_none_or(|delivered| delivered < failed)
+        {
+            let log = context.home.log().join("hooks.jsonl");
+            let why = "its harness went on without it";
+            let fix = format!("see {}", log.display());
+            checkup.problem("hook-failing", hook.file_name(), "failed when it last had something to do", why, fix);
+        }
+    }
+}
+
+/// Sessions that go on without a word, and harnesses of which none was ever seen.
+fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    let rows = match authority::sessions(&context.home) {
+        Ok(rows) => rows,
+        Err(problem) => return checkup.unchecked("the sessions", problem),
+    };
+    for row in rows.iter().filter(|row| is_silent(row)) {
+        let subject = format!("{} session {}", row.harness, row.session_id);
+        let what = "goes on (its transcript grows), but no event has come for more than ten minutes";
+        let why = "its hooks do not run any more: settings were changed or switched off under it";
+        checkup.problem("session-silent", subject, what, why, "installer doctor --fix, then restart that session");
+    }
+    let now = SystemClock.now_ms();
+    for install in &ledger.installs {
+        let is_seen = rows.iter().any(|row| row.harness == install.harness);
+        if !is_seen && now - install.at_ms > FORGOTTEN_MS {
+            let what = format!("no session of {} has been seen since it was installed", install.harness);
+            let why = "registered but never fired: perhaps another file is the one that counts";
+            let fix = "start a session, then `stopgate sessions`";
+            checkup.notice("never-fired", install.settings.display(), what, why, fix);
+        }
+    }
+}
+
+fn is_silent(row: &SessionRow) -> bool {
+    let grown = row.transcript_path.as_deref().and_then(modified);
+    !matches!(row.state, SessionState::Ended | SessionState::Gone)
+        && grown.zip(row.last_event_at_ms).is_some_and(|(grown, last_event)| grown - last_event > SILENT_MS)
+}

@@ -1,0 +1,267 @@
+//! The steps, in the order in which they depend on each other.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rusqlite::{Connection, OpenFlags};
+use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::fsx;
+use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
+use stopgate_core::spool;
+use stopgate_store::{LATEST_VERSION, Store};
+
+use super::{Outcome, Step};
+use crate::commands::{Context, apply};
+use crate::deploy::{self, Change};
+use crate::ledger::{Install, Ledger, Refused};
+use crate::settings::document::Document;
+use crate::settings::edit;
+use crate::settings::locate::Location;
+use crate::settings::write::Target;
+use crate::wiring::{Hook, Wiring};
+use crate::{authority, backup, printer};
+
+/// How long the migration of the database waits for others who write.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the authority may take to drain the spool.
+const DRAIN: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Runs all of them. Call it under the lock.
+pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
+    let home = &context.home;
+    let mut steps = programs(home, source, ledger);
+    // An older authority must not write into a schema that it does not know.
+    if let Some(old) = authority::outdated(context.environment, home)
+        && let Err(problem) = authority::stop(home, &|text| printer::note(text))
+    {
+        steps.push(Step::of("authority", format!("version {}", old.version), Outcome::Failed).because(problem));
+    }
+    steps.push(database(home));
+    steps.push(config(home));
+    for install in ledger.installs.clone() {
+        steps.push(wiring(home, ledger, &install));
+    }
+    let (authority, is_up) = authority_step(context);
+    steps.push(authority);
+    steps.push(drain(home, is_up));
+    steps
+}
+
+fn failed(step: &'static str, subject: impl Into<String>, error: &anyhow::Error) -> Step {
+    Step::of(step, subject, Outcome::Failed).because(format!("{error:#}"))
+}
+
+/// The programs in `bin/`, each by its bytes.
+fn programs(home: &Home, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
+    let done = deploy::plan(source, home).and_then(|mut programs| {
+        ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
+        ledger.save(home)?;
+        Ok(programs)
+    });
+    match done {
+        Ok(programs) => {
+            let outcome = |change| if change == Change::Unchanged { Outcome::Unchanged } else { Outcome::Changed };
+            programs.into_iter().map(|program| Step::of("program", program.name, outcome(program.change))).collect()
+        }
+        Err(error) => vec![failed("program", "programs", &error)],
+    }
+}
+
+/// The database's schema, with a copy of the file first.
+fn database(home: &Home) -> Step {
+    let path = home.database();
+    let subject = path.display().to_string();
+    let version = match schema(&path) {
+        Ok(Some(version)) => version,
+        Ok(None) => return Step::of("database", subject, Outcome::Unchanged).because("there is none yet"),
+        Err(error) => return failed("database", subject, &error),
+    };
+    if version == LATEST_VERSION {
+        return Step::of("database", subject, Outcome::Unchanged).because(format!("schema {version}"));
+    }
+    let migrated = keep_database(home, &path, version)
+        .and_then(|copy| Store::open(home, STORE_PATIENCE).map(|_| copy).map_err(anyhow::Error::from));
+    match migrated {
+        Ok(copy) => Step::of("database", subject, Outcome::Changed)
+            .because(format!("schema {version} to {LATEST_VERSION}; as it was: {}", copy.display())),
+        Err(error) => failed("database", subject, &error),
+    }
+}
+
+/// The schema's number; `None` if there is no database.
+pub(crate) fn schema(path: &Path) -> Result<Option<i64>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).with_context(|| format!("cannot open {}", path.display()))?;
+    connection.busy_timeout(STORE_PATIENCE)?;
+    let version = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Some(version))
+}
+
+/// A copy of the database as it is now, with what is still in its write-ahead log.
+fn keep_database(home: &Home, path: &Path, version: i64) -> Result<std::path::PathBuf> {
+    let dir = backup::directory(home, SystemClock.now_ms(), &format!("database-schema-{version}"))?;
+    let copy = dir.join("stopgate.db");
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).with_context(|| format!("cannot open {}", path.display()))?;
+    connection.busy_timeout(STORE_PATIENCE)?;
+    if copy.exists() {
+        // Of a run a moment ago that was interrupted: it may be half a file.
+        std::fs::remove_file(&copy).with_context(|| format!("cannot replace {}", copy.display()))?;
+    }
+    connection
+        .execute("VACUUM INTO ?1", [copy.to_string_lossy()])
+        .with_context(|| format!("cannot keep a copy of the database in {}", dir.display()))?;
+    Ok(copy)
+}
+
+/// The operator's configuration: keys that it lacks are added at their defaults, with what they mean, and not a byte of
+/// the rest is changed. Where there is no file the defaults hold, and none is made.
+fn config(home: &Home) -> Step {
+    let path = stopgate_config::user_file(home);
+    let subject = path.display().to_string();
+    match add_missing_keys(home, &path) {
+        Ok(ConfigStep::NoFile) => {
+            Step::of("config", subject, Outcome::Unchanged).because("there is none: the defaults hold")
+        }
+        Ok(ConfigStep::Complete) => Step::of("config", subject, Outcome::Unchanged),
+        Ok(ConfigStep::Added(count)) => {
+            Step::of("config", subject, Outcome::Changed).because(format!("{count} keys added at their defaults"))
+        }
+        Ok(ConfigStep::Faulty(fault)) => {
+            Step::of("config", subject, Outcome::Skipped).because(format!("{fault}; `stopgate config check` says more"))
+        }
+        Err(error) => failed("config", subject, &error),
+    }
+}
+
+/// What became of the configuration.
+enum ConfigStep {
+    NoFile,
+    Complete,
+    Added(usize),
+    /// It has a fault, which is the person's to mend.
+    Faulty(String),
+}
+
+fn add_missing_keys(home: &Home, path: &Path) -> Result<ConfigStep> {
+    // It may be a link into a collection of such files: what it points to is edited.
+    let Ok(real) = std::fs::canonicalize(path) else {
+        return Ok(ConfigStep::NoFile);
+    };
+    let text = std::fs::read_to_string(&real).with_context(|| format!("cannot read {}", path.display()))?;
+    if let Err(faults) = stopgate_config::parse(path, &text) {
+        let first = faults.0.first().map(ToString::to_string).unwrap_or_default();
+        return Ok(ConfigStep::Faulty(first));
+    }
+    let count = stopgate_config::missing_keys(&text).len();
+    let Some(complete) = stopgate_config::with_missing_keys(&text) else {
+        return Ok(ConfigStep::Complete);
+    };
+    backup::keep(home, &real, text.as_bytes(), SystemClock.now_ms())?;
+    let mode = std::fs::metadata(&real).map_or(0o600, |meta| meta.permissions().mode() & 0o7777);
+    fsx::write_atomic(&real, complete.as_bytes(), mode).with_context(|| format!("cannot write {}", real.display()))?;
+    Ok(ConfigStep::Added(count))
+}
+
+/// One settings file.
+fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
+    let location = install.location();
+    let subject = location.path.display().to_string();
+    if location.project.as_ref().is_some_and(|project| !project.is_dir()) {
+        return Step::of("wiring", subject, Outcome::Skipped)
+            .because("the project is gone; `installer uninstall` forgets it");
+    }
+    let bin = home.bin();
+    let refused = |old: Option<&Install>| match old {
+        Some(old) => refused(&location, &bin, old),
+        None => Ok(Vec::new()),
+    };
+    match apply::bring(home, ledger, &location, &refused) {
+        Ok(applied) => {
+            let outcome = if applied.is_something() { Outcome::Changed } else { Outcome::Unchanged };
+            let mut notes = Vec::new();
+            if !applied.refused.is_empty() {
+                let count = applied.refused.len();
+                notes.push(format!("{count} taken out by a person and not added again (`installer init` adds them)"));
+            }
+            if applied.is_something() && location.harness == Harness::Codex {
+                notes.push(
+                    "Codex skips what has changed until you trust it (`installer init --harness codex --trust`)".into(),
+                );
+            }
+            notes.extend(applied.ignored);
+            let step = Step::of("wiring", subject, outcome);
+            if notes.is_empty() { step } else { step.because(notes.join("; ")) }
+        }
+        Err(error) => failed("wiring", subject, &error),
+    }
+}
+
+/// The entries that were registered, as the ledger says, and that somebody took out of the file since.
+pub(crate) fn refused(location: &Location, bin: &Path, old: &Install) -> Result<Vec<Refused>> {
+    if !old.settled {
+        return Ok(old.refused.clone());
+    }
+    let bytes = Target::resolve(&location.path)?.read()?.unwrap_or_default();
+    let document = Document::parse(&bytes)
+        .map_err(|unfit| crate::exit::Refusal(format!("{}: {unfit}", location.path.display())))?;
+    let there = edit::registered(&document, bin)
+        .map_err(|unfit| crate::exit::Refusal(format!("{}: {unfit}", location.path.display())))?;
+    let is_there = |event: &str, hook: Hook| there.iter().any(|entry| entry.is_place_of(event, hook, bin));
+    let mut refused = Vec::new();
+    for (hook, entry) in Wiring::of(location.harness, bin)?.entries() {
+        let was_there = old.entries.iter().any(|known| known.is_place_of(&entry.event, hook, bin));
+        if !is_there(&entry.event, hook) && (was_there || old.is_refused(&entry.event, hook)) {
+            refused.push(Refused { event: entry.event.clone(), hook: hook.file_name().to_owned() });
+        }
+    }
+    Ok(refused)
+}
+
+fn authority_step(context: &Context<'_>) -> (Step, bool) {
+    match authority::ensure(context.environment, &context.home, &|text| printer::note(text)) {
+        authority::State::Running { version, started, .. } => {
+            let outcome = if started { Outcome::Changed } else { Outcome::Unchanged };
+            (Step::of("authority", format!("version {version}"), outcome), true)
+        }
+        authority::State::NotStarted { reason } => {
+            (Step::of("authority", "not started", Outcome::Skipped).because(reason), false)
+        }
+        authority::State::Failed { problem } => {
+            (Step::of("authority", "not started", Outcome::Failed).because(problem), false)
+        }
+    }
+}
+
+/// What hooks could not deliver: the authority takes it in when it starts.
+fn drain(home: &Home, is_up: bool) -> Step {
+    let count = || spool::list(home, spool::MAX_SPOOLED).map(|spooled| spooled.len());
+    let before = match count() {
+        Ok(0) => return Step::of("spool", "undelivered events", Outcome::Unchanged).because("there are none"),
+        Ok(before) => before,
+        Err(error) => return Step::of("spool", "undelivered events", Outcome::Failed).because(error.to_string()),
+    };
+    let subject = format!("{before} undelivered events");
+    if !is_up {
+        return Step::of("spool", subject, Outcome::Skipped).because("the authority is not running");
+    }
+    let until = Instant::now() + DRAIN;
+    while Instant::now() < until {
+        if matches!(count(), Ok(0)) {
+            return Step::of("spool", subject, Outcome::Changed).because("taken in");
+        }
+        std::thread::sleep(POLL);
+    }
+    Step::of("spool", subject, Outcome::Skipped).because("the authority is still at it")
+}

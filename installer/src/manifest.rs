@@ -1,0 +1,170 @@
+//! The manifest: exactly the bytes that are deployed, file by file, and the table they were made from.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use stopgate_core::fsx;
+
+use crate::deploy;
+use crate::digest::sha256;
+use crate::migrations;
+use crate::plugin;
+use crate::wiring::TABLE;
+
+const FORMAT: u32 = 1;
+/// Stands for the directory of the programs, which is another one for each person.
+pub(crate) const BIN_PLACEHOLDER: &str = "/STOPGATE_HOME/bin";
+
+/// The file `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    /// Version of this format.
+    pub(crate) format: u32,
+    /// Version of the release.
+    pub(crate) version: String,
+    /// Number of the wiring table, see `migrations/wiring`.
+    pub(crate) wiring: u32,
+    /// Programs.
+    pub(crate) programs: Vec<File>,
+    /// Texts that are written for a person, with [`BIN_PLACEHOLDER`] for their `bin`.
+    pub(crate) texts: Vec<File>,
+    /// What is registered.
+    pub(crate) table: Vec<Row>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct File {
+    /// Its name, or its path in the directory that it belongs to.
+    pub(crate) name: String,
+    /// SHA-256 of its bytes.
+    pub(crate) sha256: String,
+    /// How many they are.
+    pub(crate) bytes: u64,
+}
+
+impl File {
+    fn of(name: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { name: name.into(), sha256: sha256(bytes), bytes: bytes.len() as u64 }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Row {
+    pub(crate) event: String,
+    pub(crate) hook: String,
+    pub(crate) timeout_seconds: u16,
+    /// Place in the event's group, from 0.
+    pub(crate) position: usize,
+}
+
+/// The rows of the table.
+pub(crate) fn rows() -> Vec<Row> {
+    let row = |(index, wire): (usize, &crate::wiring::Wire)| Row {
+        event: wire.event.name().to_owned(),
+        hook: wire.hook.file_name().to_owned(),
+        timeout_seconds: wire.timeout.as_seconds(),
+        position: TABLE[..index].iter().filter(|other| other.event == wire.event).count(),
+    };
+    TABLE.iter().enumerate().map(row).collect()
+}
+
+impl Manifest {
+    /// The manifest without programs: what a build is not needed for.
+    pub(crate) fn of_texts() -> Result<Self> {
+        let mut texts = vec![File::of("bin/<hook> after uninstall", deploy::STUB.as_bytes())];
+        for text in plugin::files(Path::new(BIN_PLACEHOLDER))? {
+            texts.push(File::of(text.path, text.content.as_bytes()));
+        }
+        Ok(Self {
+            format: FORMAT,
+            version: stopgate_core::VERSION.to_owned(),
+            wiring: migrations::latest(),
+            programs: Vec::new(),
+            texts,
+            table: rows(),
+        })
+    }
+
+    /// The manifest of the programs in `dir`.
+    pub(crate) fn of(dir: &Path) -> Result<Self> {
+        let mut manifest = Self::of_texts()?;
+        for name in deploy::programs() {
+            let path = dir.join(name);
+            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            manifest.programs.push(File::of(name, &bytes));
+        }
+        Ok(manifest)
+    }
+
+    /// Reads the file at `path`; `None` if there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        serde_json::from_slice(&bytes).map(Some).with_context(|| format!("{} is no manifest", path.display()))
+    }
+
+    /// As text.
+    pub(crate) fn to_text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Writes the file at `path`, unless it says the same already.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let text = self.to_text()?;
+        if std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+            return Ok(());
+        }
+        fsx::write_atomic(path, text.as_bytes(), 0o644).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file in the repository is checked, never written, by this test.
+    #[test]
+    fn the_manifest_in_the_repository_is_what_the_table_makes() {
+        let dir = tempfile::tempdir().unwrap();
+        let fresh = dir.path().join("manifest.json");
+        Manifest::of_texts().unwrap().save(&fresh).unwrap();
+        let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/manifest.json");
+        let same = std::fs::read(kept).ok() == Some(std::fs::read(&fresh).unwrap());
+        assert!(same, "run `cargo run -p stopgate-installer -- manifest --texts --out templates/manifest.json`");
+    }
+
+    #[test]
+    fn the_documentation_shows_this_table_and_no_other() {
+        let text = include_str!("../../docs/installer.md");
+        let shown: Vec<_> = text
+            .split_once("| event | hook | timeout | position |\n| --- | --- | --- | --- |\n")
+            .map(|(_, rest)| rest.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect())
+            .unwrap_or_default();
+        let row = |row: Row| format!("| {} | {} | {} | {} |", row.event, row.hook, row.timeout_seconds, row.position);
+        assert_eq!(shown, rows().into_iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_manifest_names_every_program_with_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in deploy::programs() {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let manifest = Manifest::of(dir.path()).unwrap();
+        assert_eq!(manifest.programs.len(), deploy::programs().len());
+        assert_eq!(manifest.programs[0].sha256, sha256(manifest.programs[0].name.as_bytes()));
+        let file = dir.path().join("m");
+        manifest.save(&file).unwrap();
+        assert_eq!(Manifest::read(&file).unwrap(), Some(manifest));
+        assert_eq!(Manifest::read(&dir.path().join("none")).unwrap(), None);
+    }
+}

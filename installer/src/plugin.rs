@@ -1,0 +1,77 @@
+//! Plugins for both harnesses, made from the same table as everything else.
+//!
+//! Their commands run the programs in the home's `bin/`, by a path that no update of a plugin takes away: a harness
+//! deletes the directory of an old plugin version while sessions still use it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use stopgate_core::session::Harness;
+
+use crate::settings::document::Value;
+use crate::settings::edit;
+use crate::settings::render::file_text;
+use crate::wiring::{UnspeakableHome, Wiring};
+
+/// Name of the plugin, and of the marketplace that holds it.
+pub(crate) const NAME: &str = "stopgate";
+/// Directory of the Claude Code plugin.
+pub(crate) const CLAUDE_DIR: &str = "claude";
+/// Directory of the Codex marketplace.
+pub(crate) const CODEX_DIR: &str = "codex";
+
+const CLAUDE_PLUGIN: &str = include_str!("../../templates/plugin/claude-plugin.json");
+const CODEX_PLUGIN: &str = include_str!("../../templates/plugin/codex-plugin.json");
+const CODEX_MARKETPLACE: &str = include_str!("../../templates/plugin/codex-marketplace.json");
+
+/// A file to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// Where, below the directory that was asked for.
+    pub(crate) path: String,
+    /// What.
+    pub(crate) content: String,
+}
+
+/// The hooks of `harness`, as a file of their own.
+pub(crate) fn hooks_file(harness: Harness, bin: &Path) -> Result<String, UnspeakableHome> {
+    Ok(file_text(&edit::whole_file(&Wiring::of(harness, bin)?)))
+}
+
+/// All files of both plugins, for the programs in `bin`.
+pub(crate) fn files(bin: &Path) -> Result<Vec<Text>> {
+    let filled = |template: &str| template.replace("{{version}}", stopgate_core::VERSION);
+    let hooks = |harness| -> Result<String> {
+        let Value::Object(mut members) = edit::whole_file(&Wiring::of(harness, bin)?) else {
+            anyhow::bail!("the hooks are no object");
+        };
+        let about = "Keeps coding-agent sessions honest: asks stopgate about every stop".to_owned();
+        members.insert(0, ("description".to_owned(), Value::String(about)));
+        Ok(file_text(&Value::Object(members)))
+    };
+    let text = |path: String, content: String| Text { path, content };
+    Ok(vec![
+        text(format!("{CLAUDE_DIR}/.claude-plugin/plugin.json"), filled(CLAUDE_PLUGIN)),
+        text(format!("{CLAUDE_DIR}/hooks/hooks.json"), hooks(Harness::Claude)?),
+        text(format!("{CODEX_DIR}/.agents/plugins/marketplace.json"), filled(CODEX_MARKETPLACE)),
+        text(format!("{CODEX_DIR}/plugins/{NAME}/.codex-plugin/plugin.json"), filled(CODEX_PLUGIN)),
+        text(format!("{CODEX_DIR}/plugins/{NAME}/hooks/hooks.json"), hooks(Harness::Codex)?),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_strict_json_and_names_the_version_and_the_programs() {
+        let files = files(Path::new("/my home/bin")).unwrap();
+        let all = files.iter().map(|file| format!("== {}\n{}", file.path, file.content)).collect::<Vec<_>>().concat();
+        for file in &files {
+            let value: serde_json::Value = serde_json::from_str(&file.content).unwrap();
+            assert!(value.is_object() && file.content.ends_with("}\n"), "{}", file.path);
+        }
+        assert!(!all.contains("{{"), "{all}");
+        insta::assert_snapshot!(all);
+    }
+}
