@@ -211,9 +211,9 @@ impl<'a> RunningAuthority<'a> {
         })
     }
 
-    /// Known sessions.
+    /// Known sessions, also those that have ended.
     pub fn sessions(&self) -> Vec<SessionRow> {
-        serde_json::from_slice(&self.request("GET", ROUTE_SESSIONS, &Value::Null).body).unwrap()
+        serde_json::from_slice(&self.request("GET", &format!("{ROUTE_SESSIONS}?all=1"), &Value::Null).body).unwrap()
     }
 }
 

@@ -185,7 +185,8 @@ fn idle_is_ended_and_resumed_at_work_and_at_a_question_never() {
     // Its spinner turns, which takes a tenth of a core.
     let by = looked(&last, &working_row.session_id).kept_by;
     assert!(matches!(by, Some(Gate::ScreenBusy | Gate::MainProcessActive)), "{by:?}");
-    assert_eq!(looked(&last, &asking_row.session_id).kept_by, Some(Gate::ScreenAsking));
+    let by = looked(&last, &asking_row.session_id).kept_by;
+    assert!(matches!(by, Some(Gate::ScreenAsking | Gate::MainProcessActive)), "{by:?}");
 
     let id = idle_row.session_id.as_str();
     assert_eq!(stage.deeds(id), [ReapPending, Reaping, Reaped]);

@@ -11,8 +11,16 @@ use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, World, assert_silent};
 
 /// Events that stopgate has a use for; all others are skipped.
-const KNOWN: [&str; 7] =
-    ["SessionStart", "SessionEnd", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact", "PostCompact"];
+const KNOWN: [&str; 8] = [
+    "SessionStart",
+    "SessionEnd",
+    "UserPromptSubmit",
+    "PermissionRequest",
+    "Stop",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+];
 
 fn fixtures() -> Vec<(Harness, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
