@@ -14,6 +14,7 @@ use crate::shell;
 pub(crate) enum Event {
     SessionStart,
     UserPromptSubmit,
+    PermissionRequest,
     Stop,
     PreCompact,
     PostCompact,
@@ -26,6 +27,7 @@ impl Event {
         match self {
             Self::SessionStart => "SessionStart",
             Self::UserPromptSubmit => "UserPromptSubmit",
+            Self::PermissionRequest => "PermissionRequest",
             Self::Stop => "Stop",
             Self::PreCompact => "PreCompact",
             Self::PostCompact => "PostCompact",
@@ -105,9 +107,11 @@ const fn wire(event: Event, hook: Hook, seconds: u16) -> Wire {
 ///
 /// A change here is a change of what stands in people's files. It needs a new file in `migrations/wiring`, and makes
 /// Codex ask for trust again.
-pub(crate) const TABLE: [Wire; 7] = [
+pub(crate) const TABLE: [Wire; 8] = [
     wire(Event::SessionStart, Hook::SessionStartRecorder, 10),
     wire(Event::UserPromptSubmit, Hook::SessionStartRecorder, 10),
+    // A hook that says nothing decides nothing: the harness asks the person as it would have without one.
+    wire(Event::PermissionRequest, Hook::SessionStartRecorder, 10),
     wire(Event::Stop, Hook::StopGateRouter, 10),
     wire(Event::Stop, Hook::BuildStop, 10),
     wire(Event::PreCompact, Hook::SessionStartRecorder, 10),
@@ -266,7 +270,15 @@ mod tests {
             let wiring = Wiring::of(harness, &Path::new(home).join("bin")).unwrap();
             assert_eq!(
                 wiring.events(),
-                ["SessionStart", "UserPromptSubmit", "Stop", "PreCompact", "PostCompact", "SessionEnd"],
+                [
+                    "SessionStart",
+                    "UserPromptSubmit",
+                    "PermissionRequest",
+                    "Stop",
+                    "PreCompact",
+                    "PostCompact",
+                    "SessionEnd"
+                ],
                 "events of one key stand together"
             );
             for (hook, entry) in wiring.entries() {

@@ -11,9 +11,10 @@ use crate::run::{Stdin, finish};
 use crate::world::{StopsAuthority, World, binary};
 
 /// What `init` registers: event, hook, timeout in seconds.
-pub const WIRING: [(&str, &str, u32); 7] = [
+pub const WIRING: [(&str, &str, u32); 8] = [
     ("SessionStart", "session-start-recorder", 10),
     ("UserPromptSubmit", "session-start-recorder", 10),
+    ("PermissionRequest", "session-start-recorder", 10),
     ("Stop", "stop-gate-router", 10),
     ("Stop", "build-stop-hook", 10),
     ("PreCompact", "session-start-recorder", 10),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use stopgate_tests::person::{Person, fresh_settings, mode, read_settings, text, tree};
+use stopgate_tests::person::{Person, WIRING, fresh_settings, mode, read_settings, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 
 /// Runs the doctor of the installed programs: exit code and report.
@@ -39,7 +39,7 @@ fn a_healthy_installation_has_no_findings_and_every_command_line_is_fired() {
     assert_eq!((code, ids(&report)), (0, vec![]), "{report:#}");
     assert_eq!(report["unchecked"], json!([]));
     let fired = report["fired"].as_array().unwrap();
-    assert_eq!(fired.len(), 7);
+    assert_eq!(fired.len(), WIRING.len());
     assert!(
         fired.iter().all(|one| one["answer"] == "allowed (no output)" && one["shellMilliseconds"].is_null()),
         "{report:#}"

@@ -89,6 +89,45 @@ fn the_registered_command_lines_work_by_themselves() {
     assert!(!person.dir().join(".stopgate").exists(), "a second home");
 }
 
+#[test]
+fn a_permission_prompt_shows_as_waiting_in_both_harnesses_and_is_not_answered() {
+    let person = Person::new();
+    std::fs::create_dir(person.dir().join(".codex")).unwrap();
+    for (harness, settings) in [("claude", person.settings()), ("codex", person.dir().join(".codex/hooks.json"))] {
+        person.must(&["init", "--harness", harness, "--yes", "--no-live-check"]);
+        let recorded = format!("{}/fixtures/{harness}/PermissionRequest.Bash.json", env!("CARGO_MANIFEST_DIR"));
+        let asking = std::fs::read_to_string(recorded).unwrap();
+        let id = serde_json::from_str::<Value>(&asking).unwrap()["session_id"].as_str().unwrap().to_owned();
+        // What is registered on the event, and nothing else, is run as the harness runs it.
+        let fire = |event: &str, payload: &str| {
+            let entries: Vec<_> =
+                registered(&read_settings(&settings)).into_iter().filter(|(on, _)| on == event).collect();
+            assert_eq!(entries.len(), 1, "{harness} {event}");
+            let program = entries[0].1["command"].as_str().unwrap();
+            let mut command = person.command(Path::new(if harness == "codex" { "bash" } else { program }));
+            match harness {
+                "codex" => command.args(["-c", program]),
+                _ => command.args(entries[0].1["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap())),
+            };
+            assert_silent(&finish(command, Stdin::from(payload)));
+        };
+        let becomes = |state: &str, waits_for: Value| {
+            eventually(state, || {
+                let rows = person.world.stopgate_json(&["sessions", "--json"]);
+                let row = rows.as_array().unwrap().iter().find(|row| row["session_id"] == *id)?.clone();
+                Some(row).filter(|row| row["state"] == state && row["waits_for"] == waits_for)
+            })
+        };
+        fire("SessionStart", &session_start(&id, person.world.root(), "startup").to_string());
+        let prompt = json!({"session_id": id, "cwd": "/", "hook_event_name": "UserPromptSubmit", "prompt": "go"});
+        fire("UserPromptSubmit", &prompt.to_string());
+        becomes("working", Value::Null);
+        fire("PermissionRequest", &asking);
+        let row = becomes("waiting", json!("permission for Bash"));
+        assert_eq!(row["harness"], harness);
+    }
+}
+
 /// `init --yes` with one more variable.
 fn init_with(person: &Person, variable: &str, value: &str) -> Output {
     let mut command = person.installer(&["init", "--yes"]);

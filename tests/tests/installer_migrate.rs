@@ -112,13 +112,13 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
     let person = Person::new();
     of_an_older_version(&person);
     let mut settings = read_settings(&person.settings());
-    // The older version had another timeout, and nothing on PostCompact; the person took PreCompact out.
+    // The older version had another timeout, and nothing on PermissionRequest; the person took PreCompact out.
     settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"] = json!(9);
-    settings["hooks"].as_object_mut().unwrap().remove("PostCompact");
+    settings["hooks"].as_object_mut().unwrap().remove("PermissionRequest");
     settings["hooks"].as_object_mut().unwrap().remove("PreCompact");
     std::fs::write(person.settings(), serde_json::to_string_pretty(&settings).unwrap()).unwrap();
     change_ledger(&person, |ledger| {
-        ledger["installs"][0]["entries"].as_array_mut().unwrap().retain(|entry| entry["event"] != "PostCompact");
+        ledger["installs"][0]["entries"].as_array_mut().unwrap().retain(|entry| entry["event"] != "PermissionRequest");
     });
 
     for round in 0..2 {
@@ -128,7 +128,7 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
         assert!(report["steps"].to_string().contains("1 taken out by a person"), "{report:#}");
         let settings = read_settings(&person.settings());
         assert_eq!(settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"], 5);
-        assert!(settings["hooks"]["PostCompact"].is_array() && settings["hooks"].get("PreCompact").is_none());
+        assert!(settings["hooks"]["PermissionRequest"].is_array() && settings["hooks"].get("PreCompact").is_none());
     }
     let (_, report) = person.json(&["doctor", "--no-fire"]);
     assert_eq!(report["findings"][0]["id"], "entry-refused", "{report:#}");

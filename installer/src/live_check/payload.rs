@@ -16,6 +16,13 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
         "SessionStart" => json!({ "source": "startup" }),
         "SessionEnd" => json!({ "reason": "other" }),
         "UserPromptSubmit" => json!({ "prompt": "stopgate's live check", "permission_mode": "default" }),
+        // Harmless and of a tool that both harnesses have; nothing runs it.
+        "PermissionRequest" => json!({
+            "permission_mode": "default",
+            "tool_name": "Bash",
+            "tool_input": { "command": "true" },
+            "permission_suggestions": [],
+        }),
         "PreCompact" => json!({ "trigger": "manual", "custom_instructions": "" }),
         "PostCompact" => json!({ "trigger": "manual", "compact_summary": "" }),
         "Stop" => json!({

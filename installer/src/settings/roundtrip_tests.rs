@@ -362,7 +362,7 @@ fn stale_and_repeated_entries_are_repaired_and_foreign_ones_left() {
     let wiring = wiring();
     let repaired = edit::install(&document, &wiring).unwrap();
     let found = edit::registered(&repaired, Path::new(BIN)).unwrap();
-    assert_eq!(found.len(), 7, "{}", repaired.text());
+    assert_eq!(found.len(), 8, "{}", repaired.text());
     assert!(wiring.entries().all(|(_, entry)| found.contains(entry)), "{}", repaired.text());
     assert!(
         repaired.text().contains("\"statusMessage\": \"mine\"") && repaired.text().contains("{\"command\": \"mine\"}")
@@ -439,6 +439,20 @@ fn the_generated_settings() {
           }
         ],
         "UserPromptSubmit": [
+          {
+            "hooks": [
+              {
+                "type": "command",
+                "command": "/home/dev/.stopgate/bin/session-start-recorder",
+                "args": [
+                  "claude"
+                ],
+                "timeout": 10
+              }
+            ]
+          }
+        ],
+        "PermissionRequest": [
           {
             "hooks": [
               {
