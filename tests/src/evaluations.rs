@@ -45,7 +45,7 @@ impl Default for Evaluation<'_> {
             signals: &[],
             fail_open: None,
             latency_ms: 2,
-            project: "/work/demo",
+            project: "/w/demo",
             preview: "All tests pass.",
             inputs: None,
             grade: None,

@@ -178,7 +178,7 @@ fn known(now: i64) -> Vec<Evaluation<'static>> {
             fail_open: Some("timeout"),
             ..Evaluation::default()
         },
-        Evaluation { at_ms: now - 1, session: "c", project: "/work/other", latency_ms: 100, ..Evaluation::default() },
+        Evaluation { at_ms: now - 1, session: "c", project: "/w/other", latency_ms: 100, ..Evaluation::default() },
     ];
     // What must not be counted: too old, and staged by the installer.
     all.push(Evaluation { at_ms: now - 15 * DAY_MS, ..Evaluation::held() });
@@ -208,7 +208,7 @@ fn a_report_adds_up() {
         );
         assert_eq!(report["by_signal"][0]["name"], "fresh-session");
         let project = |at: usize| (report["by_project"][at]["name"].clone(), report["by_project"][at]["stops"].clone());
-        assert_eq!((project(0), project(1)), ((json!("/work/demo"), json!(9)), (json!("/work/other"), json!(1))));
+        assert_eq!((project(0), project(1)), ((json!("/w/demo"), json!(9)), (json!("/w/other"), json!(1))));
         assert_eq!(report["sessions"]["would_block_each"], 2.0);
         assert_eq!((&report["sessions"]["held"]["hits"], &report["sessions"]["held"]["of"]), (&json!(2), &json!(3)));
     };
