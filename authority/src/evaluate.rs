@@ -79,9 +79,15 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
         Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
     };
     let (mut judged, trace) = live::judge(state, request, &config, until, judge_until);
-    let _settling = state.settling.lock().unwrap_or_else(PoisonError::into_inner);
-    let (turn, contest) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
-    judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
+    // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
+    let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
+    let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut contest = None;
+    if is_counted {
+        let (turn, open) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
+        judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
+        contest = open;
+    }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
     let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
     let used = contest.filter(|_| trace.release == Some(Release::Contested));
