@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use stopgate_config::Config;
 use stopgate_core::checkout;
 use stopgate_core::gate::judge::FailureKind;
-use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
+use stopgate_core::gate::pipeline::{self, Judgement, Recording, Trace};
 use stopgate_core::gate::release::Release;
 use stopgate_core::gate::signals::Signals;
 use stopgate_core::gate::turn::Turn;
 use stopgate_core::gate::{Decision, reminder};
+use stopgate_core::harness::EventKind;
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::switch::Mode;
@@ -33,6 +34,8 @@ const SETTLE_RESERVE: Duration = Duration::from_millis(50);
 const LATE_MARGIN: Duration = Duration::from_millis(10);
 /// `fail_open` of a verdict that comes too late.
 const LATE: &str = "timeout";
+/// Longest message that is read on the event loop, where others wait.
+const MAX_QUICK_MESSAGE_BYTES: usize = 16 * 1024;
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
 
@@ -78,15 +81,19 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
         // Nobody waits, so a slow judge is given the time that it is configured with.
         Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
     };
-    let (mut judged, trace) = live::judge(state, request, &config, until, judge_until);
+    let counted = state.counted();
+    let live::Judged { recording: mut judged, trace, contest } =
+        live::judge(state, request, &config, until, judge_until);
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
     let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut contest = None;
-    if is_counted {
-        let (turn, open) = turns::read(state, &request.event.key, request.mode, &judged.inputs.circumstances);
-        judged.inputs.turn = Turn { contested: judged.inputs.turn.contested, ..turn };
-        contest = open;
+    let mut contest = contest.filter(|_| is_counted);
+    if is_counted && state.counted() != counted {
+        let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
+        let (session, stored) = state.standing(key, mode);
+        let turn = turns::of_session(state, key, mode, &stored, session.and_then(|session| session.started_at_ms));
+        inputs.turn = Turn { contested: inputs.turn.contested, ..turn };
+        contest = stored.contest;
     }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
     let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
@@ -97,7 +104,35 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);
     }
+    if is_counted {
+        state.has_counted();
+    }
     verdict
+}
+
+/// The answer to a stop that nothing can hold, by its message alone; it is judged in full, and written down, when the
+/// hook has gone. `None` if it has to wait for its verdict. Quick: no store, no git, no message that is long.
+pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<EvaluateResponse> {
+    let received = Instant::now();
+    let EventKind::Stop(stop) = &request.event.kind else { return None };
+    if stop.last_assistant_message.len() > MAX_QUICK_MESSAGE_BYTES {
+        return None;
+    }
+    let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
+    let config = config_for(state, checkout.as_deref());
+    let trace = pipeline::foregone(&live::message_of(request), live::has_judge(&config))?;
+    (trace.decision() == Decision::Allow).then(|| EvaluateResponse {
+        event_id: request.event_id.clone(),
+        decision: Decision::Allow,
+        rule: trace.rule,
+        reminder: String::new(),
+        note: String::new(),
+        short_circuit: trace.release.map(|release| release.name().to_owned()),
+        fail_open: None,
+        post_verify_failure: None,
+        prior_count: None,
+        latency_ms: millis(received),
+    })
 }
 
 /// What is configured for a checkout: the operator's word, tightened by the checkout's own file if that has no fault.

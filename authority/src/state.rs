@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use stopgate_config::{Config, LastGood};
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
-use stopgate_store::{SessionFacts, Store, StoreError};
+use stopgate_core::switch::Mode;
+use stopgate_store::{SessionFacts, Store, StoreError, TurnRecord};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::facts;
@@ -45,6 +46,7 @@ pub(crate) struct State {
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
     pub(crate) settling: Mutex<()>,
+    counted: AtomicU64,
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
     /// What git said about the checkouts that are worked in.
@@ -85,6 +87,7 @@ impl State {
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),
             settling: Mutex::new(()),
+            counted: AtomicU64::new(0),
             flipping: Mutex::new(()),
             breakers: Mutex::default(),
             reaper: Reaper::default(),
@@ -226,11 +229,33 @@ impl State {
 
     /// What is known of a session: the store's word, or memory's where the store has none.
     pub(crate) fn session_facts(&self, key: &SessionKey) -> Option<SessionFacts> {
-        let stored = self.with_reader(|store| store.session_facts(key)).ok().flatten();
+        self.or_remembered(key, self.with_reader(|store| store.session_facts(key)).ok().flatten())
+    }
+
+    /// What is known of a session, and what the store counts of its turn in `mode`, both as of one moment.
+    pub(crate) fn standing(&self, key: &SessionKey, mode: Mode) -> (Option<SessionFacts>, TurnRecord) {
+        let now_ms = self.clock.now_ms();
+        let read =
+            |store: &Store| store.snapshot(|store| Ok((store.session_facts(key)?, store.turn(key, mode, now_ms)?)));
+        let (stored, turn) = self.with_reader(read).unwrap_or_default();
+        (self.or_remembered(key, stored), turn)
+    }
+
+    fn or_remembered(&self, key: &SessionKey, stored: Option<SessionFacts>) -> Option<SessionFacts> {
         match stored {
             Some(facts) if facts.started_at_ms.is_some() => Some(facts),
             other => self.memory().facts(key).or(other),
         }
+    }
+
+    /// How many verdicts have changed what is counted. While it stays the same, a turn that was read is as it was.
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted.load(Ordering::Acquire)
+    }
+
+    /// A verdict has changed what is counted.
+    pub(crate) fn has_counted(&self) {
+        self.counted.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use stopgate_config::Config;
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::gate::release::Circumstances;
 use stopgate_core::gate::turn::{DAY_MS, Limits, Turn};
 use stopgate_core::release;
 use stopgate_core::session::SessionKey;
@@ -23,16 +22,18 @@ pub(crate) fn limits(config: &Config) -> Limits {
     }
 }
 
-/// The turn of `key` as `mode` counts it, and the contest that its next stop uses up.
-pub(crate) fn read(state: &State, key: &SessionKey, mode: Mode, circumstances: &Circumstances) -> (Turn, Option<i64>) {
-    let now_ms = state.clock.now_ms();
-    let stored = state.with_reader(|store| store.turn(key, mode, now_ms)).unwrap_or_default();
-    let remembered = state.memory().turn(key, mode);
-    let contest = stored.contest;
-    let mut turn = of(&stored, &remembered, circumstances.session_start_ms, now_ms);
-    turn.contested = contest.is_some();
+/// The turn of `key` as `mode` counts it, of which the store says `stored`.
+pub(crate) fn of_session(
+    state: &State,
+    key: &SessionKey,
+    mode: Mode,
+    stored: &TurnRecord,
+    started: Option<UnixMillis>,
+) -> Turn {
+    let mut turn = of(stored, &state.memory().turn(key, mode), started, state.clock.now_ms());
+    turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = release::is_released(&state.home, key);
-    (turn, contest)
+    turn
 }
 
 /// Continues in enforce for the last prompt of a session that began at `started`.

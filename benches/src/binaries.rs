@@ -9,7 +9,9 @@ use serde_json::Value;
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::paths::{HOME_MARKER, Home};
 
-/// Everything that is measured or needed: the hooks, the no-op, and the program that holds the authority.
+use crate::peers::Language;
+
+/// Everything that is measured or needed: the hooks, their peers, the no-op, and the program that holds the authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     /// Does nothing.
@@ -22,11 +24,13 @@ pub(crate) enum Program {
     Recorder,
     /// The authority.
     Stopgate,
+    /// The router in another language.
+    Peer(Language),
 }
 
 impl Program {
-    /// All, in the order of the report.
-    pub(crate) const ALL: [Self; 5] = [Self::NoOp, Self::Router, Self::BuildStop, Self::Recorder, Self::Stopgate];
+    /// All that cargo builds, in the order of the report.
+    pub(crate) const BUILT: [Self; 5] = [Self::NoOp, Self::Router, Self::BuildStop, Self::Recorder, Self::Stopgate];
 
     /// Name of the file, and of the hook in its heartbeats.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Program {
             Self::BuildStop => "build-stop-hook",
             Self::Recorder => "session-start-recorder",
             Self::Stopgate => "stopgate",
+            Self::Peer(language) => language.peer(),
         }
     }
 }
@@ -60,7 +65,7 @@ impl Binaries {
             .context("cannot start cargo")?;
         ensure!(output.status.success(), "`cargo build --release` failed: {}", output.status);
         let built = executables(&String::from_utf8_lossy(&output.stdout));
-        for program in Program::ALL {
+        for program in Program::BUILT {
             ensure!(built.contains_key(program.name()), "cargo built no `{}`", program.name());
         }
         Ok(Self(built))
@@ -72,17 +77,20 @@ impl Binaries {
         path.map(PathBuf::as_path).with_context(|| format!("no binary `{}`", program.name()))
     }
 
-    /// Copies the hooks and the no-op to the `bin/` of `home` and marks it as a home.
+    /// Copies the hooks, their peers and the no-op to the `bin/` of `home` and marks it as a home.
     pub(crate) fn install(&self, home: &Home) -> anyhow::Result<()> {
         home.create()?;
         std::fs::create_dir_all(home.bin())?;
         std::fs::write(home.root().join(HOME_MARKER), "")?;
-        for program in Program::ALL {
+        for program in Program::BUILT {
             if program != Program::Stopgate {
                 let from = self.path(program)?;
                 std::fs::copy(from, home.bin().join(program.name()))
                     .with_context(|| format!("cannot install {}", from.display()))?;
             }
+        }
+        for language in Language::ALL {
+            std::fs::write(home.bin().join(language.peer()), language.source())?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
-//! Hook latency: every hook spawned a few hundred times in every situation it meets, beside a no-op process of the
-//! same build profile in the same run.
+//! What stopgate costs: every hook spawned some hundred times in every situation it meets, beside a no-op process of the
+//! same build profile, and beside the same hook in other languages, in the same run; the authority under load and at
+//! rest; the sizes of the binaries; system calls and instructions of each hook.
 //!
 //! A situation that is not what its name claims ends the bench with an error: a hook that silently failed would
 //! look fast. A promise that is missed does not, because this is a measurement and not a test.
 
+mod anatomy;
 mod authority;
 mod binaries;
 mod check;
@@ -14,7 +16,9 @@ mod load;
 mod machine;
 mod measure;
 mod options;
+mod page;
 mod payload;
+mod peers;
 mod promise;
 mod report;
 mod run;
@@ -31,7 +35,8 @@ use clap::Parser as _;
 
 use crate::binaries::Binaries;
 use crate::options::Options;
-use crate::report::Report;
+use crate::peers::Language;
+use crate::report::{HookRows, Report};
 use crate::world::World;
 
 /// The bench's `main`. Fails only when something could not be measured.
@@ -39,24 +44,13 @@ pub fn main() -> ExitCode {
     let options = Options::parse();
     if !options.bench {
         // `cargo test --all-targets` starts benches too, without the flag.
-        console::progress("hooks: nothing measured; run `cargo bench -p stopgate-benches`");
+        console::progress("nothing measured; run `cargo bench -p stopgate-benches`");
         return ExitCode::SUCCESS;
     }
     match measure_all(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::progress(&format!("hooks: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The load bench's `main`. Fails only when something could not be measured.
-pub fn load_main() -> ExitCode {
-    match load::main() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            console::progress(&format!("load: {error:#}"));
+            console::progress(&format!("performance: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -65,15 +59,30 @@ pub fn load_main() -> ExitCode {
 fn measure_all(options: &Options) -> anyhow::Result<()> {
     console::progress("building the release binaries ...");
     let binaries = Binaries::build()?;
-    console::progress("preparing homes, checkouts and authorities ...");
-    let world = World::create(&binaries)?;
-    let situations = situations::all(&world, options)?;
-    let measured = run::all(&world, &situations, options.spawns)?;
-    let report = Report::new(&situations, &measured, &binaries)?;
+    for language in Language::ALL {
+        if let Some(program) = language.missing() {
+            console::progress(&format!("{} is not measured: no {program} here", language.peer()));
+        }
+    }
+    let (hooks, anatomy) = {
+        console::progress("preparing homes, checkouts and authorities ...");
+        let world = World::create(&binaries)?;
+        let situations = situations::all(&world, options)?;
+        let hooks = HookRows::new(&situations, &run::all(&world, &situations, options.spawns)?)?;
+        (hooks, anatomy::all(&world, &situations)?)
+    };
+    let (loads, idle) = match options.filter {
+        Some(_) => (Vec::new(), None),
+        None => (load::all(&binaries, options.load_seconds)?, Some(load::idle(&binaries)?)),
+    };
+    let report = Report::new(hooks, loads, idle, anatomy, &binaries)?;
     console::line(&report.text());
     if let Some(path) = &options.json {
         std::fs::write(path, report.json()).with_context(|| format!("cannot write {}", path.display()))?;
         console::progress(&format!("numbers written to {}", path.display()));
+    }
+    if options.page {
+        console::progress(&format!("{} written", page::write(&report.page())?.display()));
     }
     Ok(())
 }

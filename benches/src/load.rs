@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
 use stopgate_core::client;
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::event_id::new_event_id;
@@ -21,6 +20,7 @@ use crate::authority::Authority;
 use crate::binaries::{Binaries, Program};
 use crate::payload::{EXCUSE_MESSAGE, PLAIN_MESSAGE};
 use crate::stats::{Summary, millis};
+use crate::table::word;
 use crate::{checkouts, console};
 
 /// DESIGN §7: the slowest of a hundred verdicts of rules alone.
@@ -34,55 +34,116 @@ const SESSIONS: u32 = 50;
 /// One stop in so many gives an excuse, so that facts are gathered and evidence is checked.
 const EXCUSE_EVERY: u32 = 10;
 
-/// Asks the authority to judge stops at a steady rate.
-#[derive(Debug, Parser)]
-#[command(name = "load", disable_version_flag = true)]
-struct Options {
-    /// Stops a second
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+/// Stops a second, one load after the other. At the last the machine has little left for the asking side.
+const RATES: [u32; 3] = [100, 500, 2_000];
+/// The rate that the promise is for.
+const PROMISED_RATE: u32 = 500;
+/// How long the authority is watched while nobody asks.
+const IDLE: Duration = Duration::from_secs(30);
+/// DESIGN §7: processor time of an authority that nobody asks.
+const IDLE_PROMISE_PERCENT: f64 = 0.2;
+/// Connections at once, at most.
+const WORKERS: u32 = 16;
+
+/// One load, and what came of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
     rate: u32,
-
-    /// For how long, in seconds
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
-
-    /// Connections at once, at most
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: u16,
-
-    /// Passed by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
+    latency: Summary,
+    errors: usize,
+    spent: Spent,
+    /// Growth of the store, in bytes a stop.
+    grown: f64,
 }
 
-/// The bench's `main`. Fails only when something could not be measured.
-pub(crate) fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
-    if !options.bench {
-        console::progress("load: nothing measured; run `cargo bench -p stopgate-benches --bench load`");
-        return Ok(());
+/// An authority that nobody asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Idle {
+    spent: Spent,
+    /// How often any of its threads went to sleep, a second.
+    wakeups: f64,
+}
+
+/// What the authority used while it was watched.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    resident_mib: f64,
+    /// Of one core.
+    cpu_percent: f64,
+}
+
+/// Loads an authority of its own at each rate for `seconds`.
+pub(crate) fn all(binaries: &Binaries, seconds: u32) -> anyhow::Result<Vec<Load>> {
+    RATES.into_iter().map(|rate| one(binaries, rate, seconds)).collect()
+}
+
+/// An authority in a home of its own that knows some sessions.
+struct Place {
+    // Before the directory: it ends before its home is removed.
+    authority: Authority,
+    home: Home,
+    socket: PathBuf,
+    checkout: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn create(binaries: &Binaries) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let home = Home::at(directory.path().join("home"));
+        home.create()?;
+        switch::write_mode(&home, Mode::Enforce)?;
+        let user_home = directory.path().join("user");
+        std::fs::create_dir(&user_home)?;
+        let checkout = directory.path().join("project");
+        checkouts::with_plan(&checkout)?;
+        let authority = Authority::start(binaries.path(Program::Stopgate)?, &home, &user_home)?;
+        let socket = home.socket_to_connect()?;
+        for session in 0..SESSIONS {
+            start_session(&socket, session, &checkout)?;
+        }
+        Ok(Self { authority, home, socket, checkout, _directory: directory })
     }
-    console::progress("building the release binaries ...");
-    let binaries = Binaries::build()?;
-    let directory = tempfile::tempdir()?;
-    let home = Home::at(directory.path().join("home"));
-    home.create()?;
-    switch::write_mode(&home, Mode::Enforce)?;
-    let user_home = directory.path().join("user");
-    std::fs::create_dir(&user_home)?;
-    let checkout = directory.path().join("project");
-    checkouts::with_plan(&checkout)?;
-    let authority = Authority::start(binaries.path(Program::Stopgate)?, &home, &user_home)?;
-    let socket = home.socket_to_connect()?;
-    for session in 0..SESSIONS {
-        start_session(&socket, session, &checkout)?;
+}
+
+fn one(binaries: &Binaries, rate: u32, seconds: u32) -> anyhow::Result<Load> {
+    let place = Place::create(binaries)?;
+    console::progress(&format!("{rate} stops a second for {seconds} s ..."));
+    let size_before = size_of_store(&place.home);
+    let before = Usage::of(place.authority.pid())?;
+    let outcome = load(rate, seconds, &place);
+    let spent = before.until_now(place.authority.pid())?;
+    let latency = Summary::of(&outcome.times).context("no stop was judged")?;
+    let grown = size_of_store(&place.home).saturating_sub(size_before);
+    #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+    let grown = grown as f64 / latency.count as f64;
+    Ok(Load { rate, seconds, latency, errors: outcome.errors, spent, grown })
+}
+
+/// Watches an authority that nobody asks.
+pub(crate) fn idle(binaries: &Binaries) -> anyhow::Result<Idle> {
+    let place = Place::create(binaries)?;
+    let pid = place.authority.pid();
+    // What the start set going is not idleness.
+    std::thread::sleep(Duration::from_secs(2));
+    console::progress(&format!("watching an idle authority for {} s ...", IDLE.as_secs()));
+    let (before, woken) = (Usage::of(pid)?, wakeups(pid)?);
+    std::thread::sleep(IDLE);
+    #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+    let often = wakeups(pid)?.saturating_sub(woken) as f64;
+    Ok(Idle { spent: before.until_now(pid)?, wakeups: often / IDLE.as_secs_f64() })
+}
+
+/// How often the threads of `pid` have gone to sleep of their own accord: each sleep ends with a wake-up.
+fn wakeups(pid: u32) -> anyhow::Result<u64> {
+    let mut all = 0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        all += count.context("no voluntary_ctxt_switches")?.trim().parse::<u64>()?;
     }
-    let before = Usage::of(authority.pid())?;
-    let size_before = size_of_store(&home);
-    console::progress(&format!("{} stops a second for {} s ...", options.rate, options.seconds));
-    let outcome = load(&options, &socket, &checkout);
-    let after = Usage::of(authority.pid())?;
-    report(&options, &outcome, before, after, size_of_store(&home).saturating_sub(size_before))
+    Ok(all)
 }
 
 fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result<()> {
@@ -106,8 +167,8 @@ struct Outcome {
     errors: usize,
 }
 
-fn load(options: &Options, socket: &Path, checkout: &Path) -> Outcome {
-    let all = options.rate * options.seconds;
+fn load(rate: u32, seconds: u32, place: &Place) -> Outcome {
+    let all = rate * seconds;
     let next = AtomicU32::new(0);
     let began = Instant::now();
     let worker = || {
@@ -117,16 +178,16 @@ fn load(options: &Options, socket: &Path, checkout: &Path) -> Outcome {
             if number >= all {
                 return outcome;
             }
-            let due = began + Duration::from_secs(u64::from(number)) / options.rate;
+            let due = began + Duration::from_secs(u64::from(number)) / rate;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            match ask(socket, number, checkout) {
+            match ask(&place.socket, number, &place.checkout) {
                 Ok(()) => outcome.times.push(due.elapsed()),
                 Err(_) => outcome.errors += 1,
             }
         }
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..options.workers).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
         let mut together = Outcome::default();
         for outcome in workers.into_iter().filter_map(|worker| worker.join().ok()) {
             together.times.extend(outcome.times);
@@ -150,22 +211,31 @@ fn ask(socket: &Path, number: u32, checkout: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a process has used.
+/// What a process had used at some moment.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
-    resident_kib: u64,
-    cpu_ticks: u64,
+    at: Instant,
+    cpu: Duration,
 }
 
 impl Usage {
     fn of(pid: u32) -> anyhow::Result<Self> {
+        let mut nanos = 0;
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let spent = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            nanos += spent.split(' ').next().context("no schedstat")?.parse::<u64>()?;
+        }
+        Ok(Self { at: Instant::now(), cpu: Duration::from_nanos(nanos) })
+    }
+
+    /// What `pid` has used since. Threads that ended in between are not counted; the pool's live longer than a load.
+    fn until_now(self, pid: u32) -> anyhow::Result<Spent> {
+        let now = Self::of(pid)?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // After the command, which may hold anything: the fields from the third on.
-        let fields: Vec<&str> = stat.rsplit_once(')').context("no command")?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("no CPU time");
-        Ok(Self { resident_kib: resident.trim().trim_end_matches(" kB").parse()?, cpu_ticks: ticks(11)? + ticks(12)? })
+        let resident: u32 = resident.trim().trim_end_matches(" kB").parse()?;
+        let cpu = now.cpu.saturating_sub(self.cpu).div_duration_f64(now.at - self.at);
+        Ok(Spent { resident_mib: f64::from(resident) / 1024.0, cpu_percent: 100.0 * cpu })
     }
 }
 
@@ -178,30 +248,71 @@ fn size_of_store(home: &Home) -> u64 {
         .sum()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
-fn report(options: &Options, outcome: &Outcome, before: Usage, after: Usage, grown: u64) -> anyhow::Result<()> {
-    let summary = Summary::of(&outcome.times).context("no stop was judged")?;
-    let kept = |promise: bool| if promise { "kept" } else { "MISSED" };
-    let resident = after.resident_kib as f64 / 1024.0;
-    // Linux counts CPU time in hundredths of a second for user space, whatever the kernel does inside.
-    let cpu = (after.cpu_ticks - before.cpu_ticks) as f64 / f64::from(options.seconds);
-    console::line(&format!(
-        "{} stops judged at {}/s, {} errors; one in {EXCUSE_EVERY} with an excuse",
-        summary.count, options.rate, outcome.errors
-    ));
-    console::line(&format!(
-        "latency    p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   max {:.2} ms   (promised: p99 at most {:.0} ms: {})",
-        millis(summary.median),
-        millis(summary.p95),
-        millis(summary.p99),
-        millis(summary.max),
-        millis(P99_PROMISE),
-        kept(summary.p99 <= P99_PROMISE)
-    ));
-    console::line(&format!(
-        "authority  {resident:.1} MiB resident (promised: at most {RESIDENT_PROMISE_MIB:.0} MiB: {}), {cpu:.1} % of a core",
-        kept(resident <= RESIDENT_PROMISE_MIB)
-    ));
-    console::line(&format!("store      grew by {:.1} KiB a stop", grown as f64 / 1024.0 / summary.count as f64));
-    Ok(())
+impl Load {
+    /// Heads of [`Load::cells`].
+    pub(crate) const HEADS: [&'static str; 12] =
+        ["stops/s", "s", "judged", "errors", "median", "p95", "p99", "max", "MiB", "% of a core", "KiB/stop", ""];
+
+    /// Whether the promises for the promised rate are kept.
+    fn kept(&self) -> Option<bool> {
+        (self.rate == PROMISED_RATE).then(|| {
+            self.latency.p99 <= P99_PROMISE && self.spent.resident_mib <= RESIDENT_PROMISE_MIB && self.errors == 0
+        })
+    }
+
+    /// What the table shows.
+    pub(crate) fn cells(&self) -> [String; 12] {
+        let Summary { count, median, p95, p99, max, .. } = self.latency;
+        let time = |time| format!("{:.2}", millis(time));
+        [
+            self.rate.to_string(),
+            self.seconds.to_string(),
+            count.to_string(),
+            self.errors.to_string(),
+            time(median),
+            time(p95),
+            time(p99),
+            time(max),
+            format!("{:.1}", self.spent.resident_mib),
+            format!("{:.1}", self.spent.cpu_percent),
+            format!("{:.2}", self.grown / 1024.0),
+            word(self.kept()).to_owned(),
+        ]
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "rate": self.rate, "seconds": self.seconds, "judged": self.latency.count, "errors": self.errors,
+            "median_ms": millis(self.latency.median), "p95_ms": millis(self.latency.p95),
+            "p99_ms": millis(self.latency.p99), "max_ms": millis(self.latency.max),
+            "resident_mib": self.spent.resident_mib, "cpu_percent": self.spent.cpu_percent,
+            "store_bytes_a_stop": self.grown, "kept": self.kept(),
+        })
+    }
+}
+
+impl Idle {
+    fn kept(&self) -> bool {
+        self.spent.cpu_percent <= IDLE_PROMISE_PERCENT
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "idle: {:.3} % of a core (promised: at most {IDLE_PROMISE_PERCENT} %: {}), {:.2} wake-ups a second, {:.1} MiB\n",
+            self.spent.cpu_percent,
+            word(Some(self.kept())),
+            self.wakeups,
+            self.spent.resident_mib
+        )
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "seconds": IDLE.as_secs(), "cpu_percent": self.spent.cpu_percent, "wakeups_a_second": self.wakeups,
+            "resident_mib": self.spent.resident_mib, "kept": self.kept(),
+        })
+    }
 }

@@ -4,18 +4,26 @@ use std::path::PathBuf;
 
 /// Measures what each hook costs, beside a process that does nothing.
 #[derive(Debug, clap::Parser)]
-#[command(name = "hooks", disable_version_flag = true)]
+#[command(name = "performance", disable_version_flag = true)]
 pub(crate) struct Options {
-    /// Measure only situations whose name contains this (the no-op is always measured)
+    /// Measure only situations whose name contains this (the no-op is always measured), and no load
     pub(crate) filter: Option<String>,
 
     /// How often each hook is spawned in each situation
-    #[arg(long, default_value_t = 300, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 500, value_parser = at_least_one)]
     pub(crate) spawns: usize,
 
     /// How often where the authority is hung: each costs the hook's whole patience
     #[arg(long, default_value_t = 5, value_parser = at_least_one)]
     pub(crate) hung_spawns: usize,
+
+    /// For how long the authority is loaded at each rate, in seconds
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) load_seconds: u32,
+
+    /// Write `docs/performance.md` with the numbers of this run
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) page: bool,
 
     /// Write the numbers to this file, too (relative to the package, where cargo starts benches)
     #[arg(long)]
@@ -41,8 +49,8 @@ mod tests {
 
     #[test]
     fn cargo_s_flag_is_taken_and_zero_spawns_are_refused() {
-        let options = Options::try_parse_from(["hooks", "--spawns", "7", "--bench"]).unwrap();
+        let options = Options::try_parse_from(["performance", "--spawns", "7", "--bench"]).unwrap();
         assert_eq!((options.spawns, options.hung_spawns, options.bench), (7, 5, true));
-        assert!(Options::try_parse_from(["hooks", "--spawns", "0"]).is_err());
+        assert!(Options::try_parse_from(["performance", "--spawns", "0"]).is_err());
     }
 }

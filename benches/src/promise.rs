@@ -14,6 +14,8 @@ pub(crate) enum Promise {
     Ratio(f64),
     /// Median at most so many times that of the situation of this name.
     RatioTo(&'static str, f64),
+    /// Median at least so many times that of the situation of this name.
+    AtLeastTimes(&'static str, f64),
     /// The slowest within this deadline.
     Deadline(Duration),
     /// The slowest within this deadline and a fifth of it: the harness waits for the process's end, too.
@@ -29,6 +31,7 @@ impl Promise {
             Self::None => None,
             Self::Ratio(most) => within(NO_OP, most),
             Self::RatioTo(name, most) => within(name, most),
+            Self::AtLeastTimes(name, least) => Some(summary.median.div_duration_f64(median_of(name)?) >= least),
             Self::Deadline(deadline) => Some(summary.max <= deadline),
             Self::About(deadline) => Some(summary.max <= deadline + deadline / 5),
         }
@@ -40,6 +43,7 @@ impl Promise {
             Self::None => "-".to_owned(),
             Self::Ratio(most) => format!("<= {most:.2} x"),
             Self::RatioTo(name, most) => format!("<= {most:.2} x {name}"),
+            Self::AtLeastTimes(name, least) => format!(">= {least:.0} x {name}"),
             Self::Deadline(deadline) => format!("<= {} ms", deadline.as_millis()),
             Self::About(deadline) => format!("<= {} ms + 20 %", deadline.as_millis()),
         }
@@ -72,6 +76,13 @@ mod tests {
             assert_eq!(kept(most.0, most.1, promise), Some(true), "{promise:?}");
             assert_eq!(kept(too_much.0, too_much.1, promise), Some(false), "{promise:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_has_to_be_slower_by_so_much() {
+        let promise = Promise::AtLeastTimes("other", 100.0);
+        assert_eq!(kept(200_000, 0, promise), Some(true));
+        assert_eq!(kept(199_999, 0, promise), Some(false));
     }
 
     #[test]

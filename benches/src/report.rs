@@ -3,8 +3,12 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::binaries::Binaries;
+use crate::anatomy::{self, Anatomy};
+use crate::binaries::{Binaries, Program};
+use crate::load::{Idle, Load};
 use crate::machine::Machine;
+use crate::page;
+use crate::peers::Language;
 use crate::promise::Promise;
 use crate::situations::{NO_OP, Situation};
 use crate::sizes::Size;
@@ -15,23 +19,20 @@ use crate::table::{table, word};
 #[derive(Debug, Clone)]
 struct Row {
     name: &'static str,
+    is_peer: bool,
     summary: Summary,
     ratio: f64,
     promise: Promise,
     kept: Option<bool>,
 }
 
-/// The whole report.
+/// The rows of all situations.
 #[derive(Debug, Clone)]
-pub(crate) struct Report {
-    rows: Vec<Row>,
-    sizes: Vec<Size>,
-    machine: Machine,
-}
+pub(crate) struct HookRows(Vec<Row>);
 
-impl Report {
+impl HookRows {
     /// Puts what was measured together; `measured` belongs to `situations`, in their order.
-    pub(crate) fn new(situations: &[Situation], measured: &[Summary], binaries: &Binaries) -> anyhow::Result<Self> {
+    pub(crate) fn new(situations: &[Situation], measured: &[Summary]) -> anyhow::Result<Self> {
         let median_of = |name: &str| {
             let mut all = situations.iter().zip(measured);
             all.find_map(|(situation, summary)| (situation.name == name).then_some(summary.median))
@@ -39,33 +40,103 @@ impl Report {
         let no_op = median_of(NO_OP).context("the no-op was not measured")?;
         let rows = situations.iter().zip(measured).map(|(situation, summary)| Row {
             name: situation.name,
+            is_peer: matches!(situation.program, Program::Peer(_)),
             summary: *summary,
             ratio: summary.median.div_duration_f64(no_op),
             promise: situation.promise,
             kept: situation.promise.kept(summary, median_of),
         });
-        Ok(Self { rows: rows.collect(), sizes: Size::of_all(binaries)?, machine: Machine::read() })
+        Ok(Self(rows.collect()))
     }
 
-    /// For people.
-    pub(crate) fn text(&self) -> String {
+    /// The table of those that are peers, or of those that are not.
+    fn table(&self, are_peers: bool) -> String {
         let head = ["situation", "n", "median", "p95", "p99", "min", "x no-op", "promise", ""];
-        let times = std::iter::once(head.map(str::to_owned)).chain(self.rows.iter().map(Row::cells));
+        let rows = self.0.iter().filter(|row| row.is_peer == are_peers).map(Row::cells);
+        table(&std::iter::once(head.map(str::to_owned)).chain(rows).collect::<Vec<_>>())
+    }
+}
+
+/// The whole report.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    hooks: HookRows,
+    loads: Vec<Load>,
+    idle: Option<Idle>,
+    anatomy: Vec<Anatomy>,
+    sizes: Vec<Size>,
+    machine: Machine,
+}
+
+impl Report {
+    /// Puts everything together.
+    pub(crate) fn new(
+        hooks: HookRows,
+        loads: Vec<Load>,
+        idle: Option<Idle>,
+        anatomy: Vec<Anatomy>,
+        binaries: &Binaries,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { hooks, loads, idle, anatomy, sizes: Size::of_all(binaries)?, machine: Machine::read() })
+    }
+
+    fn sizes(&self) -> String {
         let head = ["binary", "KiB", "linked", "promise", ""];
-        let sizes = std::iter::once(head.map(str::to_owned)).chain(self.sizes.iter().map(Size::cells));
+        table(&std::iter::once(head.map(str::to_owned)).chain(self.sizes.iter().map(Size::cells)).collect::<Vec<_>>())
+    }
+
+    fn loads(&self) -> String {
+        let rows = std::iter::once(Load::HEADS.map(str::to_owned)).chain(self.loads.iter().map(Load::cells));
+        table(&rows.collect::<Vec<_>>())
+    }
+
+    fn idle(&self) -> String {
+        self.idle.as_ref().map(Idle::text).unwrap_or_default()
+    }
+
+    /// For people, on a terminal.
+    pub(crate) fn text(&self) -> String {
         format!(
-            "times in ms, from before the spawn to after the exit; promises: DESIGN, budgets\n{}\n{}\n{}",
-            table(&times.collect::<Vec<_>>()),
-            table(&sizes.collect::<Vec<_>>()),
+            "times in ms, from before the spawn to after the exit; promises: DESIGN, budgets\n{}\n{}\n{}\n{}{}\n{}\n{}",
+            self.hooks.table(false),
+            self.hooks.table(true),
+            self.sizes(),
+            self.loads(),
+            self.idle(),
+            anatomy::text(&self.anatomy),
             self.machine.text()
         )
+    }
+
+    /// For people, as a page.
+    pub(crate) fn page(&self) -> String {
+        let missing: String = Language::ALL
+            .iter()
+            .filter_map(|language| {
+                Some(format!("\n{} was not measured: no {}.\n", language.peer(), language.missing()?))
+            })
+            .collect();
+        page::fill(&[
+            ("machine", &format!("Measured on {}.", self.machine.text().trim_start_matches("machine: "))),
+            ("hooks", &self.hooks.table(false)),
+            ("peers", &self.hooks.table(true)),
+            ("peer_directory", "`benches/peers/`"),
+            ("missing", &missing),
+            ("sizes", &self.sizes()),
+            ("loads", &self.loads()),
+            ("idle", &self.idle()),
+            ("anatomy", &anatomy::text(&self.anatomy)),
+        ])
     }
 
     /// For programs.
     pub(crate) fn json(&self) -> String {
         let report = json!({
-            "situations": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "situations": self.hooks.0.iter().map(Row::json).collect::<Vec<_>>(),
             "binaries": self.sizes.iter().map(Size::json).collect::<Vec<_>>(),
+            "loads": self.loads.iter().map(Load::json).collect::<Vec<_>>(),
+            "idle": self.idle.as_ref().map(Idle::json),
+            "anatomy": self.anatomy.iter().map(Anatomy::json).collect::<Vec<_>>(),
             "machine": self.machine.json(),
         });
         format!("{report:#}\n")
@@ -115,6 +186,7 @@ mod tests {
         let time = Duration::from_micros(1_234);
         Row {
             name: "x",
+            is_peer: false,
             summary: Summary { count: 3, min: time, median: time, p95: time, p99: time, max: time },
             ratio: 1.234,
             promise: Promise::Ratio(1.5),
@@ -134,9 +206,19 @@ mod tests {
 
     #[test]
     fn the_report_shows_times_sizes_and_machine_in_text_and_json() {
-        let report = Report { rows: vec![row(Some(true))], sizes: Vec::new(), machine: Machine::read() };
+        let report = Report {
+            hooks: HookRows(vec![row(Some(true)), Row { name: "y", is_peer: true, ..row(None) }]),
+            loads: Vec::new(),
+            idle: None,
+            anatomy: Vec::new(),
+            sizes: Vec::new(),
+            machine: Machine::read(),
+        };
         let text = report.text();
         assert!(text.contains("x no-op") && text.contains("linked") && text.contains("machine: "));
+        let (own, others) = (report.hooks.table(false), report.hooks.table(true));
+        assert!(own.contains("\nx ") && !own.contains("\ny ") && others.contains("\ny "), "{own}{others}");
+        assert!(report.page().contains(&own));
         let json: Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(json["situations"][0]["kept"], true);
     }

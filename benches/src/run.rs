@@ -107,7 +107,7 @@ impl<'a> Runner<'a> {
 
     /// Whether it is spawned in this round; a situation with fewer spawns than rounds sits some out.
     fn is_due(&self, round: usize, rounds: usize) -> bool {
-        let spawns = self.situation.payloads.len() - self.situation.warm_ups;
+        let spawns = self.situation.measured();
         (round + 1) * spawns / rounds > round * spawns / rounds
     }
 

@@ -10,9 +10,12 @@ use stopgate_core::paths::Home;
 use crate::binaries::Program;
 use crate::options::Options;
 use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
+use crate::peers::Language;
 use crate::promise::Promise;
 use crate::world::World;
 
+/// Sessions kept for looking at single spawns after the measuring.
+pub(crate) const SPARES: usize = 2;
 /// Spawns before measuring begins.
 const WARM_UPS: usize = 5;
 /// What a hook may take without being told otherwise.
@@ -36,7 +39,7 @@ pub(crate) struct Situation {
     pub(crate) sessions: Sessions,
     /// Payloads that record the beginnings of these sessions, if they have to be known.
     pub(crate) beginnings: Vec<Vec<u8>>,
-    /// One a spawn: first those of the warm-up.
+    /// One a spawn: first those of the warm-up, last the [`SPARES`].
     pub(crate) payloads: Vec<Vec<u8>>,
     /// How many spawns are not measured.
     pub(crate) warm_ups: usize,
@@ -46,6 +49,13 @@ pub(crate) struct Situation {
     pub(crate) proof: Proof,
     /// What DESIGN promises.
     pub(crate) promise: Promise,
+}
+
+impl Situation {
+    /// How many spawns are measured.
+    pub(crate) fn measured(&self) -> usize {
+        self.payloads.len() - self.warm_ups - SPARES
+    }
 }
 
 /// How a hook must end each time.
@@ -96,7 +106,13 @@ pub(crate) enum Proof {
 
 /// The name of the situation that all others are compared with.
 pub(crate) const NO_OP: &str = "no-op";
-/// The name of the situation that archived builds are compared with.
+/// DESIGN §7: how much faster than a router written for Node.
+const NODE_PROMISE: f64 = 100.0;
+// Situations that others are compared with.
+const KILLED: &str = "router: kill switch file";
+const OFF: &str = "router: mode off";
+const ALLOW: &str = "router: enforce, allow";
+const BLOCK: &str = "router: enforce, block";
 const NO_BUILDS: &str = "build-stop: 0 live builds";
 
 /// All situations that `options` ask for; the no-op comes first.
@@ -171,7 +187,9 @@ impl<'a> Sketch<'a> {
         let (warm_ups, spawns) =
             if is_hung { (1, options.hung_spawns.min(options.spawns)) } else { (WARM_UPS, options.spawns) };
         let render_all = |render: &dyn Fn(&str) -> anyhow::Result<Vec<u8>>| {
-            (0..warm_ups + spawns).map(|number| render(&sessions.id(number))).collect::<anyhow::Result<Vec<_>>>()
+            (0..warm_ups + spawns + SPARES)
+                .map(|number| render(&sessions.id(number)))
+                .collect::<anyhow::Result<Vec<_>>>()
         };
         let begin = |id: &str| payload::session_start(id, self.cwd);
         let stop = |id: &str| payload::stop(id, self.cwd, self.message);
@@ -202,32 +220,33 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
     let fired = Expected::silent(Some(Beat::Fired));
     let delivered = Expected::silent(Some(Beat::Delivered));
     let failed = Expected::silent(Some(Beat::Failed));
-    let block = Expected { block: true, ..delivered };
+    let block_answer = Expected { block: true, ..delivered };
     let judged = |short_circuit, would_block, blocked| Proof::Judged { short_circuit, would_block, blocked };
     let next_to_nothing = Promise::Ratio(1.1);
     let round_trip = Promise::Ratio(1.5);
+    let node_at_least = |router| Promise::AtLeastTimes(router, NODE_PROMISE);
     let in_time = Promise::Deadline(DEFAULT_DEADLINE);
     let about_in_time = Promise::About(HUNG_DEADLINE);
 
-    vec![
+    let own = vec![
         Sketch::of(NO_OP, Program::NoOp, &homes.off, plan),
-        router("router: kill switch file", &homes.killed).expecting(untouched, next_to_nothing),
+        router(KILLED, &homes.killed).expecting(untouched, next_to_nothing),
         router("router: STOPGATE_KILL=1", &homes.enforce_absent)
             .with(env::STOPGATE_KILL, "1")
             .expecting(untouched, next_to_nothing),
-        router("router: mode off", &homes.off).expecting(fired, next_to_nothing),
+        router(OFF, &homes.off).expecting(fired, next_to_nothing),
         router("router: shadow, would block", &homes.shadow_up)
             .with_known_sessions()
             .expecting(delivered, round_trip)
             .proven_by(judged(None, true, false)),
-        router("router: enforce, allow", &homes.enforce_up)
+        router(ALLOW, &homes.enforce_up)
             .saying(PLAIN_MESSAGE)
             .with_known_sessions()
             .expecting(delivered, round_trip)
             .proven_by(judged(Some("no-signal"), false, false)),
-        router("router: enforce, block", &homes.enforce_up)
+        router(BLOCK, &homes.enforce_up)
             .with_known_sessions()
-            .expecting(block, round_trip)
+            .expecting(block_answer, round_trip)
             .proven_by(judged(None, true, true)),
         router("router: shadow, authority absent", &homes.shadow_absent).expecting(failed.spooled(), in_time),
         router("router: enforce, authority absent", &homes.enforce_absent).expecting(failed.spooled(), in_time),
@@ -251,5 +270,37 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
         recorder("recorder: authority hung", &homes.enforce_hung)
             .hung()
             .expecting(failed.at_least(Duration::from_millis(200)), about_in_time),
-    ]
+    ];
+    let peers = Language::ALL.into_iter().filter(|language| language.missing().is_none()).flat_map(|language| {
+        let [killed, off, allow, block] = peer_names(language);
+        let peer = move |name, home| Sketch::of(name, Program::Peer(language), home, plan);
+        let promise = move |router| if language == Language::Node { node_at_least(router) } else { Promise::None };
+        [
+            peer(killed, &homes.killed).expecting(untouched, promise(KILLED)),
+            peer(off, &homes.off).expecting(fired, promise(OFF)),
+            peer(allow, &homes.enforce_up)
+                .saying(PLAIN_MESSAGE)
+                .with_known_sessions()
+                .expecting(delivered, promise(ALLOW))
+                .proven_by(judged(Some("no-signal"), false, false)),
+            peer(block, &homes.enforce_up)
+                .with_known_sessions()
+                .expecting(block_answer, promise(BLOCK))
+                .proven_by(judged(None, true, true)),
+        ]
+    });
+    own.into_iter().chain(peers).collect()
+}
+
+/// Names of a peer's situations: kill switch, mode off, allow, block.
+const fn peer_names(language: Language) -> [&'static str; 4] {
+    match language {
+        Language::Node => ["node: kill switch file", "node: mode off", "node: enforce, allow", "node: enforce, block"],
+        Language::Python => {
+            ["python: kill switch file", "python: mode off", "python: enforce, allow", "python: enforce, block"]
+        }
+        Language::Bash => {
+            ["bash+jq: kill switch file", "bash+jq: mode off", "bash+jq: enforce, allow", "bash+jq: enforce, block"]
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Size {
 impl Size {
     /// The sizes of all programs.
     pub(crate) fn of_all(binaries: &Binaries) -> anyhow::Result<Vec<Self>> {
-        Program::ALL
+        Program::BUILT
             .into_iter()
             .map(|program| {
                 let path = binaries.path(program)?;
@@ -43,7 +43,7 @@ impl Size {
             Linkage::Static => MAX_STATIC_BYTES,
         };
         match self.program {
-            Program::NoOp | Program::Stopgate => None,
+            Program::NoOp | Program::Stopgate | Program::Peer(_) => None,
             Program::Router | Program::BuildStop => Some(plain),
             Program::Recorder => Some(plain + SQLITE_BYTES),
         }

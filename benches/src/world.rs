@@ -135,7 +135,11 @@ impl World {
     /// `program` as a harness would start it from the `bin/` of `home`. `STOPGATE_HOME` is not set, because no
     /// harness sets it: an installed hook finds its home by the marker.
     pub(crate) fn command(&self, home: &Home, program: Program, environment: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(home.bin().join(program.name()));
+        let file = home.bin().join(program.name());
+        let mut command = match program {
+            Program::Peer(language) => interpreted(language.interpreter(), &file),
+            _ => Command::new(file),
+        };
         command
             .arg("claude")
             .env_clear()
@@ -146,6 +150,14 @@ impl World {
         measure::prepare(&mut command);
         command
     }
+}
+
+/// `script` run by `interpreter`, a program and its arguments.
+fn interpreted(interpreter: &[&str], script: &Path) -> Command {
+    let mut words = interpreter.iter();
+    let mut command = Command::new(words.next().unwrap_or(&"sh"));
+    command.args(words).arg(script);
+    command
 }
 
 fn search_path() -> std::ffi::OsString {

@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::{Value, json};
+use stopgate_core::gate::evidence::EvidenceFault;
+use stopgate_core::gate::facts::Facts;
+use stopgate_core::gate::pipeline::{self, Inputs, Judgement, Trace};
+use stopgate_core::gate::release::Circumstances;
+use stopgate_core::gate::signals::Signals;
+use stopgate_core::gate::turn::{Limits, Turn};
+use stopgate_core::gate::{Decision, EvidencePointer};
+use stopgate_core::switch::Mode;
 use stopgate_tests::world::World;
 
 /// At least this share of the messages that should continue is held, and at most that share of legitimate stops, in
@@ -199,5 +207,65 @@ fn what_is_wrong_in_a_corpus_is_named_with_file_and_line() {
         let output = eval(&world, &[&file]);
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains(complaint), "{}", text(&output.stderr));
+    }
+}
+
+/// What the message alone decides is answered before anything else is known: it must be what the whole pipeline says.
+#[test]
+fn what_the_message_alone_decides_is_what_all_stages_decide() {
+    let mut foregone = 0;
+    for row in ["tuning.jsonl", "held-out.jsonl", "fresh.jsonl"].into_iter().flat_map(rows) {
+        let case = row["message"].as_str().unwrap();
+        for has_judge in [false, true] {
+            let inputs = Inputs { has_judge, ..started(case) };
+            let mut world = Asked::default();
+            let whole = pipeline::run(&inputs, &mut world);
+            let alone = pipeline::foregone(case, has_judge);
+            assert_eq!(alone.is_some(), !world.0, "{case}: facts are asked for if, and only if, they can matter");
+            if let Some(alone) = alone {
+                foregone += 1;
+                let of = |trace: &Trace| (trace.decision(), trace.rule, trace.release);
+                assert_eq!(of(&alone), of(&whole), "{case}");
+                assert_eq!(alone.decision(), Decision::Allow, "{case}");
+            }
+        }
+    }
+    assert!(foregone > 100, "{foregone}");
+}
+
+/// What the pipeline is given of a session that began, and of which nothing else is known.
+fn started(message: &str) -> Inputs {
+    Inputs {
+        circumstances: Circumstances {
+            killed: false,
+            mode: Mode::Enforce,
+            subagent: false,
+            stop_hook_active: false,
+            pending_tasks: 0,
+            session_start_ms: Some(1),
+        },
+        message: message.to_owned(),
+        turn: Turn::default(),
+        limits: Limits::default(),
+        has_judge: false,
+    }
+}
+
+/// A world without facts that remembers whether it was asked for them.
+#[derive(Default)]
+struct Asked(bool);
+
+impl pipeline::World for Asked {
+    fn facts(&mut self) -> Facts {
+        self.0 = true;
+        Facts::default()
+    }
+
+    fn judge(&mut self, _: &Signals, _: &Facts) -> Judgement {
+        Judgement::NotAsked { why: "nobody is there".to_owned() }
+    }
+
+    fn verify(&mut self, _: &EvidencePointer) -> Result<(), EvidenceFault> {
+        Ok(())
     }
 }

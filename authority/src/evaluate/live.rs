@@ -1,5 +1,6 @@
 //! A stop's stages in the world as it is.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,31 +16,21 @@ use stopgate_core::harness::{EventKind, Stop};
 use stopgate_core::protocol::EvaluateRequest;
 use stopgate_core::redact::redact;
 use stopgate_core::switch;
+use stopgate_store::{SessionFacts, TurnRecord};
 
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
 use crate::state::State;
 use crate::turns;
 
-/// What is known of a stop before its stages run.
-fn inputs(state: &State, request: &EvaluateRequest, config: &Config) -> Inputs {
-    let stop = match &request.event.kind {
-        EventKind::Stop(stop) => stop.clone(),
-        _ => Stop::default(),
-    };
-    let circumstances = Circumstances {
-        killed: switch::is_killed(&ProcessEnv, &state.home),
-        mode: switch::read_mode(&state.home).mode(),
-        subagent: request.event.agent_id.is_some(),
-        stop_hook_active: stop.stop_hook_active,
-        pending_tasks: stop.pending_tasks,
-        session_start_ms: state.session_facts(&request.event.key).and_then(|session| session.started_at_ms),
-    };
-    let (turn, _) = turns::read(state, &request.event.key, request.mode, &circumstances);
-    // Redacted before it is judged, so that what is written down leads to the same verdict.
-    let message = redact(&stop.last_assistant_message);
-    let has_judge = config.judge.kind != JudgeKind::None;
-    Inputs { circumstances, message, turn, limits: turns::limits(config), has_judge }
+/// A stop that was judged, but for the ceilings.
+pub(super) struct Judged {
+    /// What its stages were given, and what the world answered.
+    pub(super) recording: Recording,
+    /// What they found.
+    pub(super) trace: Trace,
+    /// The contest that the next stop of the session uses up.
+    pub(super) contest: Option<i64>,
 }
 
 /// Runs the stages in the world as it is, and keeps what that answers.
@@ -49,16 +40,59 @@ pub(super) fn judge(
     config: &Config,
     until: Instant,
     judge_until: Instant,
-) -> (Recording, Trace) {
-    let mut inputs = inputs(state, request, config);
+) -> Judged {
+    let (session, stored) = state.standing(&request.event.key, request.mode);
+    let mut inputs = inputs(state, request, config, session.as_ref(), &stored);
     let message = inputs.message.clone();
-    let mut world = Live { state, request, config, message, until, judge_until, answers: Answers::default() };
+    let mut world = Live { state, request, config, session, message, until, judge_until, answers: Answers::default() };
     let trace = pipeline::run(&inputs, &mut world);
     if trace.signals.is_none() {
         // Nobody read it, nobody keeps it.
         inputs.message.clear();
     }
-    (Recording { inputs, answers: world.answers }, trace)
+    Judged { recording: Recording { inputs, answers: world.answers }, trace, contest: stored.contest }
+}
+
+/// What is known of a stop before its stages run.
+fn inputs(
+    state: &State,
+    request: &EvaluateRequest,
+    config: &Config,
+    session: Option<&SessionFacts>,
+    stored: &TurnRecord,
+) -> Inputs {
+    let stop = match &request.event.kind {
+        EventKind::Stop(stop) => Cow::Borrowed(stop),
+        _ => Cow::Owned(Stop::default()),
+    };
+    let circumstances = Circumstances {
+        killed: switch::is_killed(&ProcessEnv, &state.home),
+        mode: switch::read_mode(&state.home).mode(),
+        subagent: request.event.agent_id.is_some(),
+        stop_hook_active: stop.stop_hook_active,
+        pending_tasks: stop.pending_tasks,
+        session_start_ms: session.and_then(|session| session.started_at_ms),
+    };
+    let turn = turns::of_session(state, &request.event.key, request.mode, stored, circumstances.session_start_ms);
+    Inputs {
+        circumstances,
+        message: message_of(request),
+        turn,
+        limits: turns::limits(config),
+        has_judge: has_judge(config),
+    }
+}
+
+/// The agent's last message. Redacted before it is judged, so that what is written down leads to the same verdict.
+pub(super) fn message_of(request: &EvaluateRequest) -> String {
+    match &request.event.kind {
+        EventKind::Stop(stop) => redact(&stop.last_assistant_message),
+        _ => String::new(),
+    }
+}
+
+pub(super) fn has_judge(config: &Config) -> bool {
+    config.judge.kind != JudgeKind::None
 }
 
 /// The world as it is.
@@ -66,6 +100,7 @@ struct Live<'a> {
     state: &'a State,
     request: &'a EvaluateRequest,
     config: &'a Config,
+    session: Option<SessionFacts>,
     message: String,
     until: Instant,
     judge_until: Instant,
@@ -76,7 +111,7 @@ impl Live<'_> {
     /// Does something with what is known of the session, if its start and its directory are.
     fn with_session<T>(&self, work: impl FnOnce(&Session<'_>) -> T) -> Option<T> {
         let event = &self.request.event;
-        let known = self.state.session_facts(&event.key)?;
+        let known = self.session.as_ref()?;
         let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
         Some(work(&Session {
             key: &event.key,

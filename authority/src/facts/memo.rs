@@ -102,8 +102,11 @@ impl Git<'_> {
         Some(tree)
     }
 
-    /// Tracked and untracked files, listed at the same time.
+    /// Tracked and untracked files, listed at the same time if both have to be.
     pub(super) fn files(&self) -> Option<(Arc<Tree>, Arc<Vec<String>>)> {
+        if self.known(|known| known.tree.clone()).is_some() || self.known(fresh_untracked).is_some() {
+            return Some((self.tree()?, self.untracked()?));
+        }
         std::thread::scope(|scope| {
             let untracked = scope.spawn(|| self.untracked());
             let tree = self.tree();
@@ -113,8 +116,7 @@ impl Git<'_> {
 
     /// The files that are neither tracked nor ignored.
     pub(super) fn untracked(&self) -> Option<Arc<Vec<String>>> {
-        let fresh = |known: &Known| known.untracked.clone().filter(|(at, _)| at.elapsed() < UNTRACKED_AGE);
-        if let Some((_, files)) = self.known(fresh) {
+        if let Some(files) = self.known(fresh_untracked) {
             return Some(files);
         }
         let arguments = ["ls-files", "-z", "--others", "--exclude-standard"];
@@ -153,4 +155,10 @@ impl Git<'_> {
         }
         write(known);
     }
+}
+
+/// The untracked files, if they were listed a moment ago.
+fn fresh_untracked(known: &Known) -> Option<Arc<Vec<String>>> {
+    let (at, files) = known.untracked.as_ref()?;
+    (at.elapsed() < UNTRACKED_AGE).then(|| Arc::clone(files))
 }

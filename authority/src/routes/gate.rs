@@ -163,9 +163,13 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
     }
 }
 
-/// The hook waits for the verdict. The evaluation runs to its end also when the hook does not: it is logged then
+/// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not: it is logged then
 /// as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
+    if let Some(response) = evaluate::foregone(&state, &request) {
+        judge_afterwards(state, request, received);
+        return Json(response).into_response();
+    }
     let unsettled = state.unsettled();
     let asker = Asker(gone.clone());
     let judged = judge_in_turn(&state, request, received, gone).await;
@@ -195,17 +199,20 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
         Ok(Err(error)) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         // Delivered before.
         Ok(Ok(false)) => {}
-        Ok(Ok(true)) => {
-            let unsettled = state.unsettled();
-            tokio::spawn(async move {
-                if let Ok(mut verdict) = judge_in_turn(&state, request, received, Gone::default()).await {
-                    let _ = off_loop(move || verdict.write(&state)).await;
-                }
-                drop(unsettled);
-            });
-        }
+        Ok(Ok(true)) => judge_afterwards(state, request, received),
     }
     (StatusCode::ACCEPTED, Json(accepted)).into_response()
+}
+
+/// Judges a stop and writes the verdict down, for nobody who waits.
+fn judge_afterwards(state: Arc<State>, request: EvaluateRequest, received: Instant) {
+    let unsettled = state.unsettled();
+    tokio::spawn(async move {
+        if let Ok(mut verdict) = judge_in_turn(&state, request, received, Gone::default()).await {
+            let _ = off_loop(move || verdict.write(&state)).await;
+        }
+        drop(unsettled);
+    });
 }
 
 async fn judge_in_turn(

@@ -143,6 +143,14 @@ impl Trace {
         self
     }
 
+    /// Ends with what the message says: a legitimate reason, or no wish to leave.
+    fn let_go(self, legitimate: Option<Finding>) -> Self {
+        match legitimate {
+            Some(finding) => self.found(finding),
+            None => self.released(Release::NoSignal),
+        }
+    }
+
     fn found(mut self, finding: Finding) -> Self {
         self.rule = finding.rule;
         self.evidence = finding.evidence;
@@ -158,14 +166,9 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
     }
     let signals = trace.signals.insert(signals::detect(&inputs.message)).clone();
     let legitimate = rules::legitimate_stop(&signals);
-    let asks_judge = inputs.has_judge && is_undecided(&signals, legitimate.is_some());
-    if !asks_judge {
-        if let Some(finding) = legitimate {
-            return trace.found(finding);
-        }
-        if !signals.wants_to_leave() {
-            return trace.released(Release::NoSignal);
-        }
+    let asks_judge = asks_judge(&signals, legitimate.as_ref(), inputs.has_judge);
+    if decides(&signals, legitimate.as_ref(), asks_judge) {
+        return trace.let_go(legitimate);
     }
     let facts = trace.facts.insert(world.facts()).clone();
     if !facts.live_builds.is_empty() {
@@ -174,10 +177,7 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
     let mut trace = if asks_judge {
         match trace.judgement.insert(world.judge(&signals, &facts)).clone() {
             Judgement::Opinion { rule, evidence, .. } => trace.found(Finding { rule: Some(rule), evidence }),
-            Judgement::Failed { .. } | Judgement::NotAsked { .. } => match legitimate {
-                Some(finding) => return trace.found(finding),
-                None => return trace.released(Release::NoSignal),
-            },
+            Judgement::Failed { .. } | Judgement::NotAsked { .. } => return trace.let_go(legitimate),
         }
     } else {
         trace.found(rules::decide(&signals, &facts))
@@ -195,14 +195,29 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
     trace
 }
 
-/// Whether the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the context window with
-/// neither. Without a judge the first is let go as legitimate, the second as no excuse.
-fn is_undecided(signals: &Signals, is_legitimate: bool) -> bool {
-    if is_legitimate {
-        signals.wants_to_leave()
-    } else {
-        !signals.wants_to_leave() && signals.has(Signal::ContextLimit)
-    }
+/// What `message` alone decides: the stop is let go, whatever else there is to know (which can only be another reason to
+/// let it go). `None` where facts, or a judge's word, could hold it. [`run`] comes to the same decision.
+pub fn foregone(message: &str, has_judge: bool) -> Option<Trace> {
+    let signals = signals::detect(message);
+    let legitimate = rules::legitimate_stop(&signals);
+    let asks_judge = asks_judge(&signals, legitimate.as_ref(), has_judge);
+    decides(&signals, legitimate.as_ref(), asks_judge)
+        .then(|| Trace { signals: Some(signals), ..Trace::default() }.let_go(legitimate))
+}
+
+/// Whether the message needs nothing beside it to let the stop go.
+fn decides(signals: &Signals, legitimate: Option<&Finding>, asks_judge: bool) -> bool {
+    !asks_judge && (legitimate.is_some() || !signals.wants_to_leave())
+}
+
+/// Whether there is a judge, and the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the
+/// context window with neither. Without a judge the first is let go as legitimate, the second as no excuse.
+fn asks_judge(signals: &Signals, legitimate: Option<&Finding>, has_judge: bool) -> bool {
+    let is_undecided = match legitimate {
+        Some(_) => signals.wants_to_leave(),
+        None => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),
+    };
+    has_judge && is_undecided
 }
 
 /// What a verdict was reached from: written down with it, so that it can be reached again.
