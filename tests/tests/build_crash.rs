@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use stopgate_tests::build::{Said, Site, held};
-use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::run::{Stdin, finish, under};
 use stopgate_tests::world::stop;
 
 /// Everything that opens, locks, changes or renames a file; `?`: not every architecture has all of them.
@@ -54,14 +54,10 @@ fn can_trace(site: &Site) -> bool {
 }
 
 /// A program with its arguments, as [`Site::command`] has it, under strace.
-fn traced(site: &Site, command: &Command, call: &str, number: usize) -> Command {
-    let mut traced = site.world.command(Path::new("strace"));
-    traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
-    traced.args(["-e", &format!("inject={call}:signal=SIGKILL:when={number}")]);
-    traced.arg(command.get_program()).args(command.get_args());
-    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    traced.current_dir(command.get_current_dir().unwrap());
-    traced
+fn traced(command: &Command, call: &str, number: usize) -> Command {
+    let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+    let trace = format!("trace={call}");
+    under(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject], command)
 }
 
 /// Kills `command` at every step, each time in the same `.stopgate`, and looks at what it left with `check`; how
@@ -73,7 +69,7 @@ fn at_every_step(site: &Site, command: &Command, stdin: &str, mut check: impl Fn
         for number in 1..=MANY {
             assert!(number < MANY, "{call} for ever");
             site.put_back(&before);
-            let output = finish(traced(site, command, call, number), Stdin::from(stdin));
+            let output = finish(traced(command, call, number), Stdin::from(stdin));
             if output.status.signal() != Some(9) {
                 assert!(output.status.success(), "{call} {number}: {output:?}");
                 break;
