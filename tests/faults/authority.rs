@@ -1,5 +1,8 @@
 //! Faults of the authority's process.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use rustix::process::Signal;
 use stopgate_core::VERSION;
 use stopgate_core::protocol::ROUTE_HEALTH;
@@ -105,7 +108,9 @@ pub(crate) fn restarted_during() -> Fault {
 /// One that answers questions about its health as `version`, and refuses all others, as one of another protocol does.
 fn of_version(version: &'static str, place: &Place, behaviour: Behaviour) -> FakeAuthority {
     place.stop_authority();
-    let fake = FakeAuthority::listen(&place.home().socket_to_connect().unwrap(), behaviour);
+    let socket = place.home().socket();
+    let fake = FakeAuthority::listen(&socket, behaviour);
+    std::fs::set_permissions(socket, Permissions::from_mode(0o600)).unwrap();
     let status = place.stopgate(&["authority", "status", "--json"]);
     assert!(String::from_utf8_lossy(&status.stdout).contains(version), "it answers: {status:?}");
     fake

@@ -74,6 +74,10 @@ pub(crate) struct Fault {
     pub(crate) home: &'static str,
     /// Whether it takes a mount namespace.
     pub(crate) mounts: bool,
+    /// Whether it takes root, to give something to somebody else.
+    pub(crate) root: bool,
+    /// Whether it takes strace.
+    pub(crate) strace: bool,
     /// Breaks it, and proves that it is broken.
     pub(crate) arrange: for<'a> fn(&'a Place) -> InForce<'a>,
     pub(crate) strike: Option<Strike>,
@@ -94,6 +98,8 @@ pub(crate) const NONE: Fault = Fault {
     name: "",
     home: "home/.stopgate",
     mounts: false,
+    root: false,
+    strace: false,
     arrange: |_| InForce::default(),
     strike: None,
     expected: [Expected(Blocks, &[]), Expected(Blocks, &[]), Expected(Allows, &[])],
@@ -116,6 +122,12 @@ pub(crate) enum Tried {
 pub(crate) fn attempt(fault: fn() -> Fault) -> Tried {
     let outcome = std::thread::spawn(move || {
         let fault = fault();
+        if fault.root && !rustix::process::geteuid().is_root() {
+            return Tried::Skipped("only root can give something to another user");
+        }
+        if fault.strace && !stopgate_tests::process::can_trace() {
+            return Tried::Skipped("strace is missing or may not trace");
+        }
         if fault.mounts && !crate::mounts::own_namespace() {
             return Tried::Skipped("no mount namespace to be had");
         }

@@ -6,8 +6,13 @@
 
 mod authority;
 mod cell;
+mod clock;
+mod database;
+mod home;
+mod limits;
 mod mounts;
 mod place;
+mod socket;
 mod table;
 
 /// Names the rows, makes a test of each, and [`table::ROWS`].
@@ -30,4 +35,14 @@ macro_rules! matrix {
 
 matrix! {
     authority { killed_before killed_during killed_after paused restarted_during older newer two_at_once }
+    socket {
+        missing removed stale directory file fifo link_to_nowhere link_to_itself wrong_mode wrong_owner foreign_listener
+    }
+    database { locked locked_for_all corrupt read_only missing removed from_the_future }
+    home {
+        disk_full disk_full_without_authority read_only no_writing missing wrong_owner odd_path temp_gone
+        temp_gone_before
+    }
+    limits { hook_without_descriptors authority_without_descriptors no_processes }
+    clock { a_day_ahead a_day_back }
 }

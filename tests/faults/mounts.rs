@@ -1,5 +1,6 @@
 //! Mount namespaces of a thread's own: what is mounted there is seen by nobody but the processes it starts.
 
+use std::ffi::CStr;
 use std::path::Path;
 
 use rustix::mount::{
@@ -15,13 +16,22 @@ pub(crate) fn own_namespace() -> bool {
     unshared.is_ok() && mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).is_ok()
 }
 
-/// A file system of `size` (`64k`, `2m`) at `dir`, which keeps what `dir` holds.
-pub(crate) fn small_disk(dir: &Path, size: &str) {
-    let aside = tempfile::tempdir().unwrap();
-    copy(dir, aside.path());
-    let options = std::ffi::CString::new(format!("size={size},mode=700")).unwrap();
-    mount("none", dir, "tmpfs", MountFlags::empty(), options.as_c_str()).unwrap();
-    copy(aside.path(), dir);
+/// How large [`small_home`] is: more than the doctor wants to be free.
+const SIZE: &CStr = c"size=100m,mode=700";
+
+/// Puts `home` on a small file system of its own, with all that it holds; its programs stay where they are.
+pub(crate) fn small_home(home: &Path, aside: &Path) {
+    let (bin, kept, rest) = (home.join("bin"), aside.join("bin aside"), aside.join("home aside"));
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::create_dir(&rest).unwrap();
+    mount_bind(&bin, &kept).unwrap();
+    // Nothing to copy below `bin`.
+    mount("none", &bin, "tmpfs", MountFlags::empty(), SIZE).unwrap();
+    copy(home, &rest);
+    unmounted(&bin);
+    mount("none", home, "tmpfs", MountFlags::empty(), SIZE).unwrap();
+    copy(&rest, home);
+    mount_bind(&kept, &bin).unwrap();
 }
 
 /// Makes `dir` and all below read-only.

@@ -2,6 +2,7 @@
 //!
 //! Everything of stopgate's runs without privileges, also for root: a mode that forbids something forbids it.
 
+use std::cell::Cell;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -40,7 +41,7 @@ pub(crate) struct Place {
     person: Person,
     pub(crate) checkout: Checkout,
     /// Whether programs are run where they were installed, which is where a harness runs them.
-    pub(crate) installed: bool,
+    pub(crate) installed: Cell<bool>,
 }
 
 impl Place {
@@ -48,7 +49,8 @@ impl Place {
     pub(crate) fn new(home: &str) -> Self {
         let world = World::with_home(home);
         let checkout = world.planned_checkout();
-        let place = Self { person: Person { world }, checkout, installed: true };
+        let place = Self { person: Person { world }, checkout, installed: Cell::new(true) };
+        std::fs::create_dir(place.temp()).unwrap();
         place.install();
         std::fs::write(place.home().mode_file(), "enforce\n").unwrap();
         let id = place.start_build();
@@ -94,16 +96,16 @@ impl Place {
     }
 
     fn program(&self, name: &str) -> PathBuf {
-        if self.installed { self.home().bin().join(name) } else { binary(name) }
+        if self.installed.get() { self.home().bin().join(name) } else { binary(name) }
     }
 
     /// A program of stopgate's, which may start the authority.
     fn bare(&self, name: &str) -> Command {
         let mut command = self.person.command(&self.program(name));
-        if !self.installed {
+        if !self.installed.get() {
             command.env("STOPGATE_HOME", self.home().root());
         }
-        command.env("STOPGATE_CLOCK", self.clock());
+        command.env("STOPGATE_CLOCK", self.clock()).env("TMPDIR", self.temp());
         command.current_dir(&self.checkout.top);
         command
     }
@@ -123,8 +125,18 @@ impl Place {
     }
 
     /// The file that says how far all clocks are off.
-    pub(crate) fn clock(&self) -> PathBuf {
+    fn clock(&self) -> PathBuf {
         self.root().join("clock")
+    }
+
+    /// `TMPDIR` of all programs.
+    pub(crate) fn temp(&self) -> PathBuf {
+        self.root().join("tmp")
+    }
+
+    /// How far all clocks are off, in milliseconds.
+    pub(crate) fn set_clock(&self, off: i64) {
+        std::fs::write(self.clock(), off.to_string()).unwrap();
     }
 
     /// Runs the CLI.
