@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use stopgate_config::Config;
 use stopgate_core::checkout;
+use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::judge::FailureKind;
 use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_core::gate::release::Release;
@@ -21,6 +22,7 @@ use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
+use crate::journal::Given;
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -97,6 +99,10 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);
     }
+    if request.mode == Mode::Enforce && !verdict.written {
+        // The hook is answered before the rest is stored.
+        verdict.noted = state.journal.note(verdict.given(state.clock.now_ms()));
+    }
     verdict
 }
 
@@ -128,6 +134,8 @@ pub(crate) struct Verdict {
     row: GateRow,
     aside: Aside,
     written: bool,
+    /// What the journal holds of it.
+    noted: Option<Given>,
 }
 
 /// What a verdict needs besides the stages' findings.
@@ -208,7 +216,7 @@ fn settle(
         latency_ms: row.latency_ms,
         event_id: request.event_id.clone(),
     };
-    Verdict { response, request: Arc::clone(request), row, aside, written: false }
+    Verdict { response, request: Arc::clone(request), row, aside, written: false, noted: None }
 }
 
 /// How an agent calls the program.
@@ -227,12 +235,22 @@ impl Verdict {
     /// Writes the verdict down, once.
     pub(crate) fn write(&mut self, state: &State) {
         if !std::mem::replace(&mut self.written, true) {
-            let _ = self.record(state, Instant::now() + MAX_DEADLINE);
+            let stored = self.record(state, Instant::now() + MAX_DEADLINE).is_ok();
+            if let Some(noted) = self.noted.take() {
+                state.journal.settle(noted, stored);
+            }
         }
     }
 
+    /// What the journal is given of it.
+    fn given(&self, at_ms: UnixMillis) -> Given {
+        let (request, row, aside) = (EvaluateRequest::clone(&self.request), self.row.clone(), self.aside.clone());
+        Given { request, row, aside, at_ms }
+    }
+
     /// Writes a continue down and counts it, before it is delivered. When the store fails, its transaction counts
-    /// nothing; a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
+    /// nothing; a continue that is delivered all the same counts in memory, so that the ceiling holds, and is stored
+    /// later. One that
     /// becomes late over it is not delivered and not counted: the caller logs that.
     fn count(&mut self, state: &State, until: Instant, late: impl Fn() -> bool) {
         let recorded = self.record(state, until);
@@ -245,7 +263,7 @@ impl Verdict {
             self.aside.continues = None;
             return;
         }
-        self.written = true;
+        self.written = recorded.is_ok();
         if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
             let continued = Continued { at_ms: state.clock.now_ms(), fingerprint };
             state.memory().continued(&self.request.event.key, self.request.mode, continued);

@@ -135,7 +135,9 @@ pub(crate) fn attempt(fault: fn() -> Fault) -> Tried {
             Ok(()) => Tried::Passed,
             Err(panic) => {
                 let said = panic.downcast_ref::<String>().cloned();
-                Tried::Failed(said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap_or_default())
+                Tried::Failed(
+                    said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap_or_default(),
+                )
             }
         }
     });

@@ -12,6 +12,12 @@ use crate::cell::{Allows, Blocks, Expected, Fault, InForce, NONE};
 use crate::mounts;
 use crate::place::Place;
 
+const ABSENT: [Expected; 3] = [
+    Expected(Allows, &["stop not judged: the authority is not running"]),
+    Expected(Blocks, &[]),
+    Expected(Allows, &[]),
+];
+/// There is no log to write to.
 const SILENT: [Expected; 3] = [Expected(Allows, &[]), Expected(Blocks, &[]), Expected(Allows, &[])];
 
 /// Fills a file system.
@@ -36,7 +42,7 @@ pub(crate) fn disk_full() -> Fault {
             fill(&filling);
             InForce::until(move || std::fs::remove_file(filling).unwrap())
         },
-        expected: SILENT,
+        expected: [Expected(Blocks, &[]), Expected(Blocks, &[]), Expected(Allows, &[])],
         status: "degraded",
         doctor: &["authority-troubled", "disk-full"],
         keeps: false,
@@ -56,8 +62,7 @@ pub(crate) fn disk_full_without_authority() -> Fault {
             InForce::until(move || std::fs::remove_file(filling).unwrap())
         },
         expected: SILENT,
-        status: "degraded",
-        doctor: &["authority-troubled", "disk-full"],
+        doctor: &["disk-full"],
         keeps: false,
         ..NONE
     }
@@ -77,6 +82,7 @@ pub(crate) fn read_only() -> Fault {
         },
         expected: SILENT,
         status: "not running",
+        doctor: &["home-not-writable"],
         keeps: false,
         ..NONE
     }
@@ -91,14 +97,15 @@ pub(crate) fn no_writing() -> Fault {
             set(0o500);
             InForce::until(move || set(0o700))
         },
-        expected: SILENT,
+        expected: ABSENT,
+        doctor: &["home-not-writable"],
         ..NONE
     }
 }
 
 pub(crate) fn missing() -> Fault {
     Fault {
-        name: "the home is gone: the recorder makes a new one",
+        name: "the home is gone: a new one is made for what cannot be delivered",
         arrange: |place| {
             place.stop_authority();
             let (root, aside) = (place.home().root(), place.root().join("aside"));
@@ -111,7 +118,7 @@ pub(crate) fn missing() -> Fault {
                 std::fs::rename(aside, root).unwrap();
             })
         },
-        expected: SILENT,
+        expected: ABSENT,
         doctor: &["not-installed"],
         keeps: false,
         ..NONE
@@ -136,15 +143,19 @@ pub(crate) fn wrong_owner() -> Fault {
             })
         },
         expected: [Expected(Allows, &[]); 3],
-        status: "not running",
-        doctor: &["not-installed"],
+        status: "not answering",
+        doctor: &["home-closed"],
         keeps: false,
         ..NONE
     }
 }
 
 pub(crate) fn odd_path() -> Fault {
-    Fault { name: "the home's path has spaces, quotes and non-ASCII letters", home: "hömé, \"späces\" & 'more'/stop gate", ..NONE }
+    Fault {
+        name: "the home's path has spaces, quotes and non-ASCII letters",
+        home: "hömé, \"späces\" & 'more'/stop gate",
+        ..NONE
+    }
 }
 
 pub(crate) fn temp_gone() -> Fault {
@@ -165,18 +176,15 @@ pub(crate) fn temp_gone() -> Fault {
                 assert!(!has_ended(first));
             })
         },
-        expected: [
-            Expected(Allows, &["stop not judged: the authority is not running"]),
-            Expected(Blocks, &[]),
-            Expected(Allows, &[]),
-        ],
+        expected: ABSENT,
         status: "not answering",
         doctor: &["authority-broken"],
         ..NONE
     }
 }
 
-const LONG: &str = "a home whose path is so long that no socket can have it, wherever else it is/and longer still/stopgate";
+const LONG: &str =
+    "a home whose path is so long that no socket can have it, wherever else it is/and longer still/stopgate";
 
 /// What the authority does not need to serve.
 pub(crate) fn temp_gone_before() -> Fault {

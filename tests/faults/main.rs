@@ -10,8 +10,11 @@ mod clock;
 mod database;
 mod home;
 mod limits;
+mod load;
+mod lost;
 mod mounts;
 mod place;
+mod signals;
 mod socket;
 mod table;
 

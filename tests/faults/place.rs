@@ -3,7 +3,6 @@
 //! Everything of stopgate's runs without privileges, also for root: a mode that forbids something forbids it.
 
 use std::cell::Cell;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -183,6 +182,12 @@ impl Place {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// [`Place::start_authority`] for one that may be degraded.
+    pub(crate) fn start_authority_anyhow(&self) {
+        let _ = self.stopgate(&["authority", "start"]);
+        eventually("it serves", || ["running", "degraded"].contains(&self.status()).then_some(()));
+    }
+
     /// Ends the authority, and sees to it that one serves, which takes in what was spooled.
     pub(crate) fn restart_authority(&self) {
         let output = self.stopgate(&["authority", "stop"]);
@@ -234,7 +239,8 @@ impl Place {
     /// What `installer doctor` finds: ids of findings, and what could not be looked at.
     pub(crate) fn doctor(&self) -> Vec<String> {
         let output = finish(self.command("installer", &["doctor", "--no-fire", "--json"]), Stdin::from(""));
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         let list = |field: &str| report[field].as_array().unwrap().clone();
         let mut found: Vec<_> = list("findings").iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
         found.extend(list("unchecked").iter().map(|one| format!("unchecked: {}", one["what"].as_str().unwrap())));
@@ -267,10 +273,4 @@ impl Place {
         let table = String::from_utf8_lossy(&std::fs::read("/proc/net/unix").unwrap()).into_owned();
         table.lines().filter(|line| line.ends_with(socket.to_str().unwrap())).count()
     }
-}
-
-/// Whether two paths are one file.
-pub(crate) fn is_same_file(left: &Path, right: &Path) -> bool {
-    let identity = |path: &Path| std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    identity(left).is_some() && identity(left) == identity(right)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid, mknodat};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::thread::set_thread_res_uid;
 use stopgate_tests::process::Stopped;
 
@@ -190,7 +190,7 @@ pub(crate) fn foreign_listener() -> Fault {
         arrange: |place| {
             place.stop_authority();
             let path = place.home().socket();
-            let theirs = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+            let theirs = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
             bind(&theirs, &SocketAddrUnix::new(&path).unwrap()).unwrap();
             std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             // The kernel notes the thread that begins to listen.
