@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use stopgate_config::Config;
 use stopgate_core::checkout;
+use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::judge::FailureKind;
 use stopgate_core::gate::pipeline::{self, Judgement, Recording, Trace};
 use stopgate_core::gate::release::Release;
@@ -22,6 +23,7 @@ use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
+use crate::journal::{Answer, Given, Noted};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -56,13 +58,18 @@ impl Gone {
         self.set.store(true, Ordering::Release);
     }
 
+    /// Whether somebody is to be told the verdict.
+    fn somebody_waits(&self) -> bool {
+        self.asker.is_some()
+    }
+
     fn is_set(&self) -> bool {
         self.set.load(Ordering::Acquire) || self.asker.as_ref().is_some_and(Peer::is_gone)
     }
 }
 
-/// Judges `request`. A continue is written down before anybody is told, because it is counted; the caller writes
-/// any other verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
+/// Judges `request`. What somebody waits for is noted, and a continue is counted, before anybody is told; the caller
+/// writes the verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
 /// the event loop.
 pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: Instant, gone: &Gone) -> Verdict {
     let allowed = match request.mode {
@@ -101,6 +108,10 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     let mut verdict =
         settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
     verdict.aside.contest = used;
+    if gone.somebody_waits() {
+        // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
+        verdict.noted = state.journal.note(Answer::Given(Box::new(verdict.given(state.clock.now_ms()))));
+    }
     if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);
     }
@@ -163,6 +174,8 @@ pub(crate) struct Verdict {
     row: GateRow,
     aside: Aside,
     written: bool,
+    /// That the journal holds what the hook was told of it.
+    pub(crate) noted: Option<Noted>,
 }
 
 /// What a verdict needs besides the stages' findings.
@@ -243,7 +256,7 @@ fn settle(
         latency_ms: row.latency_ms,
         event_id: request.event_id.clone(),
     };
-    Verdict { response, request: Arc::clone(request), row, aside, written: false }
+    Verdict { response, request: Arc::clone(request), row, aside, written: false, noted: None }
 }
 
 /// How an agent calls the program.
@@ -259,18 +272,27 @@ fn shell_word(text: &str) -> String {
 }
 
 impl Verdict {
-    /// Writes the verdict down, once.
+    /// Writes the verdict down, unless that is done.
     pub(crate) fn write(&mut self, state: &State) {
-        if !std::mem::replace(&mut self.written, true) {
-            let _ = self.record(state, Instant::now() + MAX_DEADLINE);
+        if !self.written {
+            self.written = self.record(state, Instant::now() + MAX_DEADLINE).is_ok();
+        }
+        if let Some(noted) = self.noted.take() {
+            state.journal.settle(noted, (!self.written).then(|| self.given(state.clock.now_ms())));
         }
     }
 
-    /// Writes a continue down and counts it, before it is delivered. When the store fails, its transaction counts
-    /// nothing; a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
+    /// What the journal is given of it.
+    fn given(&self, at_ms: UnixMillis) -> Given {
+        let (request, row, aside) = (EvaluateRequest::clone(&self.request), self.row.clone(), self.aside.clone());
+        Given { request, row, aside, at_ms }
+    }
+
+    /// Counts a continue before it is delivered: in memory, and, unless the journal holds it, in the store. When the
+    /// store fails, a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
     /// becomes late over it is not delivered and not counted: the caller logs that.
     fn count(&mut self, state: &State, until: Instant, late: impl Fn() -> bool) {
-        let recorded = self.record(state, until);
+        let recorded = if self.noted.is_some() { Ok(true) } else { self.record(state, until) };
         if recorded.is_err() && late() {
             self.response.decision = Decision::Allow;
             self.response.reminder.clear();
@@ -280,7 +302,7 @@ impl Verdict {
             self.aside.continues = None;
             return;
         }
-        self.written = true;
+        self.written = self.noted.is_none() && recorded.is_ok();
         if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
             let continued = Continued { at_ms: state.clock.now_ms(), fingerprint };
             state.memory().continued(&self.request.event.key, self.request.mode, continued);

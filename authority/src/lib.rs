@@ -15,6 +15,7 @@ mod evaluate;
 mod facts;
 mod git;
 mod instance;
+mod journal;
 mod judge;
 mod memory;
 mod peer;

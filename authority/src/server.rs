@@ -150,6 +150,7 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
         let home = home.clone();
         let open = move || {
             let state = State::open(home);
+            state.journal.take_over(&state);
             let _ = state.with_store(|store| store.close_interrupted());
             state
         };

@@ -24,6 +24,7 @@ pub(crate) async fn keep_draining(state: Arc<State>) {
             let state = Arc::clone(&state);
             let work = move || {
                 process_files::prune(&state.home);
+                state.journal.try_again(&state);
                 drain(&state)
             };
             tokio::task::spawn_blocking(work).await.unwrap_or(0)

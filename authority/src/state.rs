@@ -14,6 +14,7 @@ use stopgate_store::{SessionFacts, Store, StoreError, TurnRecord};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::facts;
+use crate::journal::Journal;
 use crate::judge::Breakers;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
@@ -55,6 +56,8 @@ pub(crate) struct State {
     /// What is remembered of judges that failed. Taken before the store, never after it.
     pub(crate) breakers: Mutex<Breakers>,
     pub(crate) reaper: Reaper,
+    /// Verdicts that are given before they are stored.
+    pub(crate) journal: Journal,
     store: Mutex<Option<Store>>,
     /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
     reader: Mutex<Option<Store>>,
@@ -77,6 +80,7 @@ impl State {
         warn_of_faults(&held);
         let config = Arc::new(held.config.clone());
         Arc::new(Self {
+            journal: Journal::of(&home),
             home,
             memo: facts::Memo::default(),
             config: Mutex::new((held, config)),
@@ -152,7 +156,10 @@ impl State {
     pub(crate) fn with_reader<T>(&self, read: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
         {
             let mut guard = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let opened = guard.take().map_or_else(|| Store::open_to_read(&self.home, STORE_PATIENCE), Ok);
+            let opened = guard
+                .take()
+                .filter(Store::is_in_place)
+                .map_or_else(|| Store::open_to_read(&self.home, STORE_PATIENCE), Ok);
             if let Ok(reader) = opened
                 && let Ok(found) = read(&reader)
             {
@@ -188,7 +195,14 @@ impl State {
         mut guard: MutexGuard<'_, Option<Store>>,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let opened = guard.take().map_or_else(|| Store::open(&self.home, patience), Ok);
+        let kept = guard.take().filter(|store| {
+            let is_in_place = store.is_in_place();
+            if !is_in_place {
+                tracing::error!("the store was removed or replaced: opening what is there now");
+            }
+            is_in_place
+        });
+        let opened = kept.map_or_else(|| Store::open(&self.home, patience), Ok);
         let done = opened.and_then(|store| {
             let store = guard.insert(store);
             store.set_patience(patience)?;

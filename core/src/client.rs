@@ -60,7 +60,8 @@ impl std::error::Error for ClientError {}
 impl From<Errno> for ClientError {
     fn from(error: Errno) -> Self {
         match error {
-            Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR => Self::Absent,
+            // Links that lead in a circle lead to nobody.
+            Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR | Errno::LOOP => Self::Absent,
             // A full queue: there is a listener, but it does not accept.
             Errno::AGAIN => Self::Deadline,
             other => Self::Io(other.into()),

@@ -74,7 +74,7 @@ pub(crate) fn health(home: &Home) -> Result<Option<Health>, String> {
 }
 
 /// Who serves; `None` if nobody holds the authority's lock. Whoever holds it and does not listen or answer is an error.
-fn find(home: &Home, notice: &dyn Fn(&str)) -> Result<Option<Health>, String> {
+pub(crate) fn find(home: &Home, notice: &dyn Fn(&str)) -> Result<Option<Health>, String> {
     let began = Instant::now();
     let mut told = false;
     loop {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, named_params, params};
+use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
@@ -16,7 +17,7 @@ use crate::{Store, StoreError, turns};
 pub type GateRow = GateLogRow;
 
 /// What is written with a verdict, besides its row in the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aside {
     /// Set for a continue that counts against the ceilings: the hash of the facts it rests on.
     pub continues: Option<String>,
@@ -79,6 +80,12 @@ impl Store {
         }
         transaction.commit()?;
         Ok(written)
+    }
+
+    /// Whether a stop is in the log, judged or not.
+    pub fn has_stop(&self, event_id: &str) -> Result<bool, StoreError> {
+        let mut query = self.connection.prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?;
+        Ok(query.exists([event_id])?)
     }
 
     /// Marks the stops that an earlier authority accepted and did not judge. Returns how many.

@@ -15,6 +15,7 @@ mod turns;
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +54,9 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    path: PathBuf,
+    /// Device and inode of the open file.
+    file: (u64, u64),
 }
 
 impl Store {
@@ -61,13 +65,13 @@ impl Store {
     pub fn open(home: &Home, patience: Duration) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
-        fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?;
+        let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?.metadata()?;
         refuse_special_companions(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags)?;
         connection.busy_timeout(patience)?;
         migrate::prepare(&mut connection, patience)?;
-        Ok(Self { connection })
+        Ok(Self { connection, path, file: (file.dev(), file.ino()) })
     }
 
     /// Opens the store of `home`, which is there already and has the newest schema, for reading alone: beside the
@@ -75,10 +79,20 @@ impl Store {
     pub fn open_to_read(home: &Home, patience: Duration) -> Result<Self, StoreError> {
         let path = home.database();
         refuse_special_companions(&path)?;
+        let file = std::fs::symlink_metadata(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
         connection.busy_timeout(patience)?;
-        Ok(Self { connection })
+        Ok(Self { connection, path, file: (file.dev(), file.ino()) })
+    }
+
+    /// Whether the open file is the one that others find. What is written to one that was removed or replaced is lost
+    /// with this process. Doubt means yes.
+    pub fn is_in_place(&self) -> bool {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => (found.dev(), found.ino()) == self.file,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Reads several things as they are at one moment, which costs less than reading one after the other.

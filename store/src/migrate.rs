@@ -24,9 +24,12 @@ pub const LATEST_VERSION: i64 = MIGRATIONS.len() as i64;
 pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result<(), StoreError> {
     let deadline = Instant::now() + patience;
     // Pages that pruning frees go back to the file system. Only a file without a page can still be told so; on any
-    // other this would take the write lock for nothing.
-    if connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).is_ok_and(|pages| pages == 0) {
-        connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    // other this would take the write lock for nothing. Whoever locks even readers out is waited for once.
+    let pages = connection.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0));
+    match pages {
+        Ok(0) => connection.pragma_update(None, "auto_vacuum", "incremental")?,
+        Err(error) if is_busy(&error) && Instant::now() >= deadline => return Err(error.into()),
+        _ => {}
     }
     // Two first starts at once: the switch to WAL reports "busy" without asking the busy handler.
     loop {

@@ -15,6 +15,8 @@ pub enum Behaviour {
     Silent,
     /// Says these bytes after the request, and closes.
     Says(Vec<u8>),
+    /// Says what this makes of the request, and closes.
+    Answers(fn(&str) -> Vec<u8>),
     /// Says these bytes one at a time, slowly, for ever.
     Drips(Vec<u8>),
     /// Closes at once.
@@ -24,9 +26,14 @@ pub enum Behaviour {
 impl Behaviour {
     /// A well-formed HTTP answer.
     pub fn answer(status: &str, body: &str) -> Self {
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
-        Self::Says(format!("{head}\r\n\r\n{body}").into_bytes())
+        Self::Says(answer(status, body))
     }
+}
+
+/// A well-formed HTTP answer.
+pub fn answer(status: &str, body: &str) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    format!("{head}\r\n\r\n{body}").into_bytes()
 }
 
 /// A listener on the authority's socket; ends when it is dropped.
@@ -89,6 +96,11 @@ fn behave(mut stream: UnixStream, behaviour: &Behaviour, ending: &AtomicBool) {
         Behaviour::Says(bytes) => {
             let _ = stream.read(&mut [0; 16 * 1024]);
             let _ = stream.write_all(bytes);
+        }
+        Behaviour::Answers(answer) => {
+            let mut request = vec![0; 64 * 1024];
+            let count = stream.read(&mut request).unwrap_or(0);
+            let _ = stream.write_all(&answer(&String::from_utf8_lossy(&request[..count])));
         }
         Behaviour::Drips(bytes) => {
             let _ = stream.read(&mut [0; 16 * 1024]);

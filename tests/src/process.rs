@@ -1,5 +1,8 @@
 //! Signals to processes that a test has started, and how those are.
 
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Sends a signal.
@@ -30,4 +33,14 @@ impl Drop for Stopped {
 pub fn has_ended(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+}
+
+/// Whether strace is there and may trace.
+pub fn can_trace() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let mut probe = Command::new("strace");
+        probe.args(["-qq", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    })
 }

@@ -1,5 +1,6 @@
 //! Runs one process with a scrubbed environment and a limit on its life.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
@@ -25,14 +26,36 @@ impl From<&str> for Stdin {
     }
 }
 
+/// `command` with its arguments, variables and directory, run by `wrapper`, which ends by becoming it or starts it.
+pub fn under<S: AsRef<OsStr>>(wrapper: &[S], command: &Command) -> Command {
+    let mut wrapped = Command::new(&wrapper[0]);
+    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        wrapped.current_dir(dir);
+    }
+    wrapped
+}
+
 /// Runs `command` to its end. Panics if it outlives [`HANG`]; it is killed by its own process group then.
-pub fn finish(mut command: Command, stdin: Stdin) -> Output {
+pub fn finish(command: Command, stdin: Stdin) -> Output {
+    finish_while(command, stdin, |_| (), |_| ())
+}
+
+/// [`finish`], with something done to the process (by its pid) before it is fed, and something while it runs.
+pub fn finish_while(
+    mut command: Command,
+    stdin: Stdin,
+    before_input: impl FnOnce(u32),
+    meanwhile: impl FnOnce(u32),
+) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let shown = format!("{command:?}");
     let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
     let pid = child.id();
     let mut input = child.stdin.take().unwrap();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    before_input(pid);
     let feeder = std::thread::spawn(move || {
         let (bytes, keep) = match stdin {
             Stdin::Bytes(bytes) => (bytes, false),
@@ -42,6 +65,7 @@ pub fn finish(mut command: Command, stdin: Stdin) -> Output {
         let _ = input.write_all(&bytes);
         keep.then_some(input)
     });
+    meanwhile(pid);
     let (ended, waiting) = mpsc::channel();
     let waiter = std::thread::spawn(move || {
         let status = child.wait();

@@ -7,13 +7,13 @@
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use stopgate_tests::build::{Said, Site, held};
-use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::process;
+use stopgate_tests::run::{Stdin, finish, under};
 use stopgate_tests::world::stop;
 
 /// Everything that opens, locks, changes or renames a file; `?`: not every architecture has all of them.
@@ -40,28 +40,19 @@ const CALLS: [&str; 18] = [
 /// More calls than any of the programs makes.
 const MANY: usize = 500;
 
-fn can_trace(site: &Site) -> bool {
-    static SAID: OnceLock<bool> = OnceLock::new();
-    *SAID.get_or_init(|| {
-        let mut probe = site.world.command(Path::new("strace"));
-        let works = probe.args(["-qq", "-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success());
-        if !works {
-            // Not through a print macro: the test harness would swallow that.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: strace is missing or may not trace; nothing is killed");
-        }
-        works
-    })
+fn can_trace() -> bool {
+    if !process::can_trace() {
+        // Not through a print macro: the test harness would swallow that.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: strace is missing or may not trace; nothing is killed");
+    }
+    process::can_trace()
 }
 
 /// A program with its arguments, as [`Site::command`] has it, under strace.
-fn traced(site: &Site, command: &Command, call: &str, number: usize) -> Command {
-    let mut traced = site.world.command(Path::new("strace"));
-    traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
-    traced.args(["-e", &format!("inject={call}:signal=SIGKILL:when={number}")]);
-    traced.arg(command.get_program()).args(command.get_args());
-    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    traced.current_dir(command.get_current_dir().unwrap());
-    traced
+fn traced(command: &Command, call: &str, number: usize) -> Command {
+    let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+    let trace = format!("trace={call}");
+    under(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject], command)
 }
 
 /// Kills `command` at every step, each time in the same `.stopgate`, and looks at what it left with `check`; how
@@ -73,7 +64,7 @@ fn at_every_step(site: &Site, command: &Command, stdin: &str, mut check: impl Fn
         for number in 1..=MANY {
             assert!(number < MANY, "{call} for ever");
             site.put_back(&before);
-            let output = finish(traced(site, command, call, number), Stdin::from(stdin));
+            let output = finish(traced(command, call, number), Stdin::from(stdin));
             if output.status.signal() != Some(9) {
                 assert!(output.status.success(), "{call} {number}: {output:?}");
                 break;
@@ -104,7 +95,7 @@ const ALL: Seen = Seen { old: true, new: true, temporary: true };
 #[test]
 fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
     let site = Site::new();
-    if !can_trace(&site) {
+    if !can_trace() {
         return;
     }
     let id = site.executing("mine", "large");
@@ -137,7 +128,7 @@ fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
 #[test]
 fn a_step_killed_at_any_step_is_recorded_or_not() {
     let site = Site::new();
-    if !can_trace(&site) {
+    if !can_trace() {
         return;
     }
     let id = site.executing("mine", "small");
@@ -162,7 +153,7 @@ fn a_step_killed_at_any_step_is_recorded_or_not() {
 #[test]
 fn a_completion_killed_at_any_step_is_finished_by_the_next_command() {
     let site = Site::new();
-    if !can_trace(&site) {
+    if !can_trace() {
         return;
     }
     let id = site.executing("mine", "small");
@@ -194,7 +185,7 @@ fn a_completion_killed_at_any_step_is_finished_by_the_next_command() {
 #[test]
 fn a_start_killed_at_any_step_leaves_a_build_or_none() {
     let site = Site::new();
-    if !can_trace(&site) {
+    if !can_trace() {
         return;
     }
     let theirs = site.executing("theirs", "small");
@@ -223,7 +214,7 @@ fn a_start_killed_at_any_step_leaves_a_build_or_none() {
 #[test]
 fn the_first_start_of_a_checkout_killed_at_any_step_can_be_repeated() {
     let site = Site::new();
-    if !can_trace(&site) {
+    if !can_trace() {
         return;
     }
     std::fs::create_dir(site.top().join(".stopgate")).unwrap();

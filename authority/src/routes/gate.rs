@@ -24,6 +24,7 @@ use stopgate_core::text;
 
 use super::{body, off_loop, problem};
 use crate::evaluate::{self, Gone, Verdict};
+use crate::journal::{Answer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -167,7 +168,8 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
 /// as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
     if let Some(response) = evaluate::foregone(&state, &request) {
-        judge_afterwards(state, request, received);
+        let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
+        judge_afterwards(state, request, received, noted);
         return Json(response).into_response();
     }
     let unsettled = state.unsettled();
@@ -190,25 +192,27 @@ async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant,
 /// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
 async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
     let accepted = EvaluateAccepted { event_id: request.event_id.clone(), accepted: true };
-    let taken = {
+    let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
+    if noted.is_none() {
         let (state, request) = (Arc::clone(&state), request.clone());
-        off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
-    };
-    match taken {
-        Err(problem) => return problem,
-        Ok(Err(error)) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        // Delivered before.
-        Ok(Ok(false)) => {}
-        Ok(Ok(true)) => judge_afterwards(state, request, received),
+        match off_loop(move || state.with_store(|store| store.accept_stop(&request))).await {
+            Err(problem) => return problem,
+            Ok(Err(error)) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            // Delivered before.
+            Ok(Ok(false)) => return (StatusCode::ACCEPTED, Json(accepted)).into_response(),
+            Ok(Ok(true)) => {}
+        }
     }
+    judge_afterwards(state, request, received, noted);
     (StatusCode::ACCEPTED, Json(accepted)).into_response()
 }
 
-/// Judges a stop and writes the verdict down, for nobody who waits.
-fn judge_afterwards(state: Arc<State>, request: EvaluateRequest, received: Instant) {
+/// Judges a stop that was answered, and writes the verdict down.
+fn judge_afterwards(state: Arc<State>, request: EvaluateRequest, received: Instant, noted: Option<Noted>) {
     let unsettled = state.unsettled();
     tokio::spawn(async move {
         if let Ok(mut verdict) = judge_in_turn(&state, request, received, Gone::default()).await {
+            verdict.noted = noted;
             let _ = off_loop(move || verdict.write(&state)).await;
         }
         drop(unsettled);

@@ -1,6 +1,6 @@
 //! Files: programs against the manifest, modes, leftovers, room, clock.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt};
 use std::path::Path;
 
 use stopgate_core::VERSION;
@@ -23,6 +23,7 @@ const WRITTEN_MS: i64 = 1_767_225_600_000;
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     programs(context, checkup);
     modes(context, checkup);
+    writable(context.home.root(), checkup);
     let home = &context.home;
     let bin = home.bin();
     let settings = ledger.installs.iter().filter_map(|install| install.written.parent());
@@ -83,12 +84,25 @@ fn modes(context: &Context<'_>, checkup: &mut Checkup) {
     ];
     for (id, path, mode) in private {
         let Ok(meta) = std::fs::metadata(&path) else { continue };
+        if id == "socket-open" && !meta.file_type().is_socket() {
+            // Somebody's file in its place: not ours to change.
+            continue;
+        }
         if meta.permissions().mode() & 0o077 != 0 {
             let what = format!("mode {:o}: others may look into it", meta.permissions().mode() & 0o777);
             let fix = format!("chmod {mode:o} {}", path.display());
             let why = "it holds what agents said and where, and whoever reaches the socket can ask about it";
             checkup.fixable(id, path.display(), what, why, fix, Repair::Mode(path.clone(), mode));
         }
+    }
+}
+
+fn writable(root: &Path, checkup: &mut Checkup) {
+    if let Err(error) = rustix::fs::access(root, rustix::fs::Access::WRITE_OK) {
+        let what = format!("cannot be written: {}", std::io::Error::from(error));
+        let why = "without it nothing is recorded and no authority starts; hooks then allow every stop";
+        let fix = "give the directory back to yourself (chown, chmod 700), or mount its file system for writing";
+        checkup.problem("home-not-writable", root.display(), what, why, fix);
     }
 }
 

@@ -82,6 +82,14 @@ fn examine(context: &Context<'_>, arguments: &Arguments) -> Checkup {
     let mut checkup = Checkup::default();
     if !crate::home::is_marked(&context.home) {
         let root = context.home.root().display();
+        if let Err(error) = std::fs::read_dir(context.home.root())
+            && error.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            let why = "hooks cannot look at the kill switch, which counts as on: they allow every stop";
+            let fix = "give the directory back to yourself (chown, chmod 700)";
+            checkup.problem("home-closed", root, format!("cannot be entered: {error}"), why, fix);
+            return checkup;
+        }
         checkup.problem(
             "not-installed",
             root,

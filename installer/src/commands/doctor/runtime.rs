@@ -17,6 +17,7 @@ use crate::authority;
 use crate::commands::Context;
 use crate::commands::migrate::schema;
 use crate::ledger::Ledger;
+use crate::printer;
 use crate::wiring::Hook;
 
 /// A kill switch that is on for longer was forgotten.
@@ -43,7 +44,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis> {
     let home = &context.home;
     let why = "without it no stop is judged; hooks allow everything";
-    match authority::health(home) {
+    match authority::find(home, &|text| printer::note(text)) {
         Ok(Some(health)) => {
             if let Some(problem) = &health.problem {
                 checkup.problem("authority-troubled", "authority", problem.clone(), why, "stopgate authority status");

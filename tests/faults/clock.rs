@@ -1,0 +1,19 @@
+//! A clock that jumps: `STOPGATE_CLOCK` moves it for all of stopgate's processes at once, also for those that run.
+
+use crate::cell::{Fault, InForce, NONE};
+use crate::place::Place;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn jump(place: &Place, off: i64) -> InForce<'_> {
+    place.set_clock(off);
+    InForce::until(|| place.set_clock(0))
+}
+
+pub(crate) fn a_day_ahead() -> Fault {
+    Fault { name: "jumps a day ahead, and back afterwards", arrange: |place| jump(place, DAY_MS), ..NONE }
+}
+
+pub(crate) fn a_day_back() -> Fault {
+    Fault { name: "jumps a day back, and ahead afterwards", arrange: |place| jump(place, -DAY_MS), ..NONE }
+}

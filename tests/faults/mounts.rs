@@ -1,0 +1,51 @@
+//! Mount namespaces of a thread's own: what is mounted there is seen by nobody but the processes it starts.
+
+use std::ffi::CStr;
+use std::path::Path;
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+/// Gives this thread a mount namespace of its own; `false` where that is not allowed.
+pub(crate) fn own_namespace() -> bool {
+    // SAFETY: file descriptors stay shared.
+    #[expect(unsafe_code, reason = "there is no other way to a namespace of one thread")]
+    let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNS) };
+    unshared.is_ok() && mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).is_ok()
+}
+
+/// How large [`small_home`] is: more than the doctor wants to be free.
+const SIZE: &CStr = c"size=100m,mode=700";
+
+/// Puts `home` on a small file system of its own, with all that it holds; its programs stay where they are.
+pub(crate) fn small_home(home: &Path, aside: &Path) {
+    let (bin, kept, rest) = (home.join("bin"), aside.join("bin aside"), aside.join("home aside"));
+    std::fs::create_dir(&kept).unwrap();
+    std::fs::create_dir(&rest).unwrap();
+    mount_bind(&bin, &kept).unwrap();
+    // Nothing to copy below `bin`.
+    mount("none", &bin, "tmpfs", MountFlags::empty(), SIZE).unwrap();
+    copy(home, &rest);
+    unmounted(&bin);
+    mount("none", home, "tmpfs", MountFlags::empty(), SIZE).unwrap();
+    copy(&rest, home);
+    mount_bind(&kept, &bin).unwrap();
+}
+
+/// Makes `dir` and all below read-only.
+pub(crate) fn read_only(dir: &Path) {
+    mount_bind(dir, dir).unwrap();
+    mount_remount(dir, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
+}
+
+/// Takes away what is mounted at `dir`, also while somebody has it open.
+pub(crate) fn unmounted(dir: &Path) {
+    unmount(dir, UnmountFlags::DETACH).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
+    assert!(status.success());
+}
