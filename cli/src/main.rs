@@ -50,6 +50,11 @@ enum Command {
     Reaper(commands::reaper::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
+    /// Print a completion script for a shell
+    Completions(commands::shell_help::CompletionsArguments),
+    /// For whoever makes a release: write a man page for each command
+    #[command(hide = true)]
+    Man(commands::shell_help::ManArguments),
 }
 
 /// How a command ended.
@@ -88,6 +93,8 @@ fn main() -> ExitCode {
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
+        Command::Completions(arguments) => Ok(commands::shell_help::completions(&arguments)),
+        Command::Man(arguments) => commands::shell_help::man(&arguments),
     });
     match done {
         Ok(_) if let Some(error) = printer::lost() => {

@@ -6,6 +6,7 @@ pub(crate) mod init;
 pub(crate) mod migrate;
 pub(crate) mod release;
 pub(crate) mod restore;
+pub(crate) mod shell_help;
 pub(crate) mod show;
 pub(crate) mod uninstall;
 pub(crate) mod update;

@@ -10,7 +10,7 @@ use super::finding::{Checkup, Repair};
 use crate::commands::Context;
 use crate::digest::sha256;
 use crate::ledger::Ledger;
-use crate::manifest::{File, Manifest};
+use crate::manifest::{File, MANIFEST, Manifest};
 use crate::{leftovers, release};
 
 /// Less room than this, and the database cannot grow for long.
@@ -39,7 +39,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 }
 
 fn programs(context: &Context<'_>, checkup: &mut Checkup) {
-    let path = context.home.root().join("manifest.json");
+    let path = context.home.root().join(MANIFEST);
     let manifest = match Manifest::read(&path) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
