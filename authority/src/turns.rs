@@ -4,8 +4,8 @@ use stopgate_config::Config;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::release::Circumstances;
 use stopgate_core::gate::turn::{DAY_MS, Limits, Turn};
-use stopgate_core::release;
 use stopgate_core::session::SessionKey;
+use stopgate_core::stop_request;
 use stopgate_core::switch::Mode;
 use stopgate_store::{Continued, TurnRecord};
 
@@ -31,7 +31,7 @@ pub(crate) fn read(state: &State, key: &SessionKey, mode: Mode, circumstances: &
     let contest = stored.contest;
     let mut turn = of(&stored, &remembered, circumstances.session_start_ms, now_ms);
     turn.contested = contest.is_some();
-    turn.person_asked_to_stop = release::is_released(&state.home, key);
+    turn.person_asked_to_stop = stop_request::is_released(&state.home, key);
     (turn, contest)
 }
 

@@ -1,4 +1,7 @@
 //! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
+//!
+//! `commands` has a module for each; `context` is what they need, `printer` the one place that prints. `builds`,
+//! `identity` and `find` know the builds of a checkout, who runs a command, and sessions; `when` is times for people.
 
 mod builds;
 mod commands;

@@ -33,6 +33,15 @@ fn the_documentation_is_the_reference() {
 }
 
 #[test]
+fn the_page_is_made_of_the_keys() {
+    assert_eq!(
+        include_str!("../../docs/configuration.md"),
+        page(),
+        "run `stopgate config reference --markdown > docs/configuration.md`"
+    );
+}
+
+#[test]
 fn faults_name_line_key_and_expected_type() {
     assert_eq!(
         faults("[gate]\ncontinues_per_promt = 2\nnotes = \"yes\"\n\n[judge]\nkind = \"magic\"\n"),

@@ -1,4 +1,10 @@
 //! `installer`: puts stopgate into the settings of a harness, shows that it works, and takes it back.
+//!
+//! * `commands` has a module for each. `wiring` is the table of what is registered, `migrations` its numbered past.
+//! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
+//! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
+//!   `leftovers`, `authority`.
+//! * `live_check` tries all of it; `printer` is the one place that prints.
 
 mod authority;
 mod backup;
@@ -16,9 +22,9 @@ mod manifest;
 mod migrations;
 mod plugin;
 mod printer;
-mod release;
 mod settings;
 mod shell;
+mod version;
 mod wiring;
 
 use std::process::ExitCode;
@@ -28,7 +34,7 @@ use serde::Serialize;
 use stopgate_core::env::ProcessEnv;
 
 use crate::commands::{
-    Context, doctor, init, migrate, release as release_guide, restore, shell_help, show, uninstall, update,
+    Context, doctor, guide as release_guide, init, migrate, restore, shell_help, show, uninstall, update,
 };
 use crate::exit::ExitStatus;
 use crate::printer::Printer;

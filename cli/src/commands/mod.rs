@@ -3,10 +3,8 @@
 pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
-pub(crate) mod end;
 pub(crate) mod explain;
 pub(crate) mod gate;
-pub(crate) mod gate_breaker;
 pub(crate) mod kill;
 pub(crate) mod mode;
 pub(crate) mod reaper;

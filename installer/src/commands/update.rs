@@ -18,7 +18,7 @@ use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::printer::{self, Consent, columns};
-use crate::release::{self, Version};
+use crate::version::{self, Version};
 use crate::{backup, home};
 
 /// How long a release may take to unpack, or to say its version.
@@ -173,7 +173,7 @@ fn check_version(context: &Context<'_>, release: &Release, ledger: &Ledger) -> R
             "{} is older than what is installed ({}), and cannot undo what that has changed; {}",
             release.version,
             ledger.version.as_deref().unwrap_or_default(),
-            release::way_back(&context.home)
+            version::way_back(&context.home)
         ))),
         _ => Ok(()),
     }

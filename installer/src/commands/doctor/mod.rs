@@ -176,3 +176,6 @@ fn print_rows(printer: Printer, rows: Vec<Vec<String>>) {
         printer.line(format!("  {line}"));
     }
 }
+
+#[cfg(test)]
+mod documentation;
