@@ -209,7 +209,8 @@ fn no_path_of_the_machine_is_in_a_released_program() {
     let dir = unpacked(temp.path());
     let root = Path::new(ROOT).canonicalize().unwrap();
     let person = PathBuf::from(ProcessEnv.text(HOME).unwrap());
-    let paths = [root.display().to_string(), person.join(".cargo").display().to_string(), "index.crates.io".to_owned()];
+    let cargo = ProcessEnv.text("CARGO_HOME").map_or_else(|| person.join(".cargo"), PathBuf::from);
+    let paths = [root.display().to_string(), cargo.display().to_string(), "index.crates.io".to_owned()];
     for (file, (_, bytes)) in tree(&dir) {
         for path in &paths {
             let is_there = bytes.windows(path.len()).any(|window| window == path.as_bytes());
