@@ -11,20 +11,50 @@ use stopgate_tests::world::{HOOKS, World, binary};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Every member of the workspace with the packages that it uses outside its own tests.
-fn members() -> BTreeMap<String, BTreeSet<String>> {
+/// Every member of the workspace, as cargo sees it.
+fn packages() -> Vec<Value> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).current_dir(ROOT);
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// Every member with the packages that it uses outside its own tests.
+fn members() -> BTreeMap<String, BTreeSet<String>> {
     let uses = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
         let normal = all.filter(|dependency| dependency["kind"].is_null());
         normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
     };
-    let packages = metadata["packages"].as_array().unwrap().iter();
-    packages.map(|package| (package["name"].as_str().unwrap().to_owned(), uses(package))).collect()
+    packages().iter().map(|package| (package["name"].as_str().unwrap().to_owned(), uses(package))).collect()
+}
+
+/// All Rust code below `dir`.
+fn sources(dir: &Path) -> String {
+    let mut code = String::new();
+    for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            code.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    code
+}
+
+#[test]
+fn every_dependency_is_used() {
+    for package in packages() {
+        let dir = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
+        let code = sources(dir);
+        let words: BTreeSet<&str> = code.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '_').collect();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            assert!(words.contains(name.replace('-', "_").as_str()), "{}: {name} is not used", dir.display());
+        }
+    }
 }
 
 #[test]
