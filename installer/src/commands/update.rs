@@ -145,7 +145,11 @@ fn unpack(context: &Context<'_>, archive: &Path, into: &Path) -> Result<()> {
     command.envs(context.environment.os(env::PATH).map(|path| (env::PATH, path)));
     match subprocess::run(command, Instant::now() + PATIENCE) {
         subprocess::Outcome::Success(_) => Ok(()),
-        _ => Err(Refusal(format!("{}: `tar` cannot unpack it", archive.display())).into()),
+        _ => Err(Refusal(format!(
+            "{}: `tar` cannot unpack it; get it again, and compare it with its SHA256SUMS",
+            archive.display()
+        ))
+        .into()),
     }
 }
 
