@@ -21,8 +21,23 @@ const HEAD: &str = "# Configuration
 Mode, kill switch and the reaper's switch are no keys: `stopgate mode`, `stopgate kill` and `stopgate reaper` set them.
 ";
 
+const TAIL: &str = "
+## Environment
+
+| variable | what |
+| --- | --- |
+| `STOPGATE_HOME` | the home; by default that of the program that runs, if it lies in a home's `bin/`, else `~/.stopgate` |
+| `STOPGATE_KILL` | `1` in an agent's environment: its hooks allow everything at once |
+| `STOPGATE_NO_AUTOSTART` | `1` keeps hooks and commands from starting the authority |
+| `STOPGATE_DEADLINE_MS` | how long a hook may take in all, from 50 to 8000, 3000 by default; the registered timeout stays above it |
+| `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
+| `STOPGATE_CLOCK`, `STOPGATE_PRESSURE` | for tests: a time of day, and a machine's pressure, from a file ([reaper.md](reaper.md)) |
+| `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
+| `NO_COLOR` | any value: no colour |
+";
+
 /// The page: one table for each section, with every key, what it may be, its default, its meaning, and what a checkout's
-/// file may do to it.
+/// file may do to it; then the variables of the environment.
 pub fn page() -> String {
     let mut out = String::from(HEAD);
     let mut section = "";
@@ -33,7 +48,7 @@ pub fn page() -> String {
         }
         out.push_str(&row(&key));
     }
-    out
+    out + TAIL
 }
 
 fn heading(section: Section) -> String {

@@ -42,6 +42,17 @@ fn the_page_is_made_of_the_keys() {
 }
 
 #[test]
+fn the_page_has_every_variable_of_ours() {
+    let constants = include_str!("../../core/src/env.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
+    let ours: Vec<_> =
+        constants.filter_map(|line| line.split(':').next()).filter(|name| name.starts_with("STOP")).collect();
+    assert!(ours.len() > 5, "{ours:?}");
+    for name in ours {
+        assert!(page().contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn faults_name_line_key_and_expected_type() {
     assert_eq!(
         faults("[gate]\ncontinues_per_promt = 2\nnotes = \"yes\"\n\n[judge]\nkind = \"magic\"\n"),
