@@ -19,8 +19,8 @@ use stopgate_core::gate::EvidencePointer;
 use stopgate_core::gate::evidence::EvidenceFault;
 use stopgate_core::gate::facts::{Facts, Plan, open_step_texts};
 use stopgate_core::harness::transcript::{TaskStatus, Transcript};
-use stopgate_core::release::asks_to_stop;
 use stopgate_core::session::SessionKey;
+use stopgate_core::stop_request::asks_to_stop;
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Git;

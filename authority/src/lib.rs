@@ -2,6 +2,12 @@
 //!
 //! It alone judges stops and it alone keeps the store. Everything it is asked fails open at the asker: when it is
 //! absent, slow or broken, agents stop as they please.
+//!
+//! * For other programs: [`run`], [`lifecycle`] (start, ask, stop it), [`operator`] (who is a person), [`registry`].
+//! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `ending`.
+//! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
+//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`.
+//! * On its own: `reaper`, `retention`, `process_files`.
 
 #![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
 

@@ -3,8 +3,8 @@
 use stopgate_config::Config;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::turn::{DAY_MS, Limits, Turn};
-use stopgate_core::release;
 use stopgate_core::session::SessionKey;
+use stopgate_core::stop_request;
 use stopgate_core::switch::Mode;
 use stopgate_store::{Continued, TurnRecord};
 
@@ -32,7 +32,7 @@ pub(crate) fn of_session(
 ) -> Turn {
     let mut turn = of(stored, &state.memory().turn(key, mode), started, state.clock.now_ms());
     turn.contested = stored.contest.is_some();
-    turn.person_asked_to_stop = release::is_released(&state.home, key);
+    turn.person_asked_to_stop = stop_request::is_released(&state.home, key);
     turn
 }
 

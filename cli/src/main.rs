@@ -1,4 +1,7 @@
 //! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
+//!
+//! `commands` has a module for each; `context` is what they need, `printer` the one place that prints. `builds`,
+//! `identity` and `find` know the builds of a checkout, who runs a command, and sessions; `when` is times for people.
 
 mod builds;
 mod commands;
@@ -50,6 +53,11 @@ enum Command {
     Reaper(commands::reaper::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
+    /// Print a completion script for a shell
+    Completions(commands::shell_help::CompletionsArguments),
+    /// For whoever makes a release: write a man page for each command
+    #[command(hide = true)]
+    Man(commands::shell_help::ManArguments),
 }
 
 /// How a command ended.
@@ -88,6 +96,8 @@ fn main() -> ExitCode {
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
+        Command::Completions(arguments) => Ok(commands::shell_help::completions(&arguments)),
+        Command::Man(arguments) => commands::shell_help::man(&arguments),
     });
     match done {
         Ok(_) if let Some(error) = printer::lost() => {

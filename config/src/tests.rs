@@ -33,6 +33,26 @@ fn the_documentation_is_the_reference() {
 }
 
 #[test]
+fn the_page_is_made_of_the_keys() {
+    assert_eq!(
+        include_str!("../../docs/configuration.md"),
+        page(),
+        "run `stopgate config reference --markdown > docs/configuration.md`"
+    );
+}
+
+#[test]
+fn the_page_has_every_variable_of_ours() {
+    let constants = include_str!("../../core/src/env.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
+    let ours: Vec<_> =
+        constants.filter_map(|line| line.split(':').next()).filter(|name| name.starts_with("STOP")).collect();
+    assert!(ours.len() > 5, "{ours:?}");
+    for name in ours {
+        assert!(page().contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn faults_name_line_key_and_expected_type() {
     assert_eq!(
         faults("[gate]\ncontinues_per_promt = 2\nnotes = \"yes\"\n\n[judge]\nkind = \"magic\"\n"),

@@ -4,6 +4,18 @@
 //! ([`gate`], [`build`]) are pure functions from typed input to typed output; what touches the system
 //! ([`client`], [`stdin`], [`fsx`], [`process`]) is a thin shell that takes its environment, clock and process
 //! table from the outside.
+//!
+//! | modules | what they are about |
+//! | --- | --- |
+//! | [`harness`], [`session`], [`lineage`], [`event_id`] | what a harness says and hears, and who is speaking |
+//! | [`gate`], [`stop_request`], [`report`] | may this turn end, did the person ask for an end, what came of it all |
+//! | [`build`], [`owner`] | a build, and how a session proves that it owns it |
+//! | [`reaper`] | which idle session may be ended |
+//! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
+//! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`] | the way to the authority, and around it when it is down |
+//! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
+//! | [`env`](mod@env), [`clock`], [`fsx`], [`stdin`], [`subprocess`] | the world, under limits |
+//! | [`text`], [`redact`] | text from outside |
 
 pub mod autostart;
 pub mod beat;
@@ -25,11 +37,11 @@ pub mod process;
 pub mod protocol;
 pub mod reaper;
 pub mod redact;
-pub mod release;
 pub mod report;
 pub mod session;
 pub mod spool;
 pub mod stdin;
+pub mod stop_request;
 pub mod subprocess;
 pub mod switch;
 pub mod text;

@@ -10,7 +10,7 @@ use crate::paths::Home;
 /// When so many requests lie undelivered, further ones are dropped: the disk belongs to the person.
 pub const MAX_SPOOLED: usize = 5_000;
 /// Largest spooled request that is read back.
-pub const MAX_SPOOLED_BYTES: u64 = 1024 * 1024;
+const MAX_SPOOLED_BYTES: u64 = 1024 * 1024;
 
 /// A spooled request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use stopgate_core::owner::{Claimant, Rung, Surroundings, host};
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
-use stopgate_core::{checkout, lineage, release};
+use stopgate_core::{checkout, lineage, stop_request};
 
 use crate::{Hook, Outcome, parent_pid};
 
@@ -47,7 +47,7 @@ fn hold_owner(hook: &Hook) -> Outcome {
     let turn = Turn {
         continued: stop.stop_hook_active,
         cap: block_cap(&ProcessEnv, event.key.harness),
-        released: release::is_released(&hook.home, &event.key),
+        released: stop_request::is_released(&hook.home, &event.key),
     };
     let claimant = claimant(&event);
     let now = SystemClock.now_ms();

@@ -2,6 +2,9 @@
 //!
 //! A hook transports and answers; it does not judge. Whatever goes wrong here lets the harness go on, prints
 //! nothing, and leaves a line in `log/hooks.jsonl`.
+//!
+//! `run` is the frame of every hook. `router`, `build_stop` and `recorder` are the three that there are, each with a
+//! `main` in `bin/`; `delivery` is how they reach the authority.
 
 mod build_stop;
 mod delivery;

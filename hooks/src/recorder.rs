@@ -10,7 +10,7 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply};
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::spool::Route;
-use stopgate_core::{checkout, lineage, process, release};
+use stopgate_core::{checkout, lineage, process, stop_request};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
@@ -41,7 +41,7 @@ fn record(hook: &Hook) -> Outcome {
     }
     if let EventKind::UserPromptSubmit { prompt } = &event.kind {
         // The person's word: the build guard needs it, with or without authority.
-        release::set_released(&hook.home, &event.key, release::asks_to_stop(prompt));
+        stop_request::set_released(&hook.home, &event.key, stop_request::asks_to_stop(prompt));
     }
     let origin = origin(hook, &event);
     let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin, event };

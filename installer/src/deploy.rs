@@ -14,6 +14,7 @@ use stopgate_core::paths::Home;
 use crate::digest::sha256;
 use crate::exit::Refusal;
 use crate::ledger::Deployed;
+use crate::manifest::{MANIFEST, Manifest};
 use crate::wiring::Hook;
 
 const EXECUTABLE: u32 = 0o755;
@@ -58,8 +59,12 @@ pub(crate) struct Program {
     source: PathBuf,
 }
 
-/// Compares the programs beside the running installer, `source`, with those in `home`.
+/// Compares the programs beside the running installer, `source`, with those in `home`. In the directory of a release
+/// they have to be what its manifest says.
 pub(crate) fn plan(source: &Path, home: &Home) -> Result<Vec<Program>> {
+    if let Some(manifest) = Manifest::read(&source.join(MANIFEST))? {
+        manifest.check_programs(source)?;
+    }
     plan_of(source, home, programs().into_iter().map(str::to_owned))
 }
 
@@ -214,6 +219,19 @@ mod tests {
             error.contains("/build-stop-hook: no such program") && error.contains("cargo build --release"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_release_whose_program_is_damaged_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"));
+        build(dir.path());
+        Manifest::of(dir.path()).unwrap().save(&dir.path().join(MANIFEST)).unwrap();
+        assert_eq!(changes(&plan(dir.path(), &home).unwrap()), [Change::New; 5]);
+        std::fs::write(dir.path().join("stopgate"), "stopgatf").unwrap();
+        let error = plan(dir.path(), &home).unwrap_err();
+        let said = error.downcast_ref::<Refusal>().unwrap().to_string();
+        assert!(said.contains("/stopgate: not the bytes that the release's manifest names"), "{said}");
     }
 
     #[test]

@@ -1,4 +1,10 @@
 //! `installer`: puts stopgate into the settings of a harness, shows that it works, and takes it back.
+//!
+//! * `commands` has a module for each. `wiring` is the table of what is registered, `migrations` its numbered past.
+//! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
+//! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
+//!   `leftovers`, `authority`.
+//! * `live_check` tries all of it; `printer` is the one place that prints.
 
 mod authority;
 mod backup;
@@ -16,9 +22,9 @@ mod manifest;
 mod migrations;
 mod plugin;
 mod printer;
-mod release;
 mod settings;
 mod shell;
+mod version;
 mod wiring;
 
 use std::process::ExitCode;
@@ -27,11 +33,13 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use stopgate_core::env::ProcessEnv;
 
-use crate::commands::{Context, doctor, init, migrate, release as release_guide, restore, show, uninstall, update};
+use crate::commands::{
+    Context, doctor, guide as release_guide, init, migrate, restore, shell_help, show, uninstall, update,
+};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// Puts stopgate into the settings of Claude Code, shows that it works, and takes it back.
+/// Puts stopgate into the settings of Claude Code and Codex, shows that it works, and takes it back.
 ///
 /// Exit codes: 0 done, 1 something failed or does not work, 2 refused and nothing changed.
 #[derive(Debug, Parser)]
@@ -65,6 +73,11 @@ enum Command {
     Guide(release_guide::Arguments),
     /// Take back exactly what `init` wrote
     Uninstall(uninstall::Arguments),
+    /// Print a completion script for a shell
+    Completions(shell_help::CompletionsArguments),
+    /// For whoever makes a release: write a man page for each command
+    #[command(hide = true)]
+    Man(shell_help::ManArguments),
 }
 
 impl Command {
@@ -80,6 +93,8 @@ impl Command {
             Self::Manifest(_) => "manifest",
             Self::Guide(_) => "guide",
             Self::Uninstall(_) => "uninstall",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 
@@ -90,7 +105,12 @@ impl Command {
             Self::Doctor(arguments) => arguments.json,
             Self::Update(arguments) => arguments.json,
             Self::Restore(arguments) => arguments.json,
-            Self::Snippet(_) | Self::Plugin(_) | Self::Manifest(_) | Self::Guide(_) => false,
+            Self::Snippet(_)
+            | Self::Plugin(_)
+            | Self::Manifest(_)
+            | Self::Guide(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
             Self::Uninstall(arguments) => arguments.json,
         }
     }
@@ -121,6 +141,8 @@ fn main() -> ExitCode {
             Command::Manifest(arguments) => show::manifest(&context, arguments),
             Command::Guide(arguments) => release_guide::run(&context, arguments),
             Command::Uninstall(arguments) => uninstall::run(&context, arguments),
+            Command::Completions(arguments) => Ok(shell_help::completions(&context, arguments)),
+            Command::Man(arguments) => shell_help::man(&context, arguments),
         });
     let status = done.unwrap_or_else(|error| {
         let status = ExitStatus::of(&error);

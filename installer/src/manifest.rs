@@ -8,11 +8,14 @@ use stopgate_core::fsx;
 
 use crate::deploy;
 use crate::digest::sha256;
+use crate::exit::Refusal;
 use crate::migrations;
 use crate::plugin;
 use crate::wiring::TABLE;
 
 const FORMAT: u32 = 1;
+/// Its name, in a release and in the home.
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// Stands for the directory of the programs, which is another one for each person.
 pub(crate) const BIN_PLACEHOLDER: &str = "/STOPGATE_HOME/bin";
 
@@ -110,6 +113,21 @@ impl Manifest {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         serde_json::from_slice(&bytes).map(Some).with_context(|| format!("{} is no manifest", path.display()))
+    }
+
+    /// Refuses programs in `dir` that are not what this says: a download that broke off, or a file that somebody wrote.
+    pub(crate) fn check_programs(&self, dir: &Path) -> Result<(), Refusal> {
+        for file in &self.programs {
+            let path = dir.join(&file.name);
+            let bytes = std::fs::read(&path).map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
+            if sha256(&bytes) != file.sha256 {
+                return Err(Refusal(format!(
+                    "{}: not the bytes that the release's manifest names; get the release again",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// As text.

@@ -71,15 +71,6 @@ impl Store {
         let last = rows.iter().filter_map(|row| query.query_row([&row.event_id], read).optional().transpose());
         Ok(last.map(|found| found.map(|found| (found.event_id.clone(), found))).collect::<Result<_, _>>()?)
     }
-
-    /// Every grading of a stop, the first first.
-    pub fn gradings(&self, event_id: &str) -> Result<Vec<Annotation>, StoreError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT event_id, operator, at_ms, verdict, why FROM annotations WHERE event_id = ?1 ORDER BY id",
-        )?;
-        let rows = query.query_map([event_id], read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Annotation> {

@@ -2,6 +2,10 @@
 //! by the session-start recorder.
 //!
 //! Every write is one transaction, so that a reader or a crash never sees half of one.
+//!
+//! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
+//! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
+//! `retention`.
 
 mod breaker;
 mod gate;

@@ -28,7 +28,11 @@ enum Command {
         json: bool,
     },
     /// Print every key with its default, as a config.toml to start from
-    Reference,
+    Reference {
+        /// Print the page docs/configuration.md instead: a table for each section
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Say what is wrong with a config.toml, by line and key
     Check {
         /// The file; by default the operator's and this checkout's
@@ -42,8 +46,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     match &arguments.command {
         None => show(context, false),
         Some(Command::Show { json }) => show(context, *json),
-        Some(Command::Reference) => {
-            printer::line(config::reference().trim_end());
+        Some(Command::Reference { markdown }) => {
+            let text = if *markdown { config::page() } else { config::reference() };
+            printer::line(text.trim_end());
             Ok(ExitStatus::Success)
         }
         Some(Command::Path) => {

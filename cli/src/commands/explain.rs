@@ -17,7 +17,7 @@ const MAX_WORDS_CHARS: usize = 80;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The stop's event id, or how it begins (`stopgate gate log --json` shows it)
+    /// The stop's event id, or how it begins as `stopgate gate log` shows it
     event: String,
     /// Print JSON
     #[arg(long)]

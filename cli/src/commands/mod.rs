@@ -3,14 +3,13 @@
 pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
-pub(crate) mod end;
 pub(crate) mod explain;
 pub(crate) mod gate;
-pub(crate) mod gate_breaker;
 pub(crate) mod kill;
 pub(crate) mod mode;
 pub(crate) mod reaper;
 pub(crate) mod resume;
 pub(crate) mod sessions;
+pub(crate) mod shell_help;
 pub(crate) mod status;
 pub(crate) mod top;

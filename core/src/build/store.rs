@@ -28,7 +28,7 @@ const MAX_BUILDS: usize = 256;
 /// How long to sleep between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(1);
 /// Name of a state file that could not be understood, before a unique ending.
-pub const QUARANTINE_PREFIX: &str = "state.corrupt-";
+const QUARANTINE_PREFIX: &str = "state.corrupt-";
 const STATE: &str = "state.json";
 const AUDIT: &str = "audit.jsonl";
 const PRIVATE: u32 = 0o600;

@@ -166,7 +166,7 @@ impl Breaker {
     /// longer than one cooldown (or lease) after its last change. A change that is yet to come means that the clock
     /// went back: the next one may probe.
     #[must_use]
-    pub fn sane(&self, now_ms: UnixMillis, limits: Limits) -> Self {
+    fn sane(&self, now_ms: UnixMillis, limits: Limits) -> Self {
         let changed = self.updated_at_ms.max(0);
         let until = |at: UnixMillis, most: i64| {
             let latest = if changed > now_ms { now_ms } else { changed.saturating_add(most.max(0)) };

@@ -75,7 +75,7 @@ pub struct TmuxRecord {
 }
 
 /// Where the record of `process` is.
-pub fn record_path(home: &Home, process: &ProcessIdentity) -> PathBuf {
+fn record_path(home: &Home, process: &ProcessIdentity) -> PathBuf {
     home.run().join("tmux").join(format!("{}.json", process.file_key()))
 }
 

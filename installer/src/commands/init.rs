@@ -23,7 +23,7 @@ use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::locate::{Location, Scope};
 use crate::wiring::Entry;
-use crate::{authority, codex, home, leftovers, release, shell};
+use crate::{authority, codex, home, leftovers, shell, version};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -257,7 +257,7 @@ fn carry_out(plan: &Plan) -> Result<Written> {
     // Whoever runs `init` wants all of it, also what was taken out once.
     let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, &|_| Ok(Vec::new()))?;
     if ledger.installs.iter().all(|install| install.version == VERSION) {
-        release::mark(&plan.home, &mut ledger)?;
+        version::mark(&plan.home, &mut ledger)?;
     }
     is_something |= applied.is_something();
     let Applied { backup, verb, ignored, .. } = applied;

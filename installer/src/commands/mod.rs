@@ -2,10 +2,11 @@
 
 pub(crate) mod apply;
 pub(crate) mod doctor;
+pub(crate) mod guide;
 pub(crate) mod init;
 pub(crate) mod migrate;
-pub(crate) mod release;
 pub(crate) mod restore;
+pub(crate) mod shell_help;
 pub(crate) mod show;
 pub(crate) mod uninstall;
 pub(crate) mod update;

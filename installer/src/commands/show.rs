@@ -12,7 +12,7 @@ use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::Manifest;
 use crate::settings::locate::{Scope, locate};
-use crate::{deploy, home, plugin, release, shell};
+use crate::{deploy, home, plugin, shell, version};
 
 /// Arguments of `snippet`.
 #[derive(Debug, clap::Args)]
@@ -96,7 +96,7 @@ fn put_programs(context: &Context<'_>) -> Result<()> {
     ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
     ledger.save(home)?;
     if ledger.installs.iter().all(|install| install.version == VERSION) {
-        release::mark(home, &mut ledger)?;
+        version::mark(home, &mut ledger)?;
     }
     Ok(())
 }

@@ -13,13 +13,12 @@ use stopgate_core::subprocess;
 
 use super::Context;
 use crate::deploy::{self, Change, Program};
-use crate::digest::sha256;
 use crate::exit::{ExitStatus, Refusal};
 use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
-use crate::manifest::Manifest;
+use crate::manifest::{MANIFEST, Manifest};
 use crate::printer::{self, Consent, columns};
-use crate::release::{self, Version};
+use crate::version::{self, Version};
 use crate::{backup, home};
 
 /// How long a release may take to unpack, or to say its version.
@@ -116,9 +115,9 @@ fn open(context: &Context<'_>, from: &Path) -> Result<Release> {
     let dir = programs_in(&dir).ok_or_else(|| {
         Refusal(format!("{shown}: there is no program `installer` in it; name the directory or archive of a release"))
     })?;
-    let manifest = Manifest::read(&dir.join("manifest.json"))?;
+    let manifest = Manifest::read(&dir.join(MANIFEST))?;
     if let Some(manifest) = &manifest {
-        verify(&dir, manifest)?;
+        manifest.check_programs(&dir)?;
     }
     let version = match &manifest {
         Some(manifest) => manifest.version.clone(),
@@ -146,24 +145,12 @@ fn unpack(context: &Context<'_>, archive: &Path, into: &Path) -> Result<()> {
     command.envs(context.environment.os(env::PATH).map(|path| (env::PATH, path)));
     match subprocess::run(command, Instant::now() + PATIENCE) {
         subprocess::Outcome::Success(_) => Ok(()),
-        _ => Err(Refusal(format!("{}: `tar` cannot unpack it", archive.display())).into()),
+        _ => Err(Refusal(format!(
+            "{}: `tar` cannot unpack it; get it again, and compare it with its SHA256SUMS",
+            archive.display()
+        ))
+        .into()),
     }
-}
-
-/// Every program has to be what the manifest says.
-fn verify(dir: &Path, manifest: &Manifest) -> Result<()> {
-    for file in &manifest.programs {
-        let path = dir.join(&file.name);
-        let bytes = std::fs::read(&path).map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
-        if sha256(&bytes) != file.sha256 {
-            return Err(Refusal(format!(
-                "{}: not the bytes that the release's manifest names; get the release again",
-                path.display()
-            ))
-            .into());
-        }
-    }
-    Ok(())
 }
 
 fn ask_version(context: &Context<'_>, installer: &Path) -> Result<String> {
@@ -190,7 +177,7 @@ fn check_version(context: &Context<'_>, release: &Release, ledger: &Ledger) -> R
             "{} is older than what is installed ({}), and cannot undo what that has changed; {}",
             release.version,
             ledger.version.as_deref().unwrap_or_default(),
-            release::way_back(&context.home)
+            version::way_back(&context.home)
         ))),
         _ => Ok(()),
     }

@@ -7,7 +7,7 @@ use stopgate_core::paths::Home;
 
 use super::{FOR_PEOPLE, section};
 use crate::ledger::Ledger;
-use crate::release::Version;
+use crate::version::Version;
 
 /// A guide's version, and what it says to the person.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

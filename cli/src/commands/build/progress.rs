@@ -1,7 +1,8 @@
 //! `stopgate build step`, `to`, `complete`, `fail`, `escalate`
 
 use anyhow::bail;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use stopgate_core::build::machine::{self, Moved};
 use stopgate_core::build::state::{BuildState, Phase, Step};
 use stopgate_core::build::store::AuditEvent;
@@ -34,7 +35,8 @@ pub(super) struct StepArguments {
 
 #[derive(Args)]
 pub(super) struct ToArguments {
-    phase: Target,
+    #[arg(value_parser = phase())]
+    phase: Phase,
     /// What shows that the phase before is done
     #[arg(long, value_name = "TEXT")]
     evidence: Option<String>,
@@ -57,39 +59,11 @@ pub(super) struct GiveUpArguments {
     pub(super) common: Common,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Target {
-    Clarify,
-    Planning,
-    Executing,
-    Verifying,
-    Fixing,
-    Hardening,
-    #[value(hide = true)]
-    Idle,
-    #[value(hide = true)]
-    Complete,
-    #[value(hide = true)]
-    Failed,
-    #[value(hide = true)]
-    Escalated,
-}
-
-impl From<Target> for Phase {
-    fn from(target: Target) -> Self {
-        match target {
-            Target::Idle => Self::Idle,
-            Target::Clarify => Self::Clarify,
-            Target::Planning => Self::Planning,
-            Target::Executing => Self::Executing,
-            Target::Verifying => Self::Verifying,
-            Target::Fixing => Self::Fixing,
-            Target::Hardening => Self::Hardening,
-            Target::Complete => Self::Complete,
-            Target::Failed => Self::Failed,
-            Target::Escalated => Self::Escalated,
-        }
-    }
+/// Every phase is taken, so that the answer says why it cannot be gone to; those that can are shown.
+fn phase() -> impl TypedValueParser<Value = Phase> {
+    let shown = |phase: Phase| PossibleValue::new(phase.name()).hide(phase == Phase::Idle || phase.is_terminal());
+    PossibleValuesParser::new(Phase::ALL.map(shown))
+        .try_map(|name| Phase::ALL.into_iter().find(|phase| phase.name() == name).ok_or("no such phase"))
 }
 
 /// Free text as it may lie on disk.
@@ -122,7 +96,7 @@ pub(super) fn step(context: &Context, builds: &Builds, arguments: &StepArguments
 }
 
 pub(super) fn to(context: &Context, builds: &Builds, arguments: &ToArguments) -> anyhow::Result<ExitStatus> {
-    let target = Phase::from(arguments.phase);
+    let target = arguments.phase;
     let build = arguments.common.choose(context, builds)?;
     let mut moved = None;
     let state = builds.update(&build, context.now_ms, |state| {

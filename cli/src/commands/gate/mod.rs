@@ -1,5 +1,6 @@
 //! `stopgate gate`, one module a command.
 
+mod breaker;
 mod contest;
 mod eval;
 mod grade;
@@ -26,7 +27,7 @@ enum Action {
     /// Say why a stop is right (for agents): the next stop of this session goes through
     Contest(contest::Arguments),
     /// Show the judge that is left alone after failures, or let it be asked again
-    Breaker(super::gate_breaker::Arguments),
+    Breaker(breaker::Arguments),
     /// Score signals and rules on labelled messages: what they hold, what they let go, and by which rule
     Eval(eval::Arguments),
     /// Say whether a verdict was right; the last grade counts
@@ -43,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     match &arguments.action {
         Action::Log(arguments) => log::run(context, arguments),
         Action::Contest(arguments) => contest::run(context, arguments),
-        Action::Breaker(arguments) => super::gate_breaker::run(context, arguments),
+        Action::Breaker(arguments) => breaker::run(context, arguments),
         Action::Eval(arguments) => eval::run(arguments),
         Action::Grade(arguments) => grade::run(context, arguments),
         Action::Review(arguments) => review::run(context, arguments),

@@ -1,5 +1,6 @@
 //! `stopgate sessions`
 
+pub(crate) mod end;
 mod list;
 mod show;
 
@@ -47,14 +48,14 @@ enum Action {
     /// Print the command that takes a session up again (the same as `stopgate resume`)
     Resume(super::resume::Arguments),
     /// End a session: SIGTERM to its harness, SIGKILL if that does not help, and close its tmux pane
-    End(super::end::Arguments),
+    End(end::Arguments),
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.action {
         Some(Action::Show { id, json }) => show::run(context, id, *json),
         Some(Action::Resume(arguments)) => super::resume::run(context, arguments),
-        Some(Action::End(arguments)) => super::end::run(context, arguments),
+        Some(Action::End(arguments)) => end::run(context, arguments),
         None if arguments.watch => watch(context, arguments),
         None => {
             let (rows, hidden) = shown(context, arguments.all)?;

@@ -13,7 +13,7 @@ use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifier
 use ratatui::DefaultTerminal;
 
 use self::model::{Model, Prompt};
-use super::end;
+use super::sessions::end;
 use crate::context::Context;
 use crate::{ExitStatus, printer};
 

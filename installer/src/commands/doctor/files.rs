@@ -1,17 +1,18 @@
 //! Files: programs against the manifest, modes, leftovers, room, clock.
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stopgate_core::VERSION;
 use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::paths::Home;
 
 use super::finding::{Checkup, Repair};
 use crate::commands::Context;
 use crate::digest::sha256;
 use crate::ledger::Ledger;
-use crate::manifest::{File, Manifest};
-use crate::{leftovers, release};
+use crate::manifest::{File, MANIFEST, Manifest};
+use crate::{leftovers, version};
 
 /// Less room than this, and the database cannot grow for long.
 const LITTLE_ROOM_BYTES: u64 = 50 * 1024 * 1024;
@@ -40,7 +41,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 }
 
 fn programs(context: &Context<'_>, checkup: &mut Checkup) {
-    let path = context.home.root().join("manifest.json");
+    let path = context.home.root().join(MANIFEST);
     let manifest = match Manifest::read(&path) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
@@ -73,16 +74,18 @@ fn programs(context: &Context<'_>, checkup: &mut Checkup) {
     }
 }
 
-/// What nobody else may read or reach.
-fn modes(context: &Context<'_>, checkup: &mut Checkup) {
-    let home = &context.home;
-    let private = [
+/// Our files that nobody else may read or reach: the finding's id, the file, the mode it should have.
+pub(super) fn private(home: &Home) -> [(&'static str, PathBuf, u32); 4] {
+    [
         ("home-open", home.root().to_owned(), 0o700),
         ("socket-open", home.socket(), 0o600),
         ("database-open", home.database(), 0o600),
         ("ledger-open", home.ledger(), 0o600),
-    ];
-    for (id, path, mode) in private {
+    ]
+}
+
+fn modes(context: &Context<'_>, checkup: &mut Checkup) {
+    for (id, path, mode) in private(&context.home) {
         let Ok(meta) = std::fs::metadata(&path) else { continue };
         if id == "socket-open" && !meta.file_type().is_socket() {
             // Somebody's file in its place: not ours to change.
@@ -134,7 +137,7 @@ fn version(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     let why = "settings, database and programs are of one version only after a migration";
     match ledger.version.as_deref() {
         Some(VERSION) => {}
-        Some(newer) if release::is_from_the_future(newer) => {
+        Some(newer) if version::is_from_the_future(newer) => {
             let what = format!("was brought to {newer}, this installer is {VERSION}");
             checkup.problem("version-newer", root, what, why, format!("run the installer of {newer}"));
         }

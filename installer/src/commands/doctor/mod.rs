@@ -184,3 +184,6 @@ fn print_rows(printer: Printer, rows: Vec<Vec<String>>) {
         printer.line(format!("  {line}"));
     }
 }
+
+#[cfg(test)]
+mod documentation;

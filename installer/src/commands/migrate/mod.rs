@@ -18,7 +18,7 @@ use crate::exit::{ExitStatus, Refusal};
 use crate::guide::deliver::{self, Guide};
 use crate::ledger::{Ledger, Lock};
 use crate::printer::{self, Tone, columns};
-use crate::{home, release};
+use crate::{home, version};
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -133,8 +133,8 @@ pub(crate) fn bring(context: &Context<'_>) -> Result<Vec<Step>> {
 fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<Report> {
     let home = &context.home;
     let from = ledger.version.clone();
-    if let Some(newer) = from.as_deref().filter(|version| release::is_from_the_future(version)) {
-        let way = release::way_back(home);
+    if let Some(newer) = from.as_deref().filter(|version| version::is_from_the_future(version)) {
+        let way = version::way_back(home);
         return Err(Refusal(format!(
             "{} was brought to version {newer}, and this is the installer of {VERSION}: it may not undo what it does not \
              know; {way}",
@@ -157,7 +157,7 @@ fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<Report> {
     if failed {
         ledger.save(home)?;
     } else {
-        release::mark(home, ledger)?;
+        version::mark(home, ledger)?;
     }
     let status = if failed { ExitStatus::Failure } else { ExitStatus::Success };
     let report = Report { command: "migrate", from, to: VERSION, exit_code: status.code(), steps, guides };

@@ -8,7 +8,7 @@ use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
 use crate::ledger::Ledger;
-use crate::manifest::Manifest;
+use crate::manifest::{MANIFEST, Manifest};
 use crate::migrations;
 
 /// `major.minor.patch`, perhaps with `-` and a pre-release name, which is older than the release itself.
@@ -75,7 +75,7 @@ pub(crate) fn mark(home: &Home, ledger: &mut Ledger) -> Result<()> {
     ledger.version = Some(VERSION.to_owned());
     ledger.wiring = migrations::latest();
     ledger.save(home)?;
-    Manifest::of(&home.bin())?.save(&home.root().join("manifest.json"))?;
+    Manifest::of(&home.bin())?.save(&home.root().join(MANIFEST))?;
     let file = home.version_file();
     let text = format!("{VERSION}\n");
     if std::fs::read(&file).is_ok_and(|bytes| bytes == text.as_bytes()) {

@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         bail!("session {} is over already ({})", row.key(), row.state);
     }
     if !arguments.yes {
-        let question = format!("End {} ({}, {})?", row.key(), row.state, super::sessions::project(&row));
+        let question = format!("End {} ({}, {})?", row.key(), row.state, super::project(&row));
         match printer::ask(&question) {
             Some(true) => {}
             Some(false) => {

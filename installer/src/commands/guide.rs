@@ -8,7 +8,7 @@ use super::Context;
 use crate::exit::{ExitStatus, Refusal};
 use crate::guide::check::findings;
 use crate::printer;
-use crate::release::Version;
+use crate::version::Version;
 
 /// The next guide, before anything is in it. Its gaps keep it from being released.
 const TEMPLATE: &str = include_str!("../../../templates/upgrade-guide.md");
