@@ -6,6 +6,7 @@
 mod breaker;
 mod gate;
 mod grades;
+mod hooks_lost;
 mod migrate;
 mod reaper;
 mod report;
