@@ -73,7 +73,9 @@ impl Target {
         let shown = path.display();
         let accept = |file: PathBuf, meta: &Metadata| {
             if !meta.is_file() {
-                return Err(Refusal(format!("{}: not a regular file; move it away, then try again", file.display())));
+                let what =
+                    if file == path { String::new() } else { format!("a link to {}, which is ", file.display()) };
+                return Err(Refusal(format!("{shown}: {what}not a regular file; move it away, then try again")));
             }
             if meta.len() > MAX_BYTES {
                 return Err(Refusal(format!("{}: larger than any settings file; mend or remove it", file.display())));
