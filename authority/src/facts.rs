@@ -25,6 +25,7 @@ use stopgate_core::stop_request::asks_to_stop;
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Git;
 pub(crate) use self::memo::Memo;
+pub(crate) use self::session::end_of_transcript;
 use crate::git::Outcome;
 
 /// Plans that are passed on.
@@ -205,7 +206,7 @@ fn parse_commits(output: &[u8]) -> impl Iterator<Item = (String, UnixMillis)> {
 
 /// Whether the checkout is stopgate's own: whoever works on the gate is not held by it.
 fn is_stopgate(top: &Path) -> bool {
-    fsx::read_regular_text(&top.join("core/Cargo.toml"), 64 * 1024)
+    fsx::read_beneath(top, Path::new("core/Cargo.toml"), 64 * 1024)
         .is_ok_and(|manifest| manifest.lines().any(|line| line.trim() == "name = \"stopgate-core\""))
 }
 

@@ -14,6 +14,7 @@
 pub mod lifecycle;
 pub mod operator;
 pub mod registry;
+pub mod rehearsal;
 
 mod connection;
 mod ending;

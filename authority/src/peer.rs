@@ -28,6 +28,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Somebody of whom nothing is known.
+    pub(crate) const fn unknown() -> Self {
+        Self { pid: None, stream: None }
+    }
+
     /// Whether whoever asked has closed the connection, or ended: nobody waits for the answer.
     pub(crate) fn is_gone(&self) -> bool {
         let Some(stream) = &self.stream else { return false };

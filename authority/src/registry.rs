@@ -10,7 +10,10 @@ use stopgate_core::process::snapshot::Snapshot;
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::protocol::SessionRow;
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
+use stopgate_core::session::silence;
 use stopgate_core::session::state::{Known, state};
+
+use crate::facts::end_of_transcript;
 
 /// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.
 pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
@@ -32,12 +35,23 @@ pub(crate) fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now
         liveness: row.liveness,
     };
     row.state = state(&known, now_ms);
+    row.silent_since_ms = silent_since_ms(row, known.written_at_ms, now_ms);
     if row.state.is_over() {
         row.waits_for = None;
     }
     let process = row.harness_process.as_ref().filter(|_| row.liveness == Liveness::Alive);
     row.memory_bytes = process.and_then(|process| snapshot.tree_bytes(process.pid));
     row.resume_command = resume(row).shell();
+}
+
+/// Since when the row's hooks are silent. Its transcript is read only if it was written since.
+fn silent_since_ms(row: &SessionRow, written_at_ms: Option<UnixMillis>, now_ms: UnixMillis) -> Option<UnixMillis> {
+    let written_since = written_at_ms? > row.last_event_at_ms?.saturating_add(silence::SLACK_MS);
+    if row.state.is_over() || !written_since {
+        return None;
+    }
+    let prompted = end_of_transcript(row.harness, row.transcript_path.as_deref()?).last_prompt_at_ms;
+    silence::silent_since(row.last_event_at_ms, prompted, now_ms)
 }
 
 /// Whether the row's process lives; on another machine that cannot be told.

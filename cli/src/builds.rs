@@ -70,8 +70,10 @@ impl Builds {
     /// Makes the place for builds, which git ignores, and takes the lock that keeps others from starting one.
     pub(crate) fn prepare(&self) -> anyhow::Result<File> {
         let root = self.root();
-        if std::fs::symlink_metadata(&root).is_ok_and(|meta| !meta.is_dir()) {
-            bail!("{}: not a directory of its own; builds are not kept behind a link. Move it away", root.display());
+        for dir in [&root, &self.builds(), &self.archive()] {
+            if std::fs::symlink_metadata(dir).is_ok_and(|meta| !meta.is_dir()) {
+                bail!("{}: not a directory of its own; builds are not kept behind a link. Move it away", dir.display());
+            }
         }
         ignored_dir(&root)
             .and_then(|()| fsx::ensure_private_dir(&self.builds()))
@@ -90,7 +92,7 @@ impl Builds {
     /// All builds that have ended, the last first.
     pub(crate) fn ended(&self) -> Vec<Build> {
         let entries = std::fs::read_dir(self.archive()).into_iter().flatten().filter_map(Result::ok);
-        let archived = entries.map(|entry| entry.path()).filter(|dir| dir.is_dir());
+        let archived = entries.map(|entry| entry.path()).filter(|dir| self.is_own_directory(dir));
         let builds = archived.chain(store::directories(&self.checkout)).filter_map(readable);
         let mut builds: Vec<_> = builds.filter(|build| build.state.phase.is_terminal()).collect();
         builds.sort_by_key(|build| std::cmp::Reverse(build.state.ended_at_ms));
@@ -152,9 +154,17 @@ impl Builds {
         if !is_build_id(id) {
             bail!("--build {id:?}: not the id of a build; `stopgate build list --all` shows them");
         }
-        [self.builds(), self.archive()].into_iter().map(|parent| parent.join(id)).find(|dir| dir.is_dir()).with_context(
-            || format!("no build {id} in {}; `stopgate build list --all` shows them", self.root().display()),
-        )
+        let places = [self.builds(), self.archive()].map(|parent| parent.join(id));
+        places.into_iter().find(|dir| self.is_own_directory(dir)).with_context(|| {
+            format!("no build {id} in {}; `stopgate build list --all` shows them", self.root().display())
+        })
+    }
+
+    /// Whether `dir`, a build's, is a directory, and so are those above it up to the checkout: what was planted may be
+    /// links that lead out of it.
+    fn is_own_directory(&self, dir: &Path) -> bool {
+        let own = dir.ancestors().take_while(|above| *above != self.checkout.main);
+        own.into_iter().all(is_directory)
     }
 
     /// Where a new build called `id` will be.
@@ -195,6 +205,12 @@ impl Builds {
     fn put_away(&self, dir: &Path) -> anyhow::Result<()> {
         let archive = self.archive();
         let to = archive.join(dir.file_name().unwrap_or_default());
+        if std::fs::symlink_metadata(&archive).is_ok_and(|meta| !meta.is_dir()) {
+            bail!(
+                "{}: not a directory of its own; ended builds are not kept behind a link. Move it away",
+                archive.display()
+            );
+        }
         fsx::ensure_private_dir(&archive)
             .and_then(|()| std::fs::rename(dir, &to))
             .with_context(|| format!("cannot move {} to {}", dir.display(), archive.display()))
@@ -235,9 +251,17 @@ fn is_temporary(name: &str) -> bool {
     name.strip_prefix(".stopgate-").is_some_and(|rest| rest.rsplit('.').next() == Some("tmp"))
 }
 
+/// Whether `path` is a directory, and no link to one.
+fn is_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
 /// A directory that git ignores with all its content.
 pub(crate) fn ignored_dir(dir: &Path) -> std::io::Result<()> {
     fsx::ensure_private_dir(dir)?;
+    if !is_directory(dir) {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
     let ignore = dir.join(".gitignore");
     if ignore.exists() { Ok(()) } else { fsx::write_atomic(&ignore, b"*\n", 0o600) }
 }

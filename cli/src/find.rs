@@ -1,13 +1,19 @@
 //! Finding sessions: in the authority's view of them, or without one in the store.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use stopgate_authority::registry;
 use stopgate_core::protocol::{ROUTE_SESSIONS, SessionRow};
+
+use stopgate_store::Store;
 
 use crate::context::Context;
 
 /// Sessions that are read when the store is read directly.
 const MAX_SESSIONS: u32 = 1_000;
+/// How long [`sessions_at_hand`] waits for others who write.
+const STORE_PATIENCE: Duration = Duration::from_millis(500);
 /// How many sessions are named when an id fits several.
 const MAX_NAMED: usize = 5;
 
@@ -18,6 +24,17 @@ pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<Sessi
         let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
         registry::look(&mut rows, context.now_ms);
         Ok(rows)
+    })
+}
+
+/// Sessions that have not ended as an authority that runs sees them, or else the store: for whoever starts nothing, and
+/// says nothing if there is nothing to be read.
+pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
+    context.authority().get(ROUTE_SESSIONS).unwrap_or_else(|_| {
+        let store = Store::open_to_read(&context.home, STORE_PATIENCE);
+        let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
+        registry::look(&mut rows, context.now_ms);
+        rows
     })
 }
 

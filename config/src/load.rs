@@ -14,6 +14,9 @@ use crate::tables::Config;
 /// Largest file that is read.
 pub(crate) const MAX_BYTES: u64 = 256 * 1024;
 
+/// Where a checkout keeps its own.
+const PROJECT_FILE: &str = ".stopgate/config.toml";
+
 /// The operator's file.
 pub fn user_file(home: &Home) -> PathBuf {
     home.root().join("config.toml")
@@ -21,7 +24,7 @@ pub fn user_file(home: &Home) -> PathBuf {
 
 /// The file of a checkout, by the top of its main working tree.
 pub fn project_file(checkout: &Path) -> PathBuf {
-    checkout.join(".stopgate/config.toml")
+    checkout.join(PROJECT_FILE)
 }
 
 /// The operator's configuration; the defaults where there is no file.
@@ -33,7 +36,7 @@ pub(crate) fn load_with_text(home: &Home) -> Result<(Config, String), Faults> {
     let file = user_file(home);
     // The operator's own file may be a link into a collection of such files.
     let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
-    let text = read(&real)?.unwrap_or_default();
+    let text = content(&real, fsx::read_regular_text(&real, MAX_BYTES))?.unwrap_or_default();
     Ok((parse(&file, &text)?, text))
 }
 
@@ -41,7 +44,8 @@ pub(crate) fn load_with_text(home: &Home) -> Result<(Config, String), Faults> {
 pub fn load_for_checkout(config: &Config, checkout: &Path) -> Result<Config, Faults> {
     let file = project_file(checkout);
     let mut config = config.clone();
-    if let Some(text) = read(&file)? {
+    let found = fsx::read_beneath(checkout, Path::new(PROJECT_FILE), MAX_BYTES);
+    if let Some(text) = content(&file, found)? {
         apply(&file, &text, &mut config, |key| key.tighten)?;
     }
     Ok(config)
@@ -55,8 +59,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, Faults> {
     Ok(config)
 }
 
-fn read(file: &Path) -> Result<Option<String>, Faults> {
-    match fsx::read_regular_text(file, MAX_BYTES) {
+fn content(file: &Path, read: std::io::Result<String>) -> Result<Option<String>, Faults> {
+    match read {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             Ok(None)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Root of everything stopgate keeps at run time; default `~/.stopgate`.
 pub const STOPGATE_HOME: &str = "STOPGATE_HOME";
@@ -13,9 +14,9 @@ pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
 /// Set for a program that is asked to judge, and for all it starts: its own hooks allow and record nothing.
 pub const STOPGATE_JUDGE: &str = "STOPGATE_JUDGE";
-/// For tests and replays: a file that holds milliseconds, which every stopgate process adds to the time of day.
+/// For tests (see [`made_up`]): a file that holds milliseconds, which every stopgate process adds to the time of day.
 pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
-/// For tests and rehearsals: a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
+/// For tests (see [`made_up`]): a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
 /// for the machine's.
 pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
 /// The person's home directory.
@@ -68,6 +69,13 @@ impl Env for ProcessEnv {
     fn os(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
+}
+
+/// The file that `name`, a variable for tests, puts in the place of something real. Programs of a release know no such
+/// variable: whoever sets the environment of an authority must not be able to tell it the time, or how the machine is.
+pub fn made_up(name: &str) -> Option<PathBuf> {
+    let is_for_tests = cfg!(any(debug_assertions, feature = "made-up-world"));
+    is_for_tests.then(|| ProcessEnv.os(name)).flatten().map(PathBuf::from)
 }
 
 /// A made-up environment, for tests and for replays.

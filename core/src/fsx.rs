@@ -3,7 +3,9 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Component, Path};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::clock::SystemClock;
 use crate::event_id::new_event_id;
@@ -43,7 +45,7 @@ fn write_then_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32) -> 
 /// Opens `path` if it is a regular file, and a new one with mode 0600. Something else may have been planted there:
 /// a link is not followed in the last component, and a FIFO or device is not waited for.
 pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
@@ -54,8 +56,14 @@ fn not_regular() -> io::Error {
 
 /// The content of `path` if it is a regular file of at most `max` bytes, opened by [`open_regular`].
 pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let file = open_regular(OpenOptions::new().read(true), path)?;
+    read_all(open_regular(OpenOptions::new().read(true), path)?, max)
+}
+
+fn read_all(file: File, max: u64) -> io::Result<Vec<u8>> {
     let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(not_regular());
+    }
     if meta.len() > max {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than expected"));
     }
@@ -66,10 +74,36 @@ pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 
 /// [`read_regular`] as text; bytes that are not UTF-8 are replaced.
 pub fn read_regular_text(path: &Path, max: u64) -> io::Result<String> {
-    read_regular(path, max).map(|bytes| match String::from_utf8(bytes) {
+    read_regular(path, max).map(lossy)
+}
+
+/// [`read_regular_text`] of the file `relative` below the directory `top`. No link is followed on the way down either:
+/// what is read lies in `top`, whatever an agent does to the directories meanwhile.
+pub fn read_beneath(top: &Path, relative: &Path, max: u64) -> io::Result<String> {
+    let outside = || io::Error::new(io::ErrorKind::InvalidInput, "leads out of its directory");
+    let mut names = Vec::new();
+    for part in relative.components() {
+        match part {
+            Component::Normal(name) => names.push(name),
+            Component::CurDir => {}
+            _ => return Err(outside()),
+        }
+    }
+    let last = names.pop().ok_or_else(outside)?;
+    let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = openat(CWD, top, way, Mode::empty())?;
+    for name in names {
+        dir = openat(&dir, name, way | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    read_all(File::from(openat(&dir, last, flags, Mode::empty())?), max).map(lossy)
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +154,31 @@ mod tests {
         assert!(open_regular(OpenOptions::new().append(true), &path("fifo")).is_err());
         open_regular(OpenOptions::new().create(true).append(true), &path("new")).unwrap();
         assert_eq!(std::fs::metadata(path("new")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn nothing_outside_of_a_directory_is_read_by_whatever_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, outside) = (dir.path().join("top"), dir.path().join("outside"));
+        for parent in [top.join("a/b"), outside.clone()] {
+            std::fs::create_dir_all(&parent).unwrap();
+            std::fs::write(parent.join("file"), "12345").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, top.join("link")).unwrap();
+        std::os::unix::fs::symlink("a", top.join("inner")).unwrap();
+        std::os::unix::fs::symlink(outside.join("file"), top.join("file")).unwrap();
+        let read = |path: &str| read_beneath(&top, Path::new(path), 5).ok();
+        assert_eq!(read("a/b/file").as_deref(), Some("12345"));
+        assert_eq!(read("./a/./b/file").as_deref(), Some("12345"));
+        for path in
+            ["link/file", "inner/b/file", "file", "../outside/file", "a/../../outside/file", "", ".", "a/b", "/"]
+        {
+            assert_eq!(read(path), None, "{path}");
+        }
+        assert_eq!(read_beneath(&top, &outside.join("file"), 5).ok(), None);
+        assert!(read_beneath(&top, Path::new("a/b/file"), 4).is_err());
+        std::os::unix::fs::symlink(&top, dir.path().join("way")).unwrap();
+        assert!(read_beneath(&dir.path().join("way"), Path::new("a/b/file"), 5).is_ok(), "the top itself is given");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::gate::breaker::Standing;
 use crate::gate::pipeline::Recording;
 use crate::gate::{Decision, EvidencePointer, RuleId};
 use crate::harness::Event;
+use crate::harness::registration::HooksLost;
 use crate::process::{Liveness, ProcessIdentity};
 use crate::reaper::switch::ReaperSwitch;
 use crate::report::Annotation;
@@ -542,12 +543,29 @@ pub struct SessionRow {
     pub memory_bytes: Option<u64>,
     /// Name of the machine.
     pub host: Option<String>,
+    /// Settings that lost our hooks while the session ran, unless those have been heard of since.
+    #[serde(default)]
+    pub hooks_lost: Option<LostAt>,
+    /// Since when its hooks are silent although it goes on: the first prompt in its transcript that none reported.
+    #[serde(default)]
+    pub silent_since_ms: Option<UnixMillis>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.
     pub successor: Option<String>,
     /// The line that takes the session up again in a shell.
     pub resume_command: String,
+}
+
+/// Hooks that a session lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostAt {
+    /// When the last of them said so.
+    pub at_ms: UnixMillis,
+    /// What was lost, and where.
+    #[serde(flatten)]
+    pub lost: HooksLost,
 }
 
 impl SessionRow {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub mod resume;
+pub mod silence;
 pub mod state;
 
 /// A coding-agent client that runs hooks.

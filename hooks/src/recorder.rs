@@ -7,7 +7,7 @@ use stopgate_core::autostart::{Autostart, autostart, migrate_if_outdated};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::spool::Route;
 use stopgate_core::{checkout, lineage, process, stop_request};
@@ -27,7 +27,7 @@ pub fn session_start_recorder() -> ExitCode {
 }
 
 fn record(hook: &Hook) -> Outcome {
-    let event = match hook.event() {
+    let mut event = match hook.event() {
         Ok(event) => event,
         Err(outcome) => return outcome,
     };
@@ -42,6 +42,13 @@ fn record(hook: &Hook) -> Outcome {
     if let EventKind::UserPromptSubmit { prompt } = &event.kind {
         // The person's word: the build guard needs it, with or without authority.
         stop_request::set_released(&hook.home, &event.key, stop_request::asks_to_stop(prompt));
+    }
+    if let EventKind::ConfigChange { file: Some(file), lost } = &mut event.kind {
+        // The last that this session's hooks hear, should they be what was taken out.
+        *lost = registration::lost(&hook.home, file);
+        if let Some(lost) = lost {
+            hook.note("hooks lost in the midst of a session", &format!("{}: {lost}", event.key));
+        }
     }
     let origin = origin(hook, &event);
     let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin, event };

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stopgate_core::fsx;
+use stopgate_core::session::Harness;
 
 use crate::deploy;
 use crate::digest::sha256;
@@ -64,6 +65,9 @@ pub(crate) struct Row {
     pub(crate) timeout_seconds: u16,
     /// Place in the event's group, from 0.
     pub(crate) position: usize,
+    /// The harness that has the event; both where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) harness: Option<Harness>,
 }
 
 /// The rows of the table.
@@ -73,6 +77,7 @@ pub(crate) fn rows() -> Vec<Row> {
         hook: wire.hook.file_name().to_owned(),
         timeout_seconds: wire.timeout.as_seconds(),
         position: TABLE[..index].iter().filter(|other| other.event == wire.event).count(),
+        harness: wire.only,
     };
     TABLE.iter().enumerate().map(row).collect()
 }
@@ -167,7 +172,10 @@ mod tests {
             .split_once("| event | hook | timeout | position |\n| --- | --- | --- | --- |\n")
             .map(|(_, rest)| rest.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect())
             .unwrap_or_default();
-        let row = |row: Row| format!("| {} | {} | {} | {} |", row.event, row.hook, row.timeout_seconds, row.position);
+        let row = |row: Row| {
+            let only = if row.harness == Some(Harness::Claude) { " (Claude Code)" } else { "" };
+            format!("| {}{only} | {} | {} | {} |", row.event, row.hook, row.timeout_seconds, row.position)
+        };
         assert_eq!(shown, rows().into_iter().map(row).collect::<Vec<_>>());
     }
 

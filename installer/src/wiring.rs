@@ -9,7 +9,7 @@ use stopgate_core::session::Harness;
 
 use crate::shell;
 
-/// An event that a hook of ours is registered on; both harnesses spell them alike.
+/// An event that a hook of ours is registered on; harnesses that have it spell it alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     SessionStart,
@@ -18,6 +18,7 @@ pub(crate) enum Event {
     Stop,
     PreCompact,
     PostCompact,
+    ConfigChange,
     SessionEnd,
 }
 
@@ -31,6 +32,7 @@ impl Event {
             Self::Stop => "Stop",
             Self::PreCompact => "PreCompact",
             Self::PostCompact => "PostCompact",
+            Self::ConfigChange => "ConfigChange",
             Self::SessionEnd => "SessionEnd",
         }
     }
@@ -96,18 +98,31 @@ pub(crate) struct Wire {
     pub(crate) event: Event,
     pub(crate) hook: Hook,
     pub(crate) timeout: HookTimeout,
+    /// The harness that has the event; `None`: both.
+    pub(crate) only: Option<Harness>,
+}
+
+impl Wire {
+    /// Whether it is registered for `harness`.
+    pub(crate) fn is_of(&self, harness: Harness) -> bool {
+        self.only.is_none_or(|only| only == harness)
+    }
+
+    const fn only(self, harness: Harness) -> Self {
+        Self { only: Some(harness), ..self }
+    }
 }
 
 const fn wire(event: Event, hook: Hook, seconds: u16) -> Wire {
-    Wire { event, hook, timeout: HookTimeout::seconds(seconds) }
+    Wire { event, hook, timeout: HookTimeout::seconds(seconds), only: None }
 }
 
-/// What is registered, in the order of a session's life. One table for both harnesses: both have these events, and
-/// take whole seconds.
+/// What is registered, in the order of a session's life. One table for both harnesses: both take whole seconds, and
+/// have these events where nothing else is said.
 ///
 /// A change here is a change of what stands in people's files. It needs a new file in `migrations/wiring`, and makes
 /// Codex ask for trust again.
-pub(crate) const TABLE: [Wire; 8] = [
+pub(crate) const TABLE: [Wire; 9] = [
     wire(Event::SessionStart, Hook::SessionStartRecorder, 10),
     wire(Event::UserPromptSubmit, Hook::SessionStartRecorder, 10),
     // A hook that says nothing decides nothing: the harness asks the person as it would have without one.
@@ -116,6 +131,8 @@ pub(crate) const TABLE: [Wire; 8] = [
     wire(Event::Stop, Hook::BuildStop, 10),
     wire(Event::PreCompact, Hook::SessionStartRecorder, 10),
     wire(Event::PostCompact, Hook::SessionStartRecorder, 10),
+    // The last that a session's hooks hear when they are taken out.
+    wire(Event::ConfigChange, Hook::SessionStartRecorder, 10).only(Harness::Claude),
     wire(Event::SessionEnd, Hook::SessionStartRecorder, 5),
 ];
 
@@ -181,7 +198,7 @@ impl Wiring {
             };
             Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout }
         };
-        let entries = TABLE.into_iter().map(|wire| (wire, entry(wire))).collect();
+        let entries = TABLE.into_iter().filter(|wire| wire.is_of(harness)).map(|wire| (wire, entry(wire))).collect();
         Ok(Self { harness, bin: bin.to_owned(), entries })
     }
 
@@ -268,19 +285,18 @@ mod tests {
     fn the_table_is_consistent() {
         for (harness, home) in [(Harness::Claude, "/h"), (Harness::Codex, "/h"), (Harness::Codex, "/it's é h")] {
             let wiring = Wiring::of(harness, &Path::new(home).join("bin")).unwrap();
-            assert_eq!(
-                wiring.events(),
-                [
-                    "SessionStart",
-                    "UserPromptSubmit",
-                    "PermissionRequest",
-                    "Stop",
-                    "PreCompact",
-                    "PostCompact",
-                    "SessionEnd"
-                ],
-                "events of one key stand together"
-            );
+            let all = [
+                "SessionStart",
+                "UserPromptSubmit",
+                "PermissionRequest",
+                "Stop",
+                "PreCompact",
+                "PostCompact",
+                "ConfigChange",
+                "SessionEnd",
+            ];
+            let expected = all.into_iter().filter(|event| harness == Harness::Claude || *event != "ConfigChange");
+            assert_eq!(wiring.events(), expected.collect::<Vec<_>>(), "events of one key stand together");
             for (hook, entry) in wiring.entries() {
                 assert_eq!(Hook::of_command(&entry.command, wiring.bin()), Some(hook));
                 assert_eq!(entry.args.is_empty(), harness == Harness::Codex);

@@ -10,6 +10,7 @@
 mod breaker;
 mod gate;
 mod grades;
+mod hooks_lost;
 mod migrate;
 mod reaper;
 mod report;

@@ -12,7 +12,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::session::state::{Known, SessionState, Turn, state};
 use stopgate_core::tmux::TmuxPlace;
 
-use crate::{Store, StoreError, turns};
+use crate::{Store, StoreError, hooks_lost, turns};
 
 /// What the gate needs to know about a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,10 @@ const COLUMNS: &str = "
     (SELECT max(at_ms) FROM gate_events AS held
      WHERE held.harness = sessions.harness AND held.session_id = sessions.session_id AND held.blocked = 1) AS held_at_ms,
     (SELECT json_group_object(event, at_ms) FROM session_events AS seen
-     WHERE seen.harness = sessions.harness AND seen.session_id = sessions.session_id) AS last_events";
+     WHERE seen.harness = sessions.harness AND seen.session_id = sessions.session_id) AS last_events,
+    (SELECT json_set(lost, '$.atMs', at_ms) FROM hooks_lost AS loss
+     WHERE loss.harness = sessions.harness AND loss.session_id = sessions.session_id AND loss.back_at_ms IS NULL
+     ORDER BY at_ms DESC LIMIT 1) AS hooks_lost";
 
 impl Store {
     /// Records what a hook reported. `false` if this event is recorded already.
@@ -245,6 +248,7 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
              ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
         )?
         .execute(params![event.key.harness.name(), event.key.session_id, event.kind.name(), reported.at_ms])?;
+    hooks_lost::note(transaction, reported)?;
     if let (Some(StartSource::Clear), Some(predecessor), Some(process)) = (source, &origin.predecessor, process) {
         transaction.prepare_cached(RETIRE)?.execute(named_params! {
             ":harness": event.key.harness.name(),
@@ -300,6 +304,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let path = |name: &str| row.get::<_, Option<String>>(name).map(|text| text.map(PathBuf::from));
     let turn: Option<String> = row.get("turn")?;
     let last_events: Option<String> = row.get("last_events")?;
+    let hooks_lost: Option<String> = row.get("hooks_lost")?;
     let mut session = SessionRow {
         state: SessionState::Starting,
         liveness: Liveness::Unknown,
@@ -327,6 +332,8 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         harness_process,
         memory_bytes: None,
         host: row.get("host")?,
+        hooks_lost: hooks_lost.and_then(|text| serde_json::from_str(&text).ok()),
+        silent_since_ms: None,
         predecessor: row.get("predecessor")?,
         successor: row.get("successor")?,
         resume_command: String::new(),

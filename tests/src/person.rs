@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::run::{Stdin, finish};
 use crate::world::{StopsAuthority, World, binary};
 
-/// What `init` registers: event, hook, timeout in seconds.
-pub const WIRING: [(&str, &str, u32); 8] = [
+/// What `init` registers for Claude Code: event, hook, timeout in seconds.
+pub const WIRING: [(&str, &str, u32); 9] = [
     ("SessionStart", "session-start-recorder", 10),
     ("UserPromptSubmit", "session-start-recorder", 10),
     ("PermissionRequest", "session-start-recorder", 10),
@@ -19,8 +19,12 @@ pub const WIRING: [(&str, &str, u32); 8] = [
     ("Stop", "build-stop-hook", 10),
     ("PreCompact", "session-start-recorder", 10),
     ("PostCompact", "session-start-recorder", 10),
+    ("ConfigChange", "session-start-recorder", 10),
     ("SessionEnd", "session-start-recorder", 5),
 ];
+
+/// How many of them Codex has: it knows no ConfigChange.
+pub const CODEX_WIRES: usize = WIRING.len() - 1;
 
 /// For an installation that is not to be tried: neither authority nor live check.
 pub const QUIETLY: [&str; 2] = ["--yes", "--no-live-check"];

@@ -11,7 +11,7 @@ use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, World, assert_silent};
 
 /// Events that stopgate has a use for; all others are skipped.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "SessionStart",
     "SessionEnd",
     "UserPromptSubmit",
@@ -20,6 +20,7 @@ const KNOWN: [&str; 8] = [
     "SubagentStop",
     "PreCompact",
     "PostCompact",
+    "ConfigChange",
 ];
 
 fn fixtures() -> Vec<(Harness, PathBuf)> {

@@ -112,13 +112,17 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
     let person = Person::new();
     of_an_older_version(&person);
     let mut settings = read_settings(&person.settings());
-    // The older version had another timeout, and nothing on PermissionRequest; the person took PreCompact out.
+    // The older version had another timeout, and nothing on PermissionRequest and ConfigChange; the person took
+    // PreCompact out.
+    let newer = ["PermissionRequest", "ConfigChange"];
     settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"] = json!(9);
-    settings["hooks"].as_object_mut().unwrap().remove("PermissionRequest");
-    settings["hooks"].as_object_mut().unwrap().remove("PreCompact");
+    for event in newer.into_iter().chain(["PreCompact"]) {
+        settings["hooks"].as_object_mut().unwrap().remove(event);
+    }
     std::fs::write(person.settings(), serde_json::to_string_pretty(&settings).unwrap()).unwrap();
     change_ledger(&person, |ledger| {
-        ledger["installs"][0]["entries"].as_array_mut().unwrap().retain(|entry| entry["event"] != "PermissionRequest");
+        let entries = ledger["installs"][0]["entries"].as_array_mut().unwrap();
+        entries.retain(|entry| !newer.contains(&entry["event"].as_str().unwrap()));
     });
 
     for round in 0..2 {
@@ -128,7 +132,8 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
         assert!(report["steps"].to_string().contains("1 taken out by a person"), "{report:#}");
         let settings = read_settings(&person.settings());
         assert_eq!(settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"], 5);
-        assert!(settings["hooks"]["PermissionRequest"].is_array() && settings["hooks"].get("PreCompact").is_none());
+        assert!(newer.iter().all(|event| settings["hooks"][event].is_array()), "{settings:#}");
+        assert!(settings["hooks"].get("PreCompact").is_none());
     }
     let (_, report) = person.json(&["doctor", "--no-fire"]);
     assert_eq!(report["findings"][0]["id"], "entry-refused", "{report:#}");

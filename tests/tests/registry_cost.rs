@@ -1,5 +1,6 @@
 //! What the authority costs at 500 sessions. A measurement, not a test: run it by hand with
-//! (`STOPGATE_COST_AGED=1` has every pane read)
+//! (`STOPGATE_COST_AGED=1` has every pane read; a release build has to be made for that with
+//! `--features stopgate-core/made-up-world`)
 //! `STOPGATE_COST_AUTHORITY=target/release/stopgate cargo test -p stopgate-tests --test registry_cost -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, reason = "tests")]

@@ -29,7 +29,7 @@ pub(super) fn open(
 
 /// The open steps of the plan in `path`.
 pub(super) fn open_steps_of(top: &Path, path: &str) -> Vec<String> {
-    fsx::read_regular_text(&top.join(path), MAX_PLAN_BYTES).map(|text| open_step_texts(&text)).unwrap_or_default()
+    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).map(|text| open_step_texts(&text)).unwrap_or_default()
 }
 
 /// Plan-like files of the working tree, tracked or not (but not ignored), best first.

@@ -10,14 +10,18 @@ use stopgate_core::build::store;
 use stopgate_core::checkout::Checkout;
 use stopgate_core::fsx;
 use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES, Transcript};
-use stopgate_core::session::SessionKey;
+use stopgate_core::session::{Harness, SessionKey};
 
 use super::Session;
 
 /// What the end of the session's transcript tells; nothing if it cannot be read.
 pub(super) fn transcript(session: &Session<'_>) -> Transcript {
-    let tail = session.transcript.and_then(tail);
-    tail.map(|(text, is_whole)| transcript::read(session.key.harness, &text, is_whole)).unwrap_or_default()
+    session.transcript.map(|path| end_of_transcript(session.key.harness, path)).unwrap_or_default()
+}
+
+/// What the end of a transcript tells; nothing if it cannot be read.
+pub(crate) fn end_of_transcript(harness: Harness, path: &Path) -> Transcript {
+    tail(path).map(|(text, is_whole)| transcript::read(harness, &text, is_whole)).unwrap_or_default()
 }
 
 /// The last part of `path`, and whether that is all of it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::env;
 use stopgate_core::fsx;
 use stopgate_core::reaper::pressure::Reading;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -10,10 +10,10 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 /// Largest file with a made-up reading.
 const MAX_BYTES: u64 = 4 * 1024;
 
-/// Reads the machine, or the file that [`env::STOPGATE_PRESSURE`] names instead.
+/// Reads the machine, or in tests the file that [`env::STOPGATE_PRESSURE`] names instead.
 pub(crate) fn reading() -> Reading {
-    match ProcessEnv.text(env::STOPGATE_PRESSURE) {
-        Some(path) => made_up(Path::new(&path)),
+    match env::made_up(env::STOPGATE_PRESSURE) {
+        Some(path) => made_up(&path),
         None => measured(),
     }
 }

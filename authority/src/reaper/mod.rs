@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::env;
 use stopgate_core::reaper::pressure::{assess, threshold};
 use stopgate_core::reaper::report::{ReaperSession, ReaperStatus};
 use stopgate_core::reaper::switch;
@@ -60,7 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Looks now and then, for as long as the authority lives.
 pub(crate) async fn keep_looking(state: Arc<State>) {
-    let made_up_time = ProcessEnv.text(env::STOPGATE_CLOCK).is_some();
+    let made_up_time = env::made_up(env::STOPGATE_CLOCK).is_some();
     let mut upkeep_at: Option<UnixMillis> = None;
     loop {
         let now_ms = state.clock.now_ms();

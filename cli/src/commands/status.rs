@@ -11,9 +11,10 @@ use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::switch;
 
+use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
 use crate::context::Context;
-use crate::{ExitStatus, printer, when};
+use crate::{ExitStatus, find, printer, when};
 
 /// The hooks, as they are installed.
 const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
@@ -29,6 +30,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let reading = switch::read_mode(&context.home);
     let kill = switch::read_kill(&ProcessEnv, &context.home);
     let health = context.authority().health();
+    let sessions = find::sessions_at_hand(context);
+    let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let last = |hook: &str, kind: Beat| beat::last(&context.home, hook, kind);
     if arguments.json {
         let hooks: BTreeMap<_, _> = HOOKS
@@ -51,6 +54,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             },
             "config_problem": LastGood::peek(&context.home).faults.map(|faults| faults.to_string()),
             "hooks": hooks,
+            "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
+                "harness": row.harness,
+                "session_id": row.session_id,
+                "hooks_lost": row.hooks_lost,
+                "silent_since": row.silent_since_ms.map(when::rfc3339),
+                "what": what,
+            })).collect::<Vec<_>>(),
         }))?;
         return Ok(ExitStatus::Success);
     }
@@ -68,6 +78,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     printer::line(format!("home         {}", context.home.root().display()));
     if let Some(problem) = LastGood::peek(&context.home).faults {
         printer::line(format!("config       {problem}; the last configuration without a fault stays in force"));
+    }
+    for (row, what) in &unheard {
+        printer::line(format!("hooks        {} is not guarded: {what}", row.key()));
     }
     let head = ["HOOK", "LAST FIRED", "LAST DELIVERED", "LAST FAILED"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head)

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,13 @@ fn append(dir: &Path, bytes: serde_json::Result<Vec<u8>>) -> Result<(), BuildErr
     let mut bytes = bytes.map_err(io::Error::from)?;
     bytes.push(b'\n');
     let mut file = fsx::open_regular(OpenOptions::new().create(true).read(true).append(true), &dir.join(AUDIT))?;
-    let length = file.metadata()?.len();
+    let meta = file.metadata()?;
+    if meta.nlink() > 1 {
+        return Err(
+            io::Error::new(io::ErrorKind::InvalidInput, "it has another name, and may be another's file").into()
+        );
+    }
+    let length = meta.len();
     let mut last = [b'\n'];
     if length > 0 {
         file.read_exact_at(&mut last, length - 1)?;

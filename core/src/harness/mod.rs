@@ -5,6 +5,7 @@
 
 pub mod claude;
 pub mod codex;
+pub mod registration;
 pub mod transcript;
 mod wire;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::registration::HooksLost;
 use crate::session::{Harness, SessionKey};
 
 /// Longest part of the last assistant message that is kept: its end, where an agent says why it stops.
@@ -68,6 +70,13 @@ pub enum EventKind {
     Stop(Stop),
     /// A subagent ended.
     SubagentStop,
+    /// A settings file has changed while the session ran.
+    ConfigChange {
+        /// Which, if the harness says it.
+        file: Option<PathBuf>,
+        /// What the hook saw missing in it; not part of the payload.
+        lost: Option<HooksLost>,
+    },
     /// Compaction of the conversation begins.
     PreCompact,
     /// Compaction of the conversation is done.
@@ -84,6 +93,7 @@ impl EventKind {
             Self::PermissionRequest { .. } => "PermissionRequest",
             Self::Stop(_) => "Stop",
             Self::SubagentStop => "SubagentStop",
+            Self::ConfigChange { .. } => "ConfigChange",
             Self::PreCompact => "PreCompact",
             Self::PostCompact => "PostCompact",
         }

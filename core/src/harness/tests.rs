@@ -85,6 +85,28 @@ fn long_texts_are_cut_where_they_matter() {
 }
 
 #[test]
+fn words_and_paths_of_a_payload_have_an_end() {
+    let long = "x".repeat(300_000);
+    let json = serde_json::json!({
+        "session_id": "s", "hook_event_name": "SessionEnd", "reason": long, "model": long, "permission_mode": long,
+        "agent_id": long, "cwd": format!("/{long}"), "transcript_path": format!("/{}", "x".repeat(4_000)),
+    });
+    let event = known(Some(Harness::Claude), &json.to_string());
+    let EventKind::SessionEnd { reason } = &event.kind else { panic!() };
+    let words = [reason, &event.model, &event.permission_mode, &event.agent_id];
+    assert!(words.into_iter().all(|word| word.as_ref().is_some_and(|word| word.len() == 256)));
+    assert_eq!((event.cwd, event.transcript_path.map(|path| path.as_os_str().len())), (None, Some(4_001)));
+}
+
+#[test]
+fn a_change_of_settings_names_its_file() {
+    let json =
+        r#"{"session_id":"s","hook_event_name":"ConfigChange","source":"user_settings","file_path":"/h/s.json"}"#;
+    let kind = known(Some(Harness::Claude), json).kind;
+    assert_eq!(kind, EventKind::ConfigChange { file: Some("/h/s.json".into()), lost: None });
+}
+
+#[test]
 fn a_reply_is_one_object_with_two_fields_or_nothing() {
     let block = Reply::Block { reason: " say \"hi\"\n".to_owned() };
     for harness in [Harness::Claude, Harness::Codex] {

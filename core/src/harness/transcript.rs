@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::clock::{UnixMillis, parse_utc};
 use crate::redact::redact;
 use crate::session::Harness;
 use crate::text::one_line;
@@ -63,6 +64,8 @@ pub struct Transcript {
     pub touched: BTreeSet<String>,
     /// The beginning of the person's last prompt: one line, without secrets.
     pub last_prompt: Option<String>,
+    /// When that was sent, if the transcript says it.
+    pub last_prompt_at_ms: Option<UnixMillis>,
 }
 
 /// Reads `tail`, the end of a transcript. `is_whole` when it is all of it; else the first line is a part and is dropped.
@@ -94,6 +97,7 @@ impl Reader {
         if is_aside("isSidechain") {
             return;
         }
+        let at = said_at(line);
         let content = line.get("message").and_then(|message| message.get("content"));
         match (text_of(line, "type"), content) {
             (Some("assistant"), Some(Value::Array(blocks))) => {
@@ -101,12 +105,12 @@ impl Reader {
                     self.claude_tool(block["name"].as_str().unwrap_or_default(), &block["input"]);
                 }
             }
-            (Some("user"), Some(content)) if !is_aside("isMeta") => match content {
-                Value::String(prompt) => self.prompt(prompt),
+            (Some("user"), Some(content)) if !is_aside("isMeta") && !is_aside("isCompactSummary") => match content {
+                Value::String(prompt) => self.prompt(prompt, at),
                 Value::Array(blocks) => {
                     for block in blocks {
                         match block["type"].as_str() {
-                            Some("text") => self.prompt(block["text"].as_str().unwrap_or_default()),
+                            Some("text") => self.prompt(block["text"].as_str().unwrap_or_default(), at),
                             Some("tool_result") => self.created(block),
                             _ => {}
                         }
@@ -182,7 +186,9 @@ impl Reader {
                     self.touch(file);
                 }
             }
-            (Some("event_msg"), Some("user_message")) => self.prompt(payload["message"].as_str().unwrap_or_default()),
+            (Some("event_msg"), Some("user_message")) => {
+                self.prompt(payload["message"].as_str().unwrap_or_default(), said_at(line));
+            }
             _ => {}
         }
     }
@@ -219,16 +225,22 @@ impl Reader {
     }
 
     /// What the harness itself writes in the person's name (`<command-name>`, `<system-reminder>`) is no prompt.
-    fn prompt(&mut self, text: &str) {
+    fn prompt(&mut self, text: &str, at: Option<UnixMillis>) {
         let text = text.trim();
         if !text.is_empty() && !text.starts_with('<') && !text.starts_with("[Request interrupted") {
             self.done.last_prompt = Some(shown(text, MAX_PROMPT_CHARS));
+            self.done.last_prompt_at_ms = at;
         }
     }
 }
 
 fn text_of<'a>(line: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     line.get(name).and_then(Value::as_str)
+}
+
+/// When a line was written: both harnesses say it in the same field.
+fn said_at(line: &Map<String, Value>) -> Option<UnixMillis> {
+    text_of(line, "timestamp").and_then(parse_utc)
 }
 
 /// Redacted before it is cut, so that no half of a secret is left.
@@ -315,6 +327,18 @@ mod tests {
         let found = read(Harness::Claude, &lines.join("\n"), true);
         assert_eq!(found.last_prompt.as_deref(), Some("write the parser"));
         assert_eq!(found.tasks, []);
+    }
+
+    #[test]
+    fn the_time_of_the_last_prompt_is_read_in_both_dialects() {
+        let time = r#""timestamp":"1970-01-01T00:00:01.5Z""#;
+        let claude = format!(r#"{{{time},"type":"user","message":{{"content":"go on"}}}}"#);
+        let summary = r#"{"timestamp":"1970-01-01T00:00:09Z","type":"user","isCompactSummary":true,"message":{"content":"so far"}}"#;
+        let codex = format!(r#"{{{time},"type":"event_msg","payload":{{"type":"user_message","message":"go on"}}}}"#);
+        let at = |harness, text: &str| read(harness, text, true).last_prompt_at_ms;
+        assert_eq!(at(Harness::Claude, &[&claude, summary].join("\n")), Some(1_500));
+        assert_eq!(at(Harness::Codex, &codex), Some(1_500));
+        assert_eq!(at(Harness::Claude, &claude.replace("1970", "MCMLXX")), None);
     }
 
     #[test]

@@ -10,6 +10,11 @@ use super::{Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Re
 use crate::session::{Harness, SessionKey};
 use crate::text;
 
+/// Longest name (model, permission mode, reason) that is kept.
+const MAX_WORD_BYTES: usize = 256;
+/// Longest path that the system knows (`PATH_MAX`).
+const MAX_PATH_BYTES: usize = 4_096;
+
 /// A payload's fields. Both clients share most of them; which of the others make sense is for [`super::claude`] and
 /// [`super::codex`] to say.
 #[derive(Debug)]
@@ -67,12 +72,14 @@ impl Payload {
         }
     }
 
-    fn owned(&self, name: &str) -> Result<Option<String>, PayloadError> {
-        Ok(self.text(name)?.map(str::to_owned))
+    /// The beginning of a name in the harness's words.
+    fn word(&self, name: &str) -> Result<Option<String>, PayloadError> {
+        Ok(self.text(name)?.map(|word| text::head(word, MAX_WORD_BYTES).to_owned()))
     }
 
     fn path(&self, name: &str) -> Result<Option<PathBuf>, PayloadError> {
-        Ok(self.text(name)?.map(PathBuf::from).filter(|path| path.is_absolute()))
+        let is_path = |path: &PathBuf| path.is_absolute() && path.as_os_str().len() <= MAX_PATH_BYTES;
+        Ok(self.text(name)?.map(PathBuf::from).filter(is_path))
     }
 
     /// The event that the common fields tell of. `pending_tasks` is the dialect's count.
@@ -80,7 +87,7 @@ impl Payload {
         let name = self.text("hook_event_name")?.unwrap_or_default();
         let kind = match name {
             "SessionStart" => EventKind::SessionStart { source: source(self.text("source")?) },
-            "SessionEnd" => EventKind::SessionEnd { reason: self.owned("reason")? },
+            "SessionEnd" => EventKind::SessionEnd { reason: self.word("reason")? },
             "UserPromptSubmit" => {
                 let prompt = self.text("prompt")?.unwrap_or_default();
                 EventKind::UserPromptSubmit { prompt: text::head(prompt, MAX_PROMPT_BYTES).to_owned() }
@@ -97,6 +104,7 @@ impl Payload {
                 EventKind::PermissionRequest { tool: self.text("tool_name")?.map(|name| text::one_line(name, 64)) }
             }
             "SubagentStop" => EventKind::SubagentStop,
+            "ConfigChange" => EventKind::ConfigChange { file: self.path("file_path")?, lost: None },
             "PreCompact" => EventKind::PreCompact,
             "PostCompact" => EventKind::PostCompact,
             _ => {
@@ -109,9 +117,9 @@ impl Payload {
             key,
             cwd: self.path("cwd")?,
             transcript_path: self.path("transcript_path")?,
-            model: self.owned("model")?,
-            permission_mode: self.owned("permission_mode")?,
-            agent_id: self.owned("agent_id")?.filter(|id| !id.is_empty()),
+            model: self.word("model")?,
+            permission_mode: self.word("permission_mode")?,
+            agent_id: self.word("agent_id")?.filter(|id| !id.is_empty()),
             kind,
         }))
     }

@@ -52,7 +52,7 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
 }
 
 /// `text` without the entries `keys` of `hooks.state`, and without tables that are empty then; `None` if there are none.
-fn without(text: &str, keys: &[String]) -> Result<Option<String>, toml_edit::TomlError> {
+pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>, toml_edit::TomlError> {
     let mut document: DocumentMut = text.parse()?;
     let Some(hooks) = document.get_mut("hooks").and_then(Item::as_table_like_mut) else { return Ok(None) };
     let Some(state) = hooks.get_mut("state").and_then(Item::as_table_like_mut) else { return Ok(None) };

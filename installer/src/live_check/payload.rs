@@ -25,6 +25,8 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
         }),
         "PreCompact" => json!({ "trigger": "manual", "custom_instructions": "" }),
         "PostCompact" => json!({ "trigger": "manual", "compact_summary": "" }),
+        // No settings at all: nothing is found missing.
+        "ConfigChange" => json!({ "source": "project_settings", "file_path": cwd.join(".claude/settings.json") }),
         "Stop" => json!({
             "permission_mode": "default",
             "stop_hook_active": false,
@@ -43,13 +45,14 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wiring::TABLE;
+    use crate::wiring::{TABLE, Wire};
     use stopgate_core::harness::Payload;
     use stopgate_core::session::Harness;
 
     #[test]
     fn every_event_of_the_table_is_understood_by_the_hooks() {
-        for (wire, harness) in TABLE.into_iter().flat_map(|wire| [(wire, Harness::Claude), (wire, Harness::Codex)]) {
+        let of_both = |wire: Wire| [(wire, Harness::Claude), (wire, Harness::Codex)];
+        for (wire, harness) in TABLE.into_iter().flat_map(of_both).filter(|(wire, harness)| wire.is_of(*harness)) {
             let bytes = of(wire.event.name(), &super::super::session_id(), Path::new("/tmp"), "x");
             let parsed = stopgate_core::harness::parse(Some(harness), &bytes).unwrap();
             let Payload::Known(event) = parsed else { panic!("{parsed:?}") };

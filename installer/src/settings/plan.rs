@@ -47,7 +47,7 @@ pub(crate) struct SettingsPlan {
 impl SettingsPlan {
     /// Registers every entry of `wiring`. `record` is what the ledger knows about the file.
     pub(crate) fn install(location: Location, wiring: &Wiring, record: Option<&Install>) -> Result<Self> {
-        let target = Target::resolve(&location.path)?;
+        let target = Target::resolve_in(&location.path, location.project.as_deref())?;
         let before = target.read()?;
         let in_file = |unfit: Unfit| refuse(&target.file, &unfit);
         let document = Document::parse(before.as_deref().unwrap_or_default()).map_err(in_file)?;
@@ -81,7 +81,11 @@ impl SettingsPlan {
 
     /// Takes back what `record` says was written; without a record, every entry of ours that is found.
     pub(crate) fn uninstall(location: Location, bin: &Path, record: Option<&Install>) -> Result<Self> {
-        let target = Target::resolve(&location.path)?;
+        let target = match Target::resolve(&location.path)? {
+            // What was written is taken back, wherever it is.
+            target if record.is_some_and(|record| record.written == target.file) => target,
+            _ => Target::resolve_in(&location.path, location.project.as_deref())?,
+        };
         let before = target.read()?;
         let created = record.map(|record| record.created.clone()).unwrap_or_default();
         let after = match &before {
@@ -105,7 +109,7 @@ impl SettingsPlan {
 
     /// Makes the file what it was once: `bytes`.
     pub(crate) fn restore(location: Location, bytes: Vec<u8>) -> Result<Self> {
-        let target = Target::resolve(&location.path)?;
+        let target = Target::resolve_in(&location.path, location.project.as_deref())?;
         let before = target.read()?;
         let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
         Ok(Self { location, target, before, after: Some(bytes), created, entries, warnings, flaws, had_ours: false })

@@ -362,7 +362,7 @@ fn stale_and_repeated_entries_are_repaired_and_foreign_ones_left() {
     let wiring = wiring();
     let repaired = edit::install(&document, &wiring).unwrap();
     let found = edit::registered(&repaired, Path::new(BIN)).unwrap();
-    assert_eq!(found.len(), 8, "{}", repaired.text());
+    assert_eq!(found.len(), 9, "{}", repaired.text());
     assert!(wiring.entries().all(|(_, entry)| found.contains(entry)), "{}", repaired.text());
     assert!(
         repaired.text().contains("\"statusMessage\": \"mine\"") && repaired.text().contains("{\"command\": \"mine\"}")
@@ -503,6 +503,20 @@ fn the_generated_settings() {
           }
         ],
         "PostCompact": [
+          {
+            "hooks": [
+              {
+                "type": "command",
+                "command": "/home/dev/.stopgate/bin/session-start-recorder",
+                "args": [
+                  "claude"
+                ],
+                "timeout": 10
+              }
+            ]
+          }
+        ],
+        "ConfigChange": [
           {
             "hooks": [
               {

@@ -6,12 +6,25 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use stopgate_core::fsx;
 use tempfile::NamedTempFile;
 
 use crate::exit::Refusal;
 use crate::leftovers;
 
 const NEW_FILE_MODE: u32 = 0o600;
+/// Larger than any settings file.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The content of the settings file behind `path`, which may be a link; `None` if there is none. What is not a file is
+/// not waited for.
+pub(crate) fn read_settings(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match path.canonicalize().and_then(|file| fsx::read_regular(&file, MAX_BYTES)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 /// The file behind a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +73,12 @@ impl Target {
         let shown = path.display();
         let accept = |file: PathBuf, meta: &Metadata| {
             if !meta.is_file() {
-                return Err(Refusal(format!("{}: not a regular file; move it away, then try again", file.display())));
+                let what =
+                    if file == path { String::new() } else { format!("a link to {}, which is ", file.display()) };
+                return Err(Refusal(format!("{shown}: {what}not a regular file; move it away, then try again")));
+            }
+            if meta.len() > MAX_BYTES {
+                return Err(Refusal(format!("{}: larger than any settings file; mend or remove it", file.display())));
             }
             if meta.permissions().mode() & 0o222 == 0 {
                 let file = file.display();
@@ -84,13 +102,22 @@ impl Target {
         }
     }
 
+    /// [`Target::resolve`] for a file of `project`: whoever wrote the project may have put a link there, and what that
+    /// leads to is not the project's to have edited.
+    pub(crate) fn resolve_in(path: &Path, project: Option<&Path>) -> Result<Self, Refusal> {
+        let target = Self::resolve(path)?;
+        let Some(project) = project else { return Ok(target) };
+        let real = |path: &Path| path.ancestors().find_map(|above| above.canonicalize().ok());
+        if real(project).zip(real(&target.file)).is_some_and(|(project, file)| file.starts_with(project)) {
+            return Ok(target);
+        }
+        let (shown, file) = (path.display(), target.file.display());
+        Err(Refusal(format!("{shown}: leads out of the project, to {file}; replace the link by a file of the project")))
+    }
+
     /// The content; `None` if there is no file.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, WriteError> {
-        match std::fs::read(&self.file) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(format!("cannot read {}", self.file.display()))(error)),
-        }
+        read_settings(&self.file).map_err(failed(format!("cannot read {}", self.file.display())))
     }
 
     /// Makes `bytes` the content, provided that it still is `expected`. Mode and owner stay.

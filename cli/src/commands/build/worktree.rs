@@ -19,6 +19,9 @@ use crate::{ExitStatus, printer};
 /// Longest time of one git command: a checkout of a large repository takes its time.
 const GIT_PATIENCE: Duration = Duration::from_mins(10);
 
+/// Where they are in the checkout.
+const WORKTREES: &str = ".stopgate/worktrees";
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Make a worktree on a branch of its own, from the branch that is checked out
@@ -109,7 +112,22 @@ fn worktree<'a>(builds: &Builds, state: &'a BuildState) -> anyhow::Result<(&'a W
     let tree = state.worktree.as_ref().with_context(|| {
         format!("build {id} has no worktree; `stopgate build worktree create --build {id}` makes one")
     })?;
+    let name = tree.path.strip_prefix(WORKTREES).and_then(|rest| rest.strip_prefix('/'));
+    let is_below = name.is_some_and(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..");
+    if !is_below {
+        bail!("build {id}: its worktree {:?} is not in {WORKTREES}; mend its state.json", tree.path);
+    }
+    own_worktrees(&builds.checkout.main)?;
     Ok((tree, builds.checkout.main.join(&tree.path)))
+}
+
+/// Refuses a directory of worktrees that was planted: git would work where it leads.
+fn own_worktrees(main: &Path) -> anyhow::Result<()> {
+    let dir = main.join(WORKTREES);
+    if std::fs::symlink_metadata(&dir).is_ok_and(|meta| !meta.is_dir()) {
+        bail!("{}: not a directory of its own; worktrees are not kept behind a link. Move it away", dir.display());
+    }
+    Ok(())
 }
 
 /// Also a build that has ended: merging and cleaning up come last.
@@ -131,10 +149,11 @@ fn create(context: &Context, builds: &Builds, arguments: &CreateArguments) -> an
         bail!("--branch {branch:?}: not a name for a branch");
     }
     let source_branch = current_branch(main)?;
-    let path = format!(".stopgate/worktrees/{}", branch.replace('/', "-"));
+    let path = format!("{WORKTREES}/{}", branch.replace('/', "-"));
     let reference = format!("refs/heads/{branch}");
     let exists = matches!(git(main, &["show-ref", "--verify", "--quiet", &reference]), Outcome::Success(_));
     let _lock = builds.prepare()?;
+    own_worktrees(main)?;
     let top = main.join(&path);
     if top.join(".git").exists() && current_branch(&top).is_ok_and(|current| current == branch) {
         // Made by a command that was interrupted before it could say so.

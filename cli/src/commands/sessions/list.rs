@@ -84,7 +84,7 @@ fn columns(row: &SessionRow, now_ms: UnixMillis) -> Vec<String> {
         project(row),
         row.harness.to_string(),
         row.memory_bytes.map_or_else(|| "-".to_owned(), memory),
-        row.waits_for.clone().unwrap_or_else(|| "-".to_owned()),
+        unheard(row).map(str::to_owned).or_else(|| row.waits_for.clone()).unwrap_or_else(|| "-".to_owned()),
         row.last_event.clone().unwrap_or_else(|| "-".to_owned()),
         one_line(&row.resume_command, 400),
     ]
@@ -97,6 +97,26 @@ pub(crate) fn state_text(row: &SessionRow) -> String {
         _ if row.liveness == Liveness::Unknown && !row.state.is_over() => format!("{}?", row.state),
         _ => row.state.to_string(),
     }
+}
+
+/// Why nothing is heard of a session that goes on, in two words.
+pub(crate) fn unheard(row: &SessionRow) -> Option<&'static str> {
+    match row {
+        _ if row.state.is_over() => None,
+        SessionRow { hooks_lost: Some(_), .. } => Some("hooks lost"),
+        SessionRow { silent_since_ms: Some(_), .. } => Some("hooks silent"),
+        _ => None,
+    }
+}
+
+/// The same with the circumstances.
+pub(crate) fn unheard_detail(row: &SessionRow, now_ms: UnixMillis) -> Option<String> {
+    unheard(row)?;
+    if let Some(found) = &row.hooks_lost {
+        return Some(format!("{}, {} ago", one_line(&found.lost.to_string(), 400), when::ago(found.at_ms, now_ms)));
+    }
+    let since = row.silent_since_ms?;
+    Some(format!("silent since {} ago, though it has newer prompts", when::ago(since, now_ms)))
 }
 
 /// The span since `at`.

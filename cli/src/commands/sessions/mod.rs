@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use stopgate_core::protocol::SessionRow;
 
-pub(crate) use list::{age, is_of_interest, memory, project, state_text};
+pub(crate) use list::{age, is_of_interest, memory, project, state_text, unheard_detail};
 pub(crate) use show::lines as detail_lines;
 
 use crate::context::Context;

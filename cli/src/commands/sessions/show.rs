@@ -5,7 +5,7 @@ use std::path::Path;
 use stopgate_core::protocol::SessionRow;
 use stopgate_core::text::one_line;
 
-use super::list::{JsonRow, memory, state_text};
+use super::list::{JsonRow, memory, state_text, unheard_detail};
 use crate::context::Context;
 use crate::{ExitStatus, find, printer, when};
 
@@ -35,6 +35,7 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     add("harness", Some(row.harness.to_string()));
     add("state", Some(state_text(row)));
     add("waits for", row.waits_for.clone());
+    add("its hooks", unheard_detail(row, now_ms));
     add("resume", Some(one_line(&row.resume_command, 1_000)));
     add("started", row.started_at_ms.map(at));
     add("source", row.source.clone());

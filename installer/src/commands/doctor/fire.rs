@@ -11,6 +11,7 @@ use crate::live_check::run::{Call, run};
 use crate::live_check::{hook_environment, probe};
 use crate::settings::document::Document;
 use crate::settings::edit;
+use crate::settings::write::read_settings;
 use crate::shell;
 use crate::wiring::{Entry, Hook};
 
@@ -20,7 +21,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     let bin = context.home.bin();
     let mut done: Vec<(Harness, Entry)> = Vec::new();
     for install in &ledger.installs {
-        let Ok(bytes) = std::fs::read(&install.settings) else { continue };
+        let Ok(Some(bytes)) = read_settings(&install.settings) else { continue };
         let entries = Document::parse(&bytes).and_then(|document| edit::registered(&document, &bin));
         let fresh = |entry: &Entry| !done.contains(&(install.harness, entry.clone()));
         let entries: Vec<Entry> = entries.unwrap_or_default().into_iter().filter(fresh).collect();

@@ -9,6 +9,7 @@ use crate::commands::Context;
 use crate::ledger::Ledger;
 use crate::settings::document::{Document, Value};
 use crate::settings::locate::user_dir;
+use crate::settings::write::read_settings;
 
 /// Settings that an administrator sets for everybody on the machine.
 const MANAGED: &str = "/etc/claude-code/managed-settings.json";
@@ -27,7 +28,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     layers.sort();
     layers.dedup();
     for path in layers {
-        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let Ok(Some(bytes)) = read_settings(&path) else { continue };
         // A broken layer of the ledger's is told of elsewhere; any other one switches nothing off.
         let Some(value) = Document::parse(&bytes).ok().and_then(|document| document.value()) else { continue };
         let is_on = |name: &str| value.get(name) == Some(&Value::Bool(true));

@@ -11,6 +11,7 @@ use crate::ledger::Ledger;
 use crate::settings::document::{Document, Value};
 use crate::settings::edit;
 use crate::settings::locate::user_dir;
+use crate::settings::write::read_settings;
 
 /// How deep below `plugins` a plugin's `hooks.json` is: `cache/<marketplace>/<plugin>/<version>/hooks/hooks.json`.
 const MAX_DEPTH: usize = 6;
@@ -22,7 +23,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     let Ok(dir) = user_dir(context.environment, Harness::Claude) else { return };
     let enabled = enabled(&dir);
     for file in hook_files(&dir.join("plugins")) {
-        let Ok(bytes) = std::fs::read(&file) else { continue };
+        let Ok(Some(bytes)) = read_settings(&file) else { continue };
         let Ok(document) = Document::parse(&bytes) else { continue };
         let is_ours = edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty());
         let names: Vec<&str> = file.iter().filter_map(|part| part.to_str()).collect();
@@ -46,7 +47,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 
 /// Names of the plugins that are switched on, as `name@marketplace`.
 fn enabled(dir: &Path) -> Vec<String> {
-    let settings = std::fs::read(dir.join("settings.json")).unwrap_or_default();
+    let settings = read_settings(&dir.join("settings.json")).ok().flatten().unwrap_or_default();
     let value = Document::parse(&settings).ok().and_then(|document| document.value());
     match value.as_ref().and_then(|value| value.get("enabledPlugins")) {
         Some(Value::Object(plugins)) => {

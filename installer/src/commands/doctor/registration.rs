@@ -9,6 +9,7 @@ use crate::ledger::{Install, Ledger};
 use crate::settings::document::{Document, Value};
 use crate::settings::ignored::flaws;
 use crate::settings::locate::{Location, Scope, locate};
+use crate::settings::write::read_settings;
 use crate::settings::{codex as dialect, edit};
 use crate::shell;
 use crate::wiring::{Entry, Hook, Wiring};
@@ -82,11 +83,7 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
 }
 
 fn read(location: &Location) -> Result<Document, String> {
-    let bytes = match std::fs::read(&location.path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.to_string()),
-    };
+    let bytes = read_settings(&location.path).map_err(|error| error.to_string())?.unwrap_or_default();
     let document = Document::parse(&bytes).map_err(|unfit| unfit.to_string())?;
     if !document.is_blank() {
         document.hooks().map_err(|unfit| unfit.to_string())?;

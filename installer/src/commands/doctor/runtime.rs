@@ -7,7 +7,6 @@ use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::protocol::SessionRow;
-use stopgate_core::session::state::SessionState;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
 use stopgate_store::LATEST_VERSION;
@@ -22,8 +21,6 @@ use crate::wiring::Hook;
 
 /// A kill switch that is on for longer was forgotten.
 const FORGOTTEN_MS: i64 = 24 * 60 * 60 * 1000;
-/// A session whose transcript has grown for so long without an event is one that no hook reports.
-const SILENT_MS: i64 = 10 * 60 * 1000;
 /// More undelivered events than a busy hour leaves behind.
 const MANY_SPOOLED: usize = 1_000;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -192,11 +189,8 @@ fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
         Ok(rows) => rows,
         Err(problem) => return checkup.unchecked("the sessions", problem),
     };
-    for row in rows.iter().filter(|row| is_silent(row)) {
-        let subject = format!("{} session {}", row.harness, row.session_id);
-        let what = "goes on (its transcript grows), but no event has come for more than ten minutes";
-        let why = "its hooks do not run any more: settings were changed or switched off under it";
-        checkup.problem("session-silent", subject, what, why, "installer doctor --fix, then restart that session");
+    for row in rows.iter().filter(|row| !row.state.is_over()) {
+        unheard(row, checkup);
     }
     let now = SystemClock.now_ms();
     for install in &ledger.installs {
@@ -210,8 +204,20 @@ fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     }
 }
 
-fn is_silent(row: &SessionRow) -> bool {
-    let grown = row.transcript_path.as_deref().and_then(modified);
-    !matches!(row.state, SessionState::Ended | SessionState::Gone)
-        && grown.zip(row.last_event_at_ms).is_some_and(|(grown, last_event)| grown - last_event > SILENT_MS)
+/// A session of which nothing is heard any more although it goes on.
+fn unheard(row: &SessionRow, checkup: &mut Checkup) {
+    let subject = format!("{} session {}", row.harness, row.session_id);
+    let why = "its stops are not judged, and no build is defended in it";
+    if let Some(found) = &row.hooks_lost {
+        let what = format!("{} while it ran, {}", found.lost, ago(found.at_ms));
+        let fix = "installer init puts them back; what switches hooks off, take out by hand";
+        checkup.problem("hooks-lost", subject, what, why, fix);
+    } else if let Some(since) = row.silent_since_ms {
+        let what = format!("goes on (its transcript has newer prompts), but its hooks are silent, {}", ago(since));
+        checkup.problem("session-silent", subject, what, why, "installer doctor --fix, then restart that session");
+    }
+}
+
+fn ago(at_ms: UnixMillis) -> String {
+    format!("since {} minutes", (SystemClock.now_ms() - at_ms).max(0) / 60_000)
 }

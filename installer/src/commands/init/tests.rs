@@ -40,7 +40,7 @@ fn the_preview_of_a_repair() {
 
     --- [DIR]/config/settings.json
     +++ [DIR]/config/settings.json
-    @@ -102,7 +102,7 @@
+    @@ -116,7 +116,7 @@
                  "args": [
                    "claude"
                  ],
@@ -70,7 +70,7 @@ fn the_preview_of_a_first_install() {
     +++ [DIR]/config/settings.json
     @@ -1 +1 @@
     -{"model": "opus"}
-    +{"model": "opus", "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "UserPromptSubmit": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PermissionRequest": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "Stop": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/stop-gate-router", "args": ["claude"], "timeout": 10}, {"type": "command", "command": "[DIR]/home/bin/build-stop-hook", "args": ["claude"], "timeout": 10}]}], "PreCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PostCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "SessionEnd": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 5}]}]}}
+    +{"model": "opus", "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "UserPromptSubmit": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PermissionRequest": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "Stop": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/stop-gate-router", "args": ["claude"], "timeout": 10}, {"type": "command", "command": "[DIR]/home/bin/build-stop-hook", "args": ["claude"], "timeout": 10}]}], "PreCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PostCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "ConfigChange": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "SessionEnd": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 5}]}]}}
     "#);
     assert!(!plan.is_noop());
 }

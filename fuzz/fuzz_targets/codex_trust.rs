@@ -1,0 +1,81 @@
+//! Codex's `config.toml`: the trust that Codex wrote for our hooks goes, everything else stays; or the file is left alone.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use stopgate_fuzz::is_subsequence;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+const KEY: &str = "/home/dev/.codex/hooks.json:stop:0:0";
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(before) = std::str::from_utf8(bytes) else { return };
+    let keys = [KEY.to_owned()];
+    let Ok(document) = before.parse::<DocumentMut>() else {
+        assert!(installer::rehearsal::without_trust(before, &keys).is_err(), "edited, but no TOML");
+        return;
+    };
+    let Some(trusted) = trust(document) else {
+        let _ = installer::rehearsal::without_trust(before, &keys);
+        return;
+    };
+    let Ok(Some(after)) = installer::rehearsal::without_trust(&trusted, &keys) else { panic!("not taken out:\n{trusted}") };
+    assert_eq!(meaning(&after), meaning(before), "\n{before}\n---\n{trusted}\n---\n{after}");
+    assert!(!after.contains(KEY));
+    assert!(is_subsequence(after.as_bytes(), trusted.as_bytes()), "something was added\n{trusted}\n---\n{after}");
+    // A `#` may stand in a text, and then stays as well.
+    let marks = |text: &str| text.matches('#').count();
+    assert_eq!(marks(&after), marks(&trusted), "a comment is gone\n{trusted}\n---\n{after}");
+    assert_eq!(installer::rehearsal::without_trust(&after, &keys), Ok(None), "twice is not once");
+});
+
+/// The file as Codex leaves it that was told to trust our hook; `None` where there is no place for that, or where our
+/// key stands already.
+fn trust(mut document: DocumentMut) -> Option<String> {
+    let root = document.as_table_mut();
+    let hooks = root.entry("hooks").or_insert_with(implicit).as_table_like_mut()?;
+    let state = hooks.entry("state").or_insert_with(implicit).as_table_like_mut()?;
+    if state.contains_key(KEY) {
+        return None;
+    }
+    let mut entry = Table::new();
+    entry.insert("trusted_hash", value("sha256:1"));
+    state.insert(KEY, Item::Table(entry));
+    let written = document.to_string();
+    // Inline tables take no table: what is written then is not Codex's doing.
+    let read: DocumentMut = written.parse().ok()?;
+    read.get("hooks")?.get("state")?.get(KEY)?;
+    Some(written)
+}
+
+fn implicit() -> Item {
+    let mut table = Table::new();
+    table.set_implicit(true);
+    Item::Table(table)
+}
+
+/// What the text says, but for tables that are empty: those of ours go with our entry.
+fn meaning(text: &str) -> String {
+    let mut document: DocumentMut = text.parse().unwrap();
+    if let Some(hooks) = document.get_mut("hooks").and_then(Item::as_table_like_mut) {
+        if hooks.get("state").and_then(Item::as_table_like).is_some_and(|state| state.is_empty()) {
+            hooks.remove("state");
+        }
+        if hooks.is_empty() {
+            document.remove("hooks");
+        }
+    }
+    describe(document.as_item())
+}
+
+fn describe(item: &Item) -> String {
+    if let Some(table) = item.as_table_like() {
+        let mut fields: Vec<_> = table.iter().map(|(name, item)| format!("{name:?}: {}", describe(item))).collect();
+        fields.sort();
+        return format!("{{{}}}", fields.join(", "));
+    }
+    if let Some(tables) = item.as_array_of_tables() {
+        let tables: Vec<_> = tables.iter().map(|table| describe(&Item::Table(table.clone()))).collect();
+        return format!("[{}]", tables.join(", "));
+    }
+    item.as_value().map(|value| value.clone().decorated("", "").to_string()).unwrap_or_default()
+}

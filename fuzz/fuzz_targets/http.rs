@@ -1,0 +1,56 @@
+//! What comes in on the authority's socket: any bytes are answered in HTTP or not at all, and it serves on.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use stopgate_authority::rehearsal::Rehearsal;
+use stopgate_core::paths::Home;
+
+/// Far more than any answer takes; git and tmux may be asked.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+struct World {
+    authority: Rehearsal,
+    _directory: tempfile::TempDir,
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    thread_local!(static WORLD: World = world());
+    WORLD.with(|world| {
+        let answer = world.authority.answer(bytes, PATIENCE).expect("no end of the answer");
+        if !answer.is_empty() {
+            check(&answer);
+        }
+        let health = world.authority.answer(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", PATIENCE);
+        assert!(health.expect("dead").starts_with(b"HTTP/1.1 200 OK\r\n"), "it does not serve any more");
+    });
+});
+
+fn world() -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Rehearsal::at(&Home::at(directory.path().join("home"))).unwrap();
+    World { authority, _directory: directory }
+}
+
+/// The first of the answers on the connection.
+fn check(answer: &[u8]) {
+    let text = String::from_utf8_lossy(answer);
+    let status: u16 = text.strip_prefix("HTTP/1.1 ").or(text.strip_prefix("HTTP/1.0 "))
+        .and_then(|rest| rest.get(..3)?.parse().ok())
+        .unwrap_or_else(|| panic!("no HTTP: {text}"));
+    assert_ne!(status, 500, "{text}");
+    let Some((head, rest)) = text.split_once("\r\n\r\n") else { return };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    if let Some(length) = length.filter(|length| *length > 0 && head.contains("application/json"))
+        && let Some(body) = rest.get(..length)
+    {
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
+        assert!(body.is_object() || body.is_array());
+        if status >= 400 {
+            assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "no reason given: {text}");
+        }
+    }
+}

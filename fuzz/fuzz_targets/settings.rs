@@ -1,0 +1,57 @@
+//! Settings of both harnesses: installed and taken out again, nobody else's bytes change; or the file is refused.
+#![no_main]
+
+use std::path::Path;
+
+use installer::rehearsal::{self, Rehearsed};
+use libfuzzer_sys::fuzz_target;
+use stopgate_core::session::Harness;
+use stopgate_fuzz::{HARNESSES, is_subsequence};
+
+const BIN: &str = "/home/dev/.stopgate/bin";
+
+fuzz_target!(|bytes: &[u8]| {
+    for harness in HARNESSES {
+        match rehearsal::settings(harness, Path::new(BIN), bytes) {
+            Ok(done) => check(harness, bytes, &done),
+            Err(problem) => assert!(!problem.is_empty()),
+        }
+    }
+});
+
+fn check(harness: Harness, before: &[u8], done: &Rehearsed) {
+    assert!(done.foreign_part_kept, "somebody else's part changed");
+    assert_eq!(done.registered, done.wanted);
+    assert_eq!(done.installed_twice, done.installed, "twice is not once");
+    let is_strict = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    if is_strict(before) || harness == Harness::Codex {
+        assert!(is_strict(&done.installed), "strict JSON before, not after");
+    }
+    if done.registered_before == 0 {
+        assert!(is_subsequence(before, &done.installed), "something was taken away");
+        let (before, after) = (bare(before), bare(&done.uninstalled));
+        // A blank file gets a skeleton, which goes only where the ledger says that the file is ours.
+        if !before.is_empty() {
+            assert_eq!(
+                String::from_utf8_lossy(&after),
+                String::from_utf8_lossy(&before),
+                "not what it was, even but for the space in brackets that hold nothing else"
+            );
+        }
+    }
+}
+
+/// `text` without the space in brackets that hold nothing else, and around all of it.
+fn bare(text: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(text.len());
+    for byte in text.trim_ascii() {
+        if matches!(byte, b']' | b'}') {
+            let open = if *byte == b']' { b'[' } else { b'{' };
+            if out.trim_ascii_end().last() == Some(&open) {
+                out.truncate(out.trim_ascii_end().len());
+            }
+        }
+        out.push(*byte);
+    }
+    out
+}

@@ -1,0 +1,30 @@
+//! The end of a transcript: any bytes give lists of a bounded size.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES};
+use stopgate_core::release::asks_to_stop;
+use stopgate_fuzz::{HARNESSES, assert_shown};
+
+/// As in the reader.
+const MAX_ITEMS: usize = 200;
+
+fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TAIL_BYTES as usize)]);
+    for harness in HARNESSES {
+        for is_whole in [true, false] {
+            let read = transcript::read(harness, &text, is_whole);
+            assert!(read.tasks.len() <= MAX_ITEMS && read.touched.len() <= MAX_ITEMS);
+            for task in &read.tasks {
+                assert_shown(&task.text, 160);
+            }
+            if let Some(prompt) = &read.last_prompt {
+                assert_shown(prompt, 500);
+                asks_to_stop(prompt);
+            }
+            // A line that is no JSON is skipped, wherever it stands.
+            let disturbed = format!("{text}\nnot json\n");
+            assert_eq!(transcript::read(harness, &disturbed, is_whole), read);
+        }
+    }
+});

@@ -1,0 +1,169 @@
+//! `installer`: puts stopgate into the settings of a harness, shows that it works, and takes it back.
+//!
+//! * `commands` has a module for each. `wiring` is the table of what is registered, `migrations` its numbered past.
+//! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
+//! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
+//!   `leftovers`, `authority`.
+//! * `live_check` tries all of it; `printer` is the one place that prints. `rehearsal` is the edits for the fuzzers.
+
+mod authority;
+mod backup;
+mod codex;
+mod commands;
+mod deploy;
+mod digest;
+mod exit;
+mod guide;
+mod home;
+mod ledger;
+mod leftovers;
+mod live_check;
+mod manifest;
+mod migrations;
+mod plugin;
+mod printer;
+pub mod rehearsal;
+mod settings;
+mod shell;
+mod version;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use stopgate_core::env::ProcessEnv;
+
+use crate::commands::{
+    Context, doctor, guide as release_guide, init, migrate, restore, shell_help, show, uninstall, update,
+};
+use crate::exit::ExitStatus;
+use crate::printer::Printer;
+
+/// Puts stopgate into the settings of Claude Code and Codex, shows that it works, and takes it back.
+///
+/// Exit codes: 0 done, 1 something failed or does not work, 2 refused and nothing changed.
+#[derive(Debug, Parser)]
+#[command(name = "installer", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install: copy the programs, register the hooks, start the authority, and try all of it
+    Init(init::Arguments),
+    /// Bring everything up to date after an update; done by `update` and, quietly, when a session starts
+    Migrate(migrate::Arguments),
+    /// Say what does not work, why that matters, and what mends it (exit codes: 0 well, 1 problems, 2 not all could be checked)
+    Doctor(doctor::Arguments),
+    /// Put the programs of a release in place, and let them migrate
+    Update(update::Arguments),
+    /// List the backups, or make a file what it was
+    Restore(restore::Arguments),
+    /// Print what to paste, for those who let nobody edit their files
+    Snippet(show::SnippetArguments),
+    /// Make plugins instead of editing settings
+    Plugin(show::PluginArguments),
+    /// Print exactly which bytes are deployed
+    #[command(hide = true)]
+    Manifest(show::ManifestArguments),
+    /// For whoever makes a release: check and promote its upgrade guide
+    #[command(hide = true)]
+    Guide(release_guide::Arguments),
+    /// Take back exactly what `init` wrote
+    Uninstall(uninstall::Arguments),
+    /// Print a completion script for a shell
+    Completions(shell_help::CompletionsArguments),
+    /// For whoever makes a release: write a man page for each command
+    #[command(hide = true)]
+    Man(shell_help::ManArguments),
+}
+
+impl Command {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Migrate(_) => "migrate",
+            Self::Doctor(_) => "doctor",
+            Self::Update(_) => "update",
+            Self::Restore(_) => "restore",
+            Self::Snippet(_) => "snippet",
+            Self::Plugin(_) => "plugin",
+            Self::Manifest(_) => "manifest",
+            Self::Guide(_) => "guide",
+            Self::Uninstall(_) => "uninstall",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    const fn json(&self) -> bool {
+        match self {
+            Self::Init(arguments) => arguments.json,
+            Self::Migrate(arguments) => arguments.json,
+            Self::Doctor(arguments) => arguments.json,
+            Self::Update(arguments) => arguments.json,
+            Self::Restore(arguments) => arguments.json,
+            Self::Snippet(_)
+            | Self::Plugin(_)
+            | Self::Manifest(_)
+            | Self::Guide(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+            Self::Uninstall(arguments) => arguments.json,
+        }
+    }
+}
+
+/// The report of a command that came to nothing.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed {
+    command: &'static str,
+    error: String,
+    exit_code: u8,
+}
+
+/// The program's `main`.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = ProcessEnv;
+    let printer = Printer::of_process(&environment, arguments.command.json());
+    let done =
+        Context::of_process(&environment, arguments.command.json()).and_then(|context| match &arguments.command {
+            Command::Init(arguments) => init::run(&context, arguments),
+            Command::Migrate(arguments) => migrate::run(&context, arguments),
+            Command::Doctor(arguments) => doctor::run(&context, arguments),
+            Command::Update(arguments) => update::run(&context, arguments),
+            Command::Restore(arguments) => restore::run(&context, arguments),
+            Command::Snippet(arguments) => show::snippet(&context, arguments),
+            Command::Plugin(arguments) => show::plugin(&context, arguments),
+            Command::Manifest(arguments) => show::manifest(&context, arguments),
+            Command::Guide(arguments) => release_guide::run(&context, arguments),
+            Command::Uninstall(arguments) => uninstall::run(&context, arguments),
+            Command::Completions(arguments) => Ok(shell_help::completions(&context, arguments)),
+            Command::Man(arguments) => shell_help::man(&context, arguments),
+        });
+    let status = done.unwrap_or_else(|error| {
+        let status = ExitStatus::of(&error);
+        let error = format!("{error:#}");
+        printer::note(format!("installer: {error}"));
+        let report = Failed { command: arguments.command.name(), error, exit_code: status.code() };
+        let _ = printer.object(&report);
+        status
+    });
+    status.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
