@@ -1,0 +1,82 @@
+//! What every session does: it starts, stops, is held once, gets its way, and says why it is right.
+
+use stopgate_core::gate::{Decision, RuleId};
+use stopgate_tests::mock_anthropic::{Script, Turn};
+use stopgate_tests::world::{EXCUSE, PLAIN};
+
+use crate::client::Client;
+use crate::live::reminders;
+use crate::site::Site;
+use crate::table::{Outcome, Scenario};
+
+pub(crate) const SCENARIOS: [Scenario; 3] = [
+    Scenario {
+        id: "start",
+        meaning: "a session is on record, with its process, place and commit, before its first answer",
+        run: start,
+    },
+    Scenario { id: "stop", meaning: "a turn that ends without an excuse ends: the model is asked once", run: stop },
+    Scenario {
+        id: "block-once",
+        meaning: "an excuse with open work on the plan is sent back once; the same excuse again is let go",
+        run: block_once,
+    },
+];
+
+/// A model that says this, in order.
+pub(crate) fn says<const N: usize>(turns: [Turn; N]) -> Script {
+    Script { turns: turns.to_vec(), ..Script::default() }
+}
+
+fn start(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("start", says([Turn::text(PLAIN)]));
+    let at_launch = !client.is_codex();
+    if at_launch {
+        stopgate_tests::run::eventually("the session is on record", || (!site.sessions().is_empty()).then_some(()));
+        assert_eq!(live.asked().len(), 0);
+    }
+    live.turn("go on with the plan", 1);
+    let session = site.session();
+    assert_eq!(session.harness, client.harness());
+    assert_eq!(session.harness_process.as_ref().unwrap().command, client.command());
+    assert_eq!(session.tmux.as_ref().unwrap().pane, live.pane);
+    assert_eq!(session.start_cwd.as_deref(), Some(site.checkout.top.as_path()));
+    assert_eq!(session.head_at_start, Some(site.checkout.git(&["rev-parse", "HEAD"])));
+    assert_eq!(session.source.as_deref(), Some("startup"));
+    live.quits();
+    assert!(site.session().ended_at_ms.is_some());
+    if at_launch {
+        Outcome::works(["on record as soon as the client is on the screen, before the first prompt"])
+    } else {
+        Outcome::works(["on record with the first prompt: the client reports no start before that"])
+    }
+}
+
+fn stop(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("stop", says([Turn::text(PLAIN)]));
+    let asked = live.turn("go on with the plan", 1);
+    assert_eq!(reminders(&asked), Vec::<String>::new());
+    assert_eq!(live.quits(), 1);
+    let verdicts = site.verdicts();
+    assert_eq!(verdicts.len(), 1, "{verdicts:#?}");
+    assert_eq!((verdicts[0].decision, verdicts[0].blocked), (Some(Decision::Allow), false));
+    Outcome::works([])
+}
+
+fn block_once(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("block", says([Turn::text(EXCUSE), Turn::text(EXCUSE), Turn::text(EXCUSE), Turn::text(PLAIN)]));
+    let asked = live.turn("go on with the plan", 2);
+    let told = reminders(&asked);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("docs/plan.md: write the parser"), "{told:?}");
+    // The next prompt is another turn, with a stop of its own.
+    let asked = live.turn("go on", 2);
+    assert_eq!(reminders(&asked).len(), 1);
+    assert_eq!(live.quits(), 4);
+    let verdicts: Vec<_> = site.verdicts().into_iter().map(|row| (row.decision, row.rule, row.blocked)).collect();
+    assert_eq!(verdicts, [(Some(Decision::Continue), Some(RuleId::PlanNextStep), true); 2]);
+    Outcome::works([])
+}
