@@ -2,9 +2,10 @@
 //! table of this program. To change the table is to add a file, so that nobody's file changes by accident.
 
 /// Every table in order; the first has number 1.
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 3] = [
     include_str!("../../migrations/wiring/0001_first_table.json"),
     include_str!("../../migrations/wiring/0002_permission_request.json"),
+    include_str!("../../migrations/wiring/0003_session_end_in_three_seconds.json"),
 ];
 
 /// The number of the table of this program.

@@ -116,7 +116,8 @@ pub(crate) const TABLE: [Wire; 8] = [
     wire(Event::Stop, Hook::BuildStop, 10),
     wire(Event::PreCompact, Hook::SessionStartRecorder, 10),
     wire(Event::PostCompact, Hook::SessionStartRecorder, 10),
-    wire(Event::SessionEnd, Hook::SessionStartRecorder, 5),
+    // Codex gives the end of a session no more, and shows a warning in every session that would have more.
+    wire(Event::SessionEnd, Hook::SessionStartRecorder, 3),
 ];
 
 /// A registered command line, as it stands in a settings file and in the ledger.

@@ -76,18 +76,21 @@ impl Client {
         if self.is_codex() { "codex" } else { "claude" }
     }
 
-    /// The shell's line that starts it in a terminal, with the model at `$MOCK_URL` or `$ANTHROPIC_BASE_URL`.
-    pub(crate) fn line(self, arguments: &str) -> String {
+    /// The shell's line that starts it in a terminal, with the model at `$MOCK_URL` or `$ANTHROPIC_BASE_URL`. It works
+    /// without questions, or asks before it runs a command.
+    pub(crate) fn line(self, asks: bool, arguments: &str) -> String {
         if !self.is_codex() {
-            let tools = "Bash,Write,Edit,Read,Task,Agent";
-            return format!("claude --permission-mode acceptEdits --allowedTools {tools} {arguments}");
+            let tools = if asks { "Read" } else { "Bash,Write,Edit,Read,Task,Agent" };
+            let mode = if asks { "default" } else { "acceptEdits" };
+            return format!("claude {arguments} --permission-mode {mode} --allowedTools {tools}");
         }
         let provider = "model_providers.mock={name=\\\"mock\\\",base_url=\\\"$MOCK_URL\\\",env_key=\\\"MOCK_API_KEY\\\",\
                         wire_api=\\\"responses\\\",request_max_retries=0,stream_max_retries=0,\
                         supports_websockets=false}";
-        // The subcommand comes first, and takes the same options.
+        let rights = if asks { "-s read-only -a on-request" } else { "-s danger-full-access -a never" };
+        // A subcommand comes first, and takes the same options.
         format!(
-            "codex {arguments} -s danger-full-access -a never -c 'model_provider=\"mock\"' -c \"{provider}\" \
+            "codex {arguments} {rights} -c 'model_provider=\"mock\"' -c \"{provider}\" \
              -c check_for_update_on_startup=false -c analytics.enabled=false"
         )
     }

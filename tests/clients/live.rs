@@ -1,6 +1,7 @@
 //! A real client in a real terminal, at which a person types.
 
 use std::cell::Cell;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use stopgate_tests::world::binary;
 use crate::site::Site;
 
 /// What nothing here takes: it tells a hang from a slow machine.
-const HANG: Duration = Duration::from_secs(120);
+const HANG: Duration = Duration::from_mins(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(60);
 /// So many looks in a row have to agree that a turn is over.
@@ -24,8 +25,6 @@ const BUSY: [&str; 2] = ["esc to interrupt", "ctrl+c to interrupt"];
 /// A running client.
 pub(crate) struct Live<'a> {
     site: &'a Site,
-    /// Its tmux session.
-    pub(crate) name: String,
     /// Its pane.
     pub(crate) pane: String,
     journal: PathBuf,
@@ -34,14 +33,20 @@ pub(crate) struct Live<'a> {
 }
 
 /// What one request of the conversation brought the model.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Asked {
     /// Which turn of the script answered.
     pub(crate) answer: String,
     /// What stands behind the last words of the assistant: a prompt, results of tools, words of hooks.
     pub(crate) new: Vec<String>,
-    /// The whole request.
-    pub(crate) body: Value,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The first request begins with pages of the client's own.
+        let end = |text: &String| text.chars().skip(text.chars().count().saturating_sub(600)).collect::<String>();
+        write!(formatter, "{} after {:#?}", self.answer, self.new.iter().map(end).collect::<Vec<_>>())
+    }
 }
 
 impl<'a> Live<'a> {
@@ -65,7 +70,7 @@ impl<'a> Live<'a> {
         let line = format!("{line}; echo CLIENT-ENDED; exec sleep 100000");
         command.extend(["sh".to_owned(), "-c".to_owned(), line]);
         let pane = site.tmux(&command.iter().map(String::as_str).collect::<Vec<_>>()).trim().to_owned();
-        Self { site, name: name.to_owned(), pane, journal: file("journal"), asked: Cell::new(0) }
+        Self { site, pane, journal: file("journal"), asked: Cell::new(0) }
     }
 
     /// What the terminal shows.
@@ -73,17 +78,15 @@ impl<'a> Live<'a> {
         self.site.tmux(&["capture-pane", "-p", "-t", &self.pane])
     }
 
+    /// Waits for something; if it never comes, the panic shows the terminal and what the model was asked.
     #[track_caller]
-    fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         let end = Instant::now() + HANG;
         loop {
             if let Some(found) = found() {
                 return found;
             }
-            if Instant::now() > end {
-                let asked: Vec<_> = self.asked().into_iter().map(|asked| (asked.answer, asked.new)).collect();
-                panic!("never: {what}\n{}\n{asked:#?}", self.screen());
-            }
+            assert!(Instant::now() < end, "never: {what}\n{}\n{:#?}", self.screen(), self.asked());
             std::thread::sleep(LOOK);
         }
     }
@@ -120,19 +123,44 @@ impl<'a> Live<'a> {
         self.turn_ends(times)
     }
 
-    /// Waits for the end of a turn in which the model is asked `times` times; those requests.
+    /// Waits until the model was asked since the last prompt, and the client waits for the next one; those requests.
     #[track_caller]
-    pub(crate) fn turn_ends(&self, times: usize) -> Vec<Asked> {
+    pub(crate) fn rests(&self) -> Vec<Asked> {
+        self.rests_after(1)
+    }
+
+    /// Waits until the client waits for a prompt, whatever became of the last one.
+    #[track_caller]
+    pub(crate) fn is_quiet(&self) {
+        self.rests_after(0);
+    }
+
+    /// What the terminal shows of the turn after `prompt`, without what stands around the next one: Claude Code keeps
+    /// a notice of an earlier turn there.
+    pub(crate) fn shown_since(&self, prompt: &str) -> String {
+        let screen = self.screen();
+        let since = screen.rsplit_once(prompt).map_or("", |(_, since)| since);
+        since.split("────────").next().unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    fn rests_after(&self, times: usize) -> Vec<Asked> {
         let (before, mut quiet) = (self.asked.get(), 0);
-        let asked = self.until(&format!("the turn ends after {times} requests"), || {
+        self.until(&format!("the turn ends after {times} requests"), || {
             let asked = self.asked();
             let screen = self.screen();
             let rests = asked.len() >= before + times && !BUSY.iter().any(|busy| screen.contains(busy));
             quiet = if rests { quiet + 1 } else { 0 };
             (quiet >= LOOKS).then(|| asked[before..].to_vec())
-        });
-        let shown: Vec<_> = asked.iter().map(|asked| (&asked.answer, &asked.new)).collect();
-        assert_eq!(asked.len(), times, "requests of the turn: {shown:#?}");
+        })
+    }
+
+    /// Waits for the end of a turn in which the model is asked `times` times; those requests.
+    #[track_caller]
+    pub(crate) fn turn_ends(&self, times: usize) -> Vec<Asked> {
+        let before = self.asked.get();
+        let asked = self.rests_after(times);
+        assert_eq!(asked.len(), times, "requests of the turn: {asked:#?}");
         self.asked.set(before + times);
         asked
     }
@@ -166,14 +194,18 @@ impl From<Recorded> for Asked {
                 item["role"] == "assistant" || matches!(item["type"].as_str(), Some("function_call" | "reasoning"))
             };
             let from = input.iter().rposition(is_own).map_or(0, |at| at + 1);
-            input[from..].iter().map(item_text).collect()
+            input[from..].iter().filter(|item| item["role"] != "developer").map(item_text).collect()
         } else {
             let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
             let from = messages.iter().rposition(|message| message["role"] == "assistant").map_or(0, |at| at + 1);
             // Claude Code repeats a hook's words in the system's role.
-            messages[from..].iter().filter(|item| item["role"] == "user").map(|item| flatten(&item["content"])).collect()
+            messages[from..]
+                .iter()
+                .filter(|item| item["role"] == "user")
+                .map(|item| flatten(&item["content"]))
+                .collect()
         };
-        Self { answer: request.answer.unwrap_or_default(), new, body }
+        Self { answer: request.answer.unwrap_or_default(), new }
     }
 }
 
@@ -184,8 +216,16 @@ impl Asked {
     }
 }
 
-/// The reminders among `asked`.
+/// The gate's reminders among `asked`.
 pub(crate) fn reminders(asked: &[Asked]) -> Vec<String> {
-    let all = asked.iter().flat_map(|asked| &asked.new);
-    all.filter(|text| text.contains("[stopgate] Nothing failed")).cloned().collect()
+    among(asked, "[stopgate] Nothing failed, but this turn ends")
+}
+
+/// The build guard's reminders among `asked`.
+pub(crate) fn reminders_of_build(asked: &[Asked]) -> Vec<String> {
+    among(asked, "[stopgate] Nothing failed, but this session owns a build")
+}
+
+fn among(asked: &[Asked], words: &str) -> Vec<String> {
+    asked.iter().flat_map(|asked| &asked.new).filter(|text| text.contains(words)).cloned().collect()
 }

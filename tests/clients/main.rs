@@ -7,13 +7,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod builds;
 mod client;
+mod install;
 mod live;
 mod site;
 mod table;
 mod turns;
+mod work;
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,10 +32,15 @@ use table::{Column, Scenario};
 /// Names what to run, as `client/scenario` or a part of that; everything by itself.
 const FILTER_VARIABLE: &str = "STOPGATE_SCENARIO";
 /// A client waits more than it works.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 5;
 
 fn scenarios() -> Vec<Scenario> {
-    turns::SCENARIOS.into_iter().collect()
+    let mut all = Vec::new();
+    all.extend(turns::SCENARIOS);
+    all.extend(builds::SCENARIOS);
+    all.extend(work::SCENARIOS);
+    all.extend(install::SCENARIOS);
+    all
 }
 
 /// Past the test harness, which would keep it until the end.
@@ -39,13 +48,21 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 fn words(panic: &(dyn Any + Send)) -> String {
     let owned = panic.downcast_ref::<String>().cloned();
-    owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    let text = owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
+    format!("{}: {text}", PLACE.take())
 }
 
 #[test]
 fn every_scenario_does_with_every_client_what_the_page_says() {
+    // Said once, at the end, beside the scenario's name.
+    std::panic::set_hook(Box::new(|info| PLACE.set(info.location().map(ToString::to_string).unwrap_or_default())));
     let scenarios = scenarios();
     let filter = ProcessEnv.text(FILTER_VARIABLE).unwrap_or_default();
     let mut queue = VecDeque::new();
@@ -81,6 +98,7 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
             });
         }
     });
+    drop(std::panic::take_hook());
     let mut complaints = failed.into_inner().unwrap();
     complaints.extend(table::settle(&scenarios, &seen.into_inner().unwrap()));
     assert!(complaints.is_empty(), "{} complaints\n\n{}", complaints.len(), complaints.join("\n\n"));

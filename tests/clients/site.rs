@@ -204,7 +204,12 @@ impl Site {
 
     /// The same, with arguments of the client.
     pub(crate) fn live_with(&self, name: &str, script: Script, arguments: &str) -> Live<'_> {
-        Live::start(self, name, &script, &self.client.line(arguments))
+        Live::start(self, name, &script, &self.client.line(false, arguments))
+    }
+
+    /// A client that asks before it runs a command.
+    pub(crate) fn asking(&self, name: &str, script: Script) -> Live<'_> {
+        Live::start(self, name, &script, &self.client.line(true, ""))
     }
 
     /// The environment of the client: nothing of the caller's.

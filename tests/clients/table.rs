@@ -88,7 +88,8 @@ pub(crate) fn settle(scenarios: &[Scenario], seen: &BTreeMap<Client, Column>) ->
         let mut column = on_file.clone().unwrap_or_default();
         if let Some(fresh) = seen.get(&client) {
             column.extend(fresh.clone());
-            for id in fresh.keys().filter(|id| !update && on_file.as_ref().and_then(|on| on.get(*id)) != fresh.get(*id)) {
+            for id in fresh.keys().filter(|id| !update && on_file.as_ref().and_then(|on| on.get(*id)) != fresh.get(*id))
+            {
                 let was = on_file.as_ref().and_then(|on| on.get(id));
                 complaints.push(format!("{} {id}: {was:#?} on file, now {:#?}; {remedy}", client.id(), fresh[id]));
             }

@@ -19,7 +19,7 @@ pub const WIRING: [(&str, &str, u32); 8] = [
     ("Stop", "build-stop-hook", 10),
     ("PreCompact", "session-start-recorder", 10),
     ("PostCompact", "session-start-recorder", 10),
-    ("SessionEnd", "session-start-recorder", 5),
+    ("SessionEnd", "session-start-recorder", 3),
 ];
 
 /// For an installation that is not to be tried: neither authority nor live check.

@@ -525,7 +525,7 @@ fn the_generated_settings() {
                 "args": [
                   "claude"
                 ],
-                "timeout": 5
+                "timeout": 3
               }
             ]
           }
