@@ -9,6 +9,7 @@
 
 mod builds;
 mod client;
+mod headless;
 mod install;
 mod live;
 mod site;
@@ -39,6 +40,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(turns::SCENARIOS);
     all.extend(builds::SCENARIOS);
     all.extend(work::SCENARIOS);
+    all.extend(headless::SCENARIOS);
     all.extend(install::SCENARIOS);
     all
 }

@@ -89,6 +89,12 @@ impl ClaudeSession {
         Self { options: Options::new(project, ""), script: Script::default() }
     }
 
+    /// Another client than [`real_claude`].
+    pub fn client(mut self, program: impl Into<PathBuf>) -> Self {
+        self.options.claude = Some(program.into());
+        self
+    }
+
     /// The client's home directory, made if need be.
     pub fn home(mut self, home: impl Into<PathBuf>) -> Self {
         self.options.home = Some(home.into());
@@ -155,7 +161,7 @@ impl ClaudeSession {
     /// # Panics
     /// If the driver itself fails. A client that fails is in the summary.
     pub fn run(&self, driver: impl AsRef<Path>) -> Option<Summary> {
-        let claude = real_claude()?;
+        let claude = self.options.claude.clone().or_else(real_claude)?;
         let scratch = tempfile::tempdir().expect("a temp directory");
         let mut options = self.options.clone();
         options.claude = Some(claude);
