@@ -26,7 +26,7 @@ pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
 pub use router::stop_gate_router;
 
-/// Total time a hook takes at most. Well below the timeout it is registered with (10 s; `SessionEnd` 5 s).
+/// Total time a hook takes at most, less a reserve. Below the timeout it is registered with (10 s; `SessionEnd` 3 s).
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);

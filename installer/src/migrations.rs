@@ -2,10 +2,11 @@
 //! table of this program. To change the table is to add a file, so that nobody's file changes by accident.
 
 /// Every table in order; the first has number 1.
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
     include_str!("../../migrations/wiring/0001_first_table.json"),
     include_str!("../../migrations/wiring/0002_permission_request.json"),
     include_str!("../../migrations/wiring/0003_config_change.json"),
+    include_str!("../../migrations/wiring/0004_session_end_in_three_seconds.json"),
 ];
 
 /// The number of the table of this program.

@@ -133,7 +133,8 @@ pub(crate) const TABLE: [Wire; 9] = [
     wire(Event::PostCompact, Hook::SessionStartRecorder, 10),
     // The last that a session's hooks hear when they are taken out.
     wire(Event::ConfigChange, Hook::SessionStartRecorder, 10).only(Harness::Claude),
-    wire(Event::SessionEnd, Hook::SessionStartRecorder, 5),
+    // Codex gives the end of a session no more, and shows a warning in every session that would have more.
+    wire(Event::SessionEnd, Hook::SessionStartRecorder, 3),
 ];
 
 /// A registered command line, as it stands in a settings file and in the ledger.

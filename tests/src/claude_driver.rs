@@ -38,8 +38,8 @@ use crate::checkout::Checkout;
 use crate::mock_anthropic::{Rule, Script, Turn};
 use crate::world::{World, binary};
 
-/// Loopback is down in a new network namespace.
-const LOOPBACK_UP: &str = "ip link set lo up && exec \"$0\" \"$@\"";
+/// Loopback is down in a new network namespace: brings it up, and becomes the rest of the line.
+pub const LOOPBACK_UP: &str = "ip link set lo up && exec \"$0\" \"$@\"";
 
 /// The client named by [`CLAUDE_VARIABLE`]. If it is not set, says loudly that the tests that need it are skipped.
 ///
@@ -87,6 +87,12 @@ impl ClaudeSession {
     /// otherwise; sessions that share a home share transcripts and can be resumed.
     pub fn new(project: impl Into<PathBuf>) -> Self {
         Self { options: Options::new(project, ""), script: Script::default() }
+    }
+
+    /// Another client than [`real_claude`].
+    pub fn client(mut self, program: impl Into<PathBuf>) -> Self {
+        self.options.claude = Some(program.into());
+        self
     }
 
     /// The client's home directory, made if need be.
@@ -155,7 +161,7 @@ impl ClaudeSession {
     /// # Panics
     /// If the driver itself fails. A client that fails is in the summary.
     pub fn run(&self, driver: impl AsRef<Path>) -> Option<Summary> {
-        let claude = real_claude()?;
+        let claude = self.options.claude.clone().or_else(real_claude)?;
         let scratch = tempfile::tempdir().expect("a temp directory");
         let mut options = self.options.clone();
         options.claude = Some(claude);
@@ -174,17 +180,26 @@ impl ClaudeSession {
     }
 }
 
+/// The flag of `unshare` that makes a network namespace, if this machine allows that.
+pub fn namespace() -> Option<&'static str> {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    let flag = if rustix::process::geteuid().is_root() { "-n" } else { "-rn" };
+    let probe = || unshare(flag, "true".as_ref()).output().is_ok_and(|output| output.status.success());
+    WORKS.get_or_init(probe).then_some(flag)
+}
+
 /// `program` in a network namespace of its own, if this machine allows that; the environment is scrubbed.
 pub(crate) fn isolated(program: &Path) -> Command {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    let flags = if rustix::process::geteuid().is_root() { "-n" } else { "-rn" };
-    let unshare = |program: &OsStr| {
-        let mut command = Command::new("unshare");
-        command.args([flags, "sh", "-c", LOOPBACK_UP]).arg(program);
-        scrubbed(command)
-    };
-    let probe = || unshare("true".as_ref()).output().is_ok_and(|output| output.status.success());
-    if *WORKS.get_or_init(probe) { unshare(program.as_os_str()) } else { scrubbed(Command::new(program)) }
+    match namespace() {
+        Some(flag) => unshare(flag, program.as_os_str()),
+        None => scrubbed(Command::new(program)),
+    }
+}
+
+fn unshare(flag: &str, program: &OsStr) -> Command {
+    let mut command = Command::new("unshare");
+    command.args([flag, "sh", "-c", LOOPBACK_UP]).arg(program);
+    scrubbed(command)
 }
 
 fn scrubbed(mut command: Command) -> Command {

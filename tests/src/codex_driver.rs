@@ -15,6 +15,7 @@ use serde_json::Value;
 use stopgate_core::env::{Env, ProcessEnv};
 
 use crate::claude_driver::isolated;
+use crate::mock_anthropic::{Script, Turn};
 use crate::mock_openai::MockOpenAi;
 
 /// Names the native client binary (not npm's script, which needs Node).
@@ -89,7 +90,8 @@ impl CodexSession {
 
 /// Runs one real client against the mock: the inside of `drive-codex`.
 pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
-    let mock = MockOpenAi::start(session.turns.clone())?;
+    let script = Script { turns: session.turns.iter().map(Turn::text).collect(), ..Script::default() };
+    let mock = MockOpenAi::start(script, None)?;
     let provider = format!(
         "model_providers.mock={{name=\"mock\",base_url=\"{}\",env_key=\"MOCK_API_KEY\",wire_api=\"responses\",\
          request_max_retries=0,stream_max_retries=0,supports_websockets=false}}",

@@ -10,8 +10,10 @@ mod script;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader};
+use std::fs::OpenOptions;
+use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,9 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use message::flatten;
+pub(crate) use script::Cursor;
 pub use script::{ErrorAnswer, Rule, Script, ToolCall, Turn};
-
-use script::Cursor;
 
 /// A connection on which nothing arrives for this long is closed; also the limit of one slow request.
 const READ_TIMEOUT: Duration = Duration::from_mins(2);
@@ -83,6 +84,7 @@ struct Shared {
     id_base: u128,
     cursor: Mutex<Cursor>,
     log: Mutex<Log>,
+    journal: Option<PathBuf>,
     /// Clones of the open sockets, so that a stop need not wait for their read timeout; `None` once stopping.
     open: Mutex<Option<BTreeMap<u64, TcpStream>>>,
     stopped: Condvar,
@@ -97,6 +99,11 @@ struct Log {
 impl MockAnthropic {
     /// Listens on an ephemeral port of 127.0.0.1 and answers from `script`.
     pub fn start(script: Script) -> io::Result<Self> {
+        Self::start_with(script, None)
+    }
+
+    /// The same; with a `journal`, each request is appended to that file, too, for whoever is another process.
+    pub fn start_with(script: Script, journal: Option<PathBuf>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -104,6 +111,7 @@ impl MockAnthropic {
             id_base: since_epoch.as_nanos(),
             cursor: Mutex::new(Cursor::new(script)),
             log: Mutex::default(),
+            journal,
             open: Mutex::new(Some(BTreeMap::new())),
             stopped: Condvar::new(),
         });
@@ -143,6 +151,12 @@ impl Drop for MockAnthropic {
             let _ = acceptor.join();
         }
     }
+}
+
+/// Appends a request to a journal: one line of JSON in one write, so that a reader sees whole lines.
+pub(crate) fn append(journal: &Path, entry: &Recorded) -> io::Result<()> {
+    let line = serde_json::to_string(entry)? + "\n";
+    OpenOptions::new().create(true).append(true).open(journal)?.write_all(line.as_bytes())
 }
 
 /// A poisoned lock only means that another connection's thread panicked; its data is still good.
@@ -216,7 +230,7 @@ impl Shared {
         let route = request.path.split('?').next().unwrap_or_default();
         let (kind, chosen) = match (request.method.as_str(), route) {
             ("POST", "/v1/messages") if script::offers_tools(&body) => {
-                (RequestKind::Main, Some(lock(&self.cursor).main_turn(&body)))
+                (RequestKind::Main, Some(lock(&self.cursor).main_turn(&message::last_user_text(&body))))
             }
             ("POST", "/v1/messages") => (RequestKind::Side, Some(lock(&self.cursor).side_turn())),
             ("POST", "/v1/messages/count_tokens") => (RequestKind::CountTokens, None),
@@ -253,6 +267,9 @@ impl Shared {
             return None;
         }
         log.bytes += size;
+        if let Some(journal) = &self.journal {
+            append(journal, &entry).ok()?;
+        }
         log.entries.push(entry);
         Some(log.entries.len() - 1)
     }

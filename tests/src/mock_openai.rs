@@ -1,11 +1,12 @@
 //! A scripted mock of the `OpenAI` Responses API on loopback: as much as a real Codex needs to hold a conversation.
 //!
-//! "The model" says its turns in order, then "ok" for ever. Every conversation request is kept: what the model
-//! *received* is what the tests assert.
+//! It speaks from the same [`Script`] as the other mock; a call of `Bash` becomes one of Codex's shell tool. Every
+//! conversation request is kept: what the model *received* is what the tests assert.
 
 use std::fmt::Write as _;
 use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::mock_anthropic::http::{self, Request};
+use crate::mock_anthropic::{Cursor, Recorded, RequestKind, Script, ToolCall, Turn, append, flatten};
 
 /// A connection on which nothing arrives for this long is closed.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_mins(2);
 /// A client in a loop is told to stop before it fills the memory.
 const MAX_REQUESTS: usize = 500;
 
@@ -28,19 +30,22 @@ pub struct MockOpenAi {
     acceptor: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    turns: Mutex<Vec<String>>,
+    cursor: Mutex<Cursor>,
     requests: Mutex<Vec<Value>>,
+    journal: Option<PathBuf>,
     is_over: AtomicBool,
 }
 
 impl MockOpenAi {
-    /// Listens on an ephemeral port of 127.0.0.1; `turns` is what the model says, in order.
-    pub fn start(turns: Vec<String>) -> io::Result<Self> {
+    /// Listens on an ephemeral port of 127.0.0.1; with a `journal`, each request is appended to that file, too.
+    pub fn start(script: Script, journal: Option<PathBuf>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { turns: Mutex::new(turns), ..Shared::default() });
+        let cursor = Mutex::new(Cursor::new(script));
+        let is_over = AtomicBool::new(false);
+        let shared = Arc::new(Shared { cursor, requests: Mutex::default(), journal, is_over });
         let accepting = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -83,7 +88,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = http::read_request(&mut reader)? {
-        if let Some(events) = shared.answer(&request) {
+        if let Some(events) = shared.answer(&request)? {
             http::write_event_stream(stream, &events)?;
             return stream.shutdown(Shutdown::Both);
         }
@@ -101,42 +106,119 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 
 impl Shared {
     /// The event stream that answers `request`, if it is one to the model.
-    fn answer(&self, request: &Request) -> Option<String> {
-        let is_to_model = request.method == "POST" && request.path.split('?').next()?.ends_with("/responses");
-        let body: Value = is_to_model.then(|| serde_json::from_slice(&request.body).ok())??;
+    fn answer(&self, request: &Request) -> io::Result<Option<String>> {
+        let path = request.path.split('?').next().unwrap_or_default();
+        if request.method != "POST" || !path.ends_with("/responses") {
+            return Ok(None);
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else { return Ok(None) };
+        let (label, turn, kind) = {
+            let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_main(&body) {
+                let (label, turn) = cursor.main_turn(&last_text(&body));
+                (label, turn, RequestKind::Main)
+            } else {
+                let (label, turn) = cursor.side_turn();
+                (label, turn, RequestKind::Side)
+            }
+        };
         let number = {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.push(body);
+            requests.push(body.clone());
+            if let Some(journal) = &self.journal {
+                let (method, path) = (request.method.clone(), request.path.clone());
+                append(journal, &Recorded { method, path, kind, answer: Some(label), body })?;
+            }
             requests.len()
         };
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = if turns.is_empty() || number > MAX_REQUESTS { "ok".to_owned() } else { turns.remove(0) };
-        Some(events(number, &text))
+        std::thread::sleep(Duration::from_millis(turn.delay_ms));
+        let turn = if number > MAX_REQUESTS { Turn::default() } else { turn };
+        Ok(Some(events(number, &turn)))
     }
 }
 
-/// One message as the Responses API streams it.
-fn events(number: usize, text: &str) -> String {
-    let content = json!([{ "type": "output_text", "text": text, "annotations": [] }]);
-    let item = |status: &str, content: &Value| json!({ "type": "message", "id": format!("msg_{number}"), "role": "assistant", "status": status, "content": content });
-    let done = item("completed", &content);
-    let response = |status: &str, output: &[&Value]| {
+/// Whether a request belongs to a conversation: it offers tools, at the top or, to newer models, among the input, and is
+/// not the one for a title.
+fn is_main(body: &Value) -> bool {
+    if body["text"]["format"]["type"] == "json_schema" {
+        return false;
+    }
+    let among_input = || body["input"].as_array().into_iter().flatten().any(|item| item["type"] == "additional_tools");
+    body["tools"].as_array().is_some_and(|tools| !tools.is_empty()) || among_input()
+}
+
+/// The text of the last item that is not the assistant's.
+fn last_text(body: &Value) -> String {
+    let items = body["input"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().rfind(|item| item["role"] != "assistant").map(item_text).unwrap_or_default()
+}
+
+/// The text of one item of a request's input: of a message, or of a tool's output.
+pub fn item_text(item: &Value) -> String {
+    let parts = |value: &Value| match value {
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
+        value => flatten(value),
+    };
+    format!("{}{}", parts(&item["content"]), parts(&item["output"]))
+}
+
+/// A function call as the API knows it; the shell tool goes by Codex's name for it.
+fn call(call: &ToolCall) -> (Option<String>, String, Value) {
+    match call.name.as_str() {
+        "Bash" => (None, "exec_command".to_owned(), json!({ "cmd": call.input["command"] })),
+        name => match name.split_once("::") {
+            Some((space, name)) => (Some(space.to_owned()), name.to_owned(), call.input.clone()),
+            None => (None, name.to_owned(), call.input.clone()),
+        },
+    }
+}
+
+fn items(number: usize, turn: &Turn) -> Vec<Value> {
+    let mut items = Vec::new();
+    let silent = turn.text.is_none() && turn.tools.is_empty();
+    if let Some(text) = turn.text.as_deref().or(silent.then_some("ok")) {
+        let content = json!([{ "type": "output_text", "text": text, "annotations": [] }]);
+        items.push(json!({ "type": "message", "id": format!("msg_{number}"), "role": "assistant",
+                           "status": "completed", "content": content }));
+    }
+    for (index, tool) in turn.tools.iter().enumerate() {
+        let (space, name, input) = call(tool);
+        let mut item = json!({ "type": "function_call", "id": format!("fc_{number}_{index}"), "status": "completed",
+                               "call_id": format!("call_{number}_{index}"), "name": name,
+                               "arguments": input.to_string() });
+        if let Some(space) = space {
+            item["namespace"] = space.into();
+        }
+        items.push(item);
+    }
+    items
+}
+
+/// One answer as the Responses API streams it.
+fn events(number: usize, turn: &Turn) -> String {
+    let items = items(number, turn);
+    let response = |status: &str, output: &[Value]| {
         json!({ "id": format!("resp_{number}"), "object": "response", "created_at": 1, "status": status, "model": "mock",
                 "output": output })
     };
-    let mut completed = response("completed", &[&done]);
+    let mut all = vec![("response.created", json!({ "response": response("in_progress", &[]) }))];
+    for (index, item) in items.iter().enumerate() {
+        let mut begun = item.clone();
+        begun["status"] = "in_progress".into();
+        if let Some(text) = item["content"][0]["text"].as_str() {
+            begun["content"] = json!([]);
+            all.push(("response.output_item.added", json!({ "output_index": index, "item": begun })));
+            let delta = json!({ "output_index": index, "content_index": 0, "item_id": item["id"], "delta": text });
+            all.push(("response.output_text.delta", delta));
+        } else {
+            all.push(("response.output_item.added", json!({ "output_index": index, "item": begun })));
+        }
+        all.push(("response.output_item.done", json!({ "output_index": index, "item": item })));
+    }
+    let mut completed = response("completed", &items);
     completed["usage"] = json!({ "input_tokens": 10, "input_tokens_details": { "cached_tokens": 0 }, "output_tokens": 5,
                                  "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 15 });
-    let all = [
-        ("response.created", json!({ "response": response("in_progress", &[]) })),
-        ("response.output_item.added", json!({ "output_index": 0, "item": item("in_progress", &json!([])) })),
-        (
-            "response.output_text.delta",
-            json!({ "output_index": 0, "content_index": 0, "item_id": format!("msg_{number}"), "delta": text }),
-        ),
-        ("response.output_item.done", json!({ "output_index": 0, "item": done })),
-        ("response.completed", json!({ "response": completed })),
-    ];
+    all.push(("response.completed", json!({ "response": completed })));
     let mut events = String::new();
     for (sequence, (name, mut data)) in all.into_iter().enumerate() {
         data["type"] = json!(name);

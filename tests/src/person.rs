@@ -20,7 +20,7 @@ pub const WIRING: [(&str, &str, u32); 9] = [
     ("PreCompact", "session-start-recorder", 10),
     ("PostCompact", "session-start-recorder", 10),
     ("ConfigChange", "session-start-recorder", 10),
-    ("SessionEnd", "session-start-recorder", 5),
+    ("SessionEnd", "session-start-recorder", 3),
 ];
 
 /// How many of them Codex has: it knows no ConfigChange.

@@ -16,15 +16,12 @@ use stopgate_core::reaper::report::AuditEvent::{ReapPending, Reaped, Reaping};
 use stopgate_core::session::state::SessionState;
 use stopgate_tests::build::Said;
 use stopgate_tests::checkout::Checkout;
-use stopgate_tests::claude_driver::real_claude;
+use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace, real_claude};
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::process::has_ended;
 use stopgate_tests::reaper::{CRITICAL, MINUTE, Stage, looked};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::binary;
-
-/// Brings loopback up in a network namespace, and runs the rest in it.
-const LOOPBACK_UP: &str = "ip link set lo up && exec \"$0\" \"$@\"";
 
 /// A stage with real clients on it.
 struct Clients {
@@ -81,8 +78,8 @@ impl Clients {
             ["new-session", "-d", "-P", "-F", "#{pane_id}", "-x", "120", "-y", "40"].map(str::to_owned).to_vec();
         command.extend(["-s".to_owned(), name.to_owned(), "-c".to_owned(), path(self.stage.site.top())]);
         command.extend(["env".to_owned()].into_iter().chain(environment));
-        if works_in_a_namespace() {
-            command.extend(["unshare", flag(), "sh", "-c", LOOPBACK_UP].map(str::to_owned));
+        if let Some(flag) = namespace() {
+            command.extend(["unshare", flag, "sh", "-c", LOOPBACK_UP].map(str::to_owned));
         }
         command.extend([path(&binary("with-mock")), path(&script), "sh".to_owned(), "-c".to_owned(), line.to_owned()]);
         self.stage.tmux(&command.iter().map(String::as_str).collect::<Vec<_>>())
@@ -117,15 +114,6 @@ impl Clients {
             rows.into_iter().find(|row| row.tmux.as_ref().is_some_and(|place| place.pane == pane) && row.state == state)
         })
     }
-}
-
-fn flag() -> &'static str {
-    if rustix::process::geteuid().is_root() { "-n" } else { "-rn" }
-}
-
-fn works_in_a_namespace() -> bool {
-    let probe = std::process::Command::new("unshare").args([flag(), "sh", "-c", LOOPBACK_UP, "true"]).output();
-    probe.is_ok_and(|output| output.status.success())
 }
 
 /// All hooks that tell of a session, in the project-local settings.

@@ -131,7 +131,7 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
         assert_eq!(outcome(&report, "wiring"), if round == 0 { "changed" } else { "unchanged" });
         assert!(report["steps"].to_string().contains("1 taken out by a person"), "{report:#}");
         let settings = read_settings(&person.settings());
-        assert_eq!(settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"], 5);
+        assert_eq!(settings["hooks"]["SessionEnd"][0]["hooks"][0]["timeout"], 3);
         assert!(newer.iter().all(|event| settings["hooks"][event].is_array()), "{settings:#}");
         assert!(settings["hooks"].get("PreCompact").is_none());
     }
@@ -325,7 +325,7 @@ fn killed_at_any_point_and_run_again_it_ends_in_the_same_state() {
         change_ledger(&person, |ledger| ledger["version"] = json!("0.0.9"));
         // What the older version had: another program, another timeout.
         std::fs::write(person.world.home.bin().join("build-stop-hook"), "#!/bin/sh\nexit 0\n").unwrap();
-        let settings = String::from_utf8(installed.clone()).unwrap().replace("\"timeout\": 5", "\"timeout\": 50");
+        let settings = String::from_utf8(installed.clone()).unwrap().replace("\"timeout\": 3", "\"timeout\": 50");
         std::fs::write(person.settings(), settings).unwrap();
 
         let mut command = person.command(&release.join("installer"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 
 use super::{Context, Where};
 use crate::codex::config::Withdrawn;
@@ -235,6 +236,10 @@ fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last:
     let root = context.home.root().display();
     if is_purge {
         printer.line(format!("  remove  {root}, with log, sessions, verdicts and backups"));
+        // It reads its hooks only when it starts, and tells the person of each program that is not there.
+        if chosen.is_empty() || chosen.iter().any(|undo| undo.location.harness == Harness::Codex) {
+            printer.line("  note    a Codex that runs now will say \"Hook failed\" until it is started anew");
+        }
     } else if is_last {
         printer.line(format!("  stop    the authority, and the programs in {}", context.home.bin().display()));
         printer.line(format!("  keep    {root}, with log, sessions, verdicts and backups (--purge removes it)"));

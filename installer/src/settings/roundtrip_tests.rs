@@ -539,7 +539,7 @@ fn the_generated_settings() {
                 "args": [
                   "claude"
                 ],
-                "timeout": 5
+                "timeout": 3
               }
             ]
           }

@@ -5,8 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::message::last_user_text;
-
 /// The answers of one run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -125,20 +123,19 @@ impl Rule {
 
 /// A script and how far it has been used.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     script: Script,
     used_turns: usize,
     used_by_rule: Vec<usize>,
 }
 
 impl Cursor {
-    pub(super) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Self { used_by_rule: vec![0; script.rules.len()], used_turns: 0, script }
     }
 
-    /// The answer to a request that offers tools, with its label.
-    pub(super) fn main_turn(&mut self, body: &Value) -> (String, Turn) {
-        let last = last_user_text(body);
+    /// The answer to a request that offers tools, with its label; `last` is the last text of its user, or of a tool.
+    pub(crate) fn main_turn(&mut self, last: &str) -> (String, Turn) {
         for (number, (rule, used)) in self.script.rules.iter().zip(&mut self.used_by_rule).enumerate() {
             if !last.contains(&rule.contains) {
                 continue;
@@ -159,7 +156,7 @@ impl Cursor {
     }
 
     /// The answer to a request that offers none.
-    pub(super) fn side_turn(&self) -> (String, Turn) {
+    pub(crate) fn side_turn(&self) -> (String, Turn) {
         ("side".into(), self.script.side.clone())
     }
 }
@@ -171,6 +168,7 @@ pub(super) fn offers_tools(body: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::last_user_text;
     use super::*;
     use serde_json::json;
 
@@ -193,7 +191,7 @@ mod tests {
             turns: vec![Turn::text("t")],
             ..Script::default()
         });
-        let mut label = |last: &str| cursor.main_turn(&request(last)).0;
+        let mut label = |last: &str| cursor.main_turn(&last_user_text(&request(last))).0;
         let labels = ["alpha", "alpha", "alpha", "beta", "beta"].map(&mut label);
         assert_eq!(labels, ["rule0[0]", "turn[0]", "default", "rule1[0]", "rule1[last]"]);
     }

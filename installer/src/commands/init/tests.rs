@@ -27,7 +27,7 @@ fn the_preview_of_a_repair() {
     let dir = tempfile::tempdir().unwrap();
     let first = plan(dir.path(), "{\n  \"model\": \"opus\"\n}\n");
     let installed = String::from_utf8(first.settings.after.unwrap()).unwrap();
-    let stale = installed.replace("\"timeout\": 5", "\"timeout\": 5000");
+    let stale = installed.replace("\"timeout\": 3", "\"timeout\": 5000");
     let plan = plan(dir.path(), &stale);
     insta::assert_snapshot!(masked(&plan.preview(), dir.path()), @r#"
       create  [DIR]/home
@@ -45,7 +45,7 @@ fn the_preview_of_a_repair() {
                    "claude"
                  ],
     -            "timeout": 5000
-    +            "timeout": 5
+    +            "timeout": 3
                }
              ]
            }
@@ -70,7 +70,7 @@ fn the_preview_of_a_first_install() {
     +++ [DIR]/config/settings.json
     @@ -1 +1 @@
     -{"model": "opus"}
-    +{"model": "opus", "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "UserPromptSubmit": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PermissionRequest": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "Stop": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/stop-gate-router", "args": ["claude"], "timeout": 10}, {"type": "command", "command": "[DIR]/home/bin/build-stop-hook", "args": ["claude"], "timeout": 10}]}], "PreCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PostCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "ConfigChange": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "SessionEnd": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 5}]}]}}
+    +{"model": "opus", "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "UserPromptSubmit": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PermissionRequest": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "Stop": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/stop-gate-router", "args": ["claude"], "timeout": 10}, {"type": "command", "command": "[DIR]/home/bin/build-stop-hook", "args": ["claude"], "timeout": 10}]}], "PreCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "PostCompact": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "ConfigChange": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 10}]}], "SessionEnd": [{"hooks": [{"type": "command", "command": "[DIR]/home/bin/session-start-recorder", "args": ["claude"], "timeout": 3}]}]}}
     "#);
     assert!(!plan.is_noop());
 }

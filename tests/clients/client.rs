@@ -1,0 +1,102 @@
+//! The clients: where they are, how they are called, and how each is started.
+
+use std::path::PathBuf;
+
+use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::session::Harness;
+use stopgate_tests::claude_driver::CLAUDE_VARIABLE;
+use stopgate_tests::codex_driver::CODEX_VARIABLE;
+
+/// Names the older Claude Code.
+const OLD_CLAUDE_VARIABLE: &str = "STOPGATE_TEST_CLAUDE_OLD";
+
+/// A client that the scenarios are run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Client {
+    Claude,
+    OldClaude,
+    Codex,
+}
+
+/// In the order of the table's columns.
+pub(crate) const ALL: [Client; 3] = [Client::Claude, Client::OldClaude, Client::Codex];
+
+impl Client {
+    /// Short name, in filters and in the names of files.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::OldClaude => "claude-old",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// As the page calls it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Claude => "Claude Code 2.1.329",
+            Self::OldClaude => "Claude Code 2.1.197",
+            Self::Codex => "Codex 0.169.0",
+        }
+    }
+
+    /// The variable that names its program.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Self::Claude => CLAUDE_VARIABLE,
+            Self::OldClaude => OLD_CLAUDE_VARIABLE,
+            Self::Codex => CODEX_VARIABLE,
+        }
+    }
+
+    /// Its program; `None` if the variable is not set.
+    ///
+    /// # Panics
+    /// If the variable names something that is not there: that is a mistake, not a reason to skip.
+    pub(crate) fn program(self) -> Option<PathBuf> {
+        let path = ProcessEnv.text(self.variable()).map(PathBuf::from)?;
+        assert!(path.is_file(), "{} names {}, which is not a file", self.variable(), path.display());
+        Some(path)
+    }
+
+    /// Whose dialect it speaks.
+    pub(crate) fn harness(self) -> Harness {
+        match self {
+            Self::Claude | Self::OldClaude => Harness::Claude,
+            Self::Codex => Harness::Codex,
+        }
+    }
+
+    pub(crate) fn is_codex(self) -> bool {
+        self == Self::Codex
+    }
+
+    /// What its process is called, and the name of the program on the search path.
+    pub(crate) fn command(self) -> &'static str {
+        if self.is_codex() { "codex" } else { "claude" }
+    }
+
+    /// The shell's line that starts it in a terminal, with the model at `$MOCK_URL` or `$ANTHROPIC_BASE_URL`. It works
+    /// without questions, or asks before it runs a command.
+    pub(crate) fn line(self, asks: bool, arguments: &str) -> String {
+        if !self.is_codex() {
+            let tools = if asks { "Read" } else { "Bash,Write,Edit,Read,Task,Agent" };
+            let mode = if asks { "default" } else { "acceptEdits" };
+            return format!("claude {arguments} --permission-mode {mode} --allowedTools {tools}");
+        }
+        let provider = "model_providers.mock={name=\\\"mock\\\",base_url=\\\"$MOCK_URL\\\",env_key=\\\"MOCK_API_KEY\\\",\
+                        wire_api=\\\"responses\\\",request_max_retries=0,stream_max_retries=0,\
+                        supports_websockets=false}";
+        let rights = if asks { "-s read-only -a on-request" } else { "-s danger-full-access -a never" };
+        // A subcommand comes first, and takes the same options.
+        format!(
+            "codex {arguments} {rights} -c 'model_provider=\"mock\"' -c \"{provider}\" \
+             -c check_for_update_on_startup=false -c analytics.enabled=false"
+        )
+    }
+
+    /// The arguments that take a session up again.
+    pub(crate) fn resume(self, session: &str) -> String {
+        if self.is_codex() { format!("resume {session}") } else { format!("--resume {session}") }
+    }
+}

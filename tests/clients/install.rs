@@ -1,0 +1,241 @@
+//! Ways in and out: settings of each scope, plugins, and both while a session runs.
+
+use std::path::{Path, PathBuf};
+
+use stopgate_tests::mock_anthropic::{Script, Turn};
+use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::world::EXCUSE;
+
+use crate::client::Client;
+use crate::live::{Live, reminders};
+use crate::site::Site;
+use crate::table::{Outcome, Scenario};
+
+pub(crate) const SCENARIOS: [Scenario; 6] = [
+    Scenario {
+        id: "settings-user",
+        meaning: "`installer init` into the person's file: hooks fire, `doctor` finds nothing, `uninstall` gives the \
+                  file's bytes back",
+        run: user_scope,
+    },
+    Scenario {
+        id: "settings-project",
+        meaning: "`installer init` into the project's file: the same, for this project alone",
+        run: project_scope,
+    },
+    Scenario {
+        id: "plugin",
+        meaning: "`installer plugin build` and the client's own way to add a plugin: hooks fire",
+        run: plugin,
+    },
+    Scenario {
+        id: "uninstall-in-session",
+        meaning: "`installer uninstall`, then `--purge`, while a session runs: its next stops end silently",
+        run: uninstall,
+    },
+    Scenario {
+        id: "hot-reload",
+        meaning: "`installer init` while a session runs: recorded at once, held when it has been taken up again, because \
+                  nobody saw it begin",
+        run: hot_reload,
+    },
+    Scenario {
+        id: "programs-gone",
+        meaning: "somebody deletes the programs while a session runs: its stops end, and the model hears nothing",
+        run: programs_gone,
+    },
+];
+
+/// A model that never does anything but give an excuse.
+fn excuses() -> Script {
+    Script { default_turn: Turn::text(EXCUSE), ..Script::default() }
+}
+
+/// A whole session of one prompt; how often it was sent back.
+fn held(site: &Site, name: &str, arguments: &str) -> usize {
+    let live = site.live_with(name, excuses(), arguments);
+    if site.client.is_codex() && has_foreign_hook(site) {
+        live.shows("Hooks need review");
+        live.keys(&["3", "Enter"]);
+        live.is_quiet();
+    }
+    held_in(&live, "go on with the plan", true)
+}
+
+fn held_in(live: &Live<'_>, prompt: &str, ends: bool) -> usize {
+    live.types(prompt);
+    let asked = live.rests();
+    if ends {
+        live.quits();
+    }
+    let told = reminders(&asked).len();
+    assert_eq!(asked.len(), 1 + told, "{asked:#?}");
+    told
+}
+
+/// Whether the person has a hook that Codex asks about at each start, because nobody trusts it.
+fn has_foreign_hook(site: &Site) -> bool {
+    std::fs::read_to_string(site.file(".codex/hooks.json")).is_ok_and(|text| text.contains("\"true\""))
+}
+
+fn settings(site: &Site) -> (PathBuf, &'static str) {
+    if site.client.is_codex() {
+        let theirs = "{\"description\": \"mine\",\n   \"hooks\": { \"Stop\": [\n  {\"hooks\": [ {\"type\": \"command\", \
+                      \"command\": \"true\", \"timeout\": 3} ]} ] } }";
+        (site.file(".codex/hooks.json"), theirs)
+    } else {
+        (site.file(".claude/settings.json"), "{\n    \"cleanupPeriodDays\": 30,\n  \"env\": {\"N\": \"1.50\"}\n}")
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn doctor_finds_nothing(site: &Site) {
+    let output = site.installer(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), report["findings"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report:#}");
+}
+
+fn user_scope(client: Client) -> Outcome {
+    let site = Site::bare(client);
+    let (file, before) = settings(&site);
+    write(&file, before);
+    site.init(&[]);
+    site.enforce();
+    assert_eq!(held(&site, "before", ""), 1);
+    doctor_finds_nothing(&site);
+    site.uninstall(&[]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    let sessions = site.sessions().len();
+    assert_eq!(held(&site, "after", ""), 0);
+    assert_eq!(site.sessions().len(), sessions, "nothing fires any more");
+    Outcome::works([])
+}
+
+fn project_scope(client: Client) -> Outcome {
+    let site = Site::bare(client);
+    let project = site.checkout.top.to_str().unwrap();
+    let scope: &[&str] = if client.is_codex() { &["project"] } else { &["project-local", "project"] };
+    for scope in scope {
+        let name = |what: &str| format!("{scope}-{what}");
+        site.init(&["--scope", scope, "--project", project]);
+        site.enforce();
+        assert_eq!(held(&site, &name("before"), ""), 1, "{scope}");
+        doctor_finds_nothing(&site);
+        site.uninstall(&["--scope", scope, "--project", project]);
+        assert_eq!(held(&site, &name("after"), ""), 0, "{scope}");
+    }
+    Outcome::works([if client.is_codex() {
+        "`.codex/hooks.json` of a trusted project"
+    } else {
+        "`.claude/settings.local.json` and `.claude/settings.json`"
+    }])
+}
+
+fn plugin(client: Client) -> Outcome {
+    let site = Site::bare(client);
+    let words = if client.is_codex() { "codex" } else { "claude" };
+    site.must(&["snippet", words, "--programs"]);
+    site.enforce();
+    let dir = site.person.world.root().join("plugins");
+    site.must(&["plugin", "build", dir.to_str().unwrap()]);
+    if !client.is_codex() {
+        assert!(!site.file(".claude/settings.json").exists());
+        assert_eq!(held(&site, "plugin", &format!("--plugin-dir '{}'", dir.join("claude").display())), 1);
+        return Outcome::works(["`claude --plugin-dir`"]);
+    }
+    let codex = |arguments: &[&str]| {
+        let mut command = site.command(&client.program().unwrap());
+        command.args(arguments);
+        let output = finish(command, Stdin::from(""));
+        assert!(output.status.success(), "codex {arguments:?}: {output:?}");
+    };
+    codex(&["plugin", "marketplace", "add", dir.join("codex").to_str().unwrap()]);
+    codex(&["plugin", "add", "stopgate@stopgate"]);
+    let live = site.live("plugin", excuses());
+    live.shows("Hooks need review");
+    // 2. Trust all and continue
+    live.keys(&["2", "Enter"]);
+    live.is_quiet();
+    assert_eq!(held_in(&live, "go on with the plan", true), 1);
+    assert!(!site.file(".codex/hooks.json").exists());
+    Outcome::works(["`codex plugin marketplace add`, `codex plugin add`, and the person's trust at the next start"])
+}
+
+/// What a client shows of a hook that it could not run.
+const TROUBLE: [&str; 5] = ["hook failed", "Hook failed", "hook error", "ENOENT", "not found"];
+
+fn shows_trouble(live: &Live<'_>, prompt: &str) -> bool {
+    let since = live.shown_since(prompt);
+    TROUBLE.iter().any(|word| since.contains(word))
+}
+
+fn uninstall(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("session", excuses());
+    assert_eq!(held_in(&live, "go on with the plan", false), 1);
+    site.uninstall(&[]);
+    assert_eq!(held_in(&live, "and go on", false), 0);
+    assert!(!shows_trouble(&live, "and go on"), "{}", live.screen());
+    let said = site.uninstall(&["--purge"]);
+    assert!(!site.person.world.home.root().exists());
+    assert_eq!(held_in(&live, "and further on", false), 0);
+    assert!(!live.asked().iter().skip(2).any(|asked| asked.brings("hook")), "{:#?}", live.asked());
+    let outcome = if client.is_codex() {
+        assert!(said.contains("will say \"Hook failed\" until it is started anew"), "{said}");
+        assert!(shows_trouble(&live, "and further on"), "{}", live.screen());
+        Outcome::differs(["silent after `uninstall`; after `--purge` the client, which reads its hooks only when it \
+                           starts, tells the person that they failed, as `uninstall` said before"])
+    } else {
+        assert!(!shows_trouble(&live, "and further on"), "{}", live.screen());
+        Outcome::works([])
+    };
+    live.quits();
+    outcome
+}
+
+fn programs_gone(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("session", excuses());
+    assert_eq!(held_in(&live, "go on with the plan", false), 1);
+    std::fs::remove_dir_all(site.person.world.home.bin()).unwrap();
+    assert_eq!(held_in(&live, "and go on", false), 0);
+    assert!(!live.asked().pop().unwrap().brings("hook"));
+    assert!(shows_trouble(&live, "and go on"), "{}", live.screen());
+    Outcome::works([
+        "the client tells the person of each hook that it could not start, until it is started anew or the \
+                     entries are gone",
+    ])
+}
+
+fn hot_reload(client: Client) -> Outcome {
+    let site = Site::bare(client);
+    let live = site.live("session", excuses());
+    assert_eq!(held_in(&live, "go on with the plan", false), 0);
+    site.init(&[]);
+    site.enforce();
+    let mut number = 0;
+    let is_known = loop {
+        number += 1;
+        assert_eq!(held_in(&live, &format!("go on {number}"), false), 0);
+        let is_known = !site.sessions().is_empty();
+        if is_known || number == 3 {
+            break is_known;
+        }
+    };
+    assert_eq!(is_known, !client.is_codex());
+    let id = if client.is_codex() { "--last".to_owned() } else { site.session().session_id };
+    live.quits();
+    let live = site.live_with("again", excuses(), &client.resume(&id));
+    assert_eq!(held_in(&live, "and on", true), 1);
+    if client.is_codex() {
+        return Outcome::not_offered(
+            "the client reads its hooks when it starts: a running session goes on without them",
+        );
+    }
+    assert_eq!(site.verdicts()[0].short_circuit.as_deref(), Some("session-start-unknown"));
+    Outcome::works(["hooks fire in the running session from its next prompt on"])
+}

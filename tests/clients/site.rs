@@ -1,0 +1,244 @@
+//! A person's machine with a checkout, an installed client, and stopgate as `installer init` puts it there.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use stopgate_core::protocol::{GateLogRow, SessionRow};
+use stopgate_tests::checkout::Checkout;
+use stopgate_tests::mock_anthropic::Script;
+use stopgate_tests::person::{Person, text};
+use stopgate_tests::run::{Stdin, eventually, finish};
+use stopgate_tests::world::binary;
+
+use crate::client::Client;
+use crate::live::Live;
+
+/// How the ids of the sessions begin that the installer makes up to try what it has installed.
+const LIVE_CHECK: &str = "stopgate-live-check-";
+
+/// The machine.
+pub(crate) struct Site {
+    pub(crate) client: Client,
+    pub(crate) person: Person,
+    pub(crate) checkout: Checkout,
+    socket: PathBuf,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = finish(self.tmux_command(&["kill-server"]), Stdin::from(""));
+    }
+}
+
+impl Site {
+    /// A checkout with an unfinished plan, and a client that has asked its first questions; nothing of stopgate's.
+    pub(crate) fn bare(client: Client) -> Self {
+        let person = Person::new();
+        let checkout = person.world.planned_checkout();
+        for (name, value) in [("user.name", "t"), ("user.email", "t@example.invalid"), ("commit.gpgsign", "false")] {
+            checkout.git(&["config", name, value]);
+        }
+        let bin = person.world.root().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        symlink(client.program().unwrap(), bin.join(client.command())).unwrap();
+        std::fs::create_dir(person.dir().join("tmp")).unwrap();
+        let socket = person.world.root().join("tm");
+        let site = Self { client, person, checkout, socket };
+        site.answer_first_questions();
+        site
+    }
+
+    /// A bare one with stopgate for the user, in enforce.
+    pub(crate) fn guarded(client: Client) -> Self {
+        let site = Self::bare(client);
+        site.init(&[]);
+        site.enforce();
+        site
+    }
+
+    fn answer_first_questions(&self) {
+        let project = self.checkout.top.to_str().unwrap();
+        if self.client.is_codex() {
+            let text = format!(
+                "model = \"gpt-5.5\"\n\n[notice.model_migrations]\n\"gpt-5.5\" = \"gpt-6-sol\"\n\n\
+                 [projects.\"{project}\"]\ntrust_level = \"trusted\"\n"
+            );
+            std::fs::create_dir(self.person.dir().join(".codex")).unwrap();
+            std::fs::write(self.file(".codex/config.toml"), text).unwrap();
+        } else {
+            let known = json!({
+                "hasCompletedOnboarding": true, "theme": "dark",
+                "projects": {project: {"hasTrustDialogAccepted": true, "hasCompletedProjectOnboarding": true}},
+                "customApiKeyResponses": {"approved": ["test-key"], "rejected": []},
+            });
+            std::fs::write(self.file(".claude.json"), known.to_string()).unwrap();
+        }
+    }
+
+    /// A file in the person's home.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        self.person.dir().join(path)
+    }
+
+    fn path(&self) -> String {
+        format!("{}:/usr/local/bin:/usr/bin:/bin", self.person.world.root().join("bin").display())
+    }
+
+    /// `program` as the person runs it, who has the client on the search path.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = self.person.command(program);
+        command.env("PATH", self.path());
+        command
+    }
+
+    /// Runs the installer.
+    pub(crate) fn installer(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(&binary("installer"));
+        command.args(arguments);
+        finish(command, Stdin::from(""))
+    }
+
+    /// Runs the installer, which must succeed; what it prints.
+    #[track_caller]
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let output = self.installer(arguments);
+        assert!(output.status.success(), "installer {arguments:?}: {output:?}");
+        text(&output.stdout)
+    }
+
+    /// The words of `installer init` for this client, without further ones.
+    pub(crate) fn init_words(&self) -> Vec<&'static str> {
+        if self.client.is_codex() {
+            vec!["init", "--yes", "--harness", "codex", "--trust"]
+        } else {
+            vec!["init", "--yes"]
+        }
+    }
+
+    /// `installer init --yes`, for Codex with `--trust`.
+    #[track_caller]
+    pub(crate) fn init(&self, more: &[&str]) -> String {
+        self.must(&[&self.init_words()[..], more].concat())
+    }
+
+    /// `installer uninstall --yes`.
+    #[track_caller]
+    pub(crate) fn uninstall(&self, more: &[&str]) -> String {
+        let words: &[&str] = if self.client.is_codex() { &["--harness", "codex"] } else { &[] };
+        self.must(&[&["uninstall", "--yes"], words, more].concat())
+    }
+
+    /// `stopgate mode enforce`.
+    pub(crate) fn enforce(&self) {
+        self.person.world.set_mode("enforce");
+    }
+
+    /// `stopgate` as an agent's shell tool runs it.
+    pub(crate) fn stopgate_line(&self, arguments: &str) -> String {
+        format!("'{}' {arguments}", self.person.world.home.bin().join("stopgate").display())
+    }
+
+    /// Runs `stopgate` in the checkout, which must succeed; its JSON.
+    #[track_caller]
+    pub(crate) fn stopgate(&self, arguments: &[&str]) -> Value {
+        let output = self.person.world.stopgate_in(&self.checkout.top, arguments);
+        assert!(output.status.success(), "stopgate {arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What the gate recorded, oldest first, when everything is judged.
+    pub(crate) fn verdicts(&self) -> Vec<GateLogRow> {
+        eventually("all stops are judged", || {
+            let log = self.stopgate(&["gate", "log", "--tail", "1000", "--json"]);
+            let mut rows: Vec<GateLogRow> = serde_json::from_value(log).unwrap();
+            rows.retain(|row| !row.session_id.starts_with(LIVE_CHECK));
+            rows.reverse();
+            rows.iter().all(|row| row.fail_open.as_deref() != Some("pending")).then_some(rows)
+        })
+    }
+
+    /// All sessions on record.
+    pub(crate) fn sessions(&self) -> Vec<SessionRow> {
+        let sessions: Vec<SessionRow> =
+            serde_json::from_value(self.stopgate(&["sessions", "--all", "--json"])).unwrap();
+        sessions.into_iter().filter(|session| !session.session_id.starts_with(LIVE_CHECK)).collect()
+    }
+
+    /// The only session on record.
+    #[track_caller]
+    pub(crate) fn session(&self) -> SessionRow {
+        let mut sessions = self.sessions();
+        assert_eq!(sessions.len(), 1, "{sessions:#?}");
+        sessions.remove(0)
+    }
+
+    /// The state of the only build, also of one that has ended.
+    pub(crate) fn build(&self) -> Value {
+        let dirs = ["builds", "archive"].map(|name| self.checkout.top.join(".stopgate").join(name));
+        let mut found = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().map(|entry| entry.unwrap());
+        let build = found.next().expect("a build").path();
+        assert!(found.next().is_none(), "more than one build");
+        serde_json::from_slice(&std::fs::read(build.join("state.json")).unwrap()).unwrap()
+    }
+
+    pub(crate) fn tmux_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(Path::new("tmux"));
+        command.arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments);
+        command
+    }
+
+    /// A command of the site's own tmux server; what it prints.
+    #[track_caller]
+    pub(crate) fn tmux(&self, arguments: &[&str]) -> String {
+        let output = finish(self.tmux_command(arguments), Stdin::from(""));
+        assert!(output.status.success(), "tmux {arguments:?}: {output:?}");
+        text(&output.stdout)
+    }
+
+    /// Starts the client in a terminal, beside a model with this script.
+    pub(crate) fn live(&self, name: &str, script: Script) -> Live<'_> {
+        self.live_with(name, script, "")
+    }
+
+    /// The same, with arguments of the client.
+    pub(crate) fn live_with(&self, name: &str, script: Script, arguments: &str) -> Live<'_> {
+        Live::start(self, name, &script, &self.client.line(false, arguments))
+    }
+
+    /// A client that asks before it runs a command.
+    pub(crate) fn asking(&self, name: &str, script: Script) -> Live<'_> {
+        Live::start(self, name, &script, &self.client.line(true, ""))
+    }
+
+    /// The environment of the client: nothing of the caller's.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let mut all = vec![
+            ("HOME", path(self.person.dir())),
+            ("TMPDIR", path(self.file("tmp"))),
+            ("PATH", self.path()),
+            ("TERM", "xterm-256color".to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+            // Where there is no namespace, whatever is not for the model ends at a closed port.
+            ("HTTPS_PROXY", "http://127.0.0.1:9".to_owned()),
+            ("HTTP_PROXY", "http://127.0.0.1:9".to_owned()),
+        ];
+        if self.client.is_codex() {
+            all.push(("MOCK_API_KEY", "test-key".to_owned()));
+        } else {
+            all.push(("CLAUDE_CODE_TMPDIR", path(self.file("tmp"))));
+            all.push(("ANTHROPIC_API_KEY", "test-key".to_owned()));
+            let switches = [
+                "DISABLE_TELEMETRY",
+                "DISABLE_ERROR_REPORTING",
+                "DISABLE_AUTOUPDATER",
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+            ];
+            all.extend(switches.map(|name| (name, "1".to_owned())));
+        }
+        all
+    }
+}

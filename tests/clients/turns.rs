@@ -1,0 +1,131 @@
+//! What every session does: it starts, stops, is held once, gets its way, and says why it is right.
+
+use serde_json::json;
+use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::session::state::SessionState;
+use stopgate_tests::mock_anthropic::{Script, Turn};
+use stopgate_tests::run::eventually;
+use stopgate_tests::world::{EXCUSE, PLAIN};
+
+use crate::client::Client;
+use crate::live::reminders;
+use crate::site::Site;
+use crate::table::{Outcome, Scenario};
+
+pub(crate) const SCENARIOS: [Scenario; 5] = [
+    Scenario {
+        id: "start",
+        meaning: "a session is on record, with its process, place and commit, before its first answer",
+        run: start,
+    },
+    Scenario { id: "stop", meaning: "a turn that ends without an excuse ends: the model is asked once", run: stop },
+    Scenario {
+        id: "block-once",
+        meaning: "an excuse with open work on the plan is sent back once; the same excuse again is let go",
+        run: block_once,
+    },
+    Scenario {
+        id: "contest",
+        meaning: "`stopgate gate contest` in the agent's shell lets its next stop go, and only that one",
+        run: contest,
+    },
+    Scenario {
+        id: "permission",
+        meaning: "a session that asks for a permission is `waiting`, with the tool's name",
+        run: permission,
+    },
+];
+
+/// A model that says this, in order.
+pub(crate) fn says<const N: usize>(turns: [Turn; N]) -> Script {
+    Script { turns: turns.to_vec(), ..Script::default() }
+}
+
+fn start(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("start", says([Turn::text(PLAIN)]));
+    let at_launch = !client.is_codex();
+    if at_launch {
+        eventually("the session is on record", || (!site.sessions().is_empty()).then_some(()));
+        assert_eq!(live.asked().len(), 0);
+    }
+    live.turn("go on with the plan", 1);
+    let session = site.session();
+    assert_eq!(session.harness, client.harness());
+    assert_eq!(session.harness_process.as_ref().unwrap().command, client.command());
+    assert_eq!(session.tmux.as_ref().unwrap().pane, live.pane);
+    assert_eq!(session.start_cwd.as_deref(), Some(site.checkout.top.as_path()));
+    assert_eq!(session.head_at_start, Some(site.checkout.git(&["rev-parse", "HEAD"])));
+    assert_eq!(session.source.as_deref(), Some("startup"));
+    live.quits();
+    assert!(site.session().ended_at_ms.is_some());
+    if at_launch {
+        Outcome::works(["on record as soon as the client is on the screen, before the first prompt"])
+    } else {
+        Outcome::works(["on record with the first prompt: the client reports no start before that"])
+    }
+}
+
+fn stop(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("stop", says([Turn::text(PLAIN)]));
+    let asked = live.turn("go on with the plan", 1);
+    assert_eq!(reminders(&asked), Vec::<String>::new());
+    assert_eq!(live.quits(), 1);
+    let verdicts = site.verdicts();
+    assert_eq!(verdicts.len(), 1, "{verdicts:#?}");
+    assert_eq!((verdicts[0].decision, verdicts[0].blocked), (Some(Decision::Allow), false));
+    Outcome::works([])
+}
+
+fn block_once(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live =
+        site.live("block", says([Turn::text(EXCUSE), Turn::text(EXCUSE), Turn::text(EXCUSE), Turn::text(PLAIN)]));
+    let asked = live.turn("go on with the plan", 2);
+    let told = reminders(&asked);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("docs/plan.md: write the parser"), "{told:?}");
+    // The next prompt is another turn, with a stop of its own.
+    let asked = live.turn("go on", 2);
+    assert_eq!(reminders(&asked).len(), 1);
+    assert_eq!(live.quits(), 4);
+    let verdicts: Vec<_> = site.verdicts().into_iter().map(|row| (row.decision, row.rule, row.blocked)).collect();
+    assert_eq!(verdicts, [(Some(Decision::Continue), Some(RuleId::PlanNextStep), true); 2]);
+    Outcome::works([])
+}
+
+fn contest(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let why = site.stopgate_line("gate contest 'the grammar is not decided'");
+    let live = site.live("contest", says([Turn::bash(why), Turn::text(EXCUSE), Turn::text(EXCUSE), Turn::text(PLAIN)]));
+    let asked = live.turn("go on with the plan", 2);
+    assert!(asked[1].brings("the next stop of this session goes through"), "{asked:#?}");
+    assert_eq!(reminders(&asked), Vec::<String>::new());
+    assert_eq!(reminders(&live.turn("go on", 2)).len(), 1);
+    assert_eq!(live.quits(), 4);
+    let verdicts = site.verdicts();
+    assert_eq!(verdicts[0].short_circuit.as_deref(), Some("contested"), "{verdicts:#?}");
+    assert!(verdicts[1].blocked, "{verdicts:#?}");
+    Outcome::works([])
+}
+
+fn permission(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let asks = if client.is_codex() {
+        let input = json!({ "cmd": "touch /asked", "sandbox_permissions": "require_escalated",
+                            "justification": "May it be touched?" });
+        Turn::tool("exec_command", input)
+    } else {
+        Turn::bash("touch /asked")
+    };
+    let live = site.asking("permission", says([asks]));
+    live.types("go on with the plan");
+    let session = eventually("the session waits", || {
+        site.sessions().into_iter().find(|session| session.state == SessionState::Waiting)
+    });
+    assert_eq!(session.waits_for.as_deref(), Some("permission for Bash"));
+    live.shows(if client.is_codex() { "May it be touched?" } else { "Do you want to proceed?" });
+    assert_eq!(site.verdicts().len(), 0);
+    Outcome::works([])
+}
