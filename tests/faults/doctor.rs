@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime};
 use rstest::rstest;
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_core::event_id::new_event_id;
 use stopgate_core::protocol::ROUTE_HEALTH;
-use stopgate_core::spool::{self, Route};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::person::Person;
 use stopgate_tests::process::Stopped;
@@ -100,12 +98,15 @@ fn an_installation_of_which_no_session_was_ever_seen() {
 fn a_spool_that_nobody_drains() {
     let person = installed();
     let home = &person.world.home;
-    let body = json!({}).to_string();
-    for _ in 0..999 {
-        spool::put(home, Route::HookEvent, &new_event_id(&SystemClock), body.as_bytes()).unwrap();
-    }
+    // Not through `spool::put`, which waits for the disk each time.
+    let put = || {
+        let reported = crate::lost::reported(&session_start("s", person.world.root(), "resume"));
+        let file = home.spool().join(format!("{}.event.json", reported.event_id));
+        std::fs::write(file, serde_json::to_vec(&reported).unwrap()).unwrap();
+    };
+    (0..999).for_each(|_| put());
     finds_nothing(&person);
-    spool::put(home, Route::HookEvent, &new_event_id(&SystemClock), body.as_bytes()).unwrap();
+    put();
     finds(&person, "spool-full", "problem", "spool");
     let authority = person.world.authority();
     eventually("the spool is drained", || person.world.spooled().is_empty().then_some(()));
@@ -188,7 +189,8 @@ fn old(request: &str) -> Vec<u8> {
     if !request.contains(ROUTE_HEALTH) {
         return answer("200 OK", "[]");
     }
-    let health = json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "startedAtMs": 0, "problem": null});
+    let health =
+        json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "startedAtMs": 0, "problem": null});
     answer("200 OK", &health.to_string())
 }
 
@@ -210,6 +212,7 @@ fn an_authority_of_another_version() {
 #[test]
 fn an_authority_whose_store_does_not_work() {
     let person = installed();
+    person.world.start_session("s", person.world.root());
     std::fs::rename(person.world.home.database(), person.world.root().join("aside")).unwrap();
     let garbage = "this is no database, whatever its name says".repeat(50);
     std::fs::write(person.world.home.database(), garbage).unwrap();
@@ -247,12 +250,7 @@ fn a_hook_that_fails_while_there_is_an_authority() {
     |world: &World| set_mode(&world.home.socket(), 0o600))]
 #[case::store_newer("store-newer", "problem", |world: &World| set_version(world, 1), |world: &World| set_version(world, 0))]
 #[case::store_older("store-older", "problem", |world: &World| set_version(world, -1), |world: &World| set_version(world, 0))]
-fn what_is_done_to_a_home(
-    #[case] id: &str,
-    #[case] level: &str,
-    #[case] change: fn(&World),
-    #[case] undo: fn(&World),
-) {
+fn what_is_done_to_a_home(#[case] id: &str, #[case] level: &str, #[case] change: fn(&World), #[case] undo: fn(&World)) {
     let person = installed();
     let authority = person.world.authority();
     change(&person.world);

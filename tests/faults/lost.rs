@@ -67,26 +67,29 @@ fn ask(world: &World, method: &str, path: &str, body: &[u8]) -> Option<u16> {
     client::request(&world.home.socket(), method, path, body, until).ok().map(|response| response.status)
 }
 
+/// An event as the recorder reports it, with an id of its own.
+pub(crate) fn reported(payload: &serde_json::Value) -> HookEvent {
+    let parsed = parse(Some(Harness::Claude), payload.to_string().as_bytes());
+    let Ok(Payload::Known(event)) = parsed else { panic!("{parsed:?}") };
+    HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin: Origin::default(), event }
+}
+
 /// What is asked: the start of a session, or a stop, with and without an excuse, in both modes. The id, the route and
 /// the body.
 fn request(checkout: &Checkout, number: usize) -> (String, &'static str, Vec<u8>) {
-    let id = new_event_id(&SystemClock);
     let session = format!("s{number}");
-    let payload = match number % 3 {
+    let reported = reported(&match number % 3 {
         0 => session_start(&session, &checkout.top, "startup"),
         1 => stop(&session, &checkout.top, EXCUSE),
         _ => stop(&session, &checkout.top, PLAIN),
-    };
-    let Ok(Payload::Known(event)) = parse(Some(Harness::Claude), payload.to_string().as_bytes()) else {
-        panic!("known")
-    };
-    let at_ms = SystemClock.now_ms();
+    });
+    let id = reported.event_id.clone();
     if number.is_multiple_of(3) {
-        let reported = HookEvent { event_id: id.clone(), at_ms, origin: Origin::default(), event };
         return (id, ROUTE_EVENTS, serde_json::to_vec(&reported).unwrap());
     }
     let mode = if number.is_multiple_of(2) { Mode::Enforce } else { Mode::Shadow };
-    let asked = EvaluateRequest { event_id: id.clone(), at_ms, event, mode, deadline_ms: 3_000 };
+    let HookEvent { event_id, at_ms, event, .. } = reported;
+    let asked = EvaluateRequest { event_id, at_ms, event, mode, deadline_ms: 3_000 };
     (id, ROUTE_EVALUATE, serde_json::to_vec(&asked).unwrap())
 }
 
