@@ -77,6 +77,7 @@ const TAIL: &str = "\
 fn cell(expected: Expected) -> &'static str {
     match expected.0 {
         Answer::Allows => "allows",
+        Answer::Tells => "allows, and tells the person why",
         Answer::Blocks => "blocks",
     }
 }
