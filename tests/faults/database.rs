@@ -24,7 +24,7 @@ fn files(place: &Place) -> Vec<PathBuf> {
 }
 
 /// Changes the file while no authority has it open, and puts back what was there when the fault is over.
-fn changed<'a>(place: &'a Place, change: impl FnOnce()) -> InForce<'a> {
+fn changed(place: &Place, change: impl FnOnce()) -> InForce<'_> {
     place.stop_authority();
     connect(place).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let kept = place.root().join("kept.db");

@@ -17,7 +17,7 @@ use stopgate_tests::world::{RunningAuthority, World, assert_silent, session_star
 
 use crate::mounts;
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The report of the installed doctor, which starts nothing.
 fn report(person: &Person) -> Value {
