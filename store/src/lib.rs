@@ -88,6 +88,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
         connection.busy_timeout(patience)?;
+        migrate::expect_latest(&connection)?;
         Ok(Self { connection, path, file: (file.dev(), file.ino()) })
     }
 

@@ -60,6 +60,14 @@ pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     Ok(())
 }
 
+/// Refuses a file of another version: what is there may mean something else.
+pub(crate) fn expect_latest(connection: &Connection) -> Result<(), StoreError> {
+    match version(connection)? {
+        LATEST_VERSION => Ok(()),
+        found => Err(StoreError::FromTheFuture { found, known: LATEST_VERSION }),
+    }
+}
+
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use stopgate_tests::person::text;
 use stopgate_tests::run::{Stdin, eventually, finish_while};
-use stopgate_tests::world::{HOOKS, block_reason};
+use stopgate_tests::world::{HOOKS, block_reason, noted};
 
 use crate::place::Place;
 
@@ -21,10 +21,12 @@ const NEW: &str = "new";
 pub(crate) enum Answer {
     /// Nothing on stdout: the agent goes on.
     Allows,
+    /// One object on stdout, for the person: the agent goes on, and this is why.
+    Tells,
     /// One object on stdout: the agent is held.
     Blocks,
 }
-pub(crate) use Answer::{Allows, Blocks};
+pub(crate) use Answer::{Allows, Blocks, Tells};
 
 /// What is expected of a hook: its answer, and the beginning of each line that it leaves in its log.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +203,7 @@ fn cell(fault: &Fault, place: &Place, in_force: &InForce<'_>, hook: &str, expect
     let said = text(&output.stdout);
     match answer {
         Allows => assert_eq!(said, "", "{hook}"),
+        Tells => assert!(noted(&said).starts_with("[stopgate]"), "{hook}: {said}"),
         Blocks => assert!(block_reason(&said).starts_with("[stopgate]"), "{hook}: {said}"),
     }
     let logged = place.log(hook).split_off(before);

@@ -44,7 +44,7 @@ pub(crate) fn disk_full() -> Fault {
         },
         expected: [Expected(Blocks, &[]), Expected(Blocks, &[]), Expected(Allows, &[])],
         status: "degraded",
-        doctor: &["authority-troubled", "disk-full"],
+        doctor: &["authority-troubled", "disk-full", "hook-failing"],
         keeps: false,
         ..NONE
     }

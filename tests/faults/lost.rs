@@ -47,8 +47,24 @@ impl<'a> Killed<'a> {
         self.child = Some(command.spawn().unwrap());
     }
 
-    fn serves(&self) {
-        eventually("it serves", || ask(self.world, "GET", ROUTE_HEALTH, b"").filter(|status| *status == 200));
+    fn serves(&mut self) {
+        eventually("it serves", || {
+            // What the killed one was about to run holds its lock until it runs: the next one may come too early, as
+            // it would if a hook had started it.
+            if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
+                self.again();
+            }
+            ask(self.world, "GET", ROUTE_HEALTH, b"").filter(|status| *status == 200)
+        });
+    }
+}
+
+/// Sets a flag when it is dropped.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -67,26 +83,29 @@ fn ask(world: &World, method: &str, path: &str, body: &[u8]) -> Option<u16> {
     client::request(&world.home.socket(), method, path, body, until).ok().map(|response| response.status)
 }
 
+/// An event as the recorder reports it, with an id of its own.
+pub(crate) fn reported(payload: &serde_json::Value) -> HookEvent {
+    let parsed = parse(Some(Harness::Claude), payload.to_string().as_bytes());
+    let Ok(Payload::Known(event)) = parsed else { panic!("{parsed:?}") };
+    HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin: Origin::default(), event }
+}
+
 /// What is asked: the start of a session, or a stop, with and without an excuse, in both modes. The id, the route and
 /// the body.
 fn request(checkout: &Checkout, number: usize) -> (String, &'static str, Vec<u8>) {
-    let id = new_event_id(&SystemClock);
     let session = format!("s{number}");
-    let payload = match number % 3 {
+    let reported = reported(&match number % 3 {
         0 => session_start(&session, &checkout.top, "startup"),
         1 => stop(&session, &checkout.top, EXCUSE),
         _ => stop(&session, &checkout.top, PLAIN),
-    };
-    let Ok(Payload::Known(event)) = parse(Some(Harness::Claude), payload.to_string().as_bytes()) else {
-        panic!("known")
-    };
-    let at_ms = SystemClock.now_ms();
+    });
+    let id = reported.event_id.clone();
     if number.is_multiple_of(3) {
-        let reported = HookEvent { event_id: id.clone(), at_ms, origin: Origin::default(), event };
         return (id, ROUTE_EVENTS, serde_json::to_vec(&reported).unwrap());
     }
     let mode = if number.is_multiple_of(2) { Mode::Enforce } else { Mode::Shadow };
-    let asked = EvaluateRequest { event_id: id.clone(), at_ms, event, mode, deadline_ms: 3_000 };
+    let HookEvent { event_id, at_ms, event, .. } = reported;
+    let asked = EvaluateRequest { event_id, at_ms, event, mode, deadline_ms: 3_000 };
     (id, ROUTE_EVALUATE, serde_json::to_vec(&asked).unwrap())
 }
 
@@ -125,13 +144,14 @@ fn what_was_acknowledged_outlives_kill_9() {
                 }
             });
         }
+        // Also if what follows panics.
+        let _over = Sets(&over);
         for kill in 0..KILLS {
             authority.serves();
             // Spread over 20 to 100 ms, in an order that is no order.
             std::thread::sleep(Duration::from_millis(20 + (kill as u64 * 37) % 80));
             authority.again();
         }
-        over.store(true, Ordering::Relaxed);
     });
     authority.serves();
     // The next one has taken over what the last one had noted before it serves.
@@ -184,8 +204,8 @@ fn what_hooks_report_is_not_lost_either() {
                 authority.again();
             }
         });
+        let _over = Sets(&over);
         let ended: Vec<_> = hooks.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        over.store(true, Ordering::Relaxed);
         assert!(ended.into_iter().all(|hook| hook.is_ok()));
     });
     // One that begins drains the spool.

@@ -8,6 +8,7 @@ mod authority;
 mod cell;
 mod clock;
 mod database;
+mod doctor;
 mod home;
 mod limits;
 mod load;

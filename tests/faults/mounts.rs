@@ -34,6 +34,19 @@ pub(crate) fn small_home(home: &Path, aside: &Path) {
     mount_bind(&kept, &bin).unwrap();
 }
 
+/// An `/etc` of which files can be made, with what programs need of the real one.
+pub(crate) fn own_etc(aside: &Path) -> std::path::PathBuf {
+    let etc = std::path::PathBuf::from("/etc");
+    let own = aside.join("etc");
+    std::fs::create_dir(&own).unwrap();
+    for name in ["passwd", "group", "nsswitch.conf", "ld.so.cache", "localtime"] {
+        // Not every system has all of them.
+        let _ = std::fs::copy(etc.join(name), own.join(name));
+    }
+    mount_bind(&own, &etc).unwrap();
+    etc
+}
+
 /// Makes `dir` and all below read-only.
 pub(crate) fn read_only(dir: &Path) {
     mount_bind(dir, dir).unwrap();

@@ -182,6 +182,19 @@ impl Place {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// Runs an authority in the background that shares the clock.
+    pub(crate) fn run_authority_with_clock(&self) {
+        // Nothing of the pipes that are read to their end here.
+        const BACKGROUND: &[&str] = &["sh", "-c", "setsid \"$@\" </dev/null >/dev/null 2>&1 &", "sh"];
+        let mut run = self.bare("stopgate");
+        run.args(["authority", "run", "--detached"]);
+        let output = finish(plain(under(BACKGROUND, &run)), Stdin::from(""));
+        assert!(output.status.success(), "{output:?}");
+        eventually("it serves", || (self.status() == "running").then_some(()));
+        let environment = std::fs::read(format!("/proc/{}/environ", self.authority_pid())).unwrap();
+        assert!(text(&environment).contains("STOPGATE_CLOCK="));
+    }
+
     /// [`Place::start_authority`] for one that may be degraded.
     pub(crate) fn start_authority_anyhow(&self) {
         let _ = self.stopgate(&["authority", "start"]);

@@ -118,11 +118,8 @@ fn the_router_says_all_or_nothing_and_spools_whole_files() {
     let stop_of = |run: usize| stop(&format!("h{run}"), &checkout.top, EXCUSE);
     let (mut held, mut silent) = (0, 0);
     let ended = at_every_stage(&world, "stop-gate-router", stop_of, |step, said| {
-        if said.is_empty() {
-            silent += 1
-        } else {
-            held += 1
-        }
+        silent += usize::from(said.is_empty());
+        held += usize::from(!said.is_empty());
         is_whole(&world, step);
     });
     assert!(ended >= 20 && held > 0 && silent > 0, "{ended} {held} {silent}");
@@ -143,11 +140,8 @@ fn the_build_guard_says_all_or_nothing_and_leaves_a_whole_build() {
         "build-stop-hook",
         |_| stop("mine", site.top(), "bye"),
         |step, said| {
-            if said.is_empty() {
-                silent += 1
-            } else {
-                held += 1
-            }
+            silent += usize::from(said.is_empty());
+            held += usize::from(!said.is_empty());
             let used = site.used(&id);
             assert!(used <= 1 && (said.is_empty() || used == 1), "{step}: {used} spent, said {said:?}");
             assert!(site.stop("mine").is_some(), "{step}: the next stop is held");

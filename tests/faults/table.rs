@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use stopgate_core::env::{Env as _, ProcessEnv};
+
 use crate::ROWS;
 use crate::cell::{Answer, Expected, Fault, Tried, attempt};
 
@@ -77,6 +79,7 @@ const TAIL: &str = "\
 fn cell(expected: Expected) -> &'static str {
     match expected.0 {
         Answer::Allows => "allows",
+        Answer::Tells => "allows, and tells the person why",
         Answer::Blocks => "blocks",
     }
 }
@@ -125,7 +128,7 @@ fn the_page_is_true() {
     assert!(SUBJECTS.iter().all(|(subject, _)| ROWS.iter().any(|row| row.subject == *subject)));
     assert!(ROWS.iter().all(|row| SUBJECTS.iter().any(|(subject, _)| row.subject == *subject)));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md");
-    if std::env::var_os("STOPGATE_UPDATE_DOCS").is_some() {
+    if ProcessEnv.flag("STOPGATE_UPDATE_DOCS") {
         assert_eq!(skipped, 0, "not every row can be tried here: the page stays as it is");
         std::fs::write(&path, page()).unwrap();
     }

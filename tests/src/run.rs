@@ -28,13 +28,13 @@ impl From<&str> for Stdin {
 
 /// `command` with its arguments, variables and directory, run by `wrapper`, which ends by becoming it or starts it.
 pub fn under<S: AsRef<OsStr>>(wrapper: &[S], command: &Command) -> Command {
-    let mut wrapped = Command::new(&wrapper[0]);
-    wrapped.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut done = Command::new(&wrapper[0]);
+    done.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
+    done.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(dir) = command.get_current_dir() {
-        wrapped.current_dir(dir);
+        done.current_dir(dir);
     }
-    wrapped
+    done
 }
 
 /// Runs `command` to its end. Panics if it outlives [`HANG`]; it is killed by its own process group then.

@@ -9,6 +9,7 @@ use std::process::{Output, Stdio};
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
+use stopgate_core::gate::Decision;
 use stopgate_core::holder::own_text;
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::process::{Stopped, has_ended, signal};
@@ -237,4 +238,26 @@ fn a_socket_that_is_somebody_elses_is_taken_back() {
     drop(UnixListener::bind(world.home.socket()).unwrap());
     drop(stopped);
     eventually("the socket is ours again", || serving(&world).filter(|pid| *pid == u64::from(authority.pid())));
+}
+
+#[test]
+fn a_verdict_that_was_given_outlives_store_and_authority() {
+    let world = World::new();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    world.set_mode("enforce");
+    world.start_session("s", &checkout.top);
+    let locked = rusqlite::Connection::open(world.home.database()).unwrap();
+    locked.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = format!("All done. token=hunter2 {}", "And so on. ".repeat(100));
+    assert_eq!(world.stop_session("s", &checkout.top, &said), "");
+    assert_eq!(world.spooled().len(), 0, "it was answered");
+    let journal = world.home.run().join("verdicts.jsonl");
+    assert!(!std::fs::read_to_string(&journal).unwrap().contains("hunter2"));
+    authority.kill();
+    locked.execute_batch("ROLLBACK").unwrap();
+    let authority = world.authority();
+    let row = authority.judged("s");
+    assert_eq!((row.decision, row.fail_open), (Some(Decision::Allow), None));
+    assert_eq!(std::fs::metadata(&journal).unwrap().len(), 0, "what is stored is not kept twice");
 }

@@ -96,31 +96,6 @@ fn nobody_listens() {
 }
 
 #[test]
-fn the_socket_is_refused() {
-    let world = enforcing();
-    drop(std::os::unix::net::UnixListener::bind(world.home.socket()).unwrap());
-    for hook in HOOKS {
-        assert_silent(&run(&world, hook, payload(&world, hook)));
-    }
-    assert_eq!(world.spooled().len(), 1);
-}
-
-#[test]
-fn something_else_is_where_the_socket_should_be() {
-    for plant in ["directory", "file", "link to nowhere"] {
-        let world = enforcing();
-        match plant {
-            "directory" => std::fs::create_dir(world.home.socket()).unwrap(),
-            "file" => std::fs::write(world.home.socket(), "x").unwrap(),
-            _ => std::os::unix::fs::symlink("/nowhere", world.home.socket()).unwrap(),
-        }
-        for hook in HOOKS {
-            assert_silent(&run(&world, hook, payload(&world, hook)));
-        }
-    }
-}
-
-#[test]
 fn there_is_no_home_at_all() {
     let world = World::new();
     for hook in HOOKS {

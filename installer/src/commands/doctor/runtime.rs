@@ -74,6 +74,8 @@ fn store(context: &Context<'_>, checkup: &mut Checkup) {
     let version = match schema(&path) {
         Ok(None) => return,
         Ok(Some(version)) => version,
+        // Somebody keeps even readers out: that says nothing about the file.
+        Err(error) if is_busy(&error) => return checkup.unchecked("the database", format!("{error:#}")),
         Err(error) => {
             let fix = "move the file away, or put a copy of backups/ in its place; a new one is made";
             return checkup.problem("store-broken", shown, format!("{error:#}"), why, fix);
@@ -100,6 +102,11 @@ fn store(context: &Context<'_>, checkup: &mut Checkup) {
         }
         Err(error) => checkup.unchecked("the database", error.to_string()),
     }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
 }
 
 fn switches(context: &Context<'_>, checkup: &mut Checkup) {
