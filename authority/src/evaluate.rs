@@ -121,9 +121,9 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     verdict
 }
 
-/// The answer to a stop that nothing can hold, by its message alone; it is judged in full, and written down, when the
-/// hook has gone. `None` if it has to wait for its verdict. Quick: no store, no git, no message that is long.
-pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<EvaluateResponse> {
+/// The verdict on a stop that nothing can hold, by its message alone, as the hook is told and the journal holds it; it is
+/// judged in full when the hook has gone. `None` if it has to wait for that. Quick: no store, no git, no long message.
+pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<(EvaluateResponse, Given)> {
     let received = Instant::now();
     let EventKind::Stop(stop) = &request.event.kind else { return None };
     if stop.last_assistant_message.len() > MAX_QUICK_MESSAGE_BYTES {
@@ -131,19 +131,32 @@ pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<Evalu
     }
     let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
     let config = config_for(state, checkout.as_deref());
-    let trace = pipeline::foregone(&live::message_of(request), live::has_judge(&config))?;
-    (trace.decision() == Decision::Allow).then(|| EvaluateResponse {
+    let message = live::message_of(request);
+    let trace =
+        pipeline::foregone(&message, live::has_judge(&config)).filter(|trace| trace.decision() == Decision::Allow)?;
+    let row = GateRow {
+        decision: Some(Decision::Allow),
+        rule: trace.rule,
+        short_circuit: trace.release.map(|release| release.name().to_owned()),
+        signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
+        preview: preview(&message),
+        latency_ms: millis(received),
+        checkout,
+        ..blank_row(request)
+    };
+    let response = EvaluateResponse {
         event_id: request.event_id.clone(),
         decision: Decision::Allow,
-        rule: trace.rule,
+        rule: row.rule,
         reminder: String::new(),
         note: String::new(),
-        short_circuit: trace.release.map(|release| release.name().to_owned()),
+        short_circuit: row.short_circuit.clone(),
         fail_open: None,
         post_verify_failure: None,
         prior_count: None,
-        latency_ms: millis(received),
-    })
+        latency_ms: row.latency_ms,
+    };
+    Some((response, Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.clock.now_ms() }))
 }
 
 /// What is configured for a checkout: the operator's word, tightened by the checkout's own file if that has no fault.

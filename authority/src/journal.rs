@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "camelCase")]
 pub(crate) enum Answer {
-    /// That the stop is taken in, or goes through; the verdict in full comes afterwards.
+    /// That the stop is taken in; the verdict comes afterwards.
     Taken {
         /// The stop.
         request: Box<EvaluateRequest>,

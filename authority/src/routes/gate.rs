@@ -167,8 +167,8 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
 /// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not: it is logged then
 /// as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
-    if let Some(response) = evaluate::foregone(&state, &request) {
-        let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
+    if let Some((response, given)) = evaluate::foregone(&state, &request) {
+        let noted = state.journal.note(Answer::Given(Box::new(given)));
         judge_afterwards(state, request, received, noted);
         return Json(response).into_response();
     }
