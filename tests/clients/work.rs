@@ -64,7 +64,11 @@ fn subagent(client: Client) -> Outcome {
         assert_eq!(verdicts[0].short_circuit.as_deref(), Some("background-tasks"), "{verdicts:#?}");
         return Outcome::works(["the client runs it in the background; its session is not held meanwhile"]);
     }
-    Outcome::works([])
+    Outcome::works([if client.is_codex() {
+        "the client offers them with newer models only (here gpt-6-sol)"
+    } else {
+        "the client waits for it"
+    }])
 }
 
 fn background(client: Client) -> Outcome {
