@@ -87,7 +87,7 @@ fn background(client: Client) -> Outcome {
         std::fs::write(done, "").unwrap();
         return Outcome::differs([
             "the client tells a stop hook of no terminal that runs on: the stop is judged as any \
-                                  other. An agent that says that it waits is let go",
+                                  other",
         ]);
     }
     assert_eq!(reminders(&live.turn("go on with the plan", 2)), Vec::<String>::new());
