@@ -1,11 +1,13 @@
 //! The clients: where they are, how they are called, and how each is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::session::Harness;
 use stopgate_tests::claude_driver::CLAUDE_VARIABLE;
 use stopgate_tests::codex_driver::CODEX_VARIABLE;
+use stopgate_tests::run::{Stdin, finish};
 
 /// Names the older Claude Code.
 const OLD_CLAUDE_VARIABLE: &str = "STOPGATE_TEST_CLAUDE_OLD";
@@ -57,6 +59,16 @@ impl Client {
         let path = ProcessEnv.text(self.variable()).map(PathBuf::from)?;
         assert!(path.is_file(), "{} names {}, which is not a file", self.variable(), path.display());
         Some(path)
+    }
+
+    /// Makes sure that the program is of the version that the page names.
+    pub(crate) fn is_of_its_version(self, program: &Path) {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program);
+        command.arg("--version").env_clear().env("HOME", home.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let output = finish(command, Stdin::from(""));
+        let version = self.title().rsplit(' ').next().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains(version), "{} is not: {output:?}", self.title());
     }
 
     /// Whose dialect it speaks.

@@ -1,11 +1,14 @@
 //! A real client in a real terminal, at which a person types.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use stopgate_core::reaper::screen::{self, Screen};
 use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace};
 use stopgate_tests::mock_anthropic::{Recorded, Script, flatten};
 use stopgate_tests::mock_openai::item_text;
@@ -15,6 +18,12 @@ use crate::site::Site;
 
 /// What nothing here takes: it tells a hang from a slow machine.
 const HANG: Duration = Duration::from_mins(2);
+/// What a key takes that was not missed.
+const MOMENT: Duration = Duration::from_secs(8);
+/// Clients take keys that come at once for something pasted, and an Enter right behind them for a part of it.
+const APART: Duration = Duration::from_millis(300);
+/// Said by the shell behind the client.
+const ENDED: &str = "CLIENT-ENDED";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(60);
 /// So many looks in a row have to agree that a turn is over.
@@ -30,6 +39,14 @@ pub(crate) struct Live<'a> {
     journal: PathBuf,
     /// How often the model was asked before the turn in hand.
     asked: Cell<usize>,
+    read_so_far: RefCell<Journal>,
+}
+
+/// How far the journal is read: its requests are large, and it is looked at often.
+#[derive(Default)]
+struct Journal {
+    bytes: u64,
+    asked: Vec<Asked>,
 }
 
 /// What one request of the conversation brought the model.
@@ -67,15 +84,21 @@ impl<'a> Live<'a> {
         command.extend(site.client.is_codex().then(|| "--codex".to_owned()));
         command.extend(["--journal".to_owned(), path(file("journal")), path(file("script"))]);
         // The shell stays, so that the last screen can be looked at.
-        let line = format!("{line}; echo CLIENT-ENDED; exec sleep 100000");
+        let line = format!("{line}; echo {ENDED}; exec sleep 100000");
         command.extend(["sh".to_owned(), "-c".to_owned(), line]);
         let pane = site.tmux(&command.iter().map(String::as_str).collect::<Vec<_>>()).trim().to_owned();
-        Self { site, pane, journal: file("journal"), asked: Cell::new(0) }
+        Self { site, pane, journal: file("journal"), asked: Cell::new(0), read_so_far: RefCell::default() }
     }
 
     /// What the terminal shows.
     pub(crate) fn screen(&self) -> String {
         self.site.tmux(&["capture-pane", "-p", "-t", &self.pane])
+    }
+
+    /// What the reaper sees in the terminal.
+    pub(crate) fn read(&self) -> Screen {
+        let capture = self.site.tmux(&["capture-pane", "-e", "-p", "-t", &self.pane]);
+        screen::read(self.site.client.harness(), &capture)
     }
 
     /// Waits for something; if it never comes, the panic shows the terminal and what the model was asked.
@@ -101,19 +124,34 @@ impl<'a> Live<'a> {
         self.site.tmux(&[&["send-keys", "-t", &self.pane], keys].concat());
     }
 
-    /// Types a line, and sends it once it stands there.
+    /// What stands behind the marks of prompts, those of the conversation included.
+    fn prompts(&self) -> Vec<String> {
+        let screen = self.screen();
+        let behind = |line: &str| line.strip_prefix(['❯', '›']).map(|text| text.trim().to_owned());
+        screen.lines().filter_map(behind).collect()
+    }
+
+    /// Types a line, and sends it once it stands there. A client that draws itself anew may miss a key: then again.
     #[track_caller]
     pub(crate) fn types(&self, text: &str) {
-        self.until("a prompt to type at", || {
-            let screen = self.screen();
-            screen.lines().any(|line| line.starts_with('❯') || line.starts_with('›')).then_some(())
-        });
+        self.until("a prompt to type at", || (!self.prompts().is_empty()).then_some(()));
         self.asked.set(self.asked().len());
-        self.keys(&["-l", text]);
-        self.shows(text);
-        // Codex takes keys that come at once for something pasted, and an Enter right behind them for a part of it.
-        std::thread::sleep(Duration::from_millis(300));
-        self.keys(&["Enter"]);
+        let stands = || self.prompts().iter().filter(|prompt| *prompt == text).count();
+        let before = stands();
+        self.until(&format!("{text:?} stands at the prompt"), || {
+            self.keys(&["-l", text]);
+            let stands = soon(|| stands() > before);
+            if stands.is_none() {
+                self.keys(&["C-u"]);
+                std::thread::sleep(APART);
+            }
+            stands
+        });
+        std::thread::sleep(APART);
+        self.until(&format!("{text:?} is sent"), || {
+            self.keys(&["Enter"]);
+            soon(|| self.prompts().last().is_none_or(|last| last != text) || self.screen().contains(ENDED))
+        });
     }
 
     /// A prompt, and the turn until its end: the model is asked `times` times.
@@ -167,21 +205,24 @@ impl<'a> Live<'a> {
 
     /// What the model was asked so far, in the conversation.
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.journal().into_iter().filter(Recorded::is_main).map(Asked::from).collect()
-    }
-
-    /// Every request so far.
-    pub(crate) fn journal(&self) -> Vec<Recorded> {
-        let text = std::fs::read_to_string(&self.journal).unwrap_or_default();
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let mut read = self.read_so_far.borrow_mut();
+        let Ok(mut journal) = File::open(&self.journal) else { return Vec::new() };
+        let mut text = String::new();
+        journal.seek(SeekFrom::Start(read.bytes)).unwrap();
+        journal.read_to_string(&mut text).unwrap();
+        // The last line may be half written.
+        let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
+        read.bytes += whole.len() as u64;
+        let fresh = whole.lines().map(|line| serde_json::from_str::<Recorded>(line).unwrap());
+        read.asked.extend(fresh.filter(Recorded::is_main).map(Asked::from));
+        read.asked.clone()
     }
 
     /// Ends the client as a person does, and waits until it has ended; how often the model was asked in all.
     #[track_caller]
     pub(crate) fn quits(&self) -> usize {
         self.types(if self.site.client.is_codex() { "/quit" } else { "/exit" });
-        self.shows("CLIENT-ENDED");
+        self.shows(ENDED);
         self.asked().len()
     }
 }
@@ -214,6 +255,18 @@ impl Asked {
     pub(crate) fn brings(&self, text: &str) -> bool {
         self.new.iter().any(|new| new.contains(text))
     }
+}
+
+/// Whether something happens that takes a moment at most.
+fn soon(happens: impl Fn() -> bool) -> Option<()> {
+    let end = Instant::now() + MOMENT;
+    while Instant::now() < end {
+        if happens() {
+            return Some(());
+        }
+        std::thread::sleep(LOOK);
+    }
+    None
 }
 
 /// The gate's reminders among `asked`.

@@ -69,10 +69,11 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
     let filter = ProcessEnv.text(FILTER_VARIABLE).unwrap_or_default();
     let mut queue = VecDeque::new();
     for client in ALL {
-        if client.program().is_none() {
+        let Some(program) = client.program() else {
             say(&format!("SKIPPED: {} is not here; set {} to its program", client.title(), client.variable()));
             continue;
-        }
+        };
+        client.is_of_its_version(&program);
         let wanted = scenarios.iter().filter(|one| format!("{}/{}", client.id(), one.id).contains(&filter));
         queue.extend(wanted.map(|scenario| (client, scenario)));
     }

@@ -127,19 +127,22 @@ fn render(scenarios: &[Scenario], columns: &BTreeMap<Client, Column>) -> String 
     }
     for client in ALL {
         let _ = writeln!(text, "\n## {}\n", client.title());
+        let mut lines = String::new();
         for scenario in scenarios {
             let Some(outcome) = columns[&client].get(scenario.id) else { continue };
-            let what = if matches!(outcome, Outcome::Works(_)) { "" } else { outcome.word() };
             if client == Client::OldClaude && Some(outcome) == columns[&Client::Claude].get(scenario.id) {
                 continue;
             }
+            let what = if matches!(outcome, Outcome::Works(_)) { "" } else { outcome.word() };
             for (number, seen) in outcome.seen().iter().enumerate() {
                 let mark = if number == 0 && !what.is_empty() { format!(" ({what})") } else { String::new() };
-                let _ = writeln!(text, "* {}{mark}: {seen}", scenario.id);
+                let _ = writeln!(lines, "* {}{mark}: {seen}", scenario.id);
             }
         }
+        text.push_str(&lines);
         if client == Client::OldClaude {
-            text.push_str("\nEverything else is as in the newer one.\n");
+            let rest = if lines.is_empty() { "Everything" } else { "\nEverything else" };
+            let _ = writeln!(text, "{rest} is as in the newer one.");
         }
     }
     text

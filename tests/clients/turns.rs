@@ -1,7 +1,10 @@
 //! What every session does: it starts, stops, is held once, gets its way, and says why it is right.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::reaper::screen::Screen;
 use stopgate_core::session::state::SessionState;
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::run::eventually;
@@ -12,7 +15,7 @@ use crate::live::reminders;
 use crate::site::Site;
 use crate::table::{Outcome, Scenario};
 
-pub(crate) const SCENARIOS: [Scenario; 5] = [
+pub(crate) const SCENARIOS: [Scenario; 6] = [
     Scenario {
         id: "start",
         meaning: "a session is on record, with its process, place and commit, before its first answer",
@@ -31,8 +34,13 @@ pub(crate) const SCENARIOS: [Scenario; 5] = [
     },
     Scenario {
         id: "permission",
-        meaning: "a session that asks for a permission is `waiting`, with the tool's name",
+        meaning: "a session that asks for a permission is `waiting`, with the tool's name, and the reaper reads a question",
         run: permission,
+    },
+    Scenario {
+        id: "interrupt",
+        meaning: "a turn that the person interrupts with Esc: the session is `idle`, and the reaper reads an empty prompt",
+        run: interrupt,
     },
 ];
 
@@ -126,6 +134,30 @@ fn permission(client: Client) -> Outcome {
     });
     assert_eq!(session.waits_for.as_deref(), Some("permission for Bash"));
     live.shows(if client.is_codex() { "May it be touched?" } else { "Do you want to proceed?" });
+    assert_eq!(live.read(), Screen::Asking, "as the reaper reads it:\n{}", live.screen());
     assert_eq!(site.verdicts().len(), 0);
+    live.keys(&["Escape"]);
+    live.is_quiet();
+    eventually("an empty prompt, as the reaper reads it", || (live.read() == Screen::Idle).then_some(()));
     Outcome::works([])
+}
+
+fn interrupt(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let live = site.live("interrupt", says([Turn::text(PLAIN).after(Duration::from_mins(1))]));
+    live.types("go on with the plan");
+    live.until("the model is asked", || (!live.asked().is_empty()).then_some(()));
+    live.until("the client works", || (live.read() == Screen::Busy).then_some(()));
+    live.keys(&["Escape"]);
+    live.until("the client has stopped", || matches!(live.read(), Screen::Idle | Screen::Draft).then_some(()));
+    let session = site.session();
+    assert_eq!((session.state, session.last_event.as_deref()), (SessionState::Working, Some("UserPromptSubmit")));
+    assert_eq!(site.verdicts().len(), 0);
+    if client.is_codex() {
+        return Outcome::differs([
+            "still `working`: no stop is reported. The client has an event for it, `Interrupt`, \
+                                  which is not registered",
+        ]);
+    }
+    Outcome::differs(["still `working`: no stop is reported"])
 }

@@ -214,6 +214,7 @@ mod tests {
     #[case("codex-0.169.0-busy", Codex, Busy)]
     #[case("codex-0.169.0-draft", Codex, Draft)]
     #[case("codex-0.169.0-menu", Codex, Asking)]
+    #[case("codex-0.169.0-permission", Codex, Asking)]
     fn captured_panes(#[case] name: &str, #[case] harness: Harness, #[case] expected: Screen) {
         assert_eq!(read(harness, &fixture(name)), expected);
     }
