@@ -52,7 +52,7 @@ fn half_a_question_keeps_no_authority_from_ending_and_none_from_starting() {
         let mut stream = half_a_question(&world, asked);
         let stopped = world.stopgate(&["authority", "stop"]);
         assert_eq!(text(&stopped.stdout).trim(), "stopped", "{asked:?}: {stopped:?}");
-        assert!(has_ended(authority.pid()));
+        eventually("its process is over", || has_ended(authority.pid()).then_some(()));
         let next = world.authority();
         assert_ne!(next.pid(), authority.pid());
         assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0, "the connection is closed");
@@ -110,7 +110,7 @@ fn one_that_cannot_be_asked_is_ended_by_its_lock_and_a_stranger_is_not() {
     drop(stopped);
     let stopped = world.stopgate(&["authority", "stop"]);
     assert_eq!(text(&stopped.stdout).trim(), "stopped", "{stopped:?}");
-    assert!(has_ended(authority.pid()));
+    eventually("its process is over", || has_ended(authority.pid()).then_some(()));
     assert_eq!(std::fs::read_to_string(world.home.socket()).unwrap(), "mine");
 
     let lock = std::fs::File::options().write(true).truncate(true).open(world.home.lock()).unwrap();
@@ -226,7 +226,7 @@ fn a_recorded_agent_may_not_end_the_authority_whether_it_answers_or_not() {
     drop(stopped);
     assert_eq!(serving(&world), Some(u64::from(authority.pid())), "no signal was sent");
     assert!(world.stopgate(&["authority", "stop"]).status.success(), "the person may");
-    assert!(has_ended(authority.pid()));
+    eventually("its process is over", || has_ended(authority.pid()).then_some(()));
 }
 
 #[test]
