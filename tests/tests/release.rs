@@ -37,12 +37,12 @@ fn packed(mut command: Command) -> PathBuf {
 /// The archive to test.
 fn archive() -> &'static Path {
     static ARCHIVE: OnceLock<(PathBuf, Option<tempfile::TempDir>)> = OnceLock::new();
-    let (archive, _) = ARCHIVE.get_or_init(|| match ProcessEnv.text(RELEASE) {
-        Some(archive) => (PathBuf::from(archive), None),
-        None => {
-            let dir = tempfile::tempdir().unwrap();
-            (packed(pack(dir.path())), Some(dir))
+    let (archive, _) = ARCHIVE.get_or_init(|| {
+        if let Some(archive) = ProcessEnv.text(RELEASE) {
+            return (PathBuf::from(archive), None);
         }
+        let dir = tempfile::tempdir().unwrap();
+        (packed(pack(dir.path())), Some(dir))
     });
     archive
 }
