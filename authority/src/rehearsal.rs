@@ -17,9 +17,6 @@ use crate::peer::Peer;
 use crate::routes;
 use crate::state::State;
 
-/// How long an asker that has said everything waits in vain for a byte before it hangs up.
-const QUIET: Duration = Duration::from_millis(5);
-
 /// An authority that answers whoever calls it directly.
 pub struct Rehearsal {
     runtime: Runtime,
@@ -34,9 +31,9 @@ impl Rehearsal {
         Ok(Self { runtime, state: State::open(home.clone()) })
     }
 
-    /// What comes back on a connection that brings `bytes`, and within what time. Whoever sent them hangs up when
-    /// nothing more comes for a few milliseconds, but waits `patience` at most for the server to do so too.
-    pub fn answer(&self, bytes: &[u8], patience: Duration) -> io::Result<Vec<u8>> {
+    /// What comes back on a connection that brings `bytes`. Whoever sent them hangs up when nothing comes for `quiet`,
+    /// and gives up when the server has not done so too within `patience`.
+    pub fn answer(&self, bytes: &[u8], quiet: Duration, patience: Duration) -> io::Result<Vec<u8>> {
         let (mut asker, server) = UnixStream::pair()?;
         server.set_nonblocking(true)?;
         let connection = {
@@ -46,15 +43,15 @@ impl Rehearsal {
         let service = routes::router(Arc::clone(&self.state)).into_make_service_with_connect_info::<Peer>();
         let serving = self.runtime.spawn(axum::serve(One(Some(connection)), service).into_future());
         let until = Instant::now() + patience;
-        let answered = converse(&mut asker, bytes, until);
+        let answered = converse(&mut asker, bytes, quiet, until);
         serving.abort();
         answered
     }
 }
 
-fn converse(asker: &mut UnixStream, bytes: &[u8], until: Instant) -> io::Result<Vec<u8>> {
-    asker.set_read_timeout(Some(QUIET))?;
-    asker.set_write_timeout(Some(QUIET))?;
+fn converse(asker: &mut UnixStream, bytes: &[u8], quiet: Duration, until: Instant) -> io::Result<Vec<u8>> {
+    asker.set_read_timeout(Some(quiet))?;
+    asker.set_write_timeout(Some(quiet))?;
     // A server that has heard enough closes early; what it said before is to be read all the same.
     let _ = asker.write_all(bytes);
     let mut answer = Vec::new();
@@ -111,7 +108,7 @@ mod tests {
     fn ask(bytes: &[u8]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let authority = Rehearsal::at(&Home::at(dir.path().join("home"))).unwrap();
-        String::from_utf8(authority.answer(bytes, Duration::from_secs(20)).unwrap()).unwrap()
+        String::from_utf8(authority.answer(bytes, Duration::from_secs(2), Duration::from_secs(20)).unwrap()).unwrap()
     }
 
     #[test]

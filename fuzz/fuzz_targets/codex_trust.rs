@@ -18,7 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = installer::rehearsal::without_trust(before, &keys);
         return;
     };
-    let Ok(Some(after)) = installer::rehearsal::without_trust(&trusted, &keys) else { panic!("not taken out:\n{trusted}") };
+    let Ok(Some(after)) = installer::rehearsal::without_trust(&trusted, &keys) else {
+        panic!("not taken out:\n{trusted}")
+    };
     assert_eq!(meaning(&after), meaning(before), "\n{before}\n---\n{trusted}\n---\n{after}");
     assert!(!after.contains(KEY));
     assert!(is_subsequence(after.as_bytes(), trusted.as_bytes()), "something was added\n{trusted}\n---\n{after}");

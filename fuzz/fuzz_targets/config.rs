@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use stopgate_config::{Config, Faults, Project, Shown, effective, load_for_checkout, missing_keys, parse, values, with_missing_keys};
+use stopgate_config::{
+    Config, Faults, Project, Shown, effective, load_for_checkout, missing_keys, parse, values, with_missing_keys,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     thread_local!(static DIRECTORY: tempfile::TempDir = checkout());
@@ -15,7 +17,11 @@ fuzz_target!(|bytes: &[u8]| {
     match &read {
         Ok(config) => {
             let written = effective(config);
-            assert_eq!(parse(file, &written).as_ref(), Ok(config), "what is in force cannot be written down\n{written}");
+            assert_eq!(
+                parse(file, &written).as_ref(),
+                Ok(config),
+                "what is in force cannot be written down\n{written}"
+            );
             if let Some(filled) = with_missing_keys(&text) {
                 assert_eq!(parse(file, &filled).as_ref(), Ok(config), "adding what is missing changed it\n{filled}");
                 assert_eq!(with_missing_keys(&filled), None);

@@ -8,6 +8,8 @@ use serde_json::Value;
 use stopgate_authority::rehearsal::Rehearsal;
 use stopgate_core::paths::Home;
 
+/// Whoever asks half a question is not waited for.
+const QUIET: Duration = Duration::from_millis(5);
 /// Far more than any answer takes; git and tmux may be asked.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -19,11 +21,11 @@ struct World {
 fuzz_target!(|bytes: &[u8]| {
     thread_local!(static WORLD: World = world());
     WORLD.with(|world| {
-        let answer = world.authority.answer(bytes, PATIENCE).expect("no end of the answer");
+        let answer = world.authority.answer(bytes, QUIET, PATIENCE).expect("no end of the answer");
         if !answer.is_empty() {
             check(&answer);
         }
-        let health = world.authority.answer(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", PATIENCE);
+        let health = world.authority.answer(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", PATIENCE, PATIENCE);
         assert!(health.expect("dead").starts_with(b"HTTP/1.1 200 OK\r\n"), "it does not serve any more");
     });
 });
@@ -37,7 +39,9 @@ fn world() -> World {
 /// The first of the answers on the connection.
 fn check(answer: &[u8]) {
     let text = String::from_utf8_lossy(answer);
-    let status: u16 = text.strip_prefix("HTTP/1.1 ").or(text.strip_prefix("HTTP/1.0 "))
+    let status: u16 = text
+        .strip_prefix("HTTP/1.1 ")
+        .or(text.strip_prefix("HTTP/1.0 "))
         .and_then(|rest| rest.get(..3)?.parse().ok())
         .unwrap_or_else(|| panic!("no HTTP: {text}"));
     assert_ne!(status, 500, "{text}");

@@ -1,7 +1,7 @@
 //! Codex's `config.toml`, where only the trust that we wrote is taken out again; every other byte stays.
 
 use anyhow::{Context, Result};
-use toml_edit::{DocumentMut, Item, TableLike};
+use toml_edit::{DocumentMut, Item};
 
 use crate::digest::sha256;
 use crate::exit::Refusal;
@@ -51,7 +51,8 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
     Ok(Withdrawn::TakenOut)
 }
 
-/// `text` without the entries `keys` of `hooks.state`, and without tables that are empty then; `None` if there are none.
+/// `text` without the entries `keys` of `hooks.state`; `None` if there are none. Tables that are written down stay, empty
+/// or not: somebody wrote them, and may have a comment there.
 pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>, toml_edit::TomlError> {
     let mut document: DocumentMut = text.parse()?;
     let Some(hooks) = document.get_mut("hooks").and_then(Item::as_table_like_mut) else { return Ok(None) };
@@ -63,17 +64,7 @@ pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>, tom
     if !is_changed {
         return Ok(None);
     }
-    if is_bare(state) {
-        hooks.remove("state");
-        if is_bare(hooks) {
-            document.remove("hooks");
-        }
-    }
     Ok(Some(document.to_string()))
-}
-
-fn is_bare(table: &dyn TableLike) -> bool {
-    table.is_empty()
 }
 
 #[cfg(test)]
@@ -98,6 +89,9 @@ mod tests {
         assert_eq!(without("model = 1 # x\n", &keys).unwrap(), None);
         assert_eq!(without(&format!("a = 1\n{OURS}"), &keys).unwrap().as_deref(), Some("a = 1\n"));
         assert!(without("a = [", &keys).is_err());
+        // Found by fuzzing: a comment above a table that is empty went with the table.
+        let theirs = "[hooks]\n# c\n\n[hooks.state]\n";
+        assert_eq!(without(&format!("{theirs}{OURS}"), &keys).unwrap().as_deref(), Some(theirs));
     }
 
     #[test]
