@@ -45,7 +45,7 @@ fn record(hook: &Hook) -> Outcome {
     }
     if let EventKind::ConfigChange { file: Some(file), lost } = &mut event.kind {
         // The last that this session's hooks hear, should they be what was taken out.
-        *lost = registration::lost(&hook.home, file);
+        *lost = registration::lost(&hook.home, file).map(Box::new);
         if let Some(lost) = lost {
             hook.note("hooks lost in the midst of a session", &format!("{}: {lost}", event.key));
         }

@@ -23,7 +23,7 @@ pub const WIRING: [(&str, &str, u32); 9] = [
     ("SessionEnd", "session-start-recorder", 3),
 ];
 
-/// How many of them Codex has: it knows no ConfigChange.
+/// How many of them Codex has: it has no `ConfigChange`.
 pub const CODEX_WIRES: usize = WIRING.len() - 1;
 
 /// For an installation that is not to be tried: neither authority nor live check.

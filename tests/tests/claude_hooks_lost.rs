@@ -68,17 +68,14 @@ fn what_the_settings_lose_is_noticed_while_the_session_runs(
     let unheard = read("status.json")["unheard_sessions"].clone();
     let row = authority.sessions().remove(0);
     assert!(row.last_events.contains_key("ConfigChange"), "{row:#?}");
-    match how {
-        Some(how) => {
-            assert_eq!(unheard[0]["session_id"], row.session_id, "{unheard:#}");
-            assert_eq!(unheard[0]["hooks_lost"]["how"], how, "{unheard:#}");
-            // It was the last they heard: neither the stop nor the next prompt nor the end was reported.
-            assert_eq!(row.last_event.as_deref(), Some("ConfigChange"), "{row:#?}");
-            assert!(row.hooks_lost.is_some());
-        }
-        None => {
-            assert_eq!(unheard, json!([]));
-            assert_eq!((row.last_event.as_deref(), row.hooks_lost), (Some("SessionEnd"), None));
-        }
+    if let Some(how) = how {
+        assert_eq!(unheard[0]["session_id"], row.session_id, "{unheard:#}");
+        assert_eq!(unheard[0]["hooks_lost"]["how"], how, "{unheard:#}");
+        // It was the last they heard: neither the stop nor the next prompt nor the end was reported.
+        assert_eq!(row.last_event.as_deref(), Some("ConfigChange"), "{row:#?}");
+        assert!(row.hooks_lost.is_some());
+    } else {
+        assert_eq!(unheard, json!([]));
+        assert_eq!((row.last_event.as_deref(), row.hooks_lost), (Some("SessionEnd"), None));
     }
 }

@@ -129,7 +129,7 @@ fn a_part_that_is_gone_is_not_made_good_by_another_part() {
     let _authority = stage.person.world.authority();
     let mut settings = read_settings(&stage.person.settings());
     settings["hooks"].as_object_mut().unwrap().remove("Stop");
-    stage.person.write_settings(&settings.to_string());
+    stage.person.write_settings(settings.to_string());
     stage.changed(&stage.person.settings());
     stage.prompt();
     let unheard = stage.unheard();

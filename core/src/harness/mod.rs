@@ -75,7 +75,7 @@ pub enum EventKind {
         /// Which, if the harness says it.
         file: Option<PathBuf>,
         /// What the hook saw missing in it; not part of the payload.
-        lost: Option<HooksLost>,
+        lost: Option<Box<HooksLost>>,
     },
     /// Compaction of the conversation begins.
     PreCompact,
