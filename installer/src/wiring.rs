@@ -104,7 +104,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Whether it is registered for `harness`.
-    pub(crate) fn is_of(&self, harness: Harness) -> bool {
+    pub(crate) fn is_of(self, harness: Harness) -> bool {
         self.only.is_none_or(|only| only == harness)
     }
 
