@@ -128,6 +128,13 @@ impl Journal {
         }
     }
 
+    /// What was noted is stored already.
+    pub(crate) fn forget(&self, noted: Option<Noted>) {
+        if let Some(noted) = noted {
+            self.settle(noted, None);
+        }
+    }
+
     /// Stores what an earlier authority has noted.
     pub(crate) fn take_over(&self, state: &State) {
         let Ok(bytes) = fsx::read_regular(&self.path, MAX_BYTES * 2) else { return };

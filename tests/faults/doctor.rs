@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -16,8 +16,6 @@ use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{RunningAuthority, World, assert_silent, session_start};
 
 use crate::mounts;
-
-const HOUR: Duration = Duration::from_hours(1);
 
 /// The report of the installed doctor, which starts nothing.
 fn report(person: &Person) -> Value {
@@ -59,24 +57,6 @@ fn finds_nothing(person: &Person) {
 
 fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}
-
-#[test]
-fn a_session_that_goes_on_without_a_word() {
-    let person = installed();
-    let authority = person.world.authority();
-    let transcript = person.dir().join("transcript.jsonl");
-    std::fs::write(&transcript, "{}\n").unwrap();
-    let mut start = session_start("quiet", person.world.root(), "startup");
-    start["transcript_path"] = json!(transcript);
-    assert_silent(&person.world.run_hook("session-start-recorder", &start));
-    finds_nothing(&person);
-    let grown = |at| std::fs::File::options().append(true).open(&transcript).unwrap().set_modified(at).unwrap();
-    grown(SystemTime::now() + HOUR);
-    finds(&person, "session-silent", "problem", "session quiet");
-    grown(SystemTime::now());
-    finds_nothing(&person);
-    drop(authority);
 }
 
 #[test]

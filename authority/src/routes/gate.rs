@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use stopgate_config::JudgeKind;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
@@ -193,14 +194,23 @@ async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant,
 async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
     let accepted = EvaluateAccepted { event_id: request.event_id.clone(), accepted: true };
     let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
-    if noted.is_none() {
-        let (state, request) = (Arc::clone(&state), request.clone());
-        match off_loop(move || state.with_store(|store| store.accept_stop(&request))).await {
-            Err(problem) => return problem,
-            Ok(Err(error)) => return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    // A judge may take its time: until it has spoken the log shows the stop as pending.
+    if noted.is_none() || state.config().judge.kind != JudgeKind::None {
+        let taken = {
+            let (state, request) = (Arc::clone(&state), request.clone());
+            off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
+        };
+        match taken {
             // Delivered before.
-            Ok(Ok(false)) => return (StatusCode::ACCEPTED, Json(accepted)).into_response(),
-            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                state.journal.forget(noted);
+                return (StatusCode::ACCEPTED, Json(accepted)).into_response();
+            }
+            Ok(Err(error)) if noted.is_none() => {
+                return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+            }
+            Err(problem) if noted.is_none() => return problem,
+            _ => {}
         }
     }
     judge_afterwards(state, request, received, noted);
