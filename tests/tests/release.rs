@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use stopgate_core::env::{Env as _, HOME, ProcessEnv};
-use stopgate_tests::person::{Person, mode, text, tree};
+use stopgate_tests::person::{Person, WIRING, mode, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::binary;
 
@@ -127,7 +127,7 @@ fn it_installs_into_an_empty_home_judges_a_stop_and_leaves_nothing() {
     let doctor = finish(doctor, Stdin::from(""));
     let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
     assert_eq!((doctor.status.code(), report["findings"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report:#}");
-    assert_eq!(report["fired"].as_array().unwrap().len(), 8, "{report:#}");
+    assert_eq!(report["fired"].as_array().unwrap().len(), WIRING.len(), "{report:#}");
 
     let mut uninstall = person.installed("installer");
     uninstall.args(["uninstall", "--yes", "--purge"]);
