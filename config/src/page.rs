@@ -31,7 +31,6 @@ const TAIL: &str = "
 | `STOPGATE_NO_AUTOSTART` | `1` keeps hooks and commands from starting the authority |
 | `STOPGATE_DEADLINE_MS` | how long a hook may take in all, from 50 to 8000, 3000 by default; the registered timeout stays above it |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
-| `STOPGATE_CLOCK`, `STOPGATE_PRESSURE` | for tests: a time of day, and a machine's pressure, from a file ([reaper.md](reaper.md)) |
 | `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
 | `NO_COLOR` | any value: no colour |
 ";
