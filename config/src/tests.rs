@@ -48,7 +48,9 @@ fn the_page_has_every_variable_of_ours() {
         constants.filter_map(|line| line.split(':').next()).filter(|name| name.starts_with("STOP")).collect();
     assert!(ours.len() > 5, "{ours:?}");
     for name in ours {
-        assert!(page().contains(&format!("`{name}`")), "{name}");
+        // A release does not know those that are for tests; `.ci/run` looks for their names in its programs.
+        let is_for_tests = ["STOPGATE_CLOCK", "STOPGATE_PRESSURE"].contains(&name);
+        assert_ne!(page().contains(&format!("`{name}`")), is_for_tests, "{name}");
     }
 }
 
