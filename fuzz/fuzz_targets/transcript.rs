@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES};
-use stopgate_core::release::asks_to_stop;
+use stopgate_core::stop_request::asks_to_stop;
 use stopgate_fuzz::{HARNESSES, assert_shown};
 
 /// As in the reader.
