@@ -39,15 +39,10 @@ fn check(harness: Harness, before: &[u8], done: &Rehearsed) {
     }
 }
 
-/// `text` without the space in brackets that hold nothing else, and around all of it, and without carriage returns that
-/// end no line (`\r\r\n`): where entries are taken out one by one, one of those may stay behind.
+/// `text` without the space in brackets that hold nothing else, and around all of it.
 fn bare(text: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
-    let text = text.trim_ascii();
-    for (at, byte) in text.iter().enumerate() {
-        if *byte == b'\r' && text.get(at + 1) != Some(&b'\n') {
-            continue;
-        }
+    for byte in text.trim_ascii() {
         if matches!(byte, b']' | b'}') {
             let open = if *byte == b']' { b'[' } else { b'{' };
             if out.trim_ascii_end().last() == Some(&open) {

@@ -102,6 +102,15 @@ impl Document {
         prop.object_value().map(Some).ok_or_else(|| self.unfit(value_offset(&prop), Problem::HooksNotObject))
     }
 
+    /// Refuses line ends that no editor writes: white space around them could not be given back as it was.
+    pub(crate) fn check_line_ends(&self) -> Result<(), Unfit> {
+        let stray = |(at, _): &(usize, &str)| !self.text[at + 1..].starts_with('\n');
+        match self.text.match_indices('\r').find(stray) {
+            Some((at, _)) => Err(self.unfit(at, Problem::StrayCarriageReturn)),
+            None => Ok(()),
+        }
+    }
+
     /// `problem` at byte `at`.
     pub(crate) fn unfit(&self, at: usize, problem: Problem) -> Unfit {
         Unfit { at: Some(self.position(at)), problem }
@@ -247,6 +256,7 @@ pub(crate) enum Problem {
     RootNotObject,
     HooksNotObject,
     EventNotArray(String),
+    StrayCarriageReturn,
     DoesNotSettle,
     ForeignPartChanged,
     CodexRejects(String),
@@ -260,6 +270,7 @@ impl Problem {
             Self::RootNotObject => "the outermost value has to be an object: { ... }",
             Self::HooksNotObject => "`hooks` has to be an object: \"hooks\": { ... }",
             Self::EventNotArray(_) => "an event's value has to be an array: \"Stop\": [ ... ]",
+            Self::StrayCarriageReturn => "save it with line ends of one kind, then try again",
             Self::CodexRejects(_) => "mend it there: no hook of the file runs as it is",
             Self::NotRepresentable | Self::DoesNotSettle | Self::ForeignPartChanged => {
                 "please report this, with the file"
@@ -277,6 +288,7 @@ impl fmt::Display for Problem {
             Self::RootNotObject => out.write_str("not a JSON object"),
             Self::HooksNotObject => out.write_str("/hooks is not an object"),
             Self::EventNotArray(event) => write!(out, "/hooks/{event} is not an array"),
+            Self::StrayCarriageReturn => out.write_str("a carriage return that ends no line"),
             Self::DoesNotSettle => out.write_str("the edit does not come to an end"),
             Self::CodexRejects(problem) => write!(out, "Codex rejects the whole file: {problem}"),
             Self::ForeignPartChanged => out.write_str("the edit would change what is not stopgate's"),
@@ -312,6 +324,19 @@ mod tests {
     fn refuses_what_only_json5_allows() {
         for text in ["{'a': 1}", "{a: 1}", "{\"a\": 0x1}", "{\"a\": 1 \"b\": 2}", "{\"a\": NaN}", "{} {}", "{"] {
             assert!(Document::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn line_ends_are_of_the_two_kinds_that_there_are() {
+        let check = |text: &str| Document::parse(text.as_bytes()).unwrap().check_line_ends();
+        for text in ["{}", "{\n}\n", "{\r\n}\r\n", "{\n}\r\n"] {
+            assert!(check(text).is_ok(), "{text:?}");
+        }
+        for (text, line) in [("{\r}", 1), ("{\n\r\r\n}", 2), ("{}\r", 1)] {
+            let unfit = check(text).unwrap_err();
+            assert_eq!(unfit.at.map(|at| at.line), Some(line), "{text:?}: {unfit}");
+            assert!(unfit.to_string().contains("a carriage return that ends no line"), "{unfit}");
         }
     }
 

@@ -56,6 +56,7 @@ pub(crate) fn missing_structure(document: &Document, wiring: &Wiring) -> Result<
 
 /// `document` with every entry of `wiring` registered once, and no other entry of ours.
 pub(crate) fn install(document: &Document, wiring: &Wiring) -> Result<Document, Unfit> {
+    document.check_line_ends()?;
     let whole = || splice::fresh(&whole_file(wiring));
     let first = (document.is_blank() && !wiring.events().is_empty()).then(whole);
     if document.is_blank() && first.is_none() {
