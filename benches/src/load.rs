@@ -125,8 +125,9 @@ fn one(binaries: &Binaries, rate: u32, seconds: u32) -> anyhow::Result<Load> {
 pub(crate) fn idle(binaries: &Binaries) -> anyhow::Result<Idle> {
     let place = Place::create(binaries)?;
     let pid = place.authority.pid();
-    // What the start set going is not idleness.
-    std::thread::sleep(Duration::from_secs(2));
+    // What the start set going is not idleness, and the threads that did it, which live on for ten seconds, would take
+    // their counts with them.
+    std::thread::sleep(Duration::from_secs(15));
     console::progress(&format!("watching an idle authority for {} s ...", IDLE.as_secs()));
     let (before, woken) = (Usage::of(pid)?, wakeups(pid)?);
     std::thread::sleep(IDLE);
@@ -220,15 +221,14 @@ struct Usage {
 
 impl Usage {
     fn of(pid: u32) -> anyhow::Result<Self> {
-        let mut nanos = 0;
-        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-            let spent = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += spent.split(' ').next().context("no schedstat")?.parse::<u64>()?;
-        }
-        Ok(Self { at: Instant::now(), cpu: Duration::from_nanos(nanos) })
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // After the command, which may hold anything: the fields from the third on. Ticks are hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')').context("no command")?.1.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("no CPU time");
+        Ok(Self { at: Instant::now(), cpu: Duration::from_millis(10 * (ticks(11)? + ticks(12)?)) })
     }
 
-    /// What `pid` has used since. Threads that ended in between are not counted; the pool's live longer than a load.
+    /// What `pid` has used since.
     fn until_now(self, pid: u32) -> anyhow::Result<Spent> {
         let now = Self::of(pid)?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
