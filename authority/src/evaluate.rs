@@ -28,6 +28,8 @@ use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
 
+pub(crate) use live::has_judge;
+
 /// Longest wait of a hook that is believed.
 const MAX_DEADLINE: Duration = Duration::from_secs(10);
 /// Kept back from the hook's deadline for writing the verdict down and sending it.
@@ -132,8 +134,7 @@ pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<(Eval
     let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
     let config = config_for(state, checkout.as_deref());
     let message = live::message_of(request);
-    let trace =
-        pipeline::foregone(&message, live::has_judge(&config)).filter(|trace| trace.decision() == Decision::Allow)?;
+    let trace = pipeline::foregone(&message, has_judge(&config)).filter(|trace| trace.decision() == Decision::Allow)?;
     let row = GateRow {
         decision: Some(Decision::Allow),
         rule: trace.rule,
@@ -145,16 +146,10 @@ pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<(Eval
         ..blank_row(request)
     };
     let response = EvaluateResponse {
-        event_id: request.event_id.clone(),
-        decision: Decision::Allow,
         rule: row.rule,
-        reminder: String::new(),
-        note: String::new(),
         short_circuit: row.short_circuit.clone(),
-        fail_open: None,
-        post_verify_failure: None,
-        prior_count: None,
         latency_ms: row.latency_ms,
+        ..EvaluateResponse::allow(&request.event_id)
     };
     Some((response, Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.clock.now_ms() }))
 }

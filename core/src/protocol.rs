@@ -174,6 +174,24 @@ pub struct EvaluateResponse {
     pub latency_ms: u64,
 }
 
+impl EvaluateResponse {
+    /// That the stop `event_id` goes through; whoever knows why, says so.
+    pub fn allow(event_id: &str) -> Self {
+        Self {
+            event_id: event_id.to_owned(),
+            decision: Decision::Allow,
+            rule: None,
+            reminder: String::new(),
+            note: String::new(),
+            short_circuit: None,
+            fail_open: None,
+            post_verify_failure: None,
+            prior_count: None,
+            latency_ms: 0,
+        }
+    }
+}
+
 /// Answer of [`ROUTE_EVALUATE`] in shadow (status 202): the stop is taken, the verdict goes to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

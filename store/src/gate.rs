@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, Row, ToSql, Transaction, TransactionBehavior, named_params, params};
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
@@ -51,16 +51,13 @@ impl Store {
     /// Takes in a stop, before it is judged: from here on it is not lost. `false` if it was taken in before.
     pub fn accept_stop(&mut self, request: &EvaluateRequest) -> Result<bool, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let known: Option<i64> = transaction
-            .prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?
-            .query_row([&request.event_id], |row| row.get(0))
-            .optional()?;
-        if known.is_none() {
+        let known = has_stop(&transaction, &request.event_id)?;
+        if !known {
             let row = GateRow { fail_open: Some(PENDING.to_owned()), ..blank_row(request) };
             write_row(&transaction, &row, None)?;
         }
         transaction.commit()?;
-        Ok(known.is_none())
+        Ok(!known)
     }
 
     /// Writes the verdict on a stop and, for a continue, counts it, both or neither. `false` if the stop has a verdict
@@ -84,8 +81,7 @@ impl Store {
 
     /// Whether a stop is in the log, judged or not.
     pub fn has_stop(&self, event_id: &str) -> Result<bool, StoreError> {
-        let mut query = self.connection.prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?;
-        Ok(query.exists([event_id])?)
+        has_stop(&self.connection, event_id)
     }
 
     /// Marks the stops that an earlier authority accepted and did not judge. Returns how many.
@@ -207,6 +203,10 @@ fn touch(transaction: &Transaction<'_>, request: &EvaluateRequest) -> Result<(),
         origin: Origin::default(),
     };
     touch_session(transaction, &event)
+}
+
+fn has_stop(connection: &Connection, event_id: &str) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM gate_events WHERE event_id = ?1")?.exists([event_id])?)
 }
 
 /// `false` if the stop has a verdict already.

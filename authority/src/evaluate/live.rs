@@ -1,6 +1,5 @@
 //! A stop's stages in the world as it is.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -61,9 +60,10 @@ fn inputs(
     session: Option<&SessionFacts>,
     stored: &TurnRecord,
 ) -> Inputs {
+    let none = Stop::default();
     let stop = match &request.event.kind {
-        EventKind::Stop(stop) => Cow::Borrowed(stop),
-        _ => Cow::Owned(Stop::default()),
+        EventKind::Stop(stop) => stop,
+        _ => &none,
     };
     let circumstances = Circumstances {
         killed: switch::is_killed(&ProcessEnv, &state.home),
@@ -91,7 +91,8 @@ pub(super) fn message_of(request: &EvaluateRequest) -> String {
     }
 }
 
-pub(super) fn has_judge(config: &Config) -> bool {
+/// Whether somebody is configured who judges what the rules cannot decide.
+pub(crate) fn has_judge(config: &Config) -> bool {
     config.judge.kind != JudgeKind::None
 }
 

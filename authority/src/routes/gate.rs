@@ -9,10 +9,8 @@ use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use stopgate_config::JudgeKind;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
-use stopgate_core::gate::Decision;
 use stopgate_core::gate::release::Release;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::{
@@ -151,22 +149,11 @@ fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
 }
 
 fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateResponse {
-    EvaluateResponse {
-        event_id: request.event_id.clone(),
-        decision: Decision::Allow,
-        rule: None,
-        reminder: String::new(),
-        note: String::new(),
-        short_circuit: Some(release.name().to_owned()),
-        fail_open: None,
-        post_verify_failure: None,
-        prior_count: None,
-        latency_ms: 0,
-    }
+    EvaluateResponse { short_circuit: Some(release.name().to_owned()), ..EvaluateResponse::allow(&request.event_id) }
 }
 
-/// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not: it is logged then
-/// as not delivered.
+/// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not:
+/// it is logged then as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
     if let Some((response, given)) = evaluate::foregone(&state, &request) {
         let noted = state.journal.note(Answer::Given(Box::new(given)));
@@ -195,7 +182,7 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
     let accepted = EvaluateAccepted { event_id: request.event_id.clone(), accepted: true };
     let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
     // A judge may take its time: until it has spoken the log shows the stop as pending.
-    if noted.is_none() || state.config().judge.kind != JudgeKind::None {
+    if noted.is_none() || evaluate::has_judge(&state.config()) {
         let taken = {
             let (state, request) = (Arc::clone(&state), request.clone());
             off_loop(move || state.with_store(|store| store.accept_stop(&request))).await

@@ -3,8 +3,6 @@
 //! Claude Code runs the hooks it had until then once more when a file of settings changes (`ConfigChange`, observed with
 //! 2.1.329), also when the change is that they are gone. It is the last they hear.
 
-use std::fs::OpenOptions;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -70,10 +68,7 @@ pub fn lost(home: &Home, file: &Path) -> Option<HooksLost> {
 
 /// A person's settings may be a link into a collection of such files; anything but a file is not waited for.
 fn read(file: &Path) -> std::io::Result<Vec<u8>> {
-    let file = fsx::open_regular(OpenOptions::new().read(true), &std::fs::canonicalize(file)?)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    fsx::read_regular(&std::fs::canonicalize(file)?, MAX_BYTES)
 }
 
 /// Event and command of each line that the ledger has for a file of which `same` holds.
