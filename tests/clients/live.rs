@@ -124,33 +124,33 @@ impl<'a> Live<'a> {
         self.site.tmux(&[&["send-keys", "-t", &self.pane], keys].concat());
     }
 
-    /// What stands behind the marks of prompts, those of the conversation included.
-    fn prompts(&self) -> Vec<String> {
+    /// What stands at the prompt: behind the last mark of one. Those before it are the conversation's, which a menu
+    /// that opens below may push out of the window.
+    fn at_prompt(&self) -> Option<String> {
         let screen = self.screen();
-        let behind = |line: &str| line.strip_prefix(['❯', '›']).map(|text| text.trim().to_owned());
-        screen.lines().filter_map(behind).collect()
+        screen.lines().rev().find_map(|line| line.strip_prefix(['❯', '›'])).map(|text| text.trim().to_owned())
     }
 
     /// Types a line, and sends it once it stands there. A client that draws itself anew may miss a key: then again.
     #[track_caller]
     pub(crate) fn types(&self, text: &str) {
-        self.until("a prompt to type at", || (!self.prompts().is_empty()).then_some(()));
+        self.until("a prompt to type at", || self.at_prompt());
         self.asked.set(self.asked().len());
-        let stands = || self.prompts().iter().filter(|prompt| *prompt == text).count();
-        let before = stands();
+        let stands = || self.at_prompt().is_some_and(|line| line == text);
         self.until(&format!("{text:?} stands at the prompt"), || {
             self.keys(&["-l", text]);
-            let stands = soon(|| stands() > before);
-            if stands.is_none() {
+            // The second look is for a moment in which the client has not drawn its prompt, and the last mark is that
+            // of the same words said before.
+            let stood = soon(stands).inspect(|()| std::thread::sleep(APART)).filter(|()| stands());
+            if stood.is_none() {
                 self.keys(&["C-u"]);
                 std::thread::sleep(APART);
             }
-            stands
+            stood
         });
-        std::thread::sleep(APART);
         self.until(&format!("{text:?} is sent"), || {
             self.keys(&["Enter"]);
-            soon(|| self.prompts().last().is_none_or(|last| last != text) || self.screen().contains(ENDED))
+            soon(|| !stands() || self.screen().contains(ENDED))
         });
     }
 
