@@ -1,22 +1,20 @@
 //! Judges a stop: the one pipeline, and the one exit through which every block passes.
 
+mod heard;
 mod live;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_config::Config;
-use stopgate_core::checkout;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::gate::judge::FailureKind;
-use stopgate_core::gate::pipeline::{self, Judgement, Recording, Trace};
+use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_core::gate::release::Release;
 use stopgate_core::gate::signals::Signals;
 use stopgate_core::gate::turn::Turn;
 use stopgate_core::gate::{Decision, reminder};
-use stopgate_core::harness::EventKind;
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::switch::Mode;
@@ -28,7 +26,7 @@ use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
 
-pub(crate) use live::has_judge;
+pub(crate) use heard::{Heard, has_judge};
 
 /// Longest wait of a hook that is believed.
 const MAX_DEADLINE: Duration = Duration::from_secs(10);
@@ -38,8 +36,6 @@ const SETTLE_RESERVE: Duration = Duration::from_millis(50);
 const LATE_MARGIN: Duration = Duration::from_millis(10);
 /// `fail_open` of a verdict that comes too late.
 const LATE: &str = "timeout";
-/// Longest message that is read on the event loop, where others wait.
-const MAX_QUICK_MESSAGE_BYTES: usize = 16 * 1024;
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
 
@@ -73,14 +69,19 @@ impl Gone {
 /// Judges `request`. What somebody waits for is noted, and a continue is counted, before anybody is told; the caller
 /// writes the verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
 /// the event loop.
-pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: Instant, gone: &Gone) -> Verdict {
+pub(crate) fn evaluate(
+    state: &State,
+    request: &Arc<EvaluateRequest>,
+    heard: Option<Heard>,
+    received: Instant,
+    gone: &Gone,
+) -> Verdict {
     let allowed = match request.mode {
         Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
         // Shadow makes nobody wait.
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
-    let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
-    let config = config_for(state, checkout.as_deref());
+    let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
     let budget = Duration::from_millis(config.gate.facts_budget_ms);
     let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
@@ -92,7 +93,7 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
     };
     let counted = state.counted();
     let live::Judged { recording: mut judged, trace, contest } =
-        live::judge(state, request, &config, until, judge_until);
+        live::judge(state, request, &config, message, signals, live::Deadlines { facts: until, judge: judge_until });
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
     let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
@@ -121,52 +122,6 @@ pub(crate) fn evaluate(state: &State, request: &Arc<EvaluateRequest>, received: 
         state.has_counted();
     }
     verdict
-}
-
-/// The verdict on a stop that nothing can hold, by its message alone, as the hook is told and the journal holds it; it is
-/// judged in full when the hook has gone. `None` if it has to wait for that. Quick: no store, no git, no long message.
-pub(crate) fn foregone(state: &State, request: &EvaluateRequest) -> Option<(EvaluateResponse, Given)> {
-    let received = Instant::now();
-    let EventKind::Stop(stop) = &request.event.kind else { return None };
-    if stop.last_assistant_message.len() > MAX_QUICK_MESSAGE_BYTES {
-        return None;
-    }
-    let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
-    let config = config_for(state, checkout.as_deref());
-    let message = live::message_of(request);
-    let trace = pipeline::foregone(&message, has_judge(&config)).filter(|trace| trace.decision() == Decision::Allow)?;
-    let row = GateRow {
-        decision: Some(Decision::Allow),
-        rule: trace.rule,
-        short_circuit: trace.release.map(|release| release.name().to_owned()),
-        signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
-        preview: preview(&message),
-        latency_ms: millis(received),
-        checkout,
-        ..blank_row(request)
-    };
-    let response = EvaluateResponse {
-        rule: row.rule,
-        short_circuit: row.short_circuit.clone(),
-        latency_ms: row.latency_ms,
-        ..EvaluateResponse::allow(&request.event_id)
-    };
-    Some((response, Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.clock.now_ms() }))
-}
-
-/// What is configured for a checkout: the operator's word, tightened by the checkout's own file if that has no fault.
-fn config_for(state: &State, checkout: Option<&Path>) -> Arc<Config> {
-    let config = state.config();
-    let Some(checkout) = checkout.filter(|checkout| stopgate_config::project_file(checkout).exists()) else {
-        return config;
-    };
-    match stopgate_config::load_for_checkout(&config, checkout) {
-        Ok(tightened) => Arc::new(tightened),
-        Err(faults) => {
-            tracing::warn!(%faults, "the checkout's configuration is ignored");
-            config
-        }
-    }
 }
 
 /// The end of a message for the log. It was redacted before it is cut, so that no half of a secret is left.

@@ -241,17 +241,11 @@ impl State {
         }
     }
 
-    /// What is known of a session: the store's word, or memory's where the store has none.
-    pub(crate) fn session_facts(&self, key: &SessionKey) -> Option<SessionFacts> {
-        self.or_remembered(key, self.with_reader(|store| store.session_facts(key)).ok().flatten())
-    }
-
-    /// What is known of a session, and what the store counts of its turn in `mode`, both as of one moment.
+    /// What is known of a session (the store's word, or memory's where the store has none), and what the store counts
+    /// of its turn in `mode`.
     pub(crate) fn standing(&self, key: &SessionKey, mode: Mode) -> (Option<SessionFacts>, TurnRecord) {
         let now_ms = self.clock.now_ms();
-        let read =
-            |store: &Store| store.snapshot(|store| Ok((store.session_facts(key)?, store.turn(key, mode, now_ms)?)));
-        let (stored, turn) = self.with_reader(read).unwrap_or_default();
+        let (stored, turn) = self.with_reader(|store| store.standing(key, mode, now_ms)).unwrap_or_default();
         (self.or_remembered(key, stored), turn)
     }
 

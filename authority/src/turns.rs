@@ -36,11 +36,12 @@ pub(crate) fn of_session(
     turn
 }
 
-/// Continues in enforce for the last prompt of a session that began at `started`.
-pub(crate) fn continues_since_prompt(state: &State, key: &SessionKey, started: Option<UnixMillis>) -> u32 {
-    let now_ms = state.clock.now_ms();
-    let stored = state.with_reader(|store| store.turn(key, Mode::Enforce, now_ms)).unwrap_or_default();
-    of(&stored, &state.memory().turn(key, Mode::Enforce), started, now_ms).continues_since_prompt
+/// When a session began, and its continues in enforce for the last prompt.
+pub(crate) fn continues_since_prompt(state: &State, key: &SessionKey) -> (Option<UnixMillis>, u32) {
+    let (session, stored) = state.standing(key, Mode::Enforce);
+    let started = session.and_then(|session| session.started_at_ms);
+    let turn = of(&stored, &state.memory().turn(key, Mode::Enforce), started, state.clock.now_ms());
+    (started, turn.continues_since_prompt)
 }
 
 /// Of store and memory each may have seen what the other has not: the larger count holds.

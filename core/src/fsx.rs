@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::retry_on_intr;
 
 use crate::clock::SystemClock;
 use crate::event_id::new_event_id;
@@ -45,30 +47,39 @@ fn write_then_rename(temporary: &Path, path: &Path, bytes: &[u8], mode: u32) -> 
 /// Opens `path` if it is a regular file, and a new one with mode 0600. Something else may have been planted there:
 /// a link is not followed in the last component, and a FIFO or device is not waited for.
 pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+    let file = open_any(options, path)?;
+    regular_len(&file).map(|_| file)
 }
 
-fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+fn open_any(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// How many bytes a file has, if it is a regular one.
+fn regular_len(file: &File) -> io::Result<u64> {
+    let meta = file.metadata()?;
+    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    meta.is_file().then_some(meta.len()).ok_or_else(not_regular)
 }
 
 /// The content of `path` if it is a regular file of at most `max` bytes, opened by [`open_regular`].
 pub fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    read_all(open_regular(OpenOptions::new().read(true), path)?, max)
+    read_all(&open_any(OpenOptions::new().read(true), path)?, max)
 }
 
-fn read_all(file: File, max: u64) -> io::Result<Vec<u8>> {
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(not_regular());
-    }
-    if meta.len() > max {
+fn read_all(file: &File, max: u64) -> io::Result<Vec<u8>> {
+    let len = regular_len(file)?;
+    if len > max {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than expected"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    file.take(max).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    // All of it at once, as nearly always: to ask for more is a system call that the hooks' hot path can spare.
+    let read = if len > 0 { retry_on_intr(|| rustix::io::read(file, spare_capacity(&mut bytes)))? } else { 0 };
+    // The rest of a file that is read in parts, or that does not tell its size, as in `/proc`.
+    if len == 0 || u64::try_from(read) != Ok(len) {
+        file.take(max.saturating_sub(u64::try_from(read).unwrap_or(max))).read_to_end(&mut bytes)?;
+    }
     Ok(bytes)
 }
 
@@ -96,7 +107,7 @@ pub fn read_beneath(top: &Path, relative: &Path, max: u64) -> io::Result<String>
         dir = openat(&dir, name, way | OFlags::NOFOLLOW, Mode::empty())?;
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    read_all(File::from(openat(&dir, last, flags, Mode::empty())?), max).map(lossy)
+    read_all(&File::from(openat(&dir, last, flags, Mode::empty())?), max).map(lossy)
 }
 
 fn lossy(bytes: Vec<u8>) -> String {
@@ -191,5 +202,16 @@ mod tests {
         assert!(read_regular(dir.path(), 100).is_err());
         assert!(read_regular(&file, 4).is_err());
         assert_eq!(read_regular_text(&file, 5).unwrap(), "12345");
+    }
+
+    #[test]
+    fn an_empty_file_and_one_that_does_not_tell_its_size_are_read_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(read_regular_text(&file, 5).unwrap(), "");
+        let limits = Path::new("/proc/self/limits");
+        assert_eq!(std::fs::metadata(limits).unwrap().len(), 0);
+        assert_eq!(read_regular(limits, 1 << 20).unwrap(), std::fs::read(limits).unwrap());
     }
 }

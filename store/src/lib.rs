@@ -101,14 +101,6 @@ impl Store {
         }
     }
 
-    /// Reads several things as they are at one moment, which costs less than reading one after the other.
-    pub fn snapshot<T>(&self, read: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let transaction = self.connection.unchecked_transaction()?;
-        let found = read(self)?;
-        transaction.commit()?;
-        Ok(found)
-    }
-
     /// Sets how long a write waits for others.
     pub fn set_patience(&self, patience: Duration) -> Result<(), StoreError> {
         Ok(self.connection.busy_timeout(patience)?)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{Row, Transaction, TransactionBehavior, named_params, params};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::harness::{EventKind, StartSource, Stop};
 use stopgate_core::owner::host;
@@ -123,15 +123,6 @@ impl Store {
         }
         transaction.commit()?;
         Ok(fresh)
-    }
-
-    /// What the gate needs to know about `key`; `None` if the session was never seen.
-    pub fn session_facts(&self, key: &SessionKey) -> Result<Option<SessionFacts>, StoreError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT started_at_ms, head_at_start FROM sessions WHERE harness = ?1 AND session_id = ?2",
-        )?;
-        let read = |row: &Row<'_>| Ok(SessionFacts { started_at_ms: row.get(0)?, head_at_start: row.get(1)? });
-        Ok(query.query_row(params![key.harness.name(), key.session_id], read).optional()?)
     }
 
     /// Notes a hash of the uncommitted changes that a session found, unless one is noted already.

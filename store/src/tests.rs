@@ -1,5 +1,5 @@
 use super::*;
-use stopgate_core::clock::FixedClock;
+use stopgate_core::clock::{FixedClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::gate::Decision;
 use stopgate_core::gate::turn::DAY_MS;
@@ -100,6 +100,14 @@ fn the_file_is_private() {
     }
 }
 
+fn facts_of(store: &Store, key: &SessionKey) -> Option<SessionFacts> {
+    store.standing(key, Mode::Enforce, 0).unwrap().0
+}
+
+fn turn_of(store: &Store, key: &SessionKey, mode: Mode, now_ms: UnixMillis) -> TurnRecord {
+    store.standing(key, mode, now_ms).unwrap().1
+}
+
 #[test]
 fn the_first_start_never_moves_later() {
     let (_dir, home) = home();
@@ -124,10 +132,10 @@ fn other_events_do_not_make_a_start() {
     let mut store = Store::open(&home, PATIENCE).unwrap();
     store.record_event(&event("s", 5, EventKind::UserPromptSubmit { prompt: "go".into() })).unwrap();
     let key = SessionKey::new(Harness::Claude, "s").unwrap();
-    assert_eq!(store.session_facts(&key).unwrap().unwrap().started_at_ms, None);
+    assert_eq!(facts_of(&store, &key).unwrap().started_at_ms, None);
     store.record_event(&event("s", 9, start(StartSource::Resume))).unwrap();
-    assert_eq!(store.session_facts(&key).unwrap().unwrap().started_at_ms, Some(9));
-    assert_eq!(store.session_facts(&SessionKey::new(Harness::Codex, "s").unwrap()).unwrap(), None);
+    assert_eq!(facts_of(&store, &key).unwrap().started_at_ms, Some(9));
+    assert_eq!(facts_of(&store, &SessionKey::new(Harness::Codex, "s").unwrap()), None);
 }
 
 #[test]
@@ -170,9 +178,9 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
         store.record_verdict(&request, &row, &aside, 11).unwrap();
     }
     let once = [Continued { at_ms: 11, fingerprint: "f".into() }];
-    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().continues, once);
-    assert_eq!(store.turn(&key, Mode::Shadow, 12).unwrap().continues, [], "shadow counts apart");
-    assert_eq!(store.turn(&key, Mode::Enforce, 12 + DAY_MS).unwrap().continues, [], "a day later");
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).continues, once);
+    assert_eq!(turn_of(&store, &key, Mode::Shadow, 12).continues, [], "shadow counts apart");
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12 + DAY_MS).continues, [], "a day later");
     let explained = store.explain(&request.event_id[..8]).unwrap();
     assert_eq!((explained.found, explained.event, explained.recording), (1, Some(row.clone()), None));
     assert_eq!(store.explain("zzzz").unwrap().found, 0);
@@ -189,7 +197,7 @@ fn a_refused_write_counts_nothing() {
     let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
     let aside = Aside { continues: Some("f".into()), ..Aside::default() };
     assert!(store.record_verdict(&request, &row, &aside, 11).is_err());
-    assert_eq!(store.turn(&request.event.key, Mode::Enforce, 12).unwrap().continues, []);
+    assert_eq!(turn_of(&store, &request.event.key, Mode::Enforce, 12).continues, []);
     assert_eq!(store.gate_log(10).unwrap(), []);
 }
 
@@ -199,17 +207,17 @@ fn a_prompt_is_noted_and_a_contest_is_used_up_by_one_stop() {
     let mut store = Store::open(&home, PATIENCE).unwrap();
     let request = stop("s", 10);
     let key = request.event.key.clone();
-    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap(), TurnRecord::default());
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12), TurnRecord::default());
     let prompt = || EventKind::UserPromptSubmit { prompt: "go on".into() };
     store.record_event(&event("s", 7, prompt())).unwrap();
     store.record_event(&event("s", 5, prompt())).unwrap();
-    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().prompt_at_ms, Some(7), "one from the spool comes late");
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).prompt_at_ms, Some(7), "one from the spool comes late");
     store.record_contest(&key, "all done", 8).unwrap();
-    let contest = store.turn(&key, Mode::Enforce, 12).unwrap().contest;
+    let contest = turn_of(&store, &key, Mode::Enforce, 12).contest;
     assert!(contest.is_some());
     let aside = Aside { contest, ..Aside::default() };
     store.record_verdict(&request, &blank_row(&request), &aside, 11).unwrap();
-    assert_eq!(store.turn(&key, Mode::Enforce, 12).unwrap().contest, None);
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).contest, None);
 }
 
 #[test]

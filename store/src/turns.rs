@@ -7,7 +7,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 
 use crate::gate::{Aside, GateRow};
-use crate::{Store, StoreError};
+use crate::{SessionFacts, Store, StoreError};
 
 /// A continue that was given, or in shadow would have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,31 +33,40 @@ pub struct TurnRecord {
 const MAX_CONTINUES: u32 = 256;
 
 impl Store {
-    /// The turn of `key` as `mode` counts it.
-    pub fn turn(&self, key: &SessionKey, mode: Mode, now_ms: UnixMillis) -> Result<TurnRecord, StoreError> {
-        let session = params![key.harness.name(), key.session_id];
-        let prompt_at_ms = self
-            .connection
-            .prepare_cached("SELECT at_ms FROM prompts WHERE harness = ?1 AND session_id = ?2")?
-            .query_row(session, |row| row.get(0))
-            .optional()?;
-        let contest = self
-            .connection
-            .prepare_cached(
-                "SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL ORDER BY id LIMIT 1",
-            )?
-            .query_row(session, |row| row.get(0))
-            .optional()?;
+    /// What is known of `key`, and its turn as `mode` counts it, both as of one moment.
+    pub fn standing(
+        &self,
+        key: &SessionKey,
+        mode: Mode,
+        now_ms: UnixMillis,
+    ) -> Result<(Option<SessionFacts>, TurnRecord), StoreError> {
+        // One statement: a stop that is held waits for it, and several cost a transaction around them.
         let mut query = self.connection.prepare_cached(
-            "SELECT at_ms, fingerprint FROM continues
-             WHERE harness = ?1 AND session_id = ?2 AND mode = ?3 AND at_ms > ?4 ORDER BY at_ms DESC LIMIT ?5",
+            "SELECT session.harness IS NOT NULL, session.started_at_ms, session.head_at_start,
+                    (SELECT at_ms FROM prompts WHERE harness = ?1 AND session_id = ?2),
+                    (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
+                     ORDER BY id LIMIT 1),
+                    given.at_ms, given.fingerprint
+             FROM (SELECT 1)
+             LEFT JOIN sessions AS session ON session.harness = ?1 AND session.session_id = ?2
+             LEFT JOIN continues AS given
+                    ON given.harness = ?1 AND given.session_id = ?2 AND given.mode = ?3 AND given.at_ms > ?4
+             ORDER BY given.at_ms DESC LIMIT ?5",
         )?;
         let since = now_ms.saturating_sub(DAY_MS);
-        let rows = query
-            .query_map(params![key.harness.name(), key.session_id, mode.name(), since, MAX_CONTINUES], |row| {
-                Ok(Continued { at_ms: row.get(0)?, fingerprint: row.get(1)? })
-            })?;
-        Ok(TurnRecord { prompt_at_ms, continues: rows.collect::<Result<_, _>>()?, contest })
+        let mut rows = query.query(params![key.harness.name(), key.session_id, mode.name(), since, MAX_CONTINUES])?;
+        let (mut facts, mut turn) = (None, TurnRecord::default());
+        while let Some(row) = rows.next()? {
+            if row.get(0)? {
+                facts = Some(SessionFacts { started_at_ms: row.get(1)?, head_at_start: row.get(2)? });
+            }
+            turn.prompt_at_ms = row.get(3)?;
+            turn.contest = row.get(4)?;
+            if let Some(at_ms) = row.get(5)? {
+                turn.continues.push(Continued { at_ms, fingerprint: row.get(6)? });
+            }
+        }
+        Ok((facts, turn))
     }
 
     /// Writes down why an agent says that its stop is right; the next stop uses that up.

@@ -220,7 +220,7 @@ fn what_the_message_alone_decides_is_what_all_stages_decide() {
             let inputs = Inputs { has_judge, ..started(case) };
             let mut world = Asked::default();
             let whole = pipeline::run(&inputs, &mut world);
-            let alone = pipeline::foregone(case, has_judge);
+            let alone = pipeline::foregone(&stopgate_core::gate::signals::detect(case), has_judge);
             assert_eq!(alone.is_some(), !world.0, "{case}: facts are asked for if, and only if, they can matter");
             if let Some(alone) = alone {
                 foregone += 1;

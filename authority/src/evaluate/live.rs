@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use stopgate_config::{Config, JudgeKind};
+use stopgate_config::Config;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_core::gate::facts::Facts;
@@ -13,10 +13,10 @@ use stopgate_core::gate::release::Circumstances;
 use stopgate_core::gate::signals::Signals;
 use stopgate_core::harness::{EventKind, Stop};
 use stopgate_core::protocol::EvaluateRequest;
-use stopgate_core::redact::redact;
 use stopgate_core::switch;
 use stopgate_store::{SessionFacts, TurnRecord};
 
+use super::has_judge;
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
 use crate::state::State;
@@ -32,27 +32,34 @@ pub(super) struct Judged {
     pub(super) contest: Option<i64>,
 }
 
+/// How long the world may take to answer.
+pub(super) struct Deadlines {
+    pub(super) facts: Instant,
+    pub(super) judge: Instant,
+}
+
 /// Runs the stages in the world as it is, and keeps what that answers.
 pub(super) fn judge(
     state: &State,
     request: &EvaluateRequest,
     config: &Config,
-    until: Instant,
-    judge_until: Instant,
+    message: String,
+    signals: Signals,
+    until: Deadlines,
 ) -> Judged {
     let (session, stored) = state.standing(&request.event.key, request.mode);
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored);
-    let message = inputs.message.clone();
-    let mut world = Live { state, request, config, session, message, until, judge_until, answers: Answers::default() };
-    let trace = pipeline::run(&inputs, &mut world);
-    if trace.signals.is_none() {
-        // Nobody read it, nobody keeps it.
-        inputs.message.clear();
+    let mut world = Live { state, request, config, session, message: &message, until, answers: Answers::default() };
+    let trace = pipeline::run_heard(&inputs, signals, &mut world);
+    let answers = world.answers;
+    if trace.signals.is_some() {
+        // What nobody looked at is not kept.
+        inputs.message = message;
     }
-    Judged { recording: Recording { inputs, answers: world.answers }, trace, contest: stored.contest }
+    Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest }
 }
 
-/// What is known of a stop before its stages run.
+/// What is known of a stop before its stages run, but for its message.
 fn inputs(
     state: &State,
     request: &EvaluateRequest,
@@ -74,26 +81,8 @@ fn inputs(
         session_start_ms: session.and_then(|session| session.started_at_ms),
     };
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, circumstances.session_start_ms);
-    Inputs {
-        circumstances,
-        message: message_of(request),
-        turn,
-        limits: turns::limits(config),
-        has_judge: has_judge(config),
-    }
-}
-
-/// The agent's last message. Redacted before it is judged, so that what is written down leads to the same verdict.
-pub(super) fn message_of(request: &EvaluateRequest) -> String {
-    match &request.event.kind {
-        EventKind::Stop(stop) => redact(&stop.last_assistant_message),
-        _ => String::new(),
-    }
-}
-
-/// Whether somebody is configured who judges what the rules cannot decide.
-pub(crate) fn has_judge(config: &Config) -> bool {
-    config.judge.kind != JudgeKind::None
+    let (limits, has_judge) = (turns::limits(config), has_judge(config));
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge }
 }
 
 /// The world as it is.
@@ -102,9 +91,8 @@ struct Live<'a> {
     request: &'a EvaluateRequest,
     config: &'a Config,
     session: Option<SessionFacts>,
-    message: String,
-    until: Instant,
-    judge_until: Instant,
+    message: &'a str,
+    until: Deadlines,
     answers: Answers,
 }
 
@@ -131,19 +119,19 @@ impl Live<'_> {
             return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
         }
         let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
-        gathering::verify(&self.state.memo, cwd, evidence, self.until)
+        gathering::verify(&self.state.memo, cwd, evidence, self.until.facts)
     }
 }
 
 impl World for Live<'_> {
     fn facts(&mut self) -> Facts {
-        let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until));
+        let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until.facts));
         self.answers.facts.insert(gathered.unwrap_or_default()).clone()
     }
 
     fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
-        let question = Question::new(&self.message, signals.clone(), facts);
-        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.judge_until) {
+        let question = Question::new(self.message, signals.clone(), facts);
+        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.until.judge) {
             JudgeOutcome::Opinion(opinion) => {
                 Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
             }

@@ -22,7 +22,7 @@ use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
 
 use super::{body, off_loop, problem};
-use crate::evaluate::{self, Gone, Verdict};
+use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{Answer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
@@ -42,14 +42,12 @@ pub(super) struct HotPathQuery {
 pub(super) async fn hot_path(Shared(state): Shared<Arc<State>>, Query(query): Query<HotPathQuery>) -> Response {
     let read = move || {
         let key = SessionKey::new(query.harness.unwrap_or(Harness::Claude), &query.session);
-        let facts = key.as_ref().and_then(|key| state.session_facts(key));
-        let started = facts.as_ref().and_then(|facts| facts.started_at_ms);
-        let counted = key.as_ref().map(|key| turns::continues_since_prompt(&state, key, started));
+        let (started, counted) = key.as_ref().map_or((None, 0), |key| turns::continues_since_prompt(&state, key));
         HotPath {
             mode: switch::read_mode(&state.home).mode(),
             kill_switch: switch::is_killed(&ProcessEnv, &state.home),
-            session_start_ts: facts.and_then(|facts| facts.started_at_ms),
-            continue_count: counted.unwrap_or(0),
+            session_start_ts: started,
+            continue_count: counted,
             route_version: PROTOCOL_VERSION,
         }
     };
@@ -155,14 +153,15 @@ fn short_circuit(request: &EvaluateRequest, release: Release) -> EvaluateRespons
 /// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not:
 /// it is logged then as not delivered.
 async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
-    if let Some((response, given)) = evaluate::foregone(&state, &request) {
+    let heard = Heard::quickly(&state, &request);
+    if let Some((response, given)) = heard.as_ref().and_then(|heard| heard.foregone(&state, &request, received)) {
         let noted = state.journal.note(Answer::Given(Box::new(given)));
-        judge_afterwards(state, request, received, noted);
+        judge_afterwards(state, request, heard, received, noted);
         return Json(response).into_response();
     }
     let unsettled = state.unsettled();
     let asker = Asker(gone.clone());
-    let judged = judge_in_turn(&state, request, received, gone).await;
+    let judged = judge_in_turn(&state, request, heard, received, gone).await;
     std::mem::forget(asker);
     let mut verdict = match judged {
         Ok(verdict) => verdict,
@@ -200,15 +199,21 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
             _ => {}
         }
     }
-    judge_afterwards(state, request, received, noted);
+    judge_afterwards(state, request, None, received, noted);
     (StatusCode::ACCEPTED, Json(accepted)).into_response()
 }
 
 /// Judges a stop that was answered, and writes the verdict down.
-fn judge_afterwards(state: Arc<State>, request: EvaluateRequest, received: Instant, noted: Option<Noted>) {
+fn judge_afterwards(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    heard: Option<Heard>,
+    received: Instant,
+    noted: Option<Noted>,
+) {
     let unsettled = state.unsettled();
     tokio::spawn(async move {
-        if let Ok(mut verdict) = judge_in_turn(&state, request, received, Gone::default()).await {
+        if let Ok(mut verdict) = judge_in_turn(&state, request, heard, received, Gone::default()).await {
             verdict.noted = noted;
             let _ = off_loop(move || verdict.write(&state)).await;
         }
@@ -219,6 +224,7 @@ fn judge_afterwards(state: Arc<State>, request: EvaluateRequest, received: Insta
 async fn judge_in_turn(
     state: &Arc<State>,
     request: EvaluateRequest,
+    heard: Option<Heard>,
     received: Instant,
     gone: Gone,
 ) -> Result<Verdict, Response> {
@@ -226,5 +232,5 @@ async fn judge_in_turn(
     let _turn = state.judging.acquire().await;
     let state = Arc::clone(state);
     let request = Arc::new(request);
-    off_loop(move || evaluate::evaluate(&state, &request, received, &gone)).await
+    off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone)).await
 }

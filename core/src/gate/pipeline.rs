@@ -160,11 +160,16 @@ impl Trace {
 
 /// Runs the stages up to the verified finding; what is left is [`Trace::limited`].
 pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
+    run_heard(inputs, signals::detect(&inputs.message), world)
+}
+
+/// [`run`] with what the message is known to say; `inputs` need not hold it.
+pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn World) -> Trace {
     let mut trace = Trace::default();
     if let Some(release) = release::before_judging(&inputs.circumstances, &inputs.turn) {
         return trace.released(release);
     }
-    let signals = trace.signals.insert(signals::detect(&inputs.message)).clone();
+    let signals = trace.signals.insert(signals).clone();
     let legitimate = rules::legitimate_stop(&signals);
     let asks_judge = asks_judge(&signals, legitimate.as_ref(), inputs.has_judge);
     if decides(&signals, legitimate.as_ref(), asks_judge) {
@@ -195,14 +200,13 @@ pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
     trace
 }
 
-/// What `message` alone decides: the stop is let go, whatever else there is to know (which can only be another reason to
-/// let it go). `None` where facts, or a judge's word, could hold it. [`run`] comes to the same decision.
-pub fn foregone(message: &str, has_judge: bool) -> Option<Trace> {
-    let signals = signals::detect(message);
-    let legitimate = rules::legitimate_stop(&signals);
-    let asks_judge = asks_judge(&signals, legitimate.as_ref(), has_judge);
-    decides(&signals, legitimate.as_ref(), asks_judge)
-        .then(|| Trace { signals: Some(signals), ..Trace::default() }.let_go(legitimate))
+/// What the message alone decides: the stop is let go, whatever else there is to know (which can only be another reason
+/// to let it go). `None` where facts, or a judge's word, could hold it. [`run`] comes to the same decision.
+pub fn foregone(signals: &Signals, has_judge: bool) -> Option<Trace> {
+    let legitimate = rules::legitimate_stop(signals);
+    let asks_judge = asks_judge(signals, legitimate.as_ref(), has_judge);
+    decides(signals, legitimate.as_ref(), asks_judge)
+        .then(|| Trace { signals: Some(signals.clone()), ..Trace::default() }.let_go(legitimate))
 }
 
 /// Whether the message needs nothing beside it to let the stop go.
