@@ -197,7 +197,8 @@ fn a_refused_write_counts_nothing() {
     let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
     let aside = Aside { continues: Some("f".into()), ..Aside::default() };
     assert!(store.record_verdict(&request, &row, &aside, 11).is_err());
-    assert_eq!(turn_of(&store, &request.event.key, Mode::Enforce, 12).continues, []);
+    let counted = store.connection.query_row("SELECT count(*) FROM continues", [], |row| row.get::<_, u32>(0));
+    assert_eq!(counted, Ok(0));
     assert_eq!(store.gate_log(10).unwrap(), []);
 }
 
@@ -295,4 +296,22 @@ fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
     assert_eq!(states, [("b", SessionState::Ended), ("a", SessionState::Working)]);
     assert_eq!(rows[1].last_events["UserPromptSubmit"], 2);
     assert_eq!(rows[1].start_cwd.as_deref(), Some("/w".as_ref()));
+}
+
+#[test]
+fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+    let (_dir, home) = home();
+    let mut writer = Store::open(&home, PATIENCE).unwrap();
+    let reader = Store::open_to_read(&home, PATIENCE).unwrap();
+    for id in ["a", "b", "c"] {
+        writer.record_event(&event(id, 5, start(StartSource::Startup))).unwrap();
+        assert!(facts_of(&reader, &event(id, 5, start(StartSource::Startup)).event.key).is_some());
+    }
+    for store in [&writer, &reader] {
+        let mut query = store.connection.prepare("SELECT 1 FROM sessions WHERE harness = ?1 LIMIT ?2").unwrap();
+        for limit in 1..4 {
+            assert!(query.exists(rusqlite::params!["claude", limit]).unwrap());
+        }
+        assert_eq!(query.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
 }
