@@ -17,6 +17,7 @@ use stopgate_core::gate::turn::Turn;
 use stopgate_core::gate::{Decision, reminder};
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::shell;
 use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
@@ -225,13 +226,7 @@ fn settle(
 /// How an agent calls the program.
 fn program(home: &Home) -> String {
     let installed = home.bin().join("stopgate");
-    if installed.exists() { shell_word(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
-}
-
-/// `text` as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "/._-+".contains(symbol);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if installed.exists() { shell::word(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
 }
 
 impl Verdict {

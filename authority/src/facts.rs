@@ -76,7 +76,7 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
 fn look_around(facts: &mut Facts, git: &Git<'_>, checkout: &Checkout, session: &Session<'_>, transcript: &Transcript) {
     facts.head = git.head().map(str::to_owned);
     facts.is_stopgate = is_stopgate(git.top);
-    facts.live_builds = session::live_builds(checkout, session.key);
+    facts.live_builds = session::live_builds(checkout, session.key, git.deadline);
     let head = facts.head_at_start.clone();
     let touched = session::touched(checkout, session.cwd, transcript);
     for (path, steps) in plans::open(git, &touched, session.exclude).take(MAX_OPEN_PLANS) {

@@ -82,7 +82,8 @@ fn detached(environment: &dyn Env, home: &Home, program: &Path) -> Command {
     command
 }
 
-fn program(home: &Home) -> Option<PathBuf> {
+/// The program: the installed one, or else the one beside the running one.
+pub fn program(home: &Home) -> Option<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(PROGRAM)));
     [Some(home.bin().join(PROGRAM)), beside].into_iter().flatten().find(|path| path.is_file())
 }

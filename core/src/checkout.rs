@@ -57,9 +57,15 @@ fn at(top: &Path) -> Option<Checkout> {
     })
 }
 
-/// A working tree made by `git worktree add`, if the main one points back at it.
+/// A working tree made by `git worktree add`, if the main one points back at it: what `.git` names lies among the main
+/// repository's worktrees. Anywhere else it may have been planted together with `.git`, and name anybody's directory.
 fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
     let common_dir = pointer(&git_dir.join("commondir"), "", git_dir)?;
+    let is_among =
+        |list: &Path| Some(std::fs::canonicalize(list).ok()? == std::fs::canonicalize(git_dir.parent()?).ok()?);
+    if !is_among(&common_dir.join("worktrees"))? || !std::fs::symlink_metadata(git_dir).ok()?.is_dir() {
+        return None;
+    }
     let back = pointer(&git_dir.join("gitdir"), "", git_dir)?;
     let same = back == dot_git || std::fs::canonicalize(&back).ok()? == std::fs::canonicalize(dot_git).ok()?;
     let main = common_dir.parent().filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"))?;
@@ -185,6 +191,20 @@ mod tests {
         std::fs::create_dir(&planted).unwrap();
         std::fs::write(planted.join(".git"), format!("gitdir: {}\n", victim.display())).unwrap();
         assert_eq!(find(&planted).unwrap().main, planted, "the victim does not point back");
+
+        // Both pointers planted together, in the checkout itself.
+        let own = planted.join("own");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("commondir"), "../../victim/.git\n").unwrap();
+        std::fs::write(own.join("gitdir"), "../.git\n").unwrap();
+        std::fs::write(planted.join(".git"), "gitdir: own\n").unwrap();
+        assert_eq!(find(&planted).unwrap().main, planted, "the victim knows nothing of it");
+        let list = dir.path().join("victim/.git/worktrees");
+        for link in [planted.join("worktrees"), list.join("y")] {
+            std::os::unix::fs::symlink(&own, &link).unwrap();
+            std::fs::write(planted.join(".git"), format!("gitdir: {}\n", link.display())).unwrap();
+            assert_eq!(find(&planted).unwrap().main, planted, "{}", link.display());
+        }
 
         std::fs::create_dir_all(dir.path().join("r/.git")).unwrap();
         std::fs::write(dir.path().join("r/.git/HEAD"), "ref: refs/../../../etc/passwd\n").unwrap();

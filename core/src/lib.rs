@@ -39,6 +39,7 @@ pub mod reaper;
 pub mod redact;
 pub mod report;
 pub mod session;
+pub mod shell;
 pub mod spool;
 pub mod stdin;
 pub mod stop_request;

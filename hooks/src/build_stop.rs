@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use stopgate_core::build::hold::{LetGo, Turn};
 use stopgate_core::build::reason;
@@ -13,7 +14,7 @@ use stopgate_core::owner::{Claimant, Rung, Surroundings, host};
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
-use stopgate_core::{checkout, lineage, stop_request};
+use stopgate_core::{autostart, checkout, lineage, stop_request};
 
 use crate::{Hook, Outcome, parent_pid};
 
@@ -52,13 +53,16 @@ fn hold_owner(hook: &Hook) -> Outcome {
     let claimant = claimant(&event);
     let now = SystemClock.now_ms();
     for dir in builds {
+        if Instant::now() >= hook.deadline {
+            hook.failed("builds not looked at", &format!("{}: the deadline came before {}", hook.name, dir.display()));
+            break;
+        }
         match store::spend(&dir, &claimant, turn, &World(hook), now, hook.deadline) {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);
-                return Outcome::Answer(
-                    event.key.harness,
-                    Reply::Block { reason: reason::render(&held.state, &held.guard) },
-                );
+                let program = reason::call(&checkout.worktree, autostart::program(&hook.home).as_deref());
+                let reason = reason::render(&held.state, &held.guard, &program);
+                return Outcome::Answer(event.key.harness, Reply::Block { reason });
             }
             Ok(Err(LetGo::Spent)) => tell_once(hook, &dir),
             Ok(Err(_)) => {}

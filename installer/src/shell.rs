@@ -1,6 +1,8 @@
-//! As much of a shell as command lines in settings files need: quoting, and reading plain words back.
+//! As much of a shell as command lines in settings files need: which one runs them, and reading plain words back.
 
 use stopgate_core::session::Harness;
+use stopgate_core::shell::is_plain;
+pub(crate) use stopgate_core::shell::word;
 
 /// The shell that `harness` runs command lines with, seen with the real clients.
 pub(crate) const fn of(harness: Harness) -> &'static str {
@@ -8,16 +10,6 @@ pub(crate) const fn of(harness: Harness) -> &'static str {
         Harness::Claude => "/bin/sh",
         Harness::Codex => "/bin/bash",
     }
-}
-
-/// `text` as one word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(is_plain);
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn is_plain(symbol: char) -> bool {
-    symbol.is_ascii_alphanumeric() || "/._-+@%:=".contains(symbol)
 }
 
 /// The words of a command line that does nothing but run one program; `None` if there is more to it (variables,
@@ -63,13 +55,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_one_word_to_us_and_to_the_real_shell() {
+    fn what_is_quoted_is_read_back_as_one_word() {
         for text in ["/plain/path", "/with space", "/it's", "/é", "/$HOME/`x`", "/a\"b\\c", "", "/new\nline", "/*;&|"]
         {
-            let line = format!("printf '%s|' {}", quoted(text));
-            let output = std::process::Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{text}|"));
-            assert_eq!(words(&format!("/x {}", quoted(text))), Some(vec!["/x".to_owned(), text.to_owned()]));
+            assert_eq!(words(&format!("/x {}", word(text))), Some(vec!["/x".to_owned(), text.to_owned()]));
         }
     }
 

@@ -195,7 +195,7 @@ impl Wiring {
             let path = format!("{text}/{}", wire.hook.file_name());
             let (command, args) = match harness {
                 Harness::Claude => (path, vec![harness.name().to_owned()]),
-                Harness::Codex => (format!("{} {}", shell::quoted(&path), harness.name()), Vec::new()),
+                Harness::Codex => (format!("{} {}", shell::word(&path), harness.name()), Vec::new()),
             };
             Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout }
         };

@@ -170,6 +170,47 @@ fn a_planted_link_lets_go_is_not_followed_and_not_moved() {
 }
 
 #[test]
+fn builds_that_take_too_long_to_read_let_go_and_that_is_logged() {
+    let mut world = World::new();
+    world.home.create().unwrap();
+    let checkout = world.planned_checkout();
+    // Costly beyond their size: every brace is an object.
+    let junk = format!(r#"{{"phase":"executing","size":"large","junk":[{}1]}}"#, r#"{"":[]},"#.repeat(130_000));
+    for number in 0..40 {
+        let state = place_build(&checkout.top, &format!("b{number}"), Phase::Executing, Some(owner("other")));
+        std::fs::write(state, &junk).unwrap();
+    }
+    world.set_env("STOPGATE_DEADLINE_MS", "300");
+    assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
+    let log = world.hook_log();
+    assert!(log.lines().count() == 1 && log.contains("builds not looked at"), "{log}");
+}
+
+#[test]
+fn the_owner_is_told_a_way_to_call_the_program_that_nobody_planted() {
+    let world = World::new();
+    world.home.create().unwrap();
+    let checkout = world.planned_checkout();
+    place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
+    let told = || {
+        let said = world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye"));
+        block_reason(std::str::from_utf8(&said.stdout).unwrap())
+    };
+    let (link, program) = (checkout.top.join(".stopgate/stopgate"), binary("stopgate"));
+    let by_path = |reason: &str| {
+        assert!(!reason.contains(" .stopgate/stopgate"), "{reason}");
+        reason.contains(&program.display().to_string())
+    };
+    assert!(by_path(&told()), "without a link");
+    std::fs::write(&link, "#!/bin/sh\n").unwrap();
+    assert!(by_path(&told()), "a file of somebody's");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(program.canonicalize().unwrap(), &link).unwrap();
+    let reason = told();
+    assert!(reason.contains(" .stopgate/stopgate build ") && !reason.contains(&*program.to_string_lossy()), "{reason}");
+}
+
+#[test]
 fn concurrent_stops_of_the_owner_spend_exactly_the_budget() {
     let world = World::new();
     let checkout = world.planned_checkout();

@@ -205,6 +205,34 @@ fn a_pointer_to_another_repository(#[case] pointer: &str) {
     assert_eq!(stage.tree(), before, "{pointer}");
 }
 
+/// `.git` and all that it leads to are the agent's: nobody else's directory says that this is a worktree of its.
+#[rstest]
+#[case::a_repository("victim/.git")]
+#[case::no_repository("plain/.git")]
+fn pointers_that_were_planted_together(#[case] main: &str) {
+    let stage = Stage::new();
+    let victim = Checkout::with_plan(&stage.outside().join("victim"));
+    std::fs::write(victim.top.join("docs/plan.md"), format!("- [ ] {CANARY}\n")).unwrap();
+    build(&victim.top.join(".stopgate/builds/b1"), "b1");
+    std::fs::create_dir(stage.outside().join("plain")).unwrap();
+    let before = stage.tree();
+    std::fs::remove_dir_all(stage.top().join(".git")).unwrap();
+    for (path, text) in [
+        (".git", "gitdir: own\n".to_owned()),
+        ("own/HEAD", "ref: refs/heads/main\n".to_owned()),
+        ("own/gitdir", "../.git\n".to_owned()),
+        ("own/commondir", format!("{}\n", stage.outside().join(main).display())),
+    ] {
+        std::fs::create_dir_all(stage.top().join("own")).unwrap();
+        std::fs::write(stage.top().join(path), text).unwrap();
+    }
+    assert_silent(&stage.world.run_hook("build-stop-hook", &stop(SESSION, stage.top(), EXCUSE)));
+    stage.stop();
+    let started = stage.world.stopgate_in(stage.top(), &["build", "start", "x", "--owner-session", "claude:other"]);
+    stage.assert_quiet(&[started.stdout, started.stderr].concat());
+    assert_eq!(stage.tree(), before, "nothing is read or written there");
+}
+
 #[rstest]
 fn a_transcript(#[values(Plant::Link, Plant::Fifo, Plant::Zero, Plant::Directory, Plant::Sparse)] plant: Plant) {
     let stage = Stage::new();

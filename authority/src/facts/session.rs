@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::Instant;
 
 use stopgate_core::build::state::BuildState;
 use stopgate_core::build::store;
@@ -45,8 +46,8 @@ pub(super) fn touched(checkout: &Checkout, cwd: &Path, transcript: &Transcript) 
     transcript.touched.iter().filter_map(relative).collect()
 }
 
-/// Ids of the session's builds that are not over.
-pub(super) fn live_builds(checkout: &Checkout, key: &SessionKey) -> Vec<String> {
+/// Ids of the session's builds that are not over, as far as they could be read before `deadline`.
+pub(super) fn live_builds(checkout: &Checkout, key: &SessionKey, deadline: Instant) -> Vec<String> {
     let is_own = |state: &BuildState| {
         let owner = state.owner.as_ref().filter(|owner| owner.harness.is_none_or(|harness| harness == key.harness));
         let session = owner.and_then(|owner| owner.session_id.as_deref());
@@ -54,6 +55,7 @@ pub(super) fn live_builds(checkout: &Checkout, key: &SessionKey) -> Vec<String> 
     };
     store::directories(checkout)
         .iter()
+        .take_while(|_| Instant::now() < deadline)
         .filter_map(|dir| store::read(dir).ok().flatten())
         .filter(is_own)
         .map(|state| state.id)

@@ -8,7 +8,7 @@ use clap::Args;
 use stopgate_authority::registry;
 use stopgate_core::process::Liveness;
 use stopgate_core::protocol::SessionRow;
-use stopgate_core::session::resume::quoted;
+use stopgate_core::shell;
 use stopgate_core::text::one_line;
 
 use crate::context::Context;
@@ -61,7 +61,7 @@ fn runs(row: &SessionRow) -> bool {
 /// How to get at a session that runs.
 fn whereabouts(row: &SessionRow) -> String {
     row.tmux.as_ref().map_or_else(String::new, |place| {
-        format!("; look at it with `tmux -S {} attach -t {}`", quoted(&place.server), quoted(&place.pane))
+        format!("; look at it with `tmux -S {} attach -t {}`", shell::word(&place.server), shell::word(&place.pane))
     })
 }
 

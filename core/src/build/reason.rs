@@ -1,29 +1,46 @@
 //! What the owner of a build is told when it is held.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::guard::{Guard, count, text};
 use super::state::Phase;
 use crate::gate::reminder::fill;
 use crate::redact::redact;
+use crate::shell;
 use crate::text::one_line;
 
-/// How an agent calls the program: a link in the checkout, so that no path outside is named.
+/// The link in a checkout by which agents call the program, so that no path outside has to be named.
 pub const PROGRAM: &str = ".stopgate/stopgate";
 const MAX_TASK_CHARS: usize = 160;
 const MAX_STEP_CHARS: usize = 60;
 const MAX_ID_CHARS: usize = 40;
 const MAX_BRANCH_CHARS: usize = 50;
 
-/// The text for the model. `state` is the JSON on disk, `guard` what it says with this reminder counted.
-pub fn render(state: &Value, guard: &Guard) -> String {
+/// How an agent that works in the checkout `top` calls `program`: by the link, unless something else stands there, which
+/// an agent may have planted for others to run.
+pub fn call(top: &Path, program: Option<&Path>) -> String {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    match program {
+        Some(program) if real(&top.join(PROGRAM)).is_some_and(|linked| real(program) == Some(linked)) => {
+            PROGRAM.to_owned()
+        }
+        Some(program) => shell::word(&program.to_string_lossy()),
+        None => "stopgate".to_owned(),
+    }
+}
+
+/// The text for the model. `state` is the JSON on disk, `guard` what it says with this reminder counted, `program` what
+/// [`call`] says.
+pub fn render(state: &Value, guard: &Guard, program: &str) -> String {
     let quoted = |text: &str, max: usize| redact(&one_line(text, max));
     let worktree = state.get("worktree").and_then(|tree| {
         let path = one_line(text(tree, "path")?, MAX_BRANCH_CHARS + 22);
         Some(format!("{path} (branch {})", one_line(text(tree, "branch")?, MAX_BRANCH_CHARS)))
     });
     let id = one_line(text(state, "id").unwrap_or_default(), MAX_ID_CHARS);
-    let next = fill(hint(guard.phase), &[("program", PROGRAM), ("id", &id)]);
+    let next = fill(hint(guard.phase), &[("program", program), ("id", &id)]);
     fill(
         include_str!("../../../templates/build/block.txt"),
         &[
@@ -36,7 +53,7 @@ pub fn render(state: &Value, guard: &Guard) -> String {
             ("steps", &steps(state, quoted).unwrap_or_else(|| "none recorded".to_owned())),
             ("worktree", worktree.as_deref().unwrap_or("none")),
             ("next", &next),
-            ("program", PROGRAM),
+            ("program", program),
         ],
     )
 }
@@ -76,7 +93,7 @@ mod tests {
 
     fn rendered(state: &BuildState) -> String {
         let value = serde_json::to_value(state).unwrap();
-        render(&value, &Guard::of(&value).unwrap())
+        render(&value, &Guard::of(&value).unwrap(), PROGRAM)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Harness, SessionKey};
+use crate::shell;
 
 /// How a session is taken up again: where, with which variables, and what is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,27 +66,18 @@ impl ResumeCommand {
         let mut out = String::new();
         if let Some(dir) = &self.dir {
             out.push_str("cd ");
-            out.push_str(&quoted(&dir.to_string_lossy()));
+            out.push_str(&shell::word(&dir.to_string_lossy()));
             out.push_str(" && ");
         }
         for (name, value) in &self.env {
             out.push_str(name);
             out.push('=');
-            out.push_str(&quoted(value));
+            out.push_str(&shell::word(value));
             out.push(' ');
         }
-        out.push_str(&self.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+        out.push_str(&self.argv.iter().map(|word| shell::word(word)).collect::<Vec<_>>().join(" "));
         out
     }
-}
-
-/// `word` as a POSIX shell reads it back.
-pub fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

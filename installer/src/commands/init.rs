@@ -294,7 +294,7 @@ fn registered(plan: &Plan) -> Result<Vec<Entry>> {
 
 fn next_steps(plan: &Plan) -> Vec<String> {
     let bin = plan.home.bin();
-    let quoted = |path: &Path| shell::quoted(&path.display().to_string());
+    let quoted = |path: &Path| shell::word(&path.display().to_string());
     let program = |name: &str| quoted(&bin.join(name));
     let undo = undo_arguments(&plan.settings.location);
     let mode = read_mode(&plan.home).mode();

@@ -104,7 +104,7 @@ pub(crate) fn undo_arguments(location: &Location) -> String {
     }
     if let Some(project) = &location.project {
         arguments.push_str(" --project ");
-        arguments.push_str(&crate::shell::quoted(&project.display().to_string()));
+        arguments.push_str(&crate::shell::word(&project.display().to_string()));
     }
     arguments
 }

@@ -125,7 +125,7 @@ pub(crate) fn plugin(context: &Context<'_>, arguments: &PluginArguments) -> Resu
             .with_context(|| format!("cannot write {}", path.display()))?;
         context.printer.line(format!("  wrote  {}", path.display()));
     }
-    let quoted = |sub: &str| shell::quoted(&dir.join(sub).display().to_string());
+    let quoted = |sub: &str| shell::word(&dir.join(sub).display().to_string());
     context.printer.line("");
     context.printer.line(format!("Claude Code:  claude --plugin-dir {}", quoted(plugin::CLAUDE_DIR)));
     context.printer.line(format!(

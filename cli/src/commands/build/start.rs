@@ -1,11 +1,11 @@
 //! `stopgate build start`
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use stopgate_core::build::reason::PROGRAM;
+use stopgate_core::build::reason::{self, PROGRAM};
 use stopgate_core::build::state::{BuildState, Size};
 use stopgate_core::build::store::{self, AuditEvent, AuditLine};
 use stopgate_core::checkout::Checkout;
@@ -76,7 +76,8 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     let _own = builds::lock(&dir)?;
     let shown = || dir.display().to_string();
     store::write(&dir, &state).with_context(shown)?;
-    let line = AuditLine { at_ms: context.now_ms, event: AuditEvent::BuildStarted, from: None, detail: None, state };
+    let detail = starter(context, &state);
+    let line = AuditLine { at_ms: context.now_ms, event: AuditEvent::BuildStarted, from: None, detail, state };
     store::append_audit(&dir, &line).with_context(shown)?;
     let state = line.state;
     let Checkout { main, worktree, .. } = &builds.checkout;
@@ -87,9 +88,16 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     if arguments.json {
         printer::json(&state)?;
     } else {
-        print(&state);
+        print(&state, &reason::call(worktree, running_program().as_deref()));
     }
     Ok(ExitStatus::Success)
+}
+
+/// Who started it, if that is a session other than its owner: whoever is held can be told by whom.
+fn starter(context: &Context, state: &BuildState) -> Option<String> {
+    let own = identity::own_session(&ProcessEnv, context)?;
+    let is_owner = state.owner.as_ref().is_some_and(|owner| owner.session_id.as_ref() == Some(&own.session_id));
+    (!is_owner).then(|| format!("started by session {own}"))
 }
 
 /// An owner has one build at a time.
@@ -130,7 +138,7 @@ fn id(task: &str) -> String {
 /// Lets agents call the program by a path inside the working tree `top`. Without it they need it in their search path.
 pub(super) fn link_program(top: &Path) {
     let link = top.join(PROGRAM);
-    let Ok(program) = std::env::current_exe().and_then(|exe| exe.canonicalize()) else { return };
+    let Some(program) = running_program() else { return };
     if std::fs::read_link(&link).is_ok_and(|target| target == program) {
         return;
     }
@@ -139,11 +147,16 @@ pub(super) fn link_program(top: &Path) {
         let _ = std::fs::remove_file(&link);
     }
     if let Err(error) = symlink(&program, &link) {
-        printer::note(format!("note: {}: {error}; agents need stopgate in their search path", link.display()));
+        printer::note(format!("note: {}: {error}; agents are told the program's own path", link.display()));
     }
 }
 
-fn print(state: &BuildState) {
+fn running_program() -> Option<PathBuf> {
+    std::env::current_exe().and_then(|exe| exe.canonicalize()).ok()
+}
+
+/// `program` is how an agent calls it.
+fn print(state: &BuildState, program: &str) {
     let BuildState { id, size, .. } = state;
     printer::line(format!("build {id} started, phase {}", state.phase.name()));
     printer::line(format!(
@@ -160,9 +173,9 @@ fn print(state: &BuildState) {
     }
     printer::line("next:");
     for command in ["to planning", "to executing", "step 1 \"what was done\" --tests 3 --passing 3", "complete"] {
-        printer::line(format!("  {PROGRAM} build {command} --build {id}"));
+        printer::line(format!("  {program} build {command} --build {id}"));
     }
-    printer::line(format!("or give it up: {PROGRAM} build fail --build {id} --reason \"...\" (or escalate)"));
+    printer::line(format!("or give it up: {program} build fail --build {id} --reason \"...\" (or escalate)"));
 }
 
 #[cfg(test)]
