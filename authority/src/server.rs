@@ -68,6 +68,7 @@ pub fn run(home: &Home, options: RunOptions) -> Result<(), RunError> {
 }
 
 fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
+    fsx::survive_size_limit();
     if options.detached {
         // Not to be killed with the process group of the hook that started it, and nobody shall wait for us.
         let _ = rustix::process::setsid();

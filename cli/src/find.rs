@@ -12,7 +12,7 @@ use crate::context::Context;
 
 /// Sessions that are read when the store is read directly.
 const MAX_SESSIONS: u32 = 1_000;
-/// How long [`sessions_at_hand`] waits for others who write.
+/// How long [`sessions_in_store`] waits for others who write.
 const STORE_PATIENCE: Duration = Duration::from_millis(500);
 /// How many sessions are named when an id fits several.
 const MAX_NAMED: usize = 5;
@@ -30,12 +30,15 @@ pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<Sessi
 /// Sessions that have not ended as an authority that runs sees them, or else the store: for whoever starts nothing, and
 /// says nothing if there is nothing to be read.
 pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
-    context.authority().get(ROUTE_SESSIONS).unwrap_or_else(|_| {
-        let store = Store::open_to_read(&context.home, STORE_PATIENCE);
-        let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
-        registry::look(&mut rows, context.now_ms);
-        rows
-    })
+    context.authority().get(ROUTE_SESSIONS).unwrap_or_else(|_| sessions_in_store(context))
+}
+
+/// [`sessions_at_hand`] past an authority that does not answer.
+pub(crate) fn sessions_in_store(context: &Context) -> Vec<SessionRow> {
+    let store = Store::open_to_read(&context.home, STORE_PATIENCE);
+    let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
+    registry::look(&mut rows, context.now_ms);
+    rows
 }
 
 /// The one session whose id is `id`, or begins so.

@@ -30,6 +30,12 @@ impl OwnerFlags {
     pub(crate) const fn is_given(&self) -> bool {
         self.owner_session.is_some() || self.owner_tmux.is_some()
     }
+
+    /// Whether somebody else than the session `own` is named, which is for the operator to do: whoever is named is held.
+    pub(crate) fn names_another(&self, own: Option<&SessionKey>) -> bool {
+        let is_own = self.owner_tmux.is_none() && own.map(|key| &key.session_id) == self.owner_session.as_ref();
+        self.is_given() && !is_own
+    }
 }
 
 /// The session whose shell tool this process runs in, as far as the environment tells.

@@ -7,7 +7,7 @@
 pub const REDACTED: &str = "[redacted]";
 
 /// Well-known beginnings of credentials.
-const PREFIXES: [&str; 23] = [
+const PREFIXES: [&str; 26] = [
     "sk-",
     "sk_live_",
     "sk_test_",
@@ -31,6 +31,9 @@ const PREFIXES: [&str; 23] = [
     "npm_",
     "hf_",
     "SG.",
+    "whsec_",
+    "xapp-",
+    "pypi-",
 ];
 /// Shortest word that a prefix alone makes a secret.
 const MIN_PREFIXED_CHARS: usize = 16;
@@ -46,12 +49,12 @@ const SECRET_NAMES: [&str; 15] = [
     "pwd",
     "secret",
     "token",
-    "api_key",
-    "api-key",
+    "_key",
+    "-key",
     "apikey",
-    "access_key",
     "accountkey",
-    "private_key",
+    "credential",
+    "credentials",
     "authorization",
 ];
 /// What the words before say about the next one.
@@ -186,6 +189,12 @@ mod tests {
     #[case("password=a:b=c ok", "password=[redacted] ok")]
     #[case("login --password hunter2 --user me", "login --password [redacted] --user me")]
     #[case("--token=abc", "--token=[redacted]")]
+    #[case(
+        "OPENAI_KEY=abc SIGNING_KEY: abc credentials=abc",
+        "OPENAI_KEY=[redacted] SIGNING_KEY: [redacted] credentials=[redacted]"
+    )]
+    #[case("whsec_0123456789abcdef xapp-1-0123456789", "[redacted] [redacted]")]
+    #[case("the key: see keys.md, monkey=1", "the key: see keys.md, monkey=1")]
     #[case("db_pass=hunter2 pwd=hunter2", "db_pass=[redacted] pwd=[redacted]")]
     #[case("Passphrase: hunter2", "Passphrase: [redacted]")]
     #[case("AccountKey=hunter2==;x", "AccountKey=[redacted];x")]

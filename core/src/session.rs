@@ -20,6 +20,9 @@ pub enum Harness {
 }
 
 impl Harness {
+    /// All harnesses.
+    pub const ALL: [Self; 2] = [Self::Claude, Self::Codex];
+
     /// The name used as the hooks' argument, in the store and on screen.
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,11 +42,7 @@ impl FromStr for Harness {
     type Err = UnknownHarness;
 
     fn from_str(name: &str) -> Result<Self, UnknownHarness> {
-        match name {
-            "claude" => Ok(Self::Claude),
-            "codex" => Ok(Self::Codex),
-            _ => Err(UnknownHarness),
-        }
+        Self::ALL.into_iter().find(|harness| harness.name() == name).ok_or(UnknownHarness)
     }
 }
 

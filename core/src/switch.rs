@@ -17,7 +17,7 @@ use crate::paths::Home;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Nothing is asked and nothing is recorded.
+    /// No stop is judged, and no verdict recorded.
     Off,
     /// Every stop is judged and recorded, none is blocked.
     Shadow,
@@ -38,7 +38,7 @@ impl Mode {
     /// What it means, for people.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Off => "nothing is asked, nothing recorded",
+            Self::Off => "no stop is judged or recorded",
             Self::Shadow => "every stop is judged and recorded, none is blocked",
             Self::Enforce => "stops that should go on are blocked",
         }

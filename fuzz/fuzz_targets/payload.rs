@@ -4,14 +4,15 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use stopgate_core::harness::{self, Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload};
+use stopgate_core::session::Harness;
 use stopgate_core::session::SessionKey;
-use stopgate_fuzz::{HARNESSES, assert_shown};
+use stopgate_fuzz::assert_shown;
 
 /// More than every bounded field together.
 const MAX_EVENT_BYTES: usize = MAX_MESSAGE_BYTES + 2 * 4096 + 4 * 1024;
 
 fuzz_target!(|bytes: &[u8]| {
-    for named in [None, Some(HARNESSES[0]), Some(HARNESSES[1])] {
+    for named in [None].into_iter().chain(Harness::ALL.map(Some)) {
         let read = harness::parse(named, bytes);
         match &read {
             Ok(Payload::Known(event)) => {

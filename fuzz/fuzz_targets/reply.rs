@@ -8,14 +8,14 @@ use stopgate_core::harness::Reply;
 use stopgate_core::redact::redact;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
-use stopgate_fuzz::{HARNESSES, assert_shown};
+use stopgate_fuzz::assert_shown;
 
 /// As in the dialect.
 const MAX_CODEX_BYTES: usize = 8_000;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    for harness in HARNESSES {
+    for harness in Harness::ALL {
         assert_eq!(Reply::Allow.render(harness), None);
         let block = Reply::Block { reason: text.clone() }.render(harness);
         check(harness, block.as_deref(), &[("decision", "block"), ("reason", text.trim())], &text);

@@ -6,12 +6,12 @@ use std::path::Path;
 use installer::rehearsal::{self, Rehearsed};
 use libfuzzer_sys::fuzz_target;
 use stopgate_core::session::Harness;
-use stopgate_fuzz::{HARNESSES, is_subsequence};
+use stopgate_fuzz::is_subsequence;
 
 const BIN: &str = "/home/dev/.stopgate/bin";
 
 fuzz_target!(|bytes: &[u8]| {
-    for harness in HARNESSES {
+    for harness in Harness::ALL {
         match rehearsal::settings(harness, Path::new(BIN), bytes) {
             Ok(done) => check(harness, bytes, &done),
             Err(problem) => assert!(!problem.is_empty()),

@@ -3,15 +3,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES};
+use stopgate_core::session::Harness;
 use stopgate_core::stop_request::asks_to_stop;
-use stopgate_fuzz::{HARNESSES, assert_shown};
+use stopgate_fuzz::assert_shown;
 
 /// As in the reader.
 const MAX_ITEMS: usize = 200;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TAIL_BYTES as usize)]);
-    for harness in HARNESSES {
+    for harness in Harness::ALL {
         for is_whole in [true, false] {
             let read = transcript::read(harness, &text, is_whole);
             assert!(read.tasks.len() <= MAX_ITEMS && read.touched.len() <= MAX_ITEMS);

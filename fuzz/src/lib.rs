@@ -1,10 +1,5 @@
 //! What several targets check.
 
-use stopgate_core::session::Harness;
-
-/// Both harnesses.
-pub const HARNESSES: [Harness; 2] = [Harness::Claude, Harness::Codex];
-
 /// Fails unless `text` is one line of at most `max` characters (and the ellipsis behind them) that shows what it says.
 pub fn assert_shown(text: &str, max: usize) {
     assert!(text.chars().count() <= max + 1, "longer than {max}: {text:?}");

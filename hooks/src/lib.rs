@@ -20,7 +20,7 @@ use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{self, Event, Payload, Reply};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
-use stopgate_core::{hook_log, stdin, switch};
+use stopgate_core::{fsx, hook_log, stdin, switch};
 
 pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
@@ -63,6 +63,7 @@ pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> Ex
     let started = Instant::now();
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
     std::panic::set_hook(Box::new(|_| leave()));
+    fsx::survive_size_limit();
     let Ok(home) = Home::of_process() else {
         return ExitCode::SUCCESS;
     };

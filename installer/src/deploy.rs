@@ -226,7 +226,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path().join("home"));
         build(dir.path());
-        Manifest::of(dir.path()).unwrap().save(&dir.path().join(MANIFEST)).unwrap();
+        Manifest::of(dir.path()).unwrap().save(&dir.path().join(MANIFEST), 0o600).unwrap();
         assert_eq!(changes(&plan(dir.path(), &home).unwrap()), [Change::New; 5]);
         std::fs::write(dir.path().join("stopgate"), "stopgatf").unwrap();
         let error = plan(dir.path(), &home).unwrap_err();

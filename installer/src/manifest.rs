@@ -140,13 +140,13 @@ impl Manifest {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// Writes the file at `path`, unless it says the same already.
-    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+    /// Writes the file at `path` with `mode`, unless it says the same already.
+    pub(crate) fn save(&self, path: &Path, mode: u32) -> Result<()> {
         let text = self.to_text()?;
         if std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes()) {
             return Ok(());
         }
-        fsx::write_atomic(path, text.as_bytes(), 0o644).with_context(|| format!("cannot write {}", path.display()))
+        fsx::write_atomic(path, text.as_bytes(), mode).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     fn the_manifest_in_the_repository_is_what_the_table_makes() {
         let dir = tempfile::tempdir().unwrap();
         let fresh = dir.path().join("manifest.json");
-        Manifest::of_texts().unwrap().save(&fresh).unwrap();
+        Manifest::of_texts().unwrap().save(&fresh, 0o644).unwrap();
         let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/manifest.json");
         let same = std::fs::read(kept).ok() == Some(std::fs::read(&fresh).unwrap());
         assert!(same, "run `cargo run -p stopgate-installer -- manifest --texts --out templates/manifest.json`");
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(manifest.programs.len(), deploy::programs().len());
         assert_eq!(manifest.programs[0].sha256, sha256(manifest.programs[0].name.as_bytes()));
         let file = dir.path().join("m");
-        manifest.save(&file).unwrap();
+        manifest.save(&file, 0o644).unwrap();
         assert_eq!(Manifest::read(&file).unwrap(), Some(manifest));
         assert_eq!(Manifest::read(&dir.path().join("none")).unwrap(), None);
     }

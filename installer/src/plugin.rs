@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use stopgate_core::fsx;
 use stopgate_core::session::Harness;
 
 use crate::settings::document::Value;
@@ -20,6 +21,8 @@ pub(crate) const CLAUDE_DIR: &str = "claude";
 /// Directory of the Codex marketplace.
 pub(crate) const CODEX_DIR: &str = "codex";
 
+/// Largest `plugin.json` that is looked into.
+const MAX_PLUGIN_BYTES: u64 = 64 * 1024;
 const CLAUDE_PLUGIN: &str = include_str!("../../templates/plugin/claude-plugin.json");
 const CODEX_PLUGIN: &str = include_str!("../../templates/plugin/codex-plugin.json");
 const CODEX_MARKETPLACE: &str = include_str!("../../templates/plugin/codex-marketplace.json");
@@ -36,6 +39,14 @@ pub(crate) struct Text {
 /// The hooks of `harness`, as a file of their own.
 pub(crate) fn hooks_file(harness: Harness, bin: &Path) -> Result<String, UnspeakableHome> {
     Ok(file_text(&edit::whole_file(&Wiring::of(harness, bin)?)))
+}
+
+/// Whether `dir` holds plugins that were built before.
+pub(crate) fn is_in(dir: &Path) -> bool {
+    fsx::read_regular(&dir.join(CLAUDE_DIR).join(".claude-plugin/plugin.json"), MAX_PLUGIN_BYTES)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .is_some_and(|plugin| plugin.get("name").and_then(|name| name.as_str()) == Some(NAME))
 }
 
 /// All files of both plugins, for the programs in `bin`.

@@ -75,7 +75,7 @@ pub(crate) fn mark(home: &Home, ledger: &mut Ledger) -> Result<()> {
     ledger.version = Some(VERSION.to_owned());
     ledger.wiring = migrations::latest();
     ledger.save(home)?;
-    Manifest::of(&home.bin())?.save(&home.root().join(MANIFEST))?;
+    Manifest::of(&home.bin())?.save(&home.root().join(MANIFEST), 0o600)?;
     let file = home.version_file();
     let text = format!("{VERSION}\n");
     if std::fs::read(&file).is_ok_and(|bytes| bytes == text.as_bytes()) {

@@ -49,6 +49,16 @@ pub enum StoreError {
     /// The file system refused.
     #[error("the store's file: {0}")]
     Io(#[from] std::io::Error),
+    /// An older stopgate has written the file, which is only looked at.
+    #[error(
+        "the store has version {found}, this program knows {known}: run `installer migrate`, or start the authority"
+    )]
+    FromThePast {
+        /// Version of the file.
+        found: i64,
+        /// Version this program knows.
+        known: i64,
+    },
     /// A newer stopgate has written the file.
     #[error("the store has version {found}, this program knows {known}: use the newer program, or restore a backup")]
     FromTheFuture {

@@ -64,6 +64,7 @@ pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result
 pub(crate) fn expect_latest(connection: &Connection) -> Result<(), StoreError> {
     match version(connection)? {
         LATEST_VERSION => Ok(()),
+        found if found < LATEST_VERSION => Err(StoreError::FromThePast { found, known: LATEST_VERSION }),
         found => Err(StoreError::FromTheFuture { found, known: LATEST_VERSION }),
     }
 }

@@ -174,7 +174,13 @@ fn what_is_a_persons_is_refused_to_a_recorded_agent() {
     let agent = site.claude();
     agent.starts("mine", "startup");
     let before = site.snapshot();
-    for (command, action) in [("pause --for 30m", "`build pause`"), ("release", "`build release`")] {
+    for (command, action) in [
+        ("pause --for 30m", "`build pause`"),
+        ("release", "`build release`"),
+        ("start other --owner-session theirs", "`build start --owner-...`"),
+        ("start other --owner-tmux %1", "`build start --owner-...`"),
+        ("resume --owner-session theirs", "`build resume --owner-...`"),
+    ] {
         let said = agent.build("mine", &format!("{command} --json")).refused(2, &["refused", action, "operator's"]);
         assert!(said.json()["error"].as_str().unwrap().contains("refused"), "{said:?}");
     }

@@ -29,7 +29,7 @@ fn fixtures() -> Vec<(Harness, PathBuf)> {
         let dir = std::fs::read_dir(root.join(harness.name())).unwrap();
         dir.map(move |entry| (harness, entry.unwrap().path()))
     };
-    let all: Vec<_> = of(Harness::Claude).chain(of(Harness::Codex)).collect();
+    let all: Vec<_> = Harness::ALL.into_iter().flat_map(of).collect();
     assert!(all.len() >= 52, "fixtures are missing: {}", all.len());
     all
 }

@@ -45,18 +45,22 @@ pub(super) async fn set(
     let flip = move || -> Result<ReaperStatus, Response> {
         let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
         let file = state.home.reaper_file();
-        let action = format!("reaper {}", switch.name());
+        // As it is typed.
+        let action = match switch {
+            ReaperSwitch::Off => "reaper disable",
+            ReaperSwitch::DryRun => "reaper enable",
+            ReaperSwitch::Live => "reaper enable --live",
+        };
         still_counts(&peer, &condition, &file, "stopgate reaper status")?;
         // Anybody may turn it off: that ends nobody.
         if switch != ReaperSwitch::Off {
-            operator::check(&state, peer.clone(), &action)
-                .map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
+            operator::check(&state, peer.clone(), action).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
         }
         switch::write(&state.home, switch).map_err(not_written(&file))?;
         if switch == ReaperSwitch::Live {
             state.with_store(|store| store.set_reaper_trip(None)).map_err(unavailable)?;
         }
-        operator::done(&state, peer, &action, "");
+        operator::done(&state, peer, action, "");
         state.reaper.woken.notify_one();
         reaper::status(&state).map_err(unavailable)
     };

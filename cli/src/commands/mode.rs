@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Wanted {
-    /// Ask nothing, record nothing
+    /// Judge and record no stop
     Off,
     /// Judge and record every stop, block none
     Shadow,

@@ -30,7 +30,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let reading = switch::read_mode(&context.home);
     let kill = switch::read_kill(&ProcessEnv, &context.home);
     let health = context.authority().health();
-    let sessions = find::sessions_at_hand(context);
+    // One that does not answer this is not asked again.
+    let sessions = match &health {
+        Err(AskError::Unreachable(ClientError::Deadline)) => find::sessions_in_store(context),
+        _ => find::sessions_at_hand(context),
+    };
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let last = |hook: &str, kind: Beat| beat::last(&context.home, hook, kind);
     if arguments.json {

@@ -117,7 +117,14 @@ pub(crate) fn plugin(context: &Context<'_>, arguments: &PluginArguments) -> Resu
         return Err(Refusal(format!("{}: holds other things; name an empty or a new directory", dir.display())).into());
     }
     let dir = std::path::absolute(dir)?;
-    for text in plugin::files(&context.home.bin())? {
+    let files = plugin::files(&context.home.bin())?;
+    if !plugin::is_in(&dir)
+        && let Some(taken) = files.iter().map(|text| dir.join(&text.path)).find(|path| path.symlink_metadata().is_ok())
+    {
+        let problem = format!("{}: not of an older build; name an empty or a new directory", taken.display());
+        return Err(Refusal(problem).into());
+    }
+    for text in files {
         let path = dir.join(&text.path);
         let parent = path.parent().unwrap_or(&dir);
         std::fs::create_dir_all(parent)
@@ -148,7 +155,7 @@ pub(crate) fn manifest(context: &Context<'_>, arguments: &ManifestArguments) -> 
         None => Manifest::of(exe.parent().unwrap_or(Path::new("/")))?,
     };
     match &arguments.out {
-        Some(path) => manifest.save(&std::path::absolute(path)?)?,
+        Some(path) => manifest.save(&std::path::absolute(path)?, 0o644)?,
         None => context.printer.line(manifest.to_text()?.trim_end()),
     }
     Ok(ExitStatus::Success)

@@ -1,11 +1,13 @@
 //! A harness's settings file: found, read, edited and written without harm to anything that is not ours.
 //!
 //! [`document`] reads the file into a concrete syntax tree, [`splice`] changes single places of its text,
-//! [`edit`] decides which, [`ignored`] and [`codex`] say what a harness would not read at all, [`plan`] makes one object of the outcome, and [`write`](mod@write) brings it to the disk.
+//! [`edit`] decides which, [`foreign`] looks at what is not ours,
+//! [`ignored`] and [`codex`] say what a harness would not read at all, [`plan`] makes one object of the outcome, and [`write`](mod@write) brings it to the disk.
 
 pub(crate) mod codex;
 pub(crate) mod document;
 pub(crate) mod edit;
+pub(crate) mod foreign;
 pub(crate) mod ignored;
 pub(crate) mod locate;
 pub(crate) mod plan;

@@ -12,6 +12,7 @@ use stopgate_core::session::Harness;
 use super::codex;
 use super::document::{Document, Problem, Unfit, Value};
 use super::edit::{self, Created};
+use super::foreign;
 use super::ignored::{Flaw, flaws};
 use super::locate::{Location, Scope};
 use super::write::Target;
@@ -76,6 +77,7 @@ impl SettingsPlan {
             },
         };
         warnings.extend(target_warnings(&location, &target));
+        warnings.extend(foreign::warnings(&document, wiring.bin()));
         Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
     }
 
@@ -103,6 +105,9 @@ impl SettingsPlan {
             && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
         {
             warnings.extend(codex::moved_warning(&before, &after, bin));
+        }
+        if let Some(Ok(left)) = after.as_deref().map(Document::parse) {
+            warnings.extend(foreign::warnings(&left, bin));
         }
         Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
     }

@@ -96,7 +96,7 @@ struct Resumable<'a> {
 }
 
 pub(super) fn resume(context: &Context, builds: &Builds, arguments: &ResumeArguments) -> anyhow::Result<ExitStatus> {
-    if arguments.owner.is_given() {
+    if arguments.owner.names_another(identity::own_session(&ProcessEnv, context).as_ref()) {
         operators(context, "build resume --owner-...")?;
     }
     let build = match arguments.common.choose(context, builds) {

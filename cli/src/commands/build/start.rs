@@ -15,6 +15,7 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::owner::OwnerStamp;
 use stopgate_core::redact::redact;
 
+use super::operators;
 use crate::builds::{self, Builds, ignored_dir};
 use crate::context::Context;
 use crate::identity::{self, OwnerFlags};
@@ -63,6 +64,9 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     let task = redact(arguments.task.trim());
     if task.is_empty() || task.len() > MAX_TASK_BYTES {
         bail!("<task>: has to say what is to be built, in at most {MAX_TASK_BYTES} bytes");
+    }
+    if arguments.owner.names_another(identity::own_session(&ProcessEnv, context).as_ref()) {
+        operators(context, "build start --owner-...")?;
     }
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
     let owner = stamp.names_somebody().then_some(stamp);

@@ -7,6 +7,7 @@ mod show;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use stopgate_core::protocol::SessionRow;
 
@@ -82,9 +83,15 @@ fn shown(context: &Context, all: bool) -> anyhow::Result<(Vec<SessionRow>, usize
 
 fn watch(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let clears = std::io::stdout().is_terminal() && !arguments.json;
+    let mut looked = false;
     while !printer::hung_up() {
         let context = context.now();
+        // Who only looks on makes no home anew that somebody has removed.
+        if looked && !context.home.root().is_dir() {
+            bail!("{}: was removed", context.home.root().display());
+        }
         let (rows, hidden) = shown(&context, arguments.all)?;
+        looked = true;
         if arguments.json {
             printer::line(serde_json::to_string(&list::json(&rows))?);
         } else {

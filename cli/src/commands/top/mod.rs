@@ -53,6 +53,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 fn show(context: &Context, terminal: &mut DefaultTerminal, interval: Duration) -> anyhow::Result<()> {
     let mut model = Model::new(printer::has_colour());
     loop {
+        // Who only looks on makes no home anew that somebody has removed.
+        if !context.home.root().is_dir() {
+            bail!("{}: was removed", context.home.root().display());
+        }
         model.look(&context.now());
         let until = Instant::now() + interval;
         loop {

@@ -6,11 +6,11 @@ use super::finding::{Checkup, Registered, Repair};
 use crate::codex::{self, Trust};
 use crate::commands::{Context, product, undo_arguments};
 use crate::ledger::{Install, Ledger};
-use crate::settings::document::{Document, Value};
+use crate::settings::document::Document;
 use crate::settings::ignored::flaws;
 use crate::settings::locate::{Location, Scope, locate};
 use crate::settings::write::read_settings;
-use crate::settings::{codex as dialect, edit};
+use crate::settings::{codex as dialect, edit, foreign};
 use crate::shell;
 use crate::wiring::{Entry, Hook, Wiring};
 
@@ -60,7 +60,7 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
     for event in wiring.events() {
         let counted = Counted::of(event, &wiring, &entries, install);
         counted.report(&location, checkup);
-        let others = foreign(&document, &bin).iter().filter(|one| one.event == event).count();
+        let others = foreign::all(&document, &bin).iter().filter(|one| one.event == event).count();
         checkup.registered.push(Registered {
             harness: location.harness,
             scope: location.scope.name(),
@@ -206,40 +206,21 @@ impl Counted {
     }
 }
 
-/// An entry of somebody else.
-struct Foreign {
-    event: String,
-    command: String,
-    timeout: Option<f64>,
-}
-
-fn foreign(document: &Document, bin: &std::path::Path) -> Vec<Foreign> {
-    let mut found = Vec::new();
-    let Some(Value::Object(events)) = document.value().and_then(|value| value.get("hooks").cloned()) else {
-        return found;
-    };
-    for (event, groups) in events {
-        let Value::Array(groups) = groups else { continue };
-        for entry in groups.iter().filter_map(|group| group.get("hooks")).flat_map(|entries| match entries {
-            Value::Array(entries) => entries.as_slice(),
-            _ => &[],
-        }) {
-            let command = entry.get("command").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let timeout = match entry.get("timeout") {
-                Some(Value::Number(number)) => number.parse().ok(),
-                _ => None,
-            };
-            if Hook::of_command(&command, bin).is_none() {
-                found.push(Foreign { event: event.clone(), command, timeout });
-            }
-        }
-    }
-    found
-}
-
 /// What is odd about the entries of others: said, never changed.
 fn others(shown: &str, document: &Document, bin: &std::path::Path, checkup: &mut Checkup) {
-    for one in foreign(document, bin) {
+    for one in foreign::all(document, bin) {
+        if let Some(hook) = one.wraps {
+            let what =
+                format!("an entry on {} runs {} in other words than stopgate's own", one.event, hook.file_name());
+            let why = "the hook runs twice, and uninstall leaves the entry to call a program that is gone";
+            checkup.problem(
+                "entry-wrapped",
+                shown,
+                what,
+                why,
+                "take it out by hand; `installer init` puts stopgate's own there",
+            );
+        }
         let program = shell::words(&one.command).and_then(|words| words.into_iter().next());
         let program = program.unwrap_or_else(|| one.command.chars().take(60).collect());
         if let Some(seconds) = one.timeout.filter(|seconds| *seconds >= SUSPICIOUS_SECONDS) {
@@ -310,7 +291,7 @@ pub(super) fn double(file: &str, plugin: &str, remove: &str, checkup: &mut Check
 
 /// Entries of ours in the person's own files, of which the ledger knows nothing.
 fn unrecorded(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    for harness in [Harness::Claude, Harness::Codex] {
+    for harness in Harness::ALL {
         let root = std::path::Path::new("/");
         let Ok(location) = locate(context.environment, harness, Scope::User, None, root) else { continue };
         if ledger.of(&location).is_some() {

@@ -217,7 +217,7 @@ fn unheard(row: &SessionRow, checkup: &mut Checkup) {
     let why = "its stops are not judged, and no build is defended in it";
     if let Some(found) = &row.hooks_lost {
         let what = format!("{} while it ran, {}", found.lost, ago(found.at_ms));
-        let fix = "installer init puts them back; what switches hooks off, take out by hand";
+        let fix = "installer doctor --fix puts them back; what switches hooks off, take out by hand";
         checkup.problem("hooks-lost", subject, what, why, fix);
     } else if let Some(since) = row.silent_since_ms {
         let what = format!("goes on (its transcript has newer prompts), but its hooks are silent, {}", ago(since));
