@@ -6,8 +6,10 @@
 //! * For other programs: [`run`], [`lifecycle`] (start, ask, stop it), [`operator`] (who is a person), [`registry`].
 //! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `ending`.
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
-//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`.
+//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`; `journal` keeps what was answered
+//!   and is not stored yet.
 //! * On its own: `reaper`, `retention`, `process_files`.
+//! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
 
 #![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
 

@@ -1,7 +1,8 @@
 //! The authority under a steady load of stops: latency, errors, memory, CPU and growth of its store.
 //!
 //! Requests are sent by the clock, not after the one before: an authority that falls behind is not spared. Each is a
-//! connection of its own, as a hook's is, and its time counts from the moment it was due.
+//! connection of its own, as a hook's is, and its time counts from the moment it was due. What is promised stands in
+//! `docs/architecture.md`, under "Budgets".
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,9 +24,9 @@ use crate::stats::{Summary, millis};
 use crate::table::word;
 use crate::{checkouts, console};
 
-/// DESIGN §7: the slowest of a hundred verdicts of rules alone.
+/// Promised: the slowest of a hundred verdicts of rules alone.
 const P99_PROMISE: Duration = Duration::from_millis(5);
-/// DESIGN §7: resident memory.
+/// Promised: resident memory.
 const RESIDENT_PROMISE_MIB: f64 = 30.0;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +41,7 @@ const RATES: [u32; 3] = [100, 500, 2_000];
 const PROMISED_RATE: u32 = 500;
 /// How long the authority is watched while nobody asks.
 const IDLE: Duration = Duration::from_secs(30);
-/// DESIGN §7: processor time of an authority that nobody asks.
+/// Promised: processor time of an authority that nobody asks.
 const IDLE_PROMISE_PERCENT: f64 = 0.2;
 /// Connections at once, at most.
 const WORKERS: u32 = 16;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::situations::NO_OP;
 use crate::stats::Summary;
 
-/// What DESIGN §7 promises.
+/// A promise. The list of them is in `docs/architecture.md`, under "Budgets".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Promise {
     /// Nothing.

@@ -97,7 +97,7 @@ impl Report {
     /// For people, on a terminal.
     pub(crate) fn text(&self) -> String {
         format!(
-            "times in ms, from before the spawn to after the exit; promises: DESIGN, budgets\n{}\n{}\n{}\n{}{}\n{}\n{}",
+            "times in ms, from before the spawn to after the exit; promises: docs/architecture.md\n{}\n{}\n{}\n{}{}\n{}\n{}",
             self.hooks.table(false),
             self.hooks.table(true),
             self.sizes(),

@@ -47,7 +47,7 @@ pub(crate) struct Situation {
     pub(crate) expected: Expected,
     /// What must be on record afterwards.
     pub(crate) proof: Proof,
-    /// What DESIGN promises.
+    /// What is promised of it.
     pub(crate) promise: Promise,
 }
 
@@ -106,7 +106,7 @@ pub(crate) enum Proof {
 
 /// The name of the situation that all others are compared with.
 pub(crate) const NO_OP: &str = "no-op";
-/// DESIGN §7: how much faster than a router written for Node.
+/// How much faster than a router written for Node, see the budgets in `docs/architecture.md`.
 const NODE_PROMISE: f64 = 100.0;
 // Situations that others are compared with.
 const KILLED: &str = "router: kill switch file";

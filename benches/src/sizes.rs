@@ -1,4 +1,5 @@
-//! How large the binaries are, and how they are linked.
+//! How large the binaries are, and how they are linked; what is promised of that is in `docs/architecture.md`, under
+//! "Budgets".
 
 use anyhow::Context as _;
 use serde_json::{Value, json};

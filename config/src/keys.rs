@@ -19,7 +19,7 @@ pub struct Key {
     pub section: Section,
     /// Its name in that table.
     pub name: &'static str,
-    /// What it means, and the source of its default where that is a number.
+    /// What it means.
     pub doc: &'static str,
     /// What it may be: `a whole number from 0 to 10`.
     pub expected: String,

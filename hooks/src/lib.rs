@@ -26,7 +26,8 @@ pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
 pub use router::stop_gate_router;
 
-/// Total time a hook takes at most, less a reserve. Below the timeout it is registered with (10 s; `SessionEnd` 3 s).
+/// Total time a hook takes at most, less a reserve. Below the 10 s it is registered with; on `SessionEnd` (3 s) the
+/// recorder's own limits end it earlier.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);
@@ -100,7 +101,8 @@ fn leave() {
     std::process::exit(0);
 }
 
-/// `STOPGATE_DEADLINE_MS`, within bounds that keep a hook both useful and below its registered timeout.
+/// `STOPGATE_DEADLINE_MS`, within bounds that keep a hook both useful and below the 10 s that it is registered with. On
+/// `SessionEnd`, with 3 s, the recorder's own limits keep it below.
 fn deadline(environment: &dyn Env) -> Duration {
     environment
         .text(env::STOPGATE_DEADLINE_MS)

@@ -16,9 +16,10 @@ use stopgate_store::{Store, StoreError};
 use crate::delivery::{Undelivered, redacted};
 use crate::{Hook, Outcome, parent_pid};
 
-/// How long the authority may take to take an event in. Codex gives a `SessionEnd` hook one second in all.
+/// How long the authority may take to take an event in. This, the second for the input and [`STORE_PATIENCE`] keep the
+/// hook below the 3 s that Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
 const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
-/// How long to wait for others who write to the store.
+/// How long to wait for others who write to the store, for each lock.
 const STORE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The hook's `main`.

@@ -9,7 +9,7 @@ use stopgate_tests::build::Site;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::binary;
 
-/// Where a build goes with `to` and `complete`, as the prior art has it.
+/// Where a build goes with `to` and `complete`.
 const WAYS: [(&str, &[&str]); 7] = [
     ("idle", &["clarify", "planning", "executing"]),
     ("clarify", &["planning"]),

@@ -1,7 +1,9 @@
 //! What the authority costs at 500 sessions. A measurement, not a test: run it by hand with
-//! (`STOPGATE_COST_AGED=1` has every pane read; a release build has to be made for that with
-//! `--features stopgate-core/made-up-world`)
-//! `STOPGATE_COST_AUTHORITY=target/release/stopgate cargo test -p stopgate-tests --test registry_cost -- --ignored --nocapture`.
+//! `cargo test -p stopgate-tests --test registry_cost -- --ignored --nocapture`.
+//!
+//! `STOPGATE_COST_AUTHORITY=$PWD/target/release/stopgate` measures a release build instead of the debug one.
+//! `STOPGATE_COST_AGED=1` makes the sessions an hour old on a made-up clock, so that every pane is read. A release build
+//! has to be made for that with `--features stopgate-core/made-up-world`.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -85,6 +85,7 @@ fn it_holds_everything_with_right_checksums_and_nobody_s_name() {
         "installer",
         "manifest.json",
         "README.md",
+        "CONTRIBUTING.md",
         "CHANGELOG.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",

@@ -21,7 +21,7 @@ use crate::reaper::terminate::{self, By, Ended, Ending};
 use crate::state::State;
 use crate::{operator, reaper, registry};
 
-/// Rows of the audit that are given when nobody says how many, and at most (prior art).
+/// Rows of the audit that are given when nobody says how many, and at most.
 const DEFAULT_ROWS: u32 = 200;
 const MAX_ROWS: u32 = 1_000;
 

@@ -81,7 +81,7 @@ impl Size {
         }
     }
 
-    /// How many times the owner is sent back at most. The numbers are the prior art's.
+    /// How many times the owner is sent back at most: a longer build has more turns in which to stop too early.
     pub const fn reminders(self) -> u32 {
         match self {
             Self::Small => 3,
