@@ -3,6 +3,7 @@
 //! `commands` has a module for each; `context` is what they need, `printer` the one place that prints. `builds`,
 //! `identity` and `find` know the builds of a checkout, who runs a command, and sessions; `when` is times for people.
 
+mod bounded;
 mod builds;
 mod commands;
 mod context;

@@ -32,7 +32,7 @@ const TAIL: &str = "
 | `STOPGATE_DEADLINE_MS` | how long a hook may take in all, from 50 to 8000, 3000 by default; it is registered with 10 s; on SessionEnd with 3 s, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
 | `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
-| `NO_COLOR` | any value: no colour |
+| `NO_COLOR` | any value but an empty one: no colour |
 ";
 
 /// The page: one table for each section, with every key, what it may be, its default, its meaning, and what a checkout's

@@ -34,7 +34,8 @@ impl Tone {
 impl Printer {
     /// A printer for this process.
     pub(crate) fn of_process(environment: &dyn Env, json: bool) -> Self {
-        let plain = environment.os(env::NO_COLOR).is_some_and(|value| !value.is_empty());
+        let plain =
+            environment.text(env::NO_COLOR).is_some() || environment.text(env::TERM).is_some_and(|term| term == "dumb");
         Self { json, colour: !json && !plain && io::stdout().is_terminal() }
     }
 

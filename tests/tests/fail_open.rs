@@ -176,6 +176,20 @@ fn no_argument_and_no_shape_means_allow() {
     assert_eq!(fake.connections(), 0);
 }
 
+/// Beyond the limit on a file's size the system sends a signal that ends a process which has not said otherwise.
+#[test]
+fn no_file_may_grow() {
+    for hook in HOOKS {
+        let world = enforcing();
+        let mut shell = world.command(std::path::Path::new("/bin/sh"));
+        let program = stopgate_tests::world::binary(hook);
+        shell.args(["-c", "ulimit -f 0; exec \"$0\" claude", program.to_str().unwrap()]);
+        shell.env("STOPGATE_NO_AUTOSTART", "1").env("STOPGATE_DEADLINE_MS", "400");
+        assert_silent(&finish(shell, payload(&world, hook)));
+        assert!(world.spooled().is_empty(), "{hook}: nothing could be written");
+    }
+}
+
 #[test]
 fn a_closed_stdout_is_no_crash() {
     let world = enforcing();

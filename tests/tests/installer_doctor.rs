@@ -86,6 +86,10 @@ fn where_nothing_is_installed_it_says_so() {
     let entry = json!({ "type": "command", "command": "/gone/bin/stop-gate-router", "args": ["claude"] });
     all["hooks"]["Stop"].as_array_mut().unwrap().push(json!({ "hooks": [entry] }));
 }))]
+#[case::wrapped("entry-wrapped", false, |person: &Person| edit(&person.settings(), |all| {
+    let router = person.world.home.bin().join("stop-gate-router");
+    all["hooks"]["Stop"][0]["hooks"][0] = json!({ "type": "command", "command": format!("env A=1 {} claude", router.display()) });
+}))]
 #[case::plugin("double-registration", false, |person: &Person| {
     let hooks = person.dir().join(".claude/plugins/cache/stopgate/stopgate/0.1.0/hooks");
     std::fs::create_dir_all(&hooks).unwrap();
@@ -125,6 +129,21 @@ fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[cas
     } else {
         assert!(code == 1 && ids(&fixed).contains(&id), "{fixed:#}");
     }
+}
+
+#[test]
+fn a_line_around_ours_stays_and_is_named_by_whoever_takes_ours_out() {
+    let person = Person::new();
+    person.install(&[]);
+    let line = format!("env A=1 {} claude", person.world.home.bin().join("stop-gate-router").display());
+    edit(&person.settings(), |all| {
+        all["hooks"]["Stop"].as_array_mut().unwrap().push(json!({"hooks": [{"type": "command", "command": line}]}));
+    });
+    let output = person.run(&["uninstall", "--yes"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("an entry on Stop runs stop-gate-router"), "{said}");
+    let settings = read_settings(&person.settings());
+    assert_eq!(settings, json!({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": line}]}]}}));
 }
 
 #[test]

@@ -97,6 +97,15 @@ fn plugins_are_built_from_the_same_table_and_never_over_other_things() {
     let output = person.run(&["plugin", "build", other.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
+    // Other people's plugins in directories of the same names.
+    let taken = person.world.root().join("taken");
+    let hooks = taken.join("claude/hooks/hooks.json");
+    std::fs::create_dir_all(hooks.parent().unwrap()).unwrap();
+    std::fs::write(&hooks, "{}").unwrap();
+    let before = tree(&taken);
+    let output = person.run(&["plugin", "build", taken.to_str().unwrap()]);
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("hooks.json"), "{output:?}");
+    assert!(tree(&taken) == before);
 }
 
 #[test]

@@ -100,6 +100,24 @@ fn a_session_that_runs_is_not_resumed_beside_itself() {
 }
 
 #[test]
+fn watching_ends_with_the_home_and_makes_no_other() {
+    let (world, _) = three_sessions();
+    let authority = world.authority();
+    let mut command = world.command(&binary("stopgate"));
+    command.args(["sessions", "--watch", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    authority.kill();
+    std::fs::remove_dir_all(world.home.root()).unwrap();
+    while lines.next().is_some() {}
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("was removed"), "{ended:?}");
+    assert!(!world.home.root().exists());
+}
+
+#[test]
 fn watching_ends_with_its_reader() {
     let (world, _) = three_sessions();
     let _authority = world.authority();

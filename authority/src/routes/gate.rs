@@ -83,9 +83,15 @@ pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> 
     if why.is_empty() {
         return problem(StatusCode::BAD_REQUEST, "why: must say something");
     }
-    let record = move || state.with_store(|store| store.record_contest(&key, &why, state.clock.now_ms()));
+    let record = move || {
+        if state.standing(&key, Mode::Enforce).0.is_none() {
+            return Ok(false);
+        }
+        state.with_store(|store| store.record_contest(&key, &why, state.clock.now_ms())).map(|()| true)
+    };
     match off_loop(record).await {
-        Ok(Ok(())) => Json(Contested { taken: true }).into_response(),
+        Ok(Ok(false)) => problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"),
+        Ok(Ok(true)) => Json(Contested { taken: true }).into_response(),
         Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         Err(problem) => problem,
     }

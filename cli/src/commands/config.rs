@@ -10,7 +10,7 @@ use stopgate_config as config;
 use stopgate_core::checkout;
 
 use crate::context::Context;
-use crate::{ExitStatus, printer};
+use crate::{ExitStatus, bounded, printer};
 
 /// Show what is configured, every key with its meaning
 #[derive(Args)]
@@ -94,7 +94,7 @@ fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
 fn check(context: &Context, file: Option<&PathBuf>) -> anyhow::Result<ExitStatus> {
     let found = match file {
         Some(file) => {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let text = bounded::read(file).with_context(|| file.display().to_string())?;
             config::parse(file, &text).map(|_| vec![file.clone()])
         }
         None => config::load(&context.home).and_then(|operators| {

@@ -61,7 +61,7 @@ fn runs(row: &SessionRow) -> bool {
 /// How to get at a session that runs.
 fn whereabouts(row: &SessionRow) -> String {
     row.tmux.as_ref().map_or_else(String::new, |place| {
-        format!("; look at it with `tmux -S {} attach -t {}`", shell::word(&place.server), shell::word(&place.pane))
+        format!("; look at it with `tmux -S {} attach -t {}`", shell::shown(&place.server), shell::shown(&place.pane))
     })
 }
 

@@ -66,16 +66,16 @@ impl ResumeCommand {
         let mut out = String::new();
         if let Some(dir) = &self.dir {
             out.push_str("cd ");
-            out.push_str(&shell::word(&dir.to_string_lossy()));
+            out.push_str(&shell::shown(&dir.to_string_lossy()));
             out.push_str(" && ");
         }
         for (name, value) in &self.env {
             out.push_str(name);
             out.push('=');
-            out.push_str(&shell::word(value));
+            out.push_str(&shell::shown(value));
             out.push(' ');
         }
-        out.push_str(&self.argv.iter().map(|word| shell::word(word)).collect::<Vec<_>>().join(" "));
+        out.push_str(&self.argv.iter().map(|word| shell::shown(word)).collect::<Vec<_>>().join(" "));
         out
     }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stopgate_core::gate::facts::Facts;
 
+use crate::bounded;
+
 /// What a corpus looks like, for `--help`.
 pub(super) const FORMAT: &str = "\
 Each line of a corpus is one JSON object:
@@ -52,7 +54,7 @@ struct Row {
 
 /// The cases in `file`.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = bounded::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut cases = Vec::new();
     let mut seen = HashMap::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
