@@ -226,7 +226,7 @@ fn settle(
 /// How an agent calls the program.
 fn program(home: &Home) -> String {
     let installed = home.bin().join("stopgate");
-    if installed.exists() { shell::word(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
+    if installed.exists() { shell::shown(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
 }
 
 impl Verdict {

@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(serde_json::from_value::<BuildState>(again).unwrap(), state);
     }
     let Some(guard) = guard else { return };
-    let reason = reason::render(&value, &guard);
+    let reason = reason::render(&value, &guard, reason::PROGRAM);
     assert!(reason.len() < 16 * 1024, "a reason of {} bytes", reason.len());
     assert!(!reason.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "{reason:?}");
     let before = value.clone();

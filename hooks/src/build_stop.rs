@@ -54,7 +54,7 @@ fn hold_owner(hook: &Hook) -> Outcome {
     let now = SystemClock.now_ms();
     for dir in builds {
         if Instant::now() >= hook.deadline {
-            hook.failed("builds not looked at", &format!("{}: the deadline came before {}", hook.name, dir.display()));
+            hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
         match store::spend(&dir, &claimant, turn, &World(hook), now, hook.deadline) {

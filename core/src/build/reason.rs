@@ -26,7 +26,7 @@ pub fn call(top: &Path, program: Option<&Path>) -> String {
         Some(program) if real(&top.join(PROGRAM)).is_some_and(|linked| real(program) == Some(linked)) => {
             PROGRAM.to_owned()
         }
-        Some(program) => shell::word(&program.to_string_lossy()),
+        Some(program) => shell::shown(&program.to_string_lossy()),
         None => "stopgate".to_owned(),
     }
 }
