@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, Row, ToSql, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, ToSql, Transaction, TransactionBehavior, named_params, params,
+};
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::Decision;
+use stopgate_core::gate::release::Release;
 use stopgate_core::protocol::{EvaluateRequest, Explanation, GateLogRow, HookEvent, LogFilter, Origin};
 use stopgate_core::session::LIVE_CHECK_PREFIX;
 
@@ -141,7 +144,21 @@ impl Store {
         let (event, inputs) = only.map_or((None, None), |(event, inputs)| (Some(event), inputs));
         // What another version wrote may not be understood.
         let recording = inputs.and_then(|inputs| serde_json::from_str(&inputs).ok());
-        Ok(Explanation { found, event, recording })
+        let contest = event.as_ref().map(|event| self.contest_of(event)).transpose()?.flatten();
+        Ok(Explanation { found, event, recording, contest })
+    }
+
+    /// What an agent said against being held at `event`, or what let it go there.
+    fn contest_of(&self, event: &GateLogRow) -> Result<Option<String>, StoreError> {
+        let (which, value): (_, &dyn ToSql) = if event.short_circuit.as_deref() == Some(Release::Contested.name()) {
+            ("used_at_ms >= ?3 ORDER BY used_at_ms", &event.at_ms)
+        } else {
+            ("event_id = ?3 ORDER BY id", &event.event_id)
+        };
+        let mut query = self.connection.prepare_cached(&format!(
+            "SELECT why FROM contests WHERE harness = ?1 AND session_id = ?2 AND {which} LIMIT 1"
+        ))?;
+        Ok(query.query_row(params![event.harness.name(), event.session_id, value], |row| row.get(0)).optional()?)
     }
 
     /// Whether a write works: writes the version again that the file has.

@@ -103,8 +103,23 @@ fn a_contest_lets_one_stop_go_and_no_other() {
     checkout.work();
     block_reason(&world.stop_session("other", &checkout.top, EXCUSE));
     assert_eq!(stop_after_work(&world, &checkout, "s"), "");
-    assert_eq!(authority.log()[0].short_circuit.as_deref(), Some("contested"));
+    let log = authority.log();
+    assert_eq!(log[0].short_circuit.as_deref(), Some("contested"));
+    // A person sees why, at the stop that was held and at the one that was let go, and nowhere else.
+    let own: Vec<_> = log.iter().filter(|row| row.session_id == "s").collect();
+    let foreign = log.iter().find(|row| row.session_id == "other").unwrap();
+    for (row, has_reason) in [(own[0], true), (own[1], true), (foreign, false)] {
+        let explained = text(&world.stopgate(&["explain", &row.event_id]).stdout);
+        assert_eq!(explained.contains("the agent: \"the parser is another team's"), has_reason, "{explained}");
+        let json = world.stopgate_json(&["explain", &row.event_id, "--json"]);
+        assert_eq!(json["contest"].is_string(), has_reason);
+    }
     block_reason(&stop_after_work(&world, &checkout, "s"));
+
+    let mut unknown = world.command(&binary("stopgate"));
+    unknown.args(["gate", "contest", "because"]).env("CLAUDE_CODE_SESSION_ID", "nobody");
+    let refused = unknown.output().unwrap();
+    assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("no such session"), "{refused:?}");
 
     for (arguments, says) in [
         (vec!["gate", "contest", "because"], "cannot tell which session this is"),

@@ -15,6 +15,9 @@ use crate::{ExitStatus, printer, when};
 /// Longest part of the message that is shown with a signal.
 const MAX_WORDS_CHARS: usize = 80;
 
+/// Longest part of what an agent said against a verdict.
+const MAX_WHY_CHARS: usize = 500;
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The stop's event id, or how it begins as `stopgate gate log` shows it
@@ -40,6 +43,8 @@ struct Json<'a> {
     /// Whether that is the one in the log.
     agrees: bool,
     recording: &'a Recording,
+    /// What the agent said against it, or for it where it let the stop go.
+    contest: Option<&'a str>,
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
@@ -62,7 +67,14 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let stages = stages(&recording, &trace);
     let agrees = event.decision == Some(decision);
     if arguments.json {
-        let json = Json { event: &event, stages: &stages, decision: decision.name(), agrees, recording: &recording };
+        let json = Json {
+            event: &event,
+            stages: &stages,
+            decision: decision.name(),
+            agrees,
+            recording: &recording,
+            contest: explanation.contest.as_deref(),
+        };
         printer::json(&json)?;
         return Ok(ExitStatus::Success);
     }
@@ -72,6 +84,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         for (at, text) in stage.found.iter().enumerate() {
             printer::line(format!("{:<12}{text}", if at == 0 { stage.stage } else { "" }));
         }
+    }
+    if let Some(why) = &explanation.contest {
+        printer::line(format!("{:<12}the agent: \"{}\"", "contested", one_line(why, MAX_WHY_CHARS)));
     }
     printer::line(format!("{:<12}{}", "in the log", outcome(&event)));
     if !agrees {

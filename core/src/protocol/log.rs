@@ -38,6 +38,9 @@ pub struct Explanation {
     pub event: Option<GateLogRow>,
     /// What its verdict was reached from; missing for one that was not judged.
     pub recording: Option<Recording>,
+    /// What the agent said against it, or for it where it let the stop go.
+    #[serde(default)]
+    pub contest: Option<String>,
 }
 
 /// One row of [`ROUTE_LOG`](super::ROUTE_LOG): a stop and what became of it. Field names are snake case, as scripts read them from
