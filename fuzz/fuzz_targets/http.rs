@@ -23,10 +23,13 @@ fuzz_target!(|bytes: &[u8]| {
     WORLD.with(|world| {
         let answer = world.authority.answer(bytes, QUIET, PATIENCE).expect("no end of the answer");
         if !answer.is_empty() {
-            check(&answer);
+            // An answer to HEAD tells the length of a body that it does not bring.
+            let asks_for_heads = bytes.windows(5).any(|part| part == b"HEAD ");
+            check(&answer, !asks_for_heads);
         }
         let health = world.authority.answer(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", PATIENCE, PATIENCE);
-        assert!(health.expect("dead").starts_with(b"HTTP/1.1 200 OK\r\n"), "it does not serve any more");
+        let health = String::from_utf8_lossy(&health.expect("no end of its health")).into_owned();
+        assert!(health.starts_with("HTTP/1.1 200 OK\r\n"), "it does not serve any more: {health:?}");
     });
 });
 
@@ -36,8 +39,8 @@ fn world() -> World {
     World { authority, _directory: directory }
 }
 
-/// The first of the answers on the connection.
-fn check(answer: &[u8]) {
+/// The first of the answers on the connection; its body only if it `has_body`.
+fn check(answer: &[u8], has_body: bool) {
     let text = String::from_utf8_lossy(answer);
     let status: u16 = text
         .strip_prefix("HTTP/1.1 ")
@@ -48,7 +51,7 @@ fn check(answer: &[u8]) {
     let Some((head, rest)) = text.split_once("\r\n\r\n") else { return };
     let head = head.to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    if let Some(length) = length.filter(|length| *length > 0 && head.contains("application/json"))
+    if let Some(length) = length.filter(|length| has_body && *length > 0 && head.contains("application/json"))
         && let Some(body) = rest.get(..length)
     {
         let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
