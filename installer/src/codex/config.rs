@@ -52,19 +52,31 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
 }
 
 /// `text` without the entries `keys` of `hooks.state`; `None` if there are none. Tables that are written down stay, empty
-/// or not: somebody wrote them, and may have a comment there.
-pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>, toml_edit::TomlError> {
+/// or not: somebody wrote them, and may have a comment there. A comment that stands at an entry, and would go with it, is
+/// an error.
+pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>> {
     let mut document: DocumentMut = text.parse()?;
     let Some(hooks) = document.get_mut("hooks").and_then(Item::as_table_like_mut) else { return Ok(None) };
     let Some(state) = hooks.get_mut("state").and_then(Item::as_table_like_mut) else { return Ok(None) };
-    let mut is_changed = false;
-    for key in keys {
-        is_changed |= state.remove(key).is_some();
-    }
-    if !is_changed {
-        return Ok(None);
-    }
-    Ok(Some(document.to_string()))
+    let removed: Vec<(&String, Item)> = keys.iter().filter_map(|key| Some((key, state.remove(key)?))).collect();
+    let Some((first, _)) = removed.first() else { return Ok(None) };
+    let left = document.to_string();
+    // A `#` that neither stayed nor was a part of what was taken out began a comment.
+    let marks = |text: &str| text.matches('#').count();
+    let own: usize = removed.iter().map(|(key, entry)| marks(key) + marks_of_values(entry)).sum();
+    anyhow::ensure!(
+        marks(text) <= marks(&left) + own,
+        "a comment stands at stopgate's entry, and would go with it: take hooks.state.{first:?} out by hand"
+    );
+    Ok(Some(left))
+}
+
+/// How often `#` stands in the texts of an entry, or in their names.
+fn marks_of_values(entry: &Item) -> usize {
+    let marks = |text: &str| text.matches('#').count();
+    entry
+        .as_table_like()
+        .map_or(0, |fields| fields.iter().map(|(name, value)| marks(name) + value.as_str().map_or(0, marks)).sum())
 }
 
 #[cfg(test)]
@@ -92,6 +104,23 @@ mod tests {
         // Found by fuzzing: a comment above a table that is empty went with the table.
         let theirs = "[hooks]\n# c\n\n[hooks.state]\n";
         assert_eq!(without(&format!("{theirs}{OURS}"), &keys).unwrap().as_deref(), Some(theirs));
+    }
+
+    #[test]
+    fn a_comment_at_our_entry_is_not_taken_out_with_it() {
+        let keys = ["/h:stop:0:0".to_owned()];
+        for text in [
+            format!("# note{OURS}"),
+            format!("a = 1{}", OURS.replace("\"\n", "\" # note\n")),
+            // Found by fuzzing.
+            "hooks = { state.\"/h:stop:0:0\".trusted_hash = \"sha256:2\"\n# note\n}\n".to_owned(),
+        ] {
+            let error = without(&text, &keys).unwrap_err().to_string();
+            assert!(error.contains("a comment stands") && error.contains("/h:stop:0:0"), "{error}");
+        }
+        // A mark in a name begins none.
+        let (key, entry) = ("/h#1:stop:0:0", OURS.replace("/h", "/h#1"));
+        assert_eq!(without(&format!("a = 1\n{entry}"), &[key.to_owned()]).unwrap().as_deref(), Some("a = 1\n"));
     }
 
     #[test]
