@@ -55,9 +55,8 @@ fn excuses() -> Script {
 fn held(site: &Site, name: &str, arguments: &str) -> usize {
     let live = site.live_with(name, excuses(), arguments);
     if site.client.is_codex() && has_foreign_hook(site) {
-        live.shows("Hooks need review");
-        live.keys(&["3", "Enter"]);
-        live.is_quiet();
+        // Continue without trusting
+        live.chooses("Hooks need review", &["3", "Enter"]);
     }
     held_in(&live, "go on with the plan", true)
 }
@@ -156,10 +155,8 @@ fn plugin(client: Client) -> Outcome {
     codex(&["plugin", "marketplace", "add", dir.join("codex").to_str().unwrap()]);
     codex(&["plugin", "add", "stopgate@stopgate"]);
     let live = site.live("plugin", excuses());
-    live.shows("Hooks need review");
-    // 2. Trust all and continue
-    live.keys(&["2", "Enter"]);
-    live.is_quiet();
+    // Trust all and continue
+    live.chooses("Hooks need review", &["2", "Enter"]);
     assert_eq!(held_in(&live, "go on with the plan", true), 1);
     assert!(!site.file(".codex/hooks.json").exists());
     Outcome::works(["`codex plugin marketplace add`, `codex plugin add`, and the person's trust at the next start"])

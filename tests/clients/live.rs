@@ -120,7 +120,7 @@ impl<'a> Live<'a> {
         self.until(&format!("the screen shows {text:?}"), || self.screen().contains(text).then_some(()));
     }
 
-    pub(crate) fn keys(&self, keys: &[&str]) {
+    fn keys(&self, keys: &[&str]) {
         self.site.tmux(&[&["send-keys", "-t", &self.pane], keys].concat());
     }
 
@@ -152,6 +152,24 @@ impl<'a> Live<'a> {
             self.keys(&["Enter"]);
             soon(|| !stands() || self.screen().contains(ENDED))
         });
+    }
+
+    /// Presses `keys`, and again, until `what` is so, if the client missed them.
+    #[track_caller]
+    pub(crate) fn presses(&self, keys: &[&str], what: &str, is_so: impl Fn() -> bool) {
+        self.until(what, || {
+            std::thread::sleep(APART);
+            self.keys(keys);
+            soon(&is_so)
+        });
+    }
+
+    /// Answers the menu that shows `title`.
+    #[track_caller]
+    pub(crate) fn chooses(&self, title: &str, keys: &[&str]) {
+        self.shows(title);
+        self.presses(keys, &format!("{title:?} is answered"), || !self.screen().contains(title));
+        self.is_quiet();
     }
 
     /// A prompt, and the turn until its end: the model is asked `times` times.

@@ -136,9 +136,8 @@ fn permission(client: Client) -> Outcome {
     live.shows(if client.is_codex() { "May it be touched?" } else { "Do you want to proceed?" });
     assert_eq!(live.read(), Screen::Asking, "as the reaper reads it:\n{}", live.screen());
     assert_eq!(site.verdicts().len(), 0);
-    live.keys(&["Escape"]);
+    live.presses(&["Escape"], "an empty prompt, as the reaper reads it", || live.read() == Screen::Idle);
     live.is_quiet();
-    eventually("an empty prompt, as the reaper reads it", || (live.read() == Screen::Idle).then_some(()));
     Outcome::works([])
 }
 
@@ -148,8 +147,7 @@ fn interrupt(client: Client) -> Outcome {
     live.types("go on with the plan");
     live.until("the model is asked", || (!live.asked().is_empty()).then_some(()));
     live.until("the client works", || (live.read() == Screen::Busy).then_some(()));
-    live.keys(&["Escape"]);
-    live.until("the client has stopped", || matches!(live.read(), Screen::Idle | Screen::Draft).then_some(()));
+    live.presses(&["Escape"], "the client has stopped", || matches!(live.read(), Screen::Idle | Screen::Draft));
     let session = site.session();
     assert_eq!((session.state, session.last_event.as_deref()), (SessionState::Working, Some("UserPromptSubmit")));
     assert_eq!(site.verdicts().len(), 0);

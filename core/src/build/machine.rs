@@ -5,10 +5,9 @@ use std::fmt;
 use super::state::{BuildState, Phase, Step};
 use crate::clock::UnixMillis;
 
-/// How often a build may go to `fixing`; the next time it is escalated to a person: what three tries did not mend,
-/// a fourth of the same agent seldom does.
+/// How often a build may go to `fixing`; the next time it is escalated to a person. The number of an earlier build guard.
 pub const MAX_FIX_CYCLES: u32 = 3;
-/// How often it may come back from `fixing` to `verifying`: once for each of those tries.
+/// How often it may come back from `fixing` to `verifying`: once for each time that it went there.
 pub const MAX_VERIFICATIONS: u32 = 3;
 /// Largest number of a step.
 pub const MAX_STEP: u32 = 999;

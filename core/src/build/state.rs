@@ -81,7 +81,7 @@ impl Size {
         }
     }
 
-    /// How many times the owner is sent back at most: a longer build has more turns in which to stop too early.
+    /// How many times the owner is sent back at most. The numbers of an earlier build guard.
     pub const fn reminders(self) -> u32 {
         match self {
             Self::Small => 3,

@@ -21,7 +21,7 @@ use crate::checkout::object_id;
 use crate::redact::redact;
 use crate::text::{one_line, tail};
 
-/// How much of the message's end is shown, in bytes: about three turns of 2,000 characters.
+/// How much of the message's end is shown, in bytes: three turns of 2,000 characters, which an earlier gate showed.
 const MAX_MESSAGE_BYTES: usize = 6_000;
 /// How many plans and commits are offered.
 const MAX_PLANS: usize = 8;
