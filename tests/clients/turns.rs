@@ -151,6 +151,8 @@ fn interrupt(client: Client) -> Outcome {
     let session = site.session();
     assert_eq!((session.state, session.last_event.as_deref()), (SessionState::Working, Some("UserPromptSubmit")));
     assert_eq!(site.verdicts().len(), 0);
+    // A client that is cut off reports its end, and starts another authority for that.
+    live.quits();
     if client.is_codex() {
         return Outcome::differs([
             "still `working`: no stop is reported. The client has an event for it, `Interrupt`, \
