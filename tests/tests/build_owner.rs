@@ -54,6 +54,9 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
     let id = site.started(agent.build("other", "start t --owner-session given --json"));
     assert_eq!((owner(&site, &id, "/sessionId"), owner(&site, &id, "/tmux")), (json!("given"), Value::Null));
     assert_eq!(owner(&site, &id, "/process"), Value::Null);
+    // Whoever is held can be told by whom.
+    let audit = std::fs::read_to_string(site.top().join(".stopgate/builds").join(&id).join("audit.jsonl")).unwrap();
+    assert!(audit.contains(r#""detail":"started by session claude:other""#), "{audit}");
     site.build("mine", &["start", "t", "--owner-session", "a b"]).refused(1, &["not a session id"]);
 }
 

@@ -62,7 +62,6 @@ pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>> {
     let Some((first, _)) = removed.first() else { return Ok(None) };
     let left = document.to_string();
     // A `#` that neither stayed nor was a part of what was taken out began a comment.
-    let marks = |text: &str| text.matches('#').count();
     let own: usize = removed.iter().map(|(key, entry)| marks(key) + marks_of_values(entry)).sum();
     anyhow::ensure!(
         marks(text) <= marks(&left) + own,
@@ -71,9 +70,13 @@ pub(crate) fn without(text: &str, keys: &[String]) -> Result<Option<String>> {
     Ok(Some(left))
 }
 
-/// How often `#` stands in the texts of an entry, or in their names.
+/// How often `#` stands in `text`.
+fn marks(text: &str) -> usize {
+    text.matches('#').count()
+}
+
+/// How often it stands in the texts of an entry, or in their names.
 fn marks_of_values(entry: &Item) -> usize {
-    let marks = |text: &str| text.matches('#').count();
     entry
         .as_table_like()
         .map_or(0, |fields| fields.iter().map(|(name, value)| marks(name) + value.as_str().map_or(0, marks)).sum())

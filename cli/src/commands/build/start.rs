@@ -14,6 +14,7 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::owner::OwnerStamp;
 use stopgate_core::redact::redact;
+use stopgate_core::session::SessionKey;
 
 use super::operators;
 use crate::builds::{self, Builds, ignored_dir};
@@ -65,7 +66,8 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     if task.is_empty() || task.len() > MAX_TASK_BYTES {
         bail!("<task>: has to say what is to be built, in at most {MAX_TASK_BYTES} bytes");
     }
-    if arguments.owner.names_another(identity::own_session(&ProcessEnv, context).as_ref()) {
+    let own = identity::own_session(&ProcessEnv, context);
+    if arguments.owner.names_another(own.as_ref()) {
         operators(context, "build start --owner-...")?;
     }
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
@@ -80,7 +82,7 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     let _own = builds::lock(&dir)?;
     let shown = || dir.display().to_string();
     store::write(&dir, &state).with_context(shown)?;
-    let detail = starter(context, &state);
+    let detail = own.and_then(|own| starter(&own, &state));
     let line = AuditLine { at_ms: context.now_ms, event: AuditEvent::BuildStarted, from: None, detail, state };
     store::append_audit(&dir, &line).with_context(shown)?;
     let state = line.state;
@@ -98,8 +100,7 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
 }
 
 /// Who started it, if that is a session other than its owner: whoever is held can be told by whom.
-fn starter(context: &Context, state: &BuildState) -> Option<String> {
-    let own = identity::own_session(&ProcessEnv, context)?;
+fn starter(own: &SessionKey, state: &BuildState) -> Option<String> {
     let is_owner = state.owner.as_ref().is_some_and(|owner| owner.session_id.as_ref() == Some(&own.session_id));
     (!is_owner).then(|| format!("started by session {own}"))
 }

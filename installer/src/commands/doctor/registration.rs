@@ -7,10 +7,11 @@ use crate::codex::{self, Trust};
 use crate::commands::{Context, product, undo_arguments};
 use crate::ledger::{Install, Ledger};
 use crate::settings::document::Document;
+use crate::settings::foreign::{self, Foreign};
 use crate::settings::ignored::flaws;
 use crate::settings::locate::{Location, Scope, locate};
 use crate::settings::write::read_settings;
-use crate::settings::{codex as dialect, edit, foreign};
+use crate::settings::{codex as dialect, edit};
 use crate::shell;
 use crate::wiring::{Entry, Hook, Wiring};
 
@@ -57,10 +58,11 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
     let (Ok(wiring), Ok(entries)) = (Wiring::of(location.harness, &bin), edit::registered(&document, &bin)) else {
         return checkup.unchecked(shown, "its hooks are not laid out as hooks are");
     };
+    let foreign = foreign::all(&document, &bin);
     for event in wiring.events() {
         let counted = Counted::of(event, &wiring, &entries, install);
         counted.report(&location, checkup);
-        let others = foreign::all(&document, &bin).iter().filter(|one| one.event == event).count();
+        let others = foreign.iter().filter(|one| one.event == event).count();
         checkup.registered.push(Registered {
             harness: location.harness,
             scope: location.scope.name(),
@@ -76,7 +78,7 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
         let repair = Repair::Settings(location.clone());
         checkup.fixable("entry-stale", &shown, what, "it runs for nothing", init(&location), repair);
     }
-    others(&shown, &document, &bin, checkup);
+    others(&shown, &foreign, checkup);
     if location.harness == Harness::Codex && !entries.is_empty() {
         trust(context, &location, checkup);
     }
@@ -207,8 +209,8 @@ impl Counted {
 }
 
 /// What is odd about the entries of others: said, never changed.
-fn others(shown: &str, document: &Document, bin: &std::path::Path, checkup: &mut Checkup) {
-    for one in foreign::all(document, bin) {
+fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
+    for one in foreign {
         if let Some(hook) = one.wraps {
             let what =
                 format!("an entry on {} runs {} in other words than stopgate's own", one.event, hook.file_name());
