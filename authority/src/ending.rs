@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_core::VERSION;
 use stopgate_core::client::ClientError;
-use stopgate_core::holder::Holder;
+use stopgate_core::holder::{Holder, HolderProcess};
 use stopgate_core::protocol::{Health, ROUTE_SHUTDOWN, Shutdown};
 
 use crate::lifecycle::{AskError, Authority, CHANGE, POLL};
@@ -61,8 +61,13 @@ impl Authority<'_> {
 
     fn ask_to_end(&self, health: &Health, how: &Shutdown) -> Result<(), AskError> {
         let pid = health.pid;
+        let process = self.holder().and_then(|holder| holder.verified(self.home));
         let _: serde_json::Value = self.post(ROUTE_SHUTDOWN, how)?;
-        let still_there = || self.health().is_ok_and(|now| now.is_some_and(|now| now.pid == pid)) || self.holds(pid);
+        let still_there = || {
+            self.health().is_ok_and(|now| now.is_some_and(|now| now.pid == pid))
+                || self.holds(pid)
+                || process.as_ref().is_some_and(HolderProcess::runs)
+        };
         if ends(CHANGE, still_there) {
             return Ok(());
         }
@@ -82,8 +87,8 @@ impl Authority<'_> {
             .ok()
             .and_then(Pid::from_raw)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-            .filter(|_| holder.verified(self.home).is_some());
-        let Some(handle) = handle else {
+            .and_then(|handle| Some((handle, holder.verified(self.home)?)));
+        let Some((handle, process)) = handle else {
             return Err(AskError::NotStopped(format!(
                 "{} names process {pid}, which {what} and cannot be recognised as this home's authority: look at it \
                  with `ps -fp {pid}`, and end it with `kill {pid}` if it is one",
@@ -91,7 +96,7 @@ impl Authority<'_> {
             )));
         };
         let sent = pidfd_send_signal(&handle, Signal::TERM);
-        if sent.is_ok() && ends(AFTER_SIGNAL, || self.holds(pid)) {
+        if sent.is_ok() && ends(AFTER_SIGNAL, || process.runs()) {
             return Ok(());
         }
         Err(AskError::NotStopped(format!(

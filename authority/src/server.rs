@@ -95,8 +95,8 @@ fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
         Ok(Ending::Graceful) | Err(_) => runtime.shutdown_timeout(Duration::from_millis(500)),
         Ok(Ending::AtOnce) => runtime.shutdown_background(),
     }
-    drop(lock);
     tracing::info!("stopped");
+    drop(lock);
     ended.map(|_| ())
 }
 

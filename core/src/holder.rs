@@ -37,16 +37,33 @@ impl Holder {
 
     /// The process, if it is certain that it is the authority of `home`: the one that wrote the lock file, running
     /// our program, with this very lock file open. Only such a process may be sent a signal.
-    pub fn verified(&self, home: &Home) -> Option<u32> {
+    pub fn verified(&self, home: &Home) -> Option<HolderProcess> {
         let (pid, start_ticks, boot_id) = (self.pid?, self.start_ticks?, self.boot_id.clone()?);
         let written = ProcessIdentity { pid, start_ticks, boot_id, command: String::new(), executable: None };
         let executable = ProcFs.executable(pid)?;
         // The kernel adds this when an update has replaced the file.
         let program = executable.strip_suffix(" (deleted)").unwrap_or(&executable);
-        let is_ours = liveness(&ProcFs, &written) == Liveness::Alive
+        let process = HolderProcess(written);
+        let is_ours = process.runs()
             && Path::new(program).file_name().is_some_and(|name| name == PROGRAM)
             && has_open(pid, &home.lock());
-        is_ours.then_some(pid)
+        is_ours.then_some(process)
+    }
+}
+
+/// The process of an authority, recognised while it held the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HolderProcess(ProcessIdentity);
+
+impl HolderProcess {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.pid
+    }
+
+    /// Whether it still runs. It outlives its lock by a moment.
+    pub fn runs(&self) -> bool {
+        liveness(&ProcFs, &self.0) == Liveness::Alive
     }
 }
 

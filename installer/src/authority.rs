@@ -9,7 +9,7 @@ use serde::Serialize;
 use stopgate_core::autostart::{Autostart, PROGRAM, autostart};
 use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::env::Env;
-use stopgate_core::holder::holder;
+use stopgate_core::holder::{HolderProcess, holder};
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, ROUTE_SHUTDOWN, SessionRow};
 use stopgate_core::{VERSION, env};
@@ -103,7 +103,10 @@ fn with_remedy(home: &Home, problem: &str) -> String {
     let Some(holder) = holder(home) else { return problem.to_owned() };
     let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
     let remedy = match holder.verified(home) {
-        Some(pid) => format!("end it with `kill {pid}`, or `kill -9 {pid}` if it hangs"),
+        Some(process) => {
+            let pid = process.pid();
+            format!("end it with `kill {pid}`, or `kill -9 {pid}` if it hangs")
+        }
         None => format!("`fuser -v {}` shows who it is: end it", home.lock().display()),
     };
     format!("{problem}{pid}; {remedy}, then run this again")
@@ -189,13 +192,19 @@ fn wait_until_up(home: &Home, mut child: Child, notice: &dyn Fn(&str)) -> State 
 /// Asks the authority to end, and waits until its process has. `false` if none was running.
 pub(crate) fn stop(home: &Home, notice: &dyn Fn(&str)) -> Result<bool, String> {
     let Some(health) = find(home, notice)? else { return Ok(false) };
+    let process = holder(home).and_then(|holder| holder.verified(home));
     let answer = ask(home, "POST", ROUTE_SHUTDOWN).map_err(|error| with_remedy(home, &error.to_string()))?;
     if !(200..300).contains(&answer.status) {
         return Err(format!("the authority (pid {}) refuses to stop: status {}", health.pid, answer.status));
     }
     let began = Instant::now();
     let mut told = false;
-    while self::health(home).is_ok_and(|health| health.is_some()) || holder(home).is_some() {
+    let still_there = || {
+        self::health(home).is_ok_and(|health| health.is_some())
+            || holder(home).is_some()
+            || process.as_ref().is_some_and(HolderProcess::runs)
+    };
+    while still_there() {
         if began.elapsed() > STOP {
             let problem = format!("it was asked to stop, but has not within {} s", STOP.as_secs());
             return Err(with_remedy(home, &problem));

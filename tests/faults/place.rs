@@ -216,7 +216,7 @@ impl Place {
 
     /// Pid of the authority, which holds this home's lock.
     pub(crate) fn authority_pid(&self) -> u32 {
-        eventually("the lock names its holder", || holder::holder(self.home())?.verified(self.home()))
+        eventually("the lock names its holder", || Some(holder::holder(self.home())?.verified(self.home())?.pid()))
     }
 
     /// Kills the authority as `kill -9` does.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use stopgate_core::spool;
 use stopgate_tests::build::Site;
 use stopgate_tests::person::text;
-use stopgate_tests::process::can_trace;
+use stopgate_tests::process::can_trace_or_says_so;
 use stopgate_tests::run::{Stdin, finish, under};
 use stopgate_tests::world::{EXCUSE, World, block_reason, session_start, stop};
 
@@ -88,16 +88,9 @@ fn enforcing() -> World {
     world
 }
 
-fn says_so_if_skipped() -> bool {
-    if !can_trace() {
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: strace is missing or may not trace\n");
-    }
-    can_trace()
-}
-
 #[test]
 fn the_router_says_all_or_nothing_and_spools_whole_files() {
-    if !says_so_if_skipped() {
+    if !can_trace_or_says_so() {
         return;
     }
     let world = enforcing();
@@ -128,7 +121,7 @@ fn the_router_says_all_or_nothing_and_spools_whole_files() {
 
 #[test]
 fn the_build_guard_says_all_or_nothing_and_leaves_a_whole_build() {
-    if !says_so_if_skipped() {
+    if !can_trace_or_says_so() {
         return;
     }
     let site = Site::new();
@@ -154,7 +147,7 @@ fn the_build_guard_says_all_or_nothing_and_leaves_a_whole_build() {
 
 #[test]
 fn the_recorder_leaves_a_whole_database() {
-    if !says_so_if_skipped() {
+    if !can_trace_or_says_so() {
         return;
     }
     let world = enforcing();

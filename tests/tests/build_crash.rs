@@ -5,14 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use stopgate_tests::build::{Said, Site, held};
-use stopgate_tests::process;
+use stopgate_tests::process::can_trace_or_says_so;
 use stopgate_tests::run::{Stdin, finish, under};
 use stopgate_tests::world::stop;
 
@@ -39,14 +38,6 @@ const CALLS: [&str; 18] = [
 ];
 /// More calls than any of the programs makes.
 const MANY: usize = 500;
-
-fn can_trace() -> bool {
-    if !process::can_trace() {
-        // Not through a print macro: the test harness would swallow that.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: strace is missing or may not trace; nothing is killed");
-    }
-    process::can_trace()
-}
 
 /// A program with its arguments, as [`Site::command`] has it, under strace.
 fn traced(command: &Command, call: &str, number: usize) -> Command {
@@ -95,7 +86,7 @@ const ALL: Seen = Seen { old: true, new: true, temporary: true };
 #[test]
 fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
     let site = Site::new();
-    if !can_trace() {
+    if !can_trace_or_says_so() {
         return;
     }
     let id = site.executing("mine", "large");
@@ -128,7 +119,7 @@ fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
 #[test]
 fn a_step_killed_at_any_step_is_recorded_or_not() {
     let site = Site::new();
-    if !can_trace() {
+    if !can_trace_or_says_so() {
         return;
     }
     let id = site.executing("mine", "small");
@@ -153,7 +144,7 @@ fn a_step_killed_at_any_step_is_recorded_or_not() {
 #[test]
 fn a_completion_killed_at_any_step_is_finished_by_the_next_command() {
     let site = Site::new();
-    if !can_trace() {
+    if !can_trace_or_says_so() {
         return;
     }
     let id = site.executing("mine", "small");
@@ -185,7 +176,7 @@ fn a_completion_killed_at_any_step_is_finished_by_the_next_command() {
 #[test]
 fn a_start_killed_at_any_step_leaves_a_build_or_none() {
     let site = Site::new();
-    if !can_trace() {
+    if !can_trace_or_says_so() {
         return;
     }
     let theirs = site.executing("theirs", "small");
@@ -214,7 +205,7 @@ fn a_start_killed_at_any_step_leaves_a_build_or_none() {
 #[test]
 fn the_first_start_of_a_checkout_killed_at_any_step_can_be_repeated() {
     let site = Site::new();
-    if !can_trace() {
+    if !can_trace_or_says_so() {
         return;
     }
     std::fs::create_dir(site.top().join(".stopgate")).unwrap();

@@ -4,13 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text};
-use stopgate_tests::run::{Stdin, eventually, finish};
+use stopgate_tests::process::{can_trace_or_says_so, has_ended};
+use stopgate_tests::run::{Stdin, eventually, finish, under};
 
 const INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 
@@ -18,11 +20,6 @@ const INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 fn pid(person: &Person) -> u32 {
     let status = person.world.stopgate_json(&["authority", "status", "--json"]);
     u32::try_from(status["pid"].as_u64().unwrap_or_else(|| panic!("nobody serves: {status}"))).unwrap()
-}
-
-fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 /// A process that stands still; it is killed with the value.
@@ -44,7 +41,7 @@ impl Stopped {
 
     fn kill(&self) {
         self.send(Signal::KILL);
-        eventually("it has ended", || (!lives(self.0)).then_some(()));
+        eventually("it has ended", || has_ended(self.0).then_some(()));
     }
 }
 
@@ -127,13 +124,44 @@ fn an_upgrade_that_was_interrupted_before_the_restart_is_finished_by_the_next_in
     assert_eq!(unasked.status.code(), Some(2), "there is something to do: {unasked:?}");
     let row = format!("  authority {} (pid {old}), which is not the installed one", env!("CARGO_PKG_VERSION"));
     assert!(text(&unasked.stdout).contains(&row), "{unasked:?}");
-    assert!(lives(old) && pid(&person) == old);
+    assert!(!has_ended(old) && pid(&person) == old);
 
     person.must(&INIT);
-    assert!(!lives(old), "the old one has ended");
+    assert!(has_ended(old), "the old one has ended");
     let new = pid(&person);
     assert_ne!(new, old);
     assert!(person.must(&["init"]).contains("nothing to write") && pid(&person) == new, "at rest again");
+}
+
+#[test]
+fn an_end_is_over_when_the_process_is_not_when_its_lock_is() {
+    if !can_trace_or_says_so() {
+        return;
+    }
+    let person = Person::new();
+    let mut init = person.installer(&INIT);
+    init.env("STOPGATE_NO_AUTOSTART", "1");
+    assert!(finish(init, Stdin::from("")).status.success());
+    let mut run = person.installed("stopgate");
+    run.args(["authority", "run"]);
+    for by_installer in [false, true] {
+        // The lock is given up before, and the last call takes half a second.
+        let late = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"];
+        let late = [&late[..], &["-e", "inject=exit_group:delay_enter=500000"]].concat();
+        let mut run = under(&late, &run);
+        let mut traced = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = eventually("it serves", || {
+            let status = person.world.stopgate(&["authority", "status", "--json"]);
+            serde_json::from_slice::<Value>(&status.stdout).ok()?["pid"].as_u64()
+        });
+        if by_installer {
+            person.must(&["uninstall", "--yes", "--purge"]);
+        } else {
+            assert_eq!(text(&person.world.stopgate(&["authority", "stop"]).stdout), "stopped\n");
+        }
+        assert!(has_ended(u32::try_from(pid).unwrap()), "by the installer: {by_installer}");
+        traced.wait().unwrap();
+    }
 }
 
 /// A file as an installer leaves it when it is killed.
@@ -194,7 +222,7 @@ fn an_authority_that_is_hidden_or_hangs_is_named_and_its_home_stays() {
         assert_eq!(code, 1, "{report}");
         assert!(said.contains(problem) && said.contains(&format!("(pid {})", authority.0)), "{said}");
         assert!(said.contains(&kill) && said.contains("not removed, because of the authority"), "{said}");
-        assert!(home.lock().exists() && lives(authority.0));
+        assert!(home.lock().exists() && !has_ended(authority.0));
     }
     authority.kill();
     person.must(&["uninstall", "--yes", "--purge"]);
