@@ -175,6 +175,34 @@ fn a_file_that_codex_rejects_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_file_that_codex_rejects_since_is_found() {
+    let Some(world) = CodexPerson::new() else { return };
+    world.must(&["init", "--harness", "codex", "--yes", "--trust", "--no-live-check"]);
+    let written = read(&world.file("hooks.json"));
+    write(&world.file("hooks.json"), &written.replacen('{', "{\n \"x\": 1,", 1));
+    let report = world.doctor();
+    assert!(ids(&report).contains(&"settings-rejected"), "{report:#}");
+    assert!(report["findings"][0]["what"].as_str().unwrap().contains("unknown field `x`"), "{report:#}");
+    write(&world.file("hooks.json"), &written);
+    assert_eq!(ids(&world.doctor()), Vec::<&str>::new());
+}
+
+#[test]
+fn hooks_of_a_project_that_codex_does_not_trust_are_not_listed() {
+    let Some(world) = CodexPerson::new() else { return };
+    let project = world.checkout.top.to_str().unwrap();
+    let init = ["init", "--harness", "codex", "--scope", "project", "--project", project, "--yes", "--no-live-check"];
+    world.must(&init);
+    let report = world.doctor();
+    assert!(ids(&report).contains(&"codex-not-listed"), "{report:#}");
+    let trusted = format!("[projects.{project:?}]\ntrust_level = \"trusted\"\n");
+    write(&world.file("config.toml"), &trusted);
+    let report = world.doctor();
+    assert!(!ids(&report).contains(&"codex-not-listed"), "{report:#}");
+    assert!(ids(&report).contains(&"codex-untrusted"), "now they are listed: {report:#}");
+}
+
+#[test]
 fn without_the_client_the_steps_are_printed_and_doctor_says_what_it_could_not_check() {
     let person = Person::new();
     let codex = person.dir().join(".codex");

@@ -148,6 +148,11 @@ fn settings_that_cannot_be_edited_are_named_and_left_as_they_are() {
         (b"null", "line 1, ", "not a JSON object"),
         (b"{\n \"hooks\": []}", "line 2, ", "/hooks is not an object"),
         (b"{\"hooks\": {\n\"Stop\": {}}}", "line 2, ", "/hooks/Stop is not an array"),
+        (
+            b"{\n\r\r\n}",
+            "line 2, ",
+            "a carriage return that ends no line; the file is left as it is. Remedy: save it with",
+        ),
     ] {
         person.write_settings(bytes);
         let file = format!("{name}: {line}");

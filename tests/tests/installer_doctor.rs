@@ -131,6 +131,21 @@ fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[cas
     }
 }
 
+/// What is worth knowing, and no fault.
+#[rstest]
+#[case::unread("guide-unread", |person: &Person| edit(&person.world.home.ledger(), |all| all["pendingGuides"] = json!(["0.1.0"])))]
+#[case::nothing("nothing-registered", |person: &Person| {
+    edit(&person.world.home.ledger(), |all| all["installs"] = json!([]));
+    std::fs::remove_file(person.settings()).unwrap();
+})]
+fn what_is_only_to_be_known_fails_nothing(#[case] id: &str, #[case] change: fn(&Person)) {
+    let person = Person::new();
+    person.install(&[]);
+    change(&person);
+    let (code, report) = doctor(&person, &[]);
+    assert_eq!((code, ids(&report)), (0, vec![id]), "{report:#}");
+}
+
 #[test]
 fn a_line_around_ours_stays_and_is_named_by_whoever_takes_ours_out() {
     let person = Person::new();
