@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
-use stopgate_core::{VERSION, autostart, fsx};
+use stopgate_core::{VERSION, autostart, fsx, startup};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -68,7 +68,7 @@ pub fn run(home: &Home, options: RunOptions) -> Result<(), RunError> {
 }
 
 fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
-    fsx::survive_size_limit();
+    startup::survive_size_limit();
     if options.detached {
         // Not to be killed with the process group of the hook that started it, and nobody shall wait for us.
         let _ = rustix::process::setsid();

@@ -12,16 +12,6 @@ use rustix::io::retry_on_intr;
 use crate::clock::SystemClock;
 use crate::event_id::new_event_id;
 
-/// Makes a write beyond the limit on the size of files (`ulimit -f`) an error like that of a full disk. Otherwise the
-/// system ends the process, and a hook would end by a signal.
-pub fn survive_size_limit() {
-    // SAFETY: called before any other thread is, with a disposition that runs no code of ours.
-    #[expect(unsafe_code, reason = "the standard library knows no signals, and rustix leaves them to libc")]
-    unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
-}
-
 /// Creates `dir` and its missing parents, each with mode 0700.
 pub fn ensure_private_dir(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(0o700).create(dir) {

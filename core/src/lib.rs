@@ -41,6 +41,7 @@ pub mod report;
 pub mod session;
 pub mod shell;
 pub mod spool;
+pub mod startup;
 pub mod stdin;
 pub mod stop_request;
 pub mod subprocess;

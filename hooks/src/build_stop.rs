@@ -1,7 +1,6 @@
 //! build-stop-hook: keeps the session that owns a live build at it. Needs no authority.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use stopgate_core::build::hold::{LetGo, Turn};
@@ -23,8 +22,8 @@ use crate::{Hook, Outcome, parent_pid};
 const CLAUDE_BLOCK_CAP: u32 = 8;
 
 /// The hook's `main`.
-pub fn build_stop_hook() -> ExitCode {
-    crate::run("build-stop-hook", hold_owner)
+pub fn build_stop_hook() {
+    crate::run("build-stop-hook", hold_owner);
 }
 
 fn hold_owner(hook: &Hook) -> Outcome {

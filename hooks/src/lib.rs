@@ -4,15 +4,17 @@
 //! nothing, and leaves a line in `log/hooks.jsonl`.
 //!
 //! `run` is the frame of every hook. `router`, `build_stop` and `recorder` are the three that there are, each with a
-//! `main` in `bin/`; `delivery` is how they reach the authority.
+//! `main` in `bin/`; `delivery` is how they reach the authority, and `start` how their processes begin.
 
 mod build_stop;
 mod delivery;
 mod recorder;
 mod router;
+mod start;
+#[cfg(panic = "abort")]
+mod unwinding;
 
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use stopgate_core::beat::{self, Beat};
@@ -20,7 +22,10 @@ use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{self, Event, Payload, Reply};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
-use stopgate_core::{fsx, hook_log, stdin, switch};
+use stopgate_core::{hook_log, startup, stdin, switch};
+
+#[doc(hidden)]
+pub use stopgate_core::startup::as_the_standard_library;
 
 pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
@@ -59,18 +64,18 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Runs a hook from start to end. Always returns success: only what is printed can hold an agent.
-pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> ExitCode {
+/// Runs a hook from start to end. Its process ends with success whatever happens: only what is printed can hold an agent.
+pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) {
     let started = Instant::now();
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
     std::panic::set_hook(Box::new(|_| leave()));
-    fsx::survive_size_limit();
+    startup::survive_size_limit();
     let Ok(home) = Home::of_process() else {
-        return ExitCode::SUCCESS;
+        return;
     };
     if switch::is_killed(&ProcessEnv, &home) || ProcessEnv.flag(env::STOPGATE_JUDGE) {
         // Asked to judge a stop, an agent must not be judged itself: that would ask the next judge.
-        return ExitCode::SUCCESS;
+        return;
     }
     let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
     let deadline = started + deadline(&ProcessEnv).saturating_sub(RESERVE);
@@ -88,7 +93,6 @@ pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) -> Ex
         Outcome::Nothing => {}
         Outcome::Failed { problem, detail } => hook.failed(problem, &detail),
     }
-    ExitCode::SUCCESS
 }
 
 /// The process that ran the hook; `None` once it has ended.

@@ -1,6 +1,5 @@
 //! session-start-recorder: reports what happens to sessions, and starts the authority when it is down.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use stopgate_core::autostart::{Autostart, autostart, migrate_if_outdated};
@@ -23,8 +22,8 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
 const STORE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The hook's `main`.
-pub fn session_start_recorder() -> ExitCode {
-    crate::run("session-start-recorder", record)
+pub fn session_start_recorder() {
+    crate::run("session-start-recorder", record);
 }
 
 fn record(hook: &Hook) -> Outcome {

@@ -1,6 +1,5 @@
 //! stop-gate-router: asks the authority whether a turn may end, and says so.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock as _, SystemClock};
@@ -19,8 +18,8 @@ use crate::{Hook, Outcome};
 const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
 
 /// The hook's `main`.
-pub fn stop_gate_router() -> ExitCode {
-    crate::run("stop-gate-router", judge)
+pub fn stop_gate_router() {
+    crate::run("stop-gate-router", judge);
 }
 
 fn judge(hook: &Hook) -> Outcome {

@@ -1,7 +1,5 @@
 //! Stop hook: holds the session that owns a live build. Argument: the harness's name (`claude`, `codex`).
 
-use std::process::ExitCode;
+#![cfg_attr(target_env = "gnu", no_main)]
 
-fn main() -> ExitCode {
-    stopgate_hooks::build_stop_hook()
-}
+stopgate_hooks::main!(stopgate_hooks::build_stop_hook);

@@ -1,7 +1,5 @@
 //! Session hook: records what happens to sessions. Argument: the harness's name (`claude`, `codex`).
 
-use std::process::ExitCode;
+#![cfg_attr(target_env = "gnu", no_main)]
 
-fn main() -> ExitCode {
-    stopgate_hooks::session_start_recorder()
-}
+stopgate_hooks::main!(stopgate_hooks::session_start_recorder);

@@ -1,7 +1,5 @@
 //! Stop hook: asks the authority whether a turn may end. Argument: the harness's name (`claude`, `codex`).
 
-use std::process::ExitCode;
+#![cfg_attr(target_env = "gnu", no_main)]
 
-fn main() -> ExitCode {
-    stopgate_hooks::stop_gate_router()
-}
+stopgate_hooks::main!(stopgate_hooks::stop_gate_router);
