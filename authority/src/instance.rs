@@ -25,8 +25,9 @@ pub(crate) enum LockError {
     Io(#[from] io::Error),
 }
 
-/// How often a busy lock is tried: whoever asks whether it is held takes it for a moment.
-const TRIES: usize = 10;
+/// How often a busy lock is tried: whoever asks whether it is held takes it for a moment, and so does the child of an
+/// authority that was killed between `fork` and `execve`.
+const TRIES: usize = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 /// The held lock. It is released when the process ends, however it ends.

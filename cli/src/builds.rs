@@ -167,6 +167,11 @@ impl Builds {
         own.into_iter().all(is_directory)
     }
 
+    /// Whether a build, live or ended, has the place of one called `id`.
+    pub(crate) fn is_taken(&self, id: &str) -> bool {
+        [self.builds(), self.archive()].iter().any(|parent| std::fs::symlink_metadata(parent.join(id)).is_ok())
+    }
+
     /// Where a new build called `id` will be.
     pub(crate) fn new_directory(&self, id: &str) -> anyhow::Result<PathBuf> {
         let dir = self.builds().join(id);
@@ -311,6 +316,20 @@ pub(crate) fn phases(line: &AuditLine) -> [Option<Phase>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_taken_by_live_and_by_ended_builds() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".git")).unwrap();
+        let builds = Builds { checkout: checkout::find(dir.path()).unwrap() };
+        for parent in [builds.builds(), builds.archive()] {
+            assert!(!builds.is_taken("parser-3f2a"));
+            let taken = parent.join("parser-3f2a");
+            std::fs::create_dir_all(&taken).unwrap();
+            assert!(builds.is_taken("parser-3f2a") && !builds.is_taken("parser-3f2b"), "{}", taken.display());
+            std::fs::remove_dir(&taken).unwrap();
+        }
+    }
 
     #[test]
     fn an_id_is_a_safe_name() {

@@ -53,6 +53,27 @@ impl Store {
         Ok(audit_into(&self.connection, row)?)
     }
 
+    /// Writes one line of the audit, unless its session has ended or done something since `last_event_at_ms`: `false`
+    /// then.
+    pub fn record_reaper_event_if_still(
+        &mut self,
+        row: &AuditRow,
+        last_event_at_ms: Option<UnixMillis>,
+    ) -> Result<bool, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let is_still = transaction
+            .prepare_cached(
+                "SELECT 1 FROM sessions
+                 WHERE harness = ?1 AND session_id = ?2 AND last_event_at_ms IS ?3 AND ended_at_ms IS NULL",
+            )?
+            .exists(params![row.harness.name(), row.session_id, last_event_at_ms])?;
+        if is_still {
+            audit_into(&transaction, row)?;
+        }
+        transaction.commit()?;
+        Ok(is_still)
+    }
+
     /// The last `limit` lines of the audit, newest last. Lines that are not understood are left out.
     pub fn reaper_audit(&self, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         let mut query = self.connection.prepare_cached(

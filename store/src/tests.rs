@@ -241,6 +241,29 @@ fn nothing_but_a_regular_file_is_opened() {
 }
 
 #[test]
+fn the_reaper_notes_an_end_only_of_a_session_that_has_done_nothing_since() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let row = AuditRow {
+        at_ms: 9,
+        harness: Harness::Claude,
+        session_id: "s".into(),
+        event: AuditEvent::Reaping,
+        kept_by: None,
+        tier: None,
+        detail: serde_json::Value::Null,
+    };
+    assert!(!store.record_reaper_event_if_still(&row, Some(1)).unwrap(), "nobody knows it");
+    store.record_event(&event("s", 1, EventKind::SessionStart { source: StartSource::Startup })).unwrap();
+    assert!(store.record_reaper_event_if_still(&row, Some(1)).unwrap());
+    store.record_event(&event("s", 2, EventKind::UserPromptSubmit { prompt: "go".into() })).unwrap();
+    assert!(!store.record_reaper_event_if_still(&row, Some(1)).unwrap(), "it has moved");
+    store.record_event(&event("s", 3, EventKind::SessionEnd { reason: Some("other".into()) })).unwrap();
+    assert!(!store.record_reaper_event_if_still(&row, Some(3)).unwrap(), "it has ended");
+    assert_eq!(store.reaper_audit(10).unwrap(), [row]);
+}
+
+#[test]
 fn the_reaper_s_audit_skips_what_is_torn_and_a_trip_keeps_its_first_reason() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();

@@ -14,6 +14,7 @@ use stopgate_core::reaper::activity::TranscriptStamp;
 use stopgate_core::reaper::report::{AuditEvent, AuditRow};
 use stopgate_core::reaper::screen;
 use stopgate_core::session::SessionKey;
+use stopgate_store::StoreError;
 
 use super::{collect, lock, panes};
 use crate::registry;
@@ -138,8 +139,15 @@ pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> 
         By::Reaper { .. } => (AuditEvent::Reaping, AuditEvent::Reaped, "reaped-idle"),
     };
     let resume = registry::resume(row).shell();
-    if note(state, ending, before, serde_json::json!({ "resume_command": resume, "inputs": ending.detail })).is_err() {
-        return Ended::Refused(Refusal::NotRecorded);
+    let detail = serde_json::json!({ "resume_command": resume, "inputs": ending.detail });
+    let noted = match ending.by {
+        By::Operator => note(state, ending, before, detail).map(|()| true),
+        By::Reaper { .. } => note_if_still(state, ending, before, detail),
+    };
+    match noted {
+        Ok(true) => {}
+        Ok(false) => return Ended::Refused(Refusal::Moved),
+        Err(()) => return Ended::Refused(Refusal::NotRecorded),
     }
     let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
         Ok(killed) => killed,
@@ -176,19 +184,15 @@ fn is_harness(row: &SessionRow, process: &ProcessIdentity) -> bool {
     stopgate_core::process::identify(&ProcFs, process.pid).is_some_and(|now| now.command == row.harness.name())
 }
 
-/// Whether the reaper's proof still holds at the last moment: no event, no byte of transcript, not a changed cell.
+/// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there
+/// was no event is seen last, by [`note_if_still`].
 fn still_so(state: &State, ending: &Ending<'_>) -> bool {
     let By::Reaper { transcript, frame } = &ending.by else { return true };
     let row = ending.row;
-    let stored = state.with_store(|store| store.sessions_named(&row.session_id, 2));
-    let same_event = |now: &SessionRow| {
-        now.key() == row.key() && now.last_event_at_ms == row.last_event_at_ms && now.ended_at_ms.is_none()
-    };
     let now = row.transcript_path.as_deref().and_then(collect::stamp);
     let Some(place) = &row.tmux else { return false };
     let lines = super::settings::current(state).pane_capture_lines;
-    stored.is_ok_and(|rows| rows.iter().any(same_event))
-        && transcript.is_some()
+    transcript.is_some()
         && now == *transcript
         && panes::capture(&place.server, &[&place.pane], lines)
             .get(&place.pane)
@@ -196,7 +200,19 @@ fn still_so(state: &State, ending: &Ending<'_>) -> bool {
 }
 
 fn note(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<(), ()> {
-    let row = AuditRow {
+    let row = line(state, ending, event, detail);
+    state.with_store(|store| store.record_reaper_event(&row)).map_err(|error| unrecorded(&row, &error))
+}
+
+/// [`note`], unless the session has reported something since it was looked at; in one transaction with that question.
+fn note_if_still(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<bool, ()> {
+    let row = line(state, ending, event, detail);
+    let last = ending.row.last_event_at_ms;
+    state.with_store(|store| store.record_reaper_event_if_still(&row, last)).map_err(|error| unrecorded(&row, &error))
+}
+
+fn line(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> AuditRow {
+    AuditRow {
         at_ms: state.clock.now_ms(),
         harness: ending.row.harness,
         session_id: ending.row.session_id.clone(),
@@ -204,10 +220,11 @@ fn note(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_jso
         kept_by: None,
         tier: ending.tier.clone(),
         detail,
-    };
-    state.with_store(|store| store.record_reaper_event(&row)).map_err(|error| {
-        tracing::error!(%error, event = event.name(), session = %ending.row.key(), "not recorded");
-    })
+    }
+}
+
+fn unrecorded(row: &AuditRow, error: &StoreError) {
+    tracing::error!(%error, event = row.event.name(), session = row.session_id, "not recorded");
 }
 
 /// Ends the process; whether it took SIGKILL.

@@ -9,6 +9,7 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::HookEvent;
@@ -20,6 +21,9 @@ use crate::{facts, process_files};
 
 /// Longest time for hashing the uncommitted changes at a session's start.
 const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
+
+/// How old a start may be for the checkout still to be as it was then.
+const FRESH_MS: UnixMillis = 10_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,8 +62,10 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
         state.memory().prompted(&reported.event.key, reported.at_ms);
     }
     let recorded = state.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
-    if recorded
-        && starts
+    // The hook, out of patience, may have written the row itself; what only the authority notes is still missing then.
+    let is_fresh = || state.clock.now_ms() - reported.at_ms < FRESH_MS;
+    if starts
+        && (recorded || is_fresh())
         && let Some(cwd) = reported.event.cwd.clone()
     {
         // Not while the hook waits: tmux and git may take their time.

@@ -22,6 +22,8 @@ use crate::context::Context;
 use crate::identity::{self, OwnerFlags};
 use crate::{ExitStatus, printer};
 
+/// Names that are tried before there is said to be none.
+const MAX_TRIES: usize = 100;
 /// Longest part of the task in an id.
 const MAX_SLUG_BYTES: usize = 30;
 /// Longest task.
@@ -76,7 +78,10 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     if let Some(owner) = &owner {
         refuse_second(builds, owner, None)?;
     }
-    let state = BuildState::started(id(&task), task, arguments.size.into(), owner, context.now_ms);
+    // Four digits are few for a name that comes again and again.
+    let id = std::iter::repeat_with(|| id(&task)).take(MAX_TRIES).find(|id| !builds.is_taken(id));
+    let id = id.with_context(|| format!("{}: no name is left for this task", builds.root().display()))?;
+    let state = BuildState::started(id, task, arguments.size.into(), owner, context.now_ms);
     let dir = builds.new_directory(&state.id)?;
     // Before anything is written: another command tidies up where nobody is at work.
     let _own = builds::lock(&dir)?;
@@ -121,7 +126,7 @@ pub(super) fn refuse_second(builds: &Builds, owner: &OwnerStamp, except: Option<
     Ok(())
 }
 
-/// A name that people recognise and that no other build has.
+/// A name that people recognise and that hardly another build has.
 fn id(task: &str) -> String {
     let plain = |symbol: char| if symbol.is_ascii_alphanumeric() { symbol.to_ascii_lowercase() } else { ' ' };
     let words: String = task.chars().map(plain).collect();
