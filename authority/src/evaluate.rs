@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::UnixMillis;
+use stopgate_core::env;
 use stopgate_core::gate::judge::FailureKind;
 use stopgate_core::gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_core::gate::release::Release;
@@ -83,7 +84,7 @@ pub(crate) fn evaluate(
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
     let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
-    let budget = Duration::from_millis(config.gate.facts_budget_ms);
+    let budget = env::patiently(Duration::from_millis(config.gate.facts_budget_ms));
     let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
 

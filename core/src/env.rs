@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Root of everything stopgate keeps at run time; default `~/.stopgate`.
 pub const STOPGATE_HOME: &str = "STOPGATE_HOME";
@@ -19,6 +20,8 @@ pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
 /// For tests (see [`made_up`]): a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
 /// for the machine's.
 pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
+/// For tests (see [`made_up`]): how many times longer than usual is waited (see [`patiently`]).
+pub const STOPGATE_PATIENCE: &str = "STOPGATE_PATIENCE";
 /// The person's home directory.
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.
@@ -71,11 +74,18 @@ impl Env for ProcessEnv {
     }
 }
 
-/// The file that `name`, a variable for tests, puts in the place of something real. Programs of a release know no such
-/// variable: whoever sets the environment of an authority must not be able to tell it the time, or how the machine is.
+/// What `name`, a variable for tests, puts in the place of something real, mostly a file. Programs of a release know no
+/// such variable: whoever sets the environment of an authority must not be able to tell it the time, or how the machine is.
 pub fn made_up(name: &str) -> Option<PathBuf> {
     let is_for_tests = cfg!(any(debug_assertions, feature = "made-up-world"));
     is_for_tests.then(|| ProcessEnv.os(name)).flatten().map(PathBuf::from)
+}
+
+/// `limit`, and several times that in tests that are not about limits: on a machine with more work than processors the
+/// usual ones are missed, and what is then done instead is right, but not what those tests look at.
+pub fn patiently(limit: Duration) -> Duration {
+    let times = made_up(STOPGATE_PATIENCE).and_then(|times| times.to_str()?.parse().ok());
+    limit * times.unwrap_or(1)
 }
 
 /// A made-up environment, for tests and for replays.

@@ -34,6 +34,9 @@ pub use router::stop_gate_router;
 /// Total time a hook takes at most, less a reserve. Below the 10 s it is registered with; on `SessionEnd` (3 s) the
 /// recorder's own limits end it earlier.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
+/// Bounds of the total: a hook stays both useful and below the 10 s that it is registered with.
+const MIN_DEADLINE: Duration = Duration::from_millis(50);
+const MAX_DEADLINE: Duration = Duration::from_secs(8);
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);
 /// Kept back from the total for printing and exiting.
@@ -105,19 +108,19 @@ fn leave() {
     std::process::exit(0);
 }
 
-/// `STOPGATE_DEADLINE_MS`, within bounds that keep a hook both useful and below the 10 s that it is registered with. On
-/// `SessionEnd`, with 3 s, the recorder's own limits keep it below.
+/// `STOPGATE_DEADLINE_MS`, within bounds. On `SessionEnd`, with 3 s, the recorder's own limits keep it below.
 fn deadline(environment: &dyn Env) -> Duration {
     environment
         .text(env::STOPGATE_DEADLINE_MS)
-        .and_then(|text| text.parse::<u64>().ok())
-        .map_or(DEFAULT_DEADLINE, |millis| Duration::from_millis(millis.clamp(50, 8_000)))
+        .and_then(|text| text.parse().ok())
+        .map_or_else(|| env::patiently(DEFAULT_DEADLINE), Duration::from_millis)
+        .clamp(MIN_DEADLINE, MAX_DEADLINE)
 }
 
 impl Hook {
     /// Reads and parses the payload; `Err` holds how the hook ends without one.
     fn event(&self) -> Result<Event, Outcome> {
-        let until = self.deadline.min(self.started + STDIN_DEADLINE);
+        let until = self.deadline.min(self.started + env::patiently(STDIN_DEADLINE));
         let (bytes, ending) = stdin::read(std::io::stdin(), stdin::MAX_BYTES, until)
             .map_err(|error| Outcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
         if ending == stdin::Ending::TooLarge {

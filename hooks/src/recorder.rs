@@ -55,7 +55,7 @@ fn record(hook: &Hook) -> Outcome {
     let Ok(body) = serde_json::to_vec(&reported) else {
         return Outcome::Nothing;
     };
-    match hook.post(Route::HookEvent, &body, Instant::now() + ACKNOWLEDGEMENT) {
+    match hook.post(Route::HookEvent, &body, Instant::now() + env::patiently(ACKNOWLEDGEMENT)) {
         Ok(_) => Outcome::Answer(harness, Reply::Allow),
         Err(undelivered) => without_authority(hook, reported, undelivered),
     }
@@ -87,7 +87,7 @@ fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelive
         .home
         .create()
         .map_err(StoreError::from)
-        .and_then(|()| Store::open(&hook.home, STORE_PATIENCE))
+        .and_then(|()| Store::open(&hook.home, env::patiently(STORE_PATIENCE)))
         .and_then(|mut store| store.record_event(&reported));
     if stored.is_err() {
         reported.event = redacted(reported.event);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::env;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::gate::{Decision, release};
 use stopgate_core::harness::{Event, EventKind, Reply};
@@ -48,7 +49,7 @@ fn ask(hook: &Hook, mode: Mode, event: Event) -> Outcome {
     let harness = event.key.harness;
     let deadline = match mode {
         Mode::Enforce => hook.deadline,
-        Mode::Off | Mode::Shadow => Instant::now() + SHADOW_ACKNOWLEDGEMENT,
+        Mode::Off | Mode::Shadow => Instant::now() + env::patiently(SHADOW_ACKNOWLEDGEMENT),
     };
     let waits = deadline.saturating_duration_since(Instant::now()).as_millis();
     let request = EvaluateRequest {

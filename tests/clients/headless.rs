@@ -84,7 +84,7 @@ fn judge(client: Client) -> Outcome {
     // In shadow nobody waits: a client takes longer to start than a hook in enforce waits.
     let live = site.live("session", Script { turns: vec![Turn::text(BOTH)], ..Script::default() });
     live.turn("go on with the plan", 1);
-    let verdicts = site.verdicts();
+    let verdicts = site.verdicts(1);
     assert_eq!(verdicts.len(), 1, "{verdicts:#?}\n{}", authority.screen());
     let verdict = (verdicts[0].decision, verdicts[0].rule, verdicts[0].would_block, verdicts[0].blocked);
     let wanted = (Some(Decision::Continue), Some(RuleId::PlanNextStep), true, false);

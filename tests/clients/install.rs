@@ -52,24 +52,22 @@ fn excuses() -> Script {
 }
 
 /// A whole session of one prompt; how often it was sent back.
-fn held(site: &Site, name: &str, arguments: &str) -> usize {
+fn held(site: &Site, name: &str, arguments: &str, times: usize) {
     let live = site.live_with(name, excuses(), arguments);
     if site.client.is_codex() && has_foreign_hook(site) {
         // Continue without trusting
         live.chooses("Hooks need review", &["3", "Enter"]);
     }
-    held_in(&live, "go on with the plan", true)
+    held_in(&live, "go on with the plan", true, times);
 }
 
-fn held_in(live: &Live<'_>, prompt: &str, ends: bool) -> usize {
-    live.types(prompt);
-    let asked = live.rests();
+/// A turn that is held so many times.
+fn held_in(live: &Live<'_>, prompt: &str, ends: bool, times: usize) {
+    let asked = live.turn(prompt, 1 + times);
     if ends {
         live.quits();
     }
-    let told = reminders(&asked).len();
-    assert_eq!(asked.len(), 1 + told, "{asked:#?}");
-    told
+    assert_eq!(reminders(&asked).len(), times, "{asked:#?}");
 }
 
 /// Whether the person has a hook that Codex asks about at each start, because nobody trusts it.
@@ -104,12 +102,12 @@ fn user_scope(client: Client) -> Outcome {
     write(&file, before);
     site.init(&[]);
     site.enforce();
-    assert_eq!(held(&site, "before", ""), 1);
+    held(&site, "before", "", 1);
     doctor_finds_nothing(&site);
     site.uninstall(&[]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let sessions = site.sessions().len();
-    assert_eq!(held(&site, "after", ""), 0);
+    held(&site, "after", "", 0);
     assert_eq!(site.sessions().len(), sessions, "nothing fires any more");
     Outcome::works([])
 }
@@ -122,10 +120,10 @@ fn project_scope(client: Client) -> Outcome {
         let name = |what: &str| format!("{scope}-{what}");
         site.init(&["--scope", scope, "--project", project]);
         site.enforce();
-        assert_eq!(held(&site, &name("before"), ""), 1, "{scope}");
+        held(&site, &name("before"), "", 1);
         doctor_finds_nothing(&site);
         site.uninstall(&["--scope", scope, "--project", project]);
-        assert_eq!(held(&site, &name("after"), ""), 0, "{scope}");
+        held(&site, &name("after"), "", 0);
     }
     Outcome::works([if client.is_codex() {
         "`.codex/hooks.json` of a trusted project"
@@ -143,7 +141,7 @@ fn plugin(client: Client) -> Outcome {
     site.must(&["plugin", "build", dir.to_str().unwrap()]);
     if !client.is_codex() {
         assert!(!site.file(".claude/settings.json").exists());
-        assert_eq!(held(&site, "plugin", &format!("--plugin-dir '{}'", dir.join("claude").display())), 1);
+        held(&site, "plugin", &format!("--plugin-dir '{}'", dir.join("claude").display()), 1);
         return Outcome::works(["`claude --plugin-dir`"]);
     }
     let codex = |arguments: &[&str]| {
@@ -157,7 +155,7 @@ fn plugin(client: Client) -> Outcome {
     let live = site.live("plugin", excuses());
     // Trust all and continue
     live.chooses("Hooks need review", &["2", "Enter"]);
-    assert_eq!(held_in(&live, "go on with the plan", true), 1);
+    held_in(&live, "go on with the plan", true, 1);
     assert!(!site.file(".codex/hooks.json").exists());
     Outcome::works(["`codex plugin marketplace add`, `codex plugin add`, and the person's trust at the next start"])
 }
@@ -173,13 +171,13 @@ fn shows_trouble(live: &Live<'_>, prompt: &str) -> bool {
 fn uninstall(client: Client) -> Outcome {
     let site = Site::guarded(client);
     let live = site.live("session", excuses());
-    assert_eq!(held_in(&live, "go on with the plan", false), 1);
+    held_in(&live, "go on with the plan", false, 1);
     site.uninstall(&[]);
-    assert_eq!(held_in(&live, "and go on", false), 0);
+    held_in(&live, "and go on", false, 0);
     assert!(!shows_trouble(&live, "and go on"), "{}", live.screen());
     let said = site.uninstall(&["--purge"]);
     assert!(!site.person.world.home.root().exists());
-    assert_eq!(held_in(&live, "and further on", false), 0);
+    held_in(&live, "and further on", false, 0);
     assert!(!live.asked().iter().skip(2).any(|asked| asked.brings("hook")), "{:#?}", live.asked());
     let outcome = if client.is_codex() {
         assert!(said.contains("will say \"Hook failed\" until it is started anew"), "{said}");
@@ -197,9 +195,9 @@ fn uninstall(client: Client) -> Outcome {
 fn programs_gone(client: Client) -> Outcome {
     let site = Site::guarded(client);
     let live = site.live("session", excuses());
-    assert_eq!(held_in(&live, "go on with the plan", false), 1);
+    held_in(&live, "go on with the plan", false, 1);
     std::fs::remove_dir_all(site.person.world.home.bin()).unwrap();
-    assert_eq!(held_in(&live, "and go on", false), 0);
+    held_in(&live, "and go on", false, 0);
     assert!(!live.asked().pop().unwrap().brings("hook"));
     assert!(shows_trouble(&live, "and go on"), "{}", live.screen());
     Outcome::works([
@@ -211,15 +209,17 @@ fn programs_gone(client: Client) -> Outcome {
 fn hot_reload(client: Client) -> Outcome {
     let site = Site::bare(client);
     let live = site.live("session", excuses());
-    assert_eq!(held_in(&live, "go on with the plan", false), 0);
+    held_in(&live, "go on with the plan", false, 0);
     site.init(&[]);
     site.enforce();
+    // The client looks at its settings in its own time, if it does.
+    let most = if client.is_codex() { 3 } else { 10 };
     let mut number = 0;
     let is_known = loop {
         number += 1;
-        assert_eq!(held_in(&live, &format!("go on {number}"), false), 0);
+        held_in(&live, &format!("go on {number}"), false, 0);
         let is_known = !site.sessions().is_empty();
-        if is_known || number == 3 {
+        if is_known || number == most {
             break is_known;
         }
     };
@@ -227,12 +227,12 @@ fn hot_reload(client: Client) -> Outcome {
     let id = if client.is_codex() { "--last".to_owned() } else { site.session().session_id };
     live.quits();
     let live = site.live_with("again", excuses(), &client.resume(&id));
-    assert_eq!(held_in(&live, "and on", true), 1);
+    held_in(&live, "and on", true, 1);
     if client.is_codex() {
         return Outcome::not_offered(
             "the client reads its hooks when it starts: a running session goes on without them",
         );
     }
-    assert_eq!(site.verdicts()[0].short_circuit.as_deref(), Some("session-start-unknown"));
+    assert_eq!(site.verdicts(1)[0].short_circuit.as_deref(), Some("session-start-unknown"));
     Outcome::works(["hooks fire in the running session from its next prompt on"])
 }

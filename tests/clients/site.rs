@@ -149,13 +149,14 @@ impl Site {
     }
 
     /// What the gate recorded, oldest first, when everything is judged.
-    pub(crate) fn verdicts(&self) -> Vec<GateLogRow> {
+    pub(crate) fn verdicts(&self, at_least: usize) -> Vec<GateLogRow> {
         eventually("all stops are judged", || {
             let log = self.stopgate(&["gate", "log", "--tail", "1000", "--json"]);
             let mut rows: Vec<GateLogRow> = serde_json::from_value(log).unwrap();
             rows.retain(|row| !row.session_id.starts_with(LIVE_CHECK));
             rows.reverse();
-            rows.iter().all(|row| row.fail_open.as_deref() != Some("pending")).then_some(rows)
+            let are_judged = rows.iter().all(|row| row.fail_open.as_deref() != Some("pending"));
+            (rows.len() >= at_least && are_judged).then_some(rows)
         })
     }
 

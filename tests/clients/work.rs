@@ -58,7 +58,7 @@ fn subagent(client: Client) -> Outcome {
     assert_eq!(reminders(&live.turn("and now the parser", 2)).len(), 1);
     live.quits();
     assert_eq!(site.sessions().len(), 1);
-    let verdicts = site.verdicts();
+    let verdicts = site.verdicts(1);
     assert_eq!(verdicts.iter().filter(|row| row.blocked).count(), 1, "{verdicts:#?}");
     if in_background {
         assert_eq!(verdicts[0].short_circuit.as_deref(), Some("background-tasks"), "{verdicts:#?}");
@@ -99,7 +99,7 @@ fn background(client: Client) -> Outcome {
     assert!(asked[0].brings("task-notification"), "{asked:#?}");
     assert_eq!(reminders(&asked).len(), 1);
     live.quits();
-    let verdicts = site.verdicts();
+    let verdicts = site.verdicts(2);
     assert_eq!(verdicts[0].short_circuit.as_deref(), Some("background-tasks"), "{verdicts:#?}");
     assert!(verdicts[1].blocked, "{verdicts:#?}");
     Outcome::works(["the end of the task is a turn of its own, which is held"])

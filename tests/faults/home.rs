@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::fs::{Gid, Uid};
-use stopgate_tests::process::{has_ended, signal};
+use stopgate_tests::process::{Stopped, has_ended};
 use stopgate_tests::run::eventually;
 
 use crate::cell::{Allows, Blocks, Expected, Fault, InForce, NONE};
@@ -167,11 +167,11 @@ pub(crate) fn temp_gone() -> Fault {
             let socket = place.home().socket_to_connect().unwrap();
             assert!(socket.starts_with(place.temp()) && socket.exists(), "{}", socket.display());
             // Until then, for it looks after its socket every few seconds.
-            signal(first, rustix::process::Signal::STOP);
+            let stopped = Stopped::new(first);
             std::fs::remove_dir_all(place.temp()).unwrap();
             std::fs::write(place.temp(), "no directory").unwrap();
             InForce::until(move || {
-                signal(first, rustix::process::Signal::CONT);
+                drop(stopped);
                 eventually("it listens elsewhere", || (place.status() == "running").then_some(()));
                 assert!(!has_ended(first));
             })

@@ -146,7 +146,12 @@ fn what_was_acknowledged_outlives_kill_9() {
         }
         // Also if what follows panics.
         let _over = Sets(&over);
-        for kill in 0..KILLS {
+        let loaded = || {
+            let (events, stops) = &*acknowledged.lock().unwrap();
+            events.len() >= KILLS && stops.len() >= KILLS
+        };
+        // More of them, should the machine do little between two.
+        for kill in (0..KILLS * 4).take_while(|kill| *kill < KILLS || !loaded()) {
             authority.serves();
             // Spread over 20 to 100 ms, in an order that is no order.
             std::thread::sleep(Duration::from_millis(20 + (kill as u64 * 37) % 80));

@@ -105,6 +105,8 @@ impl Place {
             command.env("STOPGATE_HOME", self.home().root());
         }
         command.env("STOPGATE_CLOCK", self.clock()).env("TMPDIR", self.temp());
+        // Less than elsewhere: the longest wait is to stay below what a harness allows.
+        command.env("STOPGATE_PATIENCE", "3");
         command.current_dir(&self.checkout.top);
         command
     }

@@ -3,22 +3,43 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::run::eventually;
 
 /// Sends a signal.
 pub fn signal(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+    send(pid, signal).unwrap();
+}
+
+/// Kills a process, unless somebody else was first.
+pub fn kill(pid: u32) {
+    assert!(matches!(send(pid, Signal::KILL), Ok(()) | Err(Errno::SRCH)), "{pid}");
+}
+
+fn send(pid: u32, signal: Signal) -> Result<(), Errno> {
+    kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal)
 }
 
 /// Keeps a process from running until the value is dropped.
 pub struct Stopped(u32);
 
 impl Stopped {
-    /// Stops `pid` as `SIGSTOP` does: it holds everything, and answers nothing.
+    /// Stops `pid` as `SIGSTOP` does: it holds everything, and answers nothing. Not in the midst of a write to the store,
+    /// which would keep all others from writing as well: that is another fault.
     pub fn new(pid: u32) -> Self {
-        signal(pid, Signal::STOP);
-        Self(pid)
+        loop {
+            signal(pid, Signal::STOP);
+            eventually("it stands still", || (state(pid)? == 'T').then_some(()));
+            if !writes(pid) {
+                return Self(pid);
+            }
+            signal(pid, Signal::CONT);
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -32,8 +53,19 @@ impl Drop for Stopped {
 
 /// Whether a process has ended, waited for or not.
 pub fn has_ended(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
-    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+    state(pid).is_none_or(|state| state == 'Z')
+}
+
+/// How the kernel says that a process is: `T` stands still, `Z` has ended.
+fn state(pid: u32) -> Option<char> {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.rsplit(") ").next()?.chars().next()
+}
+
+/// Whether a process has something locked for writing in the way that SQLite does.
+fn writes(pid: u32) -> bool {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    let mut held = locks.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+    held.any(|lock| matches!(lock[..], ["POSIX", "ADVISORY", "WRITE", holder, ..] if holder == pid.to_string()))
 }
 
 /// Whether strace is there and may trace.

@@ -102,11 +102,11 @@ impl Stage {
         eventually("the look at the beginning is over", || status(authority).last_tick_at_ms);
         // Processor time is counted in steps of 10 ms, and real time: one step must not look like work.
         std::thread::sleep(std::time::Duration::from_millis(150));
+        let due = self.now_ms() + ms;
         self.pass(ms);
-        let due = self.now_ms();
         eventually("the reaper looks", || {
             let status = status(authority);
-            (status.last_tick_at_ms? >= due - 1_000).then_some(status)
+            (status.last_tick_at_ms? >= due).then_some(status)
         })
     }
 
@@ -258,9 +258,10 @@ impl<'a> StandIn<'a> {
         })
     }
 
-    /// Tells it something.
+    /// Tells it something, unless it has ended.
     pub fn told(&self, command: &str) {
-        self.send(command).unwrap();
+        let sent = self.send(command);
+        assert!(sent.is_ok() || self.has_ended(), "{}: {command}: {sent:?}", self.id);
     }
 
     fn send(&self, command: &str) -> std::io::Result<()> {

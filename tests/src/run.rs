@@ -37,9 +37,21 @@ pub fn under<S: AsRef<OsStr>>(wrapper: &[S], command: &Command) -> Command {
     done
 }
 
+/// What surely fits into a pipe that nobody reads from.
+const PIPE_BYTES: usize = 64 * 1024;
+
 /// Runs `command` to its end. Panics if it outlives [`HANG`]; it is killed by its own process group then.
-pub fn finish(command: Command, stdin: Stdin) -> Output {
-    finish_while(command, stdin, |_| (), |_| ())
+pub fn finish(mut command: Command, stdin: Stdin) -> Output {
+    match stdin {
+        // As a harness does it, which writes at once: not by a thread that a loaded machine may start late.
+        Stdin::Bytes(bytes) if bytes.len() <= PIPE_BYTES => {
+            let (input, mut filled) = std::io::pipe().unwrap();
+            filled.write_all(&bytes).unwrap();
+            drop(filled);
+            finish_fed(command.stdin(input), None, |_| (), |_| ())
+        }
+        stdin => finish_while(command, stdin, |_| (), |_| ()),
+    }
 }
 
 /// [`finish`], with something done to the process (by its pid) before it is fed, and something while it runs.
@@ -49,14 +61,25 @@ pub fn finish_while(
     before_input: impl FnOnce(u32),
     meanwhile: impl FnOnce(u32),
 ) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    finish_fed(command.stdin(Stdio::piped()), Some(stdin), before_input, meanwhile)
+}
+
+/// [`finish_while`]; without `stdin`, `command` has its input already.
+fn finish_fed(
+    command: &mut Command,
+    stdin: Option<Stdin>,
+    before_input: impl FnOnce(u32),
+    meanwhile: impl FnOnce(u32),
+) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let shown = format!("{command:?}");
     let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
     let pid = child.id();
-    let mut input = child.stdin.take().unwrap();
+    let input = child.stdin.take();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     before_input(pid);
     let feeder = std::thread::spawn(move || {
+        let (mut input, stdin) = input.zip(stdin)?;
         let (bytes, keep) = match stdin {
             Stdin::Bytes(bytes) => (bytes, false),
             Stdin::NeverClosed(bytes) => (bytes, true),

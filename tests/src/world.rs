@@ -84,6 +84,7 @@ impl World {
             .env("TMPDIR", self.dir.path())
             .env("STOPGATE_HOME", self.home.root())
             .env("STOPGATE_NO_AUTOSTART", "1")
+            .env("STOPGATE_PATIENCE", "10")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path());
         command
@@ -167,8 +168,14 @@ impl<'a> RunningAuthority<'a> {
     fn start(world: &'a World) -> Self {
         let mut command = world.command(&binary("stopgate"));
         command.args(["authority", "run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let authority = Self { world, child: command.spawn().unwrap() };
-        eventually("the authority answers", || authority.try_get(ROUTE_HEALTH));
+        let mut authority = Self { world, child: command.spawn().unwrap() };
+        eventually("the authority answers", || {
+            // One that was killed may have left a child of its own that holds its lock until it is git.
+            if authority.child.try_wait().unwrap().is_some() {
+                authority.child = command.spawn().unwrap();
+            }
+            authority.try_get(ROUTE_HEALTH)
+        });
         authority
     }
 

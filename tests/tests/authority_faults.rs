@@ -188,7 +188,7 @@ fn what_is_counted_is_delivered_however_long_others_hold_the_store() {
     let checkout = world.planned_checkout();
     let _authority = world.authority();
     world.set_mode("enforce");
-    for (session, deadline) in [("short", "200"), ("long", "3000")] {
+    for (session, deadline) in [("short", "1000"), ("long", "3000")] {
         world.start_session(session, &checkout.top);
         let locked = rusqlite::Connection::open(world.home.database()).unwrap();
         locked.execute_batch("BEGIN IMMEDIATE").unwrap();

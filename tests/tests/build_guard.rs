@@ -176,11 +176,14 @@ fn builds_that_take_too_long_to_read_let_go_and_that_is_logged() {
     let checkout = world.planned_checkout();
     // Costly beyond their size: every brace is an object.
     let junk = format!(r#"{{"phase":"executing","size":"large","junk":[{}1]}}"#, r#"{"":[]},"#.repeat(130_000));
-    for number in 0..40 {
+    let file = world.root().join("junk");
+    std::fs::write(&file, &junk).unwrap();
+    for number in 0..200 {
         let state = place_build(&checkout.top, &format!("b{number}"), Phase::Executing, Some(owner("other")));
-        std::fs::write(state, &junk).unwrap();
+        std::fs::remove_file(&state).unwrap();
+        std::fs::hard_link(&file, &state).unwrap();
     }
-    world.set_env("STOPGATE_DEADLINE_MS", "300");
+    world.set_env("STOPGATE_DEADLINE_MS", "1000");
     assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
     let log = world.hook_log();
     assert!(log.lines().count() == 1 && log.contains("builds not looked at"), "{log}");

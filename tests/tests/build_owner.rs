@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use stopgate_tests::build::{Said, Site, Tmux, held};
+use stopgate_tests::process::has_ended;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{stop, with};
 
@@ -107,7 +108,10 @@ fn an_owner_that_restarts_in_its_pane_is_held_and_written_back() {
     let id = agent.start("old");
     unmoved(&site, "a nested agent in the owner's pane", || agent.nested_stop("nested"));
 
+    let old = agent.pid();
     let agent = tmux.agent(&["respawn-pane", "-t", &agent.pane]);
+    // Two in one pane are nobody's. tmux does not wait for the one whose terminal it closes.
+    eventually("the old one has gone", || has_ended(old).then_some(()));
     assert!(agent.stop("new").unwrap().contains("reminder 1 of 3"));
     assert_eq!(
         (owner(&site, &id, "/sessionId"), owner(&site, &id, "/process/pid")),

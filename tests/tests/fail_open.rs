@@ -4,13 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use rstest::rstest;
 use serde_json::json;
 use stopgate_core::beat::{self, Beat};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
-use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::run::{Stdin, eventually, finish, under};
 use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, session_start, stop};
 
 /// A world in enforce.
@@ -24,7 +26,7 @@ fn enforcing() -> World {
 /// Runs a hook with a short deadline, so that hangs of the authority do not make the tests slow.
 fn run(world: &World, hook: &str, stdin: Stdin) -> std::process::Output {
     let mut command = world.hook(hook);
-    command.env("STOPGATE_DEADLINE_MS", "400");
+    command.env("STOPGATE_DEADLINE_MS", "1000");
     finish(command, stdin)
 }
 
@@ -67,7 +69,7 @@ fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
     for hook in HOOKS {
         assert_silent(&run(&world, hook, payload(&world, hook)));
     }
-    assert!(fake.connections() >= 2, "router and recorder asked");
+    eventually("router and recorder asked", || (fake.connections() >= 2).then_some(()));
 }
 
 /// The control: the same world blocks when the authority says so, so the cases above prove something.
@@ -76,7 +78,7 @@ fn a_positive_verdict_does_block() {
     let world = enforcing();
     let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
     let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
-    let output = run(&world, "stop-gate-router", payload(&world, "stop-gate-router"));
+    let output = finish(world.hook("stop-gate-router"), payload(&world, "stop-gate-router"));
     assert_eq!(block_reason(&String::from_utf8(output.stdout).unwrap()), "[stopgate] go on");
 }
 
@@ -84,7 +86,7 @@ fn a_positive_verdict_does_block() {
 fn nobody_listens() {
     let world = enforcing();
     for hook in HOOKS {
-        assert_silent(&run(&world, hook, payload(&world, hook)));
+        assert_silent(&finish(world.hook(hook), payload(&world, hook)));
     }
     // Nothing is lost: the stop waits in the spool, the start is in the store, and the failure shows.
     let spooled: Vec<_> = world.spooled();
@@ -93,6 +95,49 @@ fn nobody_listens() {
     assert!(world.home.database().exists());
     assert!(beat::last(&world.home, "stop-gate-router", Beat::Failed).is_some());
     assert!(world.hook_log().contains("the authority is not running"));
+}
+
+/// A harness may close what it does not use. No file of ours must take the place of a standard handle.
+#[test]
+fn standard_handles_are_closed() {
+    let world = enforcing();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    for hook in HOOKS {
+        for closed in ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+            let hook = world.hook(hook);
+            let line = format!("exec \"$0\" claude {closed}");
+            let mut command = under(&["sh", "-c", &line], &hook);
+            command.stdin(Stdio::piped());
+            let output = finish(command, payload(&world, hook.get_program().to_str().unwrap()));
+            assert!(output.status.success() && output.stderr.is_empty(), "{closed}: {output:?}");
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.is_empty() || closed == "2>&-" && block_reason(&said).contains("go on"), "{closed}: {said}");
+        }
+    }
+    assert!(fake.connections() > 0);
+    assert_eq!(std::fs::read_to_string(world.home.mode_file()).unwrap(), "enforce\n");
+    for line in world.hook_log().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    for spooled in world.spooled() {
+        serde_json::from_slice::<serde_json::Value>(&spooled.body).unwrap();
+    }
+}
+
+/// A harness that has stopped reading: the verdict goes nowhere, and the hook ends well.
+#[test]
+fn nobody_reads_the_answer() {
+    let world = enforcing();
+    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut hook = world.hook("stop-gate-router");
+    let mut child = hook.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    let asked = stop("s", world.root(), EXCUSE).to_string();
+    child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "it was not ended by a signal");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use serde_json::json;
 use stopgate_core::gate::{Decision, RuleId};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::mock_judge::{Manner, MockJudge};
-use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason};
+use stopgate_tests::run::{Stdin, eventually, finish};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason, stop};
 
 /// An excuse and a reason at once.
 const BOTH: &str = "I'm running low on context, so let's continue with the parser in a fresh session. \
@@ -32,7 +33,7 @@ impl Judged {
         let checkout = world.planned_checkout();
         let judge = MockJudge::start(answer("continue", "U2_PLAN_FILE_NEXT_STEP_EXPLICIT", Some(1)));
         let config =
-            format!("[judge]\nkind = \"http\"\nurl = \"{}\"\nmodel = \"m\"\ntimeout_ms = 1000\n", judge.messages_url());
+            format!("[judge]\nkind = \"http\"\nurl = \"{}\"\nmodel = \"m\"\ntimeout_ms = 5000\n", judge.messages_url());
         std::fs::write(world.home.root().join("config.toml"), config).unwrap();
         Self { world, checkout, judge, sessions: std::cell::Cell::new(0) }
     }
@@ -98,6 +99,24 @@ fn a_judge_that_fails_or_lies_lets_the_agent_go_and_is_left_alone_after_three_ti
     let reset = judged.world.stopgate(&["gate", "breaker", "reset"]);
     assert!(reset.status.success(), "{reset:?}");
     block_reason(&judged.stop(BOTH).1);
+}
+
+#[test]
+fn a_stop_in_shadow_is_judged_also_when_the_hook_gave_up_before_it_was_stored() {
+    let judged = Judged::new();
+    judged.world.set_mode("shadow");
+    let authority = judged.world.authority();
+    judged.world.start_session("s", &judged.checkout.top);
+    let busy = rusqlite::Connection::open(judged.world.home.database()).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut router = judged.world.hook("stop-gate-router");
+    router.env("STOPGATE_DEADLINE_MS", "100");
+    finish(router, Stdin::from(&*stop("s", &judged.checkout.top, BOTH).to_string()));
+    busy.execute_batch("ROLLBACK").unwrap();
+    let row = eventually("it is judged", || {
+        authority.log().into_iter().find(|row| row.session_id == "s" && row.decision.is_some())
+    });
+    assert_eq!((row.decision, row.would_block), (Some(Decision::Continue), true));
 }
 
 #[test]

@@ -61,15 +61,22 @@ fn what_is_old_goes_at_the_start_of_the_authority_and_nothing_else() {
 
 #[test]
 fn stops_are_taken_in_while_thousands_of_rows_are_pruned() {
+    // More of them, should the machine prune before it lets this test look.
+    let came = [20_000, 80_000].into_iter().map(stops_while_it_prunes).find(|meanwhile| *meanwhile > 2);
+    assert!(came.is_some(), "hardly a stop came while it pruned");
+}
+
+/// How many stops came while so many rows were pruned. All of them are judged.
+fn stops_while_it_prunes(rows: i64) -> usize {
     let world = World::new();
     let old = now() - 31 * DAY_MS;
     let inputs = "x".repeat(3_000);
     let stop = |number| Evaluation { at_ms: old + number, inputs: Some(&inputs), ..Evaluation::held() };
-    write(&world.home, &(0..20_000).map(stop).collect::<Vec<_>>());
+    write(&world.home, &(0..rows).map(stop).collect::<Vec<_>>());
     let connection = connect(&world.home);
     let left = || {
         let query = "SELECT count(*) FROM gate_events INDEXED BY gate_events_by_time WHERE at_ms < ?1";
-        connection.query_row(query, [old + 20_000], |row| row.get::<_, i64>(0)).unwrap()
+        connection.query_row(query, [old + rows], |row| row.get::<_, i64>(0)).unwrap()
     };
     let authority = world.authority();
     let mut meanwhile = 0;
@@ -78,16 +85,16 @@ fn stops_are_taken_in_while_thousands_of_rows_are_pruned() {
         let before = left();
         world.stop_session("s1", world.root(), PLAIN);
         all += 1;
-        meanwhile += usize::from((1..20_000).contains(&before));
+        meanwhile += usize::from((1..rows).contains(&before));
         (before == 0).then_some(())
     });
-    assert!(meanwhile > 2, "only {meanwhile} of {all} stops came while it pruned");
     assert_eq!(world.spooled().len(), 0, "no stop had to be let go undelivered");
     eventually("all are judged", || {
         let log = authority.log();
         let judged = log.iter().filter(|row| row.session_id == "s1" && row.decision.is_some()).count();
         (judged == all.min(1_000)).then_some(())
     });
+    meanwhile
 }
 
 /// Time grows with the number of stops, and not faster: measured in one run, best of three.

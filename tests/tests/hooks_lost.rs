@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use stopgate_tests::person::{Person, QUIETLY, WIRING, read_settings};
+use stopgate_tests::person::{Person, WIRING, read_settings};
 use stopgate_tests::world::{assert_silent, session_start, with};
 
 const SESSION: &str = "s1";
@@ -22,7 +22,7 @@ impl Stage {
     fn new() -> Self {
         let person = Person::new();
         person.write_settings("{\n  \"model\": \"opus\"\n}\n");
-        person.must(&["init", QUIETLY[0], QUIETLY[1]]);
+        person.install(&[]);
         let project = person.world.planned_checkout().top;
         let stage = Self { person, project };
         stage.record(&with(
@@ -136,7 +136,7 @@ fn a_part_that_is_gone_is_not_made_good_by_another_part() {
     assert_eq!(unheard[0]["hooks_lost"]["events"], json!(["Stop"]), "{unheard:?}");
 
     // Heard with the hooks as they were before: none was missing but those.
-    stage.person.must(&["init", QUIETLY[0], QUIETLY[1]]);
+    stage.person.install(&[]);
     stage.changed(&stage.person.settings());
     assert_eq!(stage.unheard(), Vec::<Value>::new());
 }

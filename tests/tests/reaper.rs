@@ -249,7 +249,7 @@ fn a_harness_that_ignores_sigterm_is_killed_and_a_person_s_shell_with_work_in_it
     };
     let deaf = start("deaf", "trap '' TERM; exec");
     // What the person's shell does once the harness has ended: something, or nothing.
-    let shell = start("shell", "sh -c '\"$@\"; sleep 100000' sh");
+    let shell = start("shell", "sh -c 'sleep 100000 & \"$@\"; wait' sh");
     let quiet = start("quiet", "sh -c '\"$@\"; read line' sh");
     stage.enable(true);
     stage.pressure(CRITICAL);

@@ -2,11 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::harness::{Payload, parse};
 use stopgate_core::process::Liveness;
-use stopgate_core::protocol::SessionRow;
+use stopgate_core::protocol::{HookEvent, Origin, ROUTE_EVENTS, SessionRow};
+use stopgate_core::session::Harness;
 use stopgate_core::session::state::SessionState;
+use stopgate_store::Store;
 use stopgate_tests::build::{Agent, Site, Tmux};
 use stopgate_tests::process::signal;
 use stopgate_tests::run::eventually;
@@ -165,6 +172,38 @@ fn nothing_depends_on_the_authority_s_memory() {
     let now = lasting(all(&site.world));
     assert_eq!(now[0], git[0]);
     assert_eq!((now[1].state, &now[1].predecessor), (SessionState::Working, &git[1].predecessor));
+}
+
+#[test]
+fn what_only_the_authority_notes_of_a_start_is_noted_also_if_the_hook_was_out_of_patience() {
+    let site = Site::new();
+    site.world.start_session("s", site.top());
+    assert_eq!(row(&site.world, "s").dirty_at_start, None, "the hook wrote it, without an authority");
+    let authority = site.world.authority();
+    let mut store = Store::open(&site.world.home, Duration::from_secs(5)).unwrap();
+    let parsed = parse(Some(Harness::Claude), session_start("t", site.top(), "startup").to_string().as_bytes());
+    let Ok(Payload::Known(event)) = parsed else { panic!("{parsed:?}") };
+    let mut late = HookEvent {
+        event_id: new_event_id(&SystemClock),
+        at_ms: SystemClock.now_ms(),
+        origin: Origin::default(),
+        event,
+    };
+    store.record_event(&late).unwrap();
+    let deliver = |event: &HookEvent| {
+        let answer = authority.request("POST", ROUTE_EVENTS, &serde_json::to_value(event).unwrap());
+        assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap()["recorded"], false);
+    };
+    deliver(&late);
+    eventually("the fingerprint is taken", || row(&site.world, "t").dirty_at_start);
+
+    // Long ago: the checkout is no longer what it was then.
+    late.event.key.session_id = "u".to_owned();
+    (late.event_id, late.at_ms) = (new_event_id(&SystemClock), late.at_ms - 60_000);
+    store.record_event(&late).unwrap();
+    deliver(&late);
+    authority.kill();
+    assert_eq!(row(&site.world, "u").dirty_at_start, None);
 }
 
 #[test]

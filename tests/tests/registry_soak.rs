@@ -6,11 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::json;
 use stopgate_core::clock::{FixedClock, UnixMillis};
 use stopgate_core::env::{Env as _, ProcessEnv};
@@ -18,7 +17,7 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::process::{ProcFs, identify};
 use stopgate_core::protocol::{ROUTE_EVENTS, SessionRow};
 use stopgate_core::session::state::SessionState;
-use stopgate_tests::process::signal;
+use stopgate_tests::process::kill;
 use stopgate_tests::reaper::{CRITICAL, Stage, StandIn};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{RunningAuthority, stop};
@@ -61,11 +60,16 @@ struct Soak<'a> {
     authority: &'a RunningAuthority<'a>,
     random: Random,
     truth: HashMap<String, Truth>,
+    /// Sessions whose process ended at rest: the reaper may have come first.
+    ended_at_rest: HashSet<String>,
     /// Stand-ins that live, with the session that each has now.
     live: Vec<(StandIn<'a>, String)>,
     made: usize,
     counts: BTreeMap<&'static str, usize>,
 }
+
+/// What has to have happened.
+const DOES: [&str; 7] = ["starts", "turns begun", "turns ended", "clears", "crashes", "ends", "pids claimed by others"];
 
 impl Soak<'_> {
     fn count(&mut self, what: &'static str) {
@@ -98,6 +102,10 @@ impl Soak<'_> {
         assert_eq!(self.truth[&id], Truth::Resting, "{id} was ended at work");
         self.count("ended by the reaper");
         true
+    }
+
+    fn may_be_reaped(&self, id: &str) -> bool {
+        self.truth[id] == Truth::Resting || self.ended_at_rest.contains(id)
     }
 
     fn step(&mut self) {
@@ -153,7 +161,10 @@ impl Soak<'_> {
             }
             80..84 => {
                 let (stand_in, id) = self.live.swap_remove(index);
-                signal(stand_in.pid(), Signal::KILL);
+                if resting {
+                    self.ended_at_rest.insert(id.clone());
+                }
+                kill(stand_in.pid());
                 eventually("it is dead", || stand_in.has_ended().then_some(()));
                 self.truth.insert(id, Truth::Gone);
                 self.count("crashes");
@@ -164,6 +175,9 @@ impl Soak<'_> {
                     return;
                 }
                 let (stand_in, id) = self.live.swap_remove(index);
+                if resting {
+                    self.ended_at_rest.insert(id.clone());
+                }
                 stand_in.told("exit");
                 self.truth.insert(id, Truth::Ended);
                 self.count("ends");
@@ -186,8 +200,12 @@ impl Soak<'_> {
                       "kind": {"name": "SessionStart", "source": "startup"}},
             "origin": {"harnessProcess": process},
         });
-        let taken = self.authority.request("POST", ROUTE_EVENTS, &event);
-        assert_eq!(taken.status, 200, "{}", String::from_utf8_lossy(&taken.body));
+        // The store may be busy, as hooks know it.
+        eventually("the event is taken", || {
+            let taken = self.authority.request("POST", ROUTE_EVENTS, &event);
+            assert!(matches!(taken.status, 200 | 503), "{}", String::from_utf8_lossy(&taken.body));
+            (taken.status == 200).then_some(())
+        });
         self.truth.insert(id, Truth::Gone);
         self.count("pids claimed by others");
     }
@@ -203,7 +221,7 @@ impl Soak<'_> {
             };
             let reaped = row.end_reason.as_deref() == Some("reaped-idle");
             let agrees = match truth {
-                Truth::Resting if reaped => row.state == SessionState::Ended,
+                _ if reaped && self.may_be_reaped(id) => row.state == SessionState::Ended,
                 Truth::Resting => matches!(row.state, SessionState::Idle | SessionState::Starting),
                 Truth::Working(_) => row.state == SessionState::Working,
                 Truth::Ended => row.state == SessionState::Ended && !reaped,
@@ -238,23 +256,34 @@ fn the_registry_equals_the_truth_and_nothing_at_work_is_ended() {
         authority: &authority,
         random: Random(seed),
         truth: HashMap::new(),
+        ended_at_rest: HashSet::new(),
         live: Vec::new(),
         made: 0,
         counts: BTreeMap::new(),
+    };
+    let all = || -> Vec<SessionRow> {
+        serde_json::from_value(stage.site.world.stopgate_json(&["sessions", "--all", "--json"])).unwrap()
     };
     let began = stage.now_ms();
     while soak.live.len() < SESSIONS {
         soak.start();
     }
     let until = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < until {
+    // On a slow machine the time is over before all of it was done.
+    let at_most = until + Duration::from_mins(5);
+    let is_reaped = |row: &SessionRow| row.end_reason.as_deref() == Some("reaped-idle");
+    let mut steps = 0;
+    loop {
         soak.step();
+        steps += 1;
+        let now = Instant::now();
+        let did_all = || DOES.iter().all(|what| soak.counts.contains_key(what)) && all().iter().any(is_reaped);
+        if now > at_most || now > until && steps % 10 == 0 && did_all() {
+            break;
+        }
     }
-    // The turns that end last are still being judged.
-    let all = || -> Vec<SessionRow> {
-        serde_json::from_value(stage.site.world.stopgate_json(&["sessions", "--all", "--json"])).unwrap()
-    };
-    let patience = Instant::now() + Duration::from_secs(20);
+    // The turns that end last are still being judged, and what was spooled is looked for every half minute.
+    let patience = Instant::now() + Duration::from_mins(1);
     let differences = loop {
         let differences = soak.differences(&all());
         if differences.is_empty() || Instant::now() > patience {
@@ -267,7 +296,7 @@ fn the_registry_equals_the_truth_and_nothing_at_work_is_ended() {
     for row in &rows {
         *states.entry(row.state.name()).or_default() += 1;
     }
-    let reaped: Vec<_> = rows.iter().filter(|row| row.end_reason.as_deref() == Some("reaped-idle")).collect();
+    let reaped: Vec<_> = rows.iter().filter(|row| is_reaped(row)).collect();
     let minutes = (stage.now_ms() - began) / 60_000;
     let mut out = std::io::stderr();
     let _ =
@@ -275,14 +304,14 @@ fn the_registry_equals_the_truth_and_nothing_at_work_is_ended() {
     let _ = writeln!(out, "soak: {} ended by the reaper; registry {states:?}; {differences:?}", reaped.len());
     assert_eq!(differences, [] as [String; 0]);
     for row in &reaped {
-        assert_eq!(soak.truth[&row.session_id], Truth::Resting, "{} was ended at work", row.session_id);
+        assert!(soak.may_be_reaped(&row.session_id), "{} was ended at work", row.session_id);
     }
     for (stand_in, id) in &soak.live {
         let working = matches!(soak.truth[id], Truth::Working(_));
         assert!(!working || !stand_in.has_ended(), "{id} was ended at work");
     }
     assert!(!reaped.is_empty(), "the reaper was at work");
-    for what in ["starts", "turns begun", "turns ended", "clears", "crashes", "ends", "pids claimed by others"] {
-        assert!(soak.counts.get(what).is_some_and(|count| *count > 0), "no {what}");
+    for what in DOES {
+        assert!(soak.counts.contains_key(what), "no {what}");
     }
 }

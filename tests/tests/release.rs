@@ -14,7 +14,7 @@ use serde_json::Value;
 use stopgate_core::env::{Env as _, HOME, ProcessEnv};
 use stopgate_tests::person::{Person, WIRING, mode, text, tree};
 use stopgate_tests::run::{Stdin, finish};
-use stopgate_tests::world::binary;
+use stopgate_tests::world::{HOOKS, binary};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const RELEASE: &str = "STOPGATE_TEST_RELEASE";
@@ -217,6 +217,21 @@ fn no_path_of_the_machine_is_in_a_released_program() {
             let is_there = bytes.windows(path.len()).any(|window| window == path.as_bytes());
             assert!(!is_there, "{} holds {path}", file.display());
         }
+    }
+}
+
+#[test]
+fn a_released_hook_needs_no_library_but_libc() {
+    if ProcessEnv.text(RELEASE).is_none() {
+        eprintln!("left out: {RELEASE} names no archive, and debug programs unwind");
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let dir = unpacked(temp.path());
+    for hook in HOOKS {
+        let bytes = std::fs::read(dir.join(hook)).unwrap();
+        let names = |library: &[u8]| bytes.windows(library.len()).any(|window| window == library);
+        assert!(names(b"libc.so.6") && !names(b"libgcc_s"), "{hook}: see hooks/src/unwinding.rs");
     }
 }
 

@@ -29,7 +29,14 @@ impl<'a> Top<'a> {
     }
 
     fn wait_for(&self, text: &str) -> String {
-        eventually(text, || Some(self.shows(&[])).filter(|shown| shown.contains(text)))
+        self.wait_for_all(&[text])
+    }
+
+    /// Waits until one screen has all of these: a frame comes in several writes.
+    fn wait_for_all(&self, texts: &[&str]) -> String {
+        eventually(&format!("{texts:?}"), || {
+            Some(self.shows(&[])).filter(|shown| texts.iter().all(|text| shown.contains(text)))
+        })
     }
 
     fn press(&self, key: &str) {
@@ -48,19 +55,22 @@ fn it_shows_everything_at_80x24_and_ends_a_session_only_when_asked_twice() {
     let _authority = stage.site.world.authority();
     let one = stage.stand_in("one").is_idle();
     let top = Top::start(&stage, "80", "24", "TERM=screen NO_COLOR=1");
-    let shown = top.wait_for("1 sessions: 0 working, 0 waiting, 1 idle");
-    for text in
-        ["authority  ok", "pressure   normal", "reaper     off", "latest verdicts", "let go", "q quit", "> idle"]
-    {
-        assert!(shown.contains(text), "{text}: {shown}");
-    }
+    let shown = top.wait_for_all(&[
+        "1 sessions: 0 working, 0 waiting, 1 idle",
+        "authority  ok",
+        "pressure   normal",
+        "reaper     off",
+        "latest verdicts",
+        "let go",
+        "q quit",
+        "> idle",
+    ]);
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     let colours = top.shows(&["-e"]);
     assert!(!has_green(&colours), "{colours:?}");
 
     top.press("Enter");
-    let details = top.wait_for("HEAD at start");
-    assert!(details.contains("claude:one") && details.contains("> idle"), "{details}");
+    top.wait_for_all(&["HEAD at start", "claude:one", "> idle"]);
     top.press("PageDown");
     top.wait_for("last SessionStart");
     top.press("c");

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use stopgate_core::env::ProcessEnv;
+use stopgate_core::env::{self, ProcessEnv};
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::release::Release;
 use stopgate_core::harness::EventKind;
@@ -21,6 +21,7 @@ use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
 
+use super::views::LOG_PATIENCE;
 use super::{body, off_loop, problem};
 use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{Answer, Noted};
@@ -83,6 +84,8 @@ pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> 
     if why.is_empty() {
         return problem(StatusCode::BAD_REQUEST, "why: must say something");
     }
+    // A reminder is answered before it is stored, and it is what the agent speaks against.
+    state.settled(env::patiently(LOG_PATIENCE)).await;
     let record = move || {
         if state.standing(&key, Mode::Enforce).0.is_none() {
             return Ok(false);
@@ -187,26 +190,36 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
     let accepted = EvaluateAccepted { event_id: request.event_id.clone(), accepted: true };
     let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
     // A judge may take its time: until it has spoken the log shows the stop as pending.
-    if noted.is_none() || evaluate::has_judge(&state.config()) {
-        let taken = {
-            let (state, request) = (Arc::clone(&state), request.clone());
-            off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
-        };
-        match taken {
-            // Delivered before.
-            Ok(Ok(false)) => {
-                state.journal.forget(noted);
-                return (StatusCode::ACCEPTED, Json(accepted)).into_response();
-            }
-            Ok(Err(error)) if noted.is_none() => {
-                return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-            }
-            Err(problem) if noted.is_none() => return problem,
-            _ => {}
-        }
+    let taken = if noted.is_none() || evaluate::has_judge(&state.config()) {
+        // A task of its own: what is stored is also judged, whether or not the hook still waits.
+        let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
+        stored.unwrap_or_else(|_| Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short")))
+    } else {
+        judge_afterwards(state, request, None, received, noted);
+        Ok(())
+    };
+    taken.map_or_else(|problem| problem, |()| (StatusCode::ACCEPTED, Json(accepted)).into_response())
+}
+
+/// Stores a stop, and has it judged if it is new. An error means that it is neither stored nor noted.
+async fn store_and_judge(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    received: Instant,
+    noted: Option<Noted>,
+) -> Result<(), Response> {
+    let taken = {
+        let (state, request) = (Arc::clone(&state), request.clone());
+        off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
+    };
+    match taken {
+        // Delivered before.
+        Ok(Ok(false)) => state.journal.forget(noted),
+        Ok(Err(error)) if noted.is_none() => return Err(problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        Err(problem) if noted.is_none() => return Err(problem),
+        _ => judge_afterwards(state, request, None, received, noted),
     }
-    judge_afterwards(state, request, None, received, noted);
-    (StatusCode::ACCEPTED, Json(accepted)).into_response()
+    Ok(())
 }
 
 /// Judges a stop that was answered, and writes the verdict down.

@@ -8,8 +8,8 @@ use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use stopgate_core::VERSION;
 use stopgate_core::protocol::{Decided, GateLog, Health, HealthStatus, LogFilter, PROTOCOL_VERSION};
+use stopgate_core::{VERSION, env};
 use stopgate_store::StoreError;
 
 use super::{off_loop, problem};
@@ -55,7 +55,7 @@ pub(super) struct LogQuery {
 pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
     let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
     // Whoever has just seen a stop answered expects it in the log.
-    state.settled(LOG_PATIENCE).await;
+    state.settled(env::patiently(LOG_PATIENCE)).await;
     let LogQuery { session, decision, event, ungraded, .. } = query;
     let filter = LogFilter { session, decision, event, ungraded };
     let read = move || {
