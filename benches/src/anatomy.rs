@@ -135,20 +135,21 @@ pub(crate) fn text(all: &[Anatomy]) -> String {
         return "not counted: no strace\n".to_owned();
     };
     let mut rows = vec![
-        ["situation", "calls", "more", "thousand instructions", "more", "most frequent beyond the no-op"]
+        ["situation", "calls", "+/-", "thousand instructions", "+/-", "most frequent beyond the no-op"]
             .map(str::to_owned),
     ];
     for one in all {
         let thousands = one.instructions.map(|count| count / 1_000);
         let base_thousands = base.instructions.map(|count| count / 1_000);
-        let more = thousands.zip(base_thousands).map(|(count, base)| count.saturating_sub(base));
+        let beside = |count: u64, base: u64| format!("{:+}", count.cast_signed() - base.cast_signed());
+        let more = thousands.zip(base_thousands).map_or_else(|| "-".to_owned(), |(count, base)| beside(count, base));
         let shown = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         rows.push([
             one.situation.to_owned(),
             one.total().to_string(),
-            one.total().saturating_sub(base.total()).to_string(),
+            beside(one.total(), base.total()),
             shown(thousands),
-            shown(more),
+            more,
             one.beyond(base),
         ]);
     }
