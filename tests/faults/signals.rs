@@ -49,7 +49,8 @@ fn at_every_stage(
             run += 1;
             let signal = SIGNALS[number % SIGNALS.len()];
             let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal={signal}:when={number}"));
-            let strace = ["strace", "-f", "-A", "-qq", "-e", &*trace, "-e", &*inject, "-o"];
+            // Whoever runs the tests may have had signals ignored, as `nohup` does.
+            let strace = ["env", "--default-signal", "strace", "-f", "-A", "-qq", "-e", &*trace, "-e", &*inject, "-o"];
             let file = world.root().join("trace");
             let _ = std::fs::remove_file(&file);
             let wrapper: Vec<&str> = strace.into_iter().chain([file.to_str().unwrap()]).collect();
