@@ -102,11 +102,8 @@ pub(crate) fn find(home: &Home, notice: &dyn Fn(&str)) -> Result<Option<Health>,
 fn with_remedy(home: &Home, problem: &str) -> String {
     let Some(holder) = holder(home) else { return problem.to_owned() };
     let pid = holder.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    let remedy = match holder.verified(home) {
-        Some(process) => {
-            let pid = process.pid();
-            format!("end it with `kill {pid}`, or `kill -9 {pid}` if it hangs")
-        }
+    let remedy = match holder.verified(home).map(|process| process.pid()) {
+        Some(pid) => format!("end it with `kill {pid}`, or `kill -9 {pid}` if it hangs"),
         None => format!("`fuser -v {}` shows who it is: end it", home.lock().display()),
     };
     format!("{problem}{pid}; {remedy}, then run this again")

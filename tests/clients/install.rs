@@ -51,7 +51,8 @@ fn excuses() -> Script {
     Script { default_turn: Turn::text(EXCUSE), ..Script::default() }
 }
 
-/// A whole session of one prompt; how often it was sent back.
+/// A whole session of one prompt, which is sent back so many times.
+#[track_caller]
 fn held(site: &Site, name: &str, arguments: &str, times: usize) {
     let live = site.live_with(name, excuses(), arguments);
     if site.client.is_codex() && has_foreign_hook(site) {
@@ -61,7 +62,8 @@ fn held(site: &Site, name: &str, arguments: &str, times: usize) {
     held_in(&live, "go on with the plan", true, times);
 }
 
-/// A turn that is held so many times.
+/// A turn that is sent back so many times.
+#[track_caller]
 fn held_in(live: &Live<'_>, prompt: &str, ends: bool, times: usize) {
     let asked = live.turn(prompt, 1 + times);
     if ends {

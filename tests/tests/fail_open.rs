@@ -6,6 +6,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use rstest::rstest;
@@ -14,6 +15,10 @@ use stopgate_core::beat::{self, Beat};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
 use stopgate_tests::run::{Stdin, eventually, finish, under};
 use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, session_start, stop};
+
+/// What an authority says that holds a stop.
+const VERDICT: &str =
+    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
 
 /// A world in enforce.
 fn enforcing() -> World {
@@ -76,8 +81,7 @@ fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
 #[test]
 fn a_positive_verdict_does_block() {
     let world = enforcing();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let output = finish(world.hook("stop-gate-router"), payload(&world, "stop-gate-router"));
     assert_eq!(block_reason(&String::from_utf8(output.stdout).unwrap()), "[stopgate] go on");
 }
@@ -101,19 +105,30 @@ fn nobody_listens() {
 #[test]
 fn standard_handles_are_closed() {
     let world = enforcing();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
-    for hook in HOOKS {
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
+    for name in HOOKS {
         for closed in ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
-            let hook = world.hook(hook);
             let line = format!("exec \"$0\" claude {closed}");
-            let mut command = under(&["sh", "-c", &line], &hook);
-            command.stdin(Stdio::piped());
-            let output = finish(command, payload(&world, hook.get_program().to_str().unwrap()));
-            assert!(output.status.success() && output.stderr.is_empty(), "{closed}: {output:?}");
+            let output = finish(under(&["sh", "-c", &line], &world.hook(name)), payload(&world, name));
+            assert!(output.status.success() && output.stderr.is_empty(), "{name} {closed}: {output:?}");
             let said = String::from_utf8(output.stdout).unwrap();
-            assert!(said.is_empty() || closed == "2>&-" && block_reason(&said).contains("go on"), "{closed}: {said}");
+            if (name, closed) == ("stop-gate-router", "2>&-") {
+                assert_eq!(block_reason(&said), "[stopgate] go on");
+            } else {
+                assert_eq!(said, "", "{name} {closed}");
+            }
         }
+        // Their places are taken, as is seen while it waits for its input.
+        let mut waiting = under(&["sh", "-c", "exec \"$0\" claude >&- 2>&-"], &world.hook(name));
+        let mut child = waiting.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let program = world.hook(name).get_program().to_owned();
+        let of = |part: &str| std::fs::read_link(format!("/proc/{}/{part}", child.id())).ok();
+        eventually("the hook runs", || (of("exe")? == Path::new(&program).canonicalize().unwrap()).then_some(()));
+        for handle in ["fd/1", "fd/2"] {
+            eventually("it is /dev/null", || (of(handle)? == Path::new("/dev/null")).then_some(()));
+        }
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "{name}");
     }
     assert!(fake.connections() > 0);
     assert_eq!(std::fs::read_to_string(world.home.mode_file()).unwrap(), "enforce\n");
@@ -129,8 +144,7 @@ fn standard_handles_are_closed() {
 #[test]
 fn nobody_reads_the_answer() {
     let world = enforcing();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut hook = world.hook("stop-gate-router");
@@ -138,6 +152,7 @@ fn nobody_reads_the_answer() {
     let asked = stop("s", world.root(), EXCUSE).to_string();
     child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "it was not ended by a signal");
+    eventually("it had something to say", || (fake.connections() == 1).then_some(()));
 }
 
 #[test]
@@ -173,8 +188,7 @@ fn the_home_is_a_file_or_read_only() {
 fn a_garbled_mode_means_off() {
     let world = enforcing();
     std::fs::write(world.home.mode_file(), "enforce!!").unwrap();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     assert_silent(&run(&world, "stop-gate-router", payload(&world, "stop-gate-router")));
     assert_eq!(fake.connections(), 0);
 }
@@ -196,9 +210,8 @@ fn a_garbled_mode_means_off() {
 fn bad_input(#[case] stdin: Stdin) {
     let world = enforcing();
     // An authority that would block whatever reaches it.
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
     let deep = matches!(&stdin, Stdin::Bytes(bytes) if bytes.starts_with(b"{\"session_id\":\"s\",\"hook_event_name\":\"Stop\",\"x\":{"));
-    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     for hook in HOOKS {
         let output = run(&world, hook, stdin.clone());
         // Deep nesting in an unknown field is a well-formed Stop: it may be judged, but it must not crash the hook.
@@ -213,8 +226,7 @@ fn bad_input(#[case] stdin: Stdin) {
 #[test]
 fn no_argument_and_no_shape_means_allow() {
     let world = enforcing();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let payload = json!({"session_id": "s", "hook_event_name": "Stop", "last_assistant_message": EXCUSE});
     let bare = world.command(&stopgate_tests::world::binary("stop-gate-router"));
     assert_silent(&finish(bare, Stdin::from(&*payload.to_string())));
@@ -238,8 +250,7 @@ fn no_file_may_grow() {
 #[test]
 fn a_closed_stdout_is_no_crash() {
     let world = enforcing();
-    let verdict = r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
-    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
+    let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let mut shell = world.command(std::path::Path::new("/bin/sh"));
     let hook = stopgate_tests::world::binary("stop-gate-router");
     shell.args(["-c", "\"$0\" claude >&-", hook.to_str().unwrap()]);

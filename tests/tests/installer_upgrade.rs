@@ -8,10 +8,9 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use rstest::rstest;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text};
-use stopgate_tests::process::{can_trace_or_says_so, has_ended};
+use stopgate_tests::process::{Stopped, can_trace_or_says_so, has_ended, kill};
 use stopgate_tests::run::{Stdin, eventually, finish, under};
 
 const INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
@@ -20,35 +19,6 @@ const INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 fn pid(person: &Person) -> u32 {
     let status = person.world.stopgate_json(&["authority", "status", "--json"]);
     u32::try_from(status["pid"].as_u64().unwrap_or_else(|| panic!("nobody serves: {status}"))).unwrap()
-}
-
-/// A process that stands still; it is killed with the value.
-struct Stopped(u32);
-
-impl Stopped {
-    fn send(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap(), signal);
-    }
-
-    fn the(pid: u32) -> Self {
-        let stopped = Self(pid);
-        stopped.send(Signal::STOP);
-        eventually("it stands still", || {
-            std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ").then_some(())
-        });
-        stopped
-    }
-
-    fn kill(&self) {
-        self.send(Signal::KILL);
-        eventually("it has ended", || has_ended(self.0).then_some(()));
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.send(Signal::KILL);
-    }
 }
 
 #[rstest]
@@ -211,8 +181,9 @@ fn an_authority_that_is_hidden_or_hangs_is_named_and_its_home_stays() {
     let person = Person::new();
     let home = &person.world.home;
     person.must(&INIT);
-    let authority = Stopped::the(pid(&person));
-    let kill = format!("end it with `kill {0}`, or `kill -9 {0}` if it hangs", authority.0);
+    let authority = pid(&person);
+    let _stopped = Stopped::new(authority);
+    let remedy = format!("end it with `kill {authority}`, or `kill -9 {authority}` if it hangs");
     for (hidden, problem) in [(false, "did not answer in time"), (true, "it does not listen")] {
         if hidden {
             std::fs::remove_file(home.socket()).unwrap();
@@ -220,11 +191,12 @@ fn an_authority_that_is_hidden_or_hangs_is_named_and_its_home_stays() {
         let (code, report) = person.json(&["uninstall", "--yes", "--purge"]);
         let said = report["problems"].to_string();
         assert_eq!(code, 1, "{report}");
-        assert!(said.contains(problem) && said.contains(&format!("(pid {})", authority.0)), "{said}");
-        assert!(said.contains(&kill) && said.contains("not removed, because of the authority"), "{said}");
-        assert!(home.lock().exists() && !has_ended(authority.0));
+        assert!(said.contains(problem) && said.contains(&format!("(pid {authority})")), "{said}");
+        assert!(said.contains(&remedy) && said.contains("not removed, because of the authority"), "{said}");
+        assert!(home.lock().exists() && !has_ended(authority));
     }
-    authority.kill();
+    kill(authority);
+    eventually("it has ended", || has_ended(authority).then_some(()));
     person.must(&["uninstall", "--yes", "--purge"]);
     assert!(!home.root().exists());
 }
@@ -234,10 +206,11 @@ fn programs_are_withdrawn_although_the_authority_hangs() {
     let person = Person::new();
     let home = &person.world.home;
     person.must(&INIT);
-    let authority = Stopped::the(pid(&person));
+    let authority = pid(&person);
+    let _stopped = Stopped::new(authority);
     let (code, report) = person.json(&["uninstall", "--yes"]);
     assert_eq!(code, 1, "{report}");
-    assert!(report["problems"][0].as_str().unwrap().contains(&format!("(pid {})", authority.0)), "{report}");
+    assert!(report["problems"][0].as_str().unwrap().contains(&format!("(pid {authority})")), "{report}");
     assert!(!person.settings().exists() && !home.bin().join("stopgate").exists() && home.root().exists());
     let router = finish(person.installed("stop-gate-router"), Stdin::from("{}"));
     assert!(router.status.success() && router.stdout.is_empty());

@@ -183,27 +183,22 @@ fn what_only_the_authority_notes_of_a_start_is_noted_also_if_the_hook_was_out_of
     let mut store = Store::open(&site.world.home, Duration::from_secs(5)).unwrap();
     let parsed = parse(Some(Harness::Claude), session_start("t", site.top(), "startup").to_string().as_bytes());
     let Ok(Payload::Known(event)) = parsed else { panic!("{parsed:?}") };
-    let mut late = HookEvent {
-        event_id: new_event_id(&SystemClock),
-        at_ms: SystemClock.now_ms(),
-        origin: Origin::default(),
-        event,
-    };
-    store.record_event(&late).unwrap();
-    let deliver = |event: &HookEvent| {
-        let answer = authority.request("POST", ROUTE_EVENTS, &serde_json::to_value(event).unwrap());
+    let mut deliver = |session: &str, ago_ms: i64| {
+        let mut event = event.clone();
+        event.key.session_id = session.to_owned();
+        let at_ms = SystemClock.now_ms() - ago_ms;
+        let late = HookEvent { event_id: new_event_id(&SystemClock), at_ms, origin: Origin::default(), event };
+        store.record_event(&late).unwrap();
+        let answer = authority.request("POST", ROUTE_EVENTS, &serde_json::to_value(&late).unwrap());
         assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap()["recorded"], false);
     };
-    deliver(&late);
-    eventually("the fingerprint is taken", || row(&site.world, "t").dirty_at_start);
-
     // Long ago: the checkout is no longer what it was then.
-    late.event.key.session_id = "u".to_owned();
-    (late.event_id, late.at_ms) = (new_event_id(&SystemClock), late.at_ms - 60_000);
-    store.record_event(&late).unwrap();
-    deliver(&late);
-    authority.kill();
-    assert_eq!(row(&site.world, "u").dirty_at_start, None);
+    deliver("old", 60_000);
+    deliver("t", 0);
+    eventually("the fingerprint is taken", || row(&site.world, "t").dirty_at_start);
+    // An end in good order waits for what is under way.
+    assert!(site.world.stopgate(&["authority", "stop"]).status.success());
+    assert_eq!(row(&site.world, "old").dirty_at_start, None);
 }
 
 #[test]

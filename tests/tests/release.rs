@@ -200,14 +200,21 @@ fn packing_twice_gives_the_same_bytes_wherever_and_whoever() {
     assert!(std::fs::read(first).unwrap() == std::fs::read(second).unwrap());
 }
 
-#[test]
-fn no_path_of_the_machine_is_in_a_released_program() {
+/// The programs of a release, unpacked; without one it says why others are not looked at.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn released(why: &str) -> Option<(tempfile::TempDir, PathBuf)> {
     if ProcessEnv.text(RELEASE).is_none() {
-        eprintln!("left out: {RELEASE} names no archive, and debug programs hold paths");
-        return;
+        eprintln!("left out: {RELEASE} names no archive, and {why}");
+        return None;
     }
     let temp = tempfile::tempdir().unwrap();
     let dir = unpacked(temp.path());
+    Some((temp, dir))
+}
+
+#[test]
+fn no_path_of_the_machine_is_in_a_released_program() {
+    let Some((_temp, dir)) = released("debug programs hold paths") else { return };
     let root = Path::new(ROOT).canonicalize().unwrap();
     let person = PathBuf::from(ProcessEnv.text(HOME).unwrap());
     let cargo = ProcessEnv.text("CARGO_HOME").map_or_else(|| person.join(".cargo"), PathBuf::from);
@@ -222,12 +229,7 @@ fn no_path_of_the_machine_is_in_a_released_program() {
 
 #[test]
 fn a_released_hook_needs_no_library_but_libc() {
-    if ProcessEnv.text(RELEASE).is_none() {
-        eprintln!("left out: {RELEASE} names no archive, and debug programs unwind");
-        return;
-    }
-    let temp = tempfile::tempdir().unwrap();
-    let dir = unpacked(temp.path());
+    let Some((_temp, dir)) = released("debug programs unwind") else { return };
     for hook in HOOKS {
         let bytes = std::fs::read(dir.join(hook)).unwrap();
         let names = |library: &[u8]| bytes.windows(library.len()).any(|window| window == library);

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use stopgate_core::env::{self, ProcessEnv};
+use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::gate::release::Release;
 use stopgate_core::harness::EventKind;
@@ -21,7 +21,7 @@ use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
 
-use super::views::LOG_PATIENCE;
+use super::views::log_settles;
 use super::{body, off_loop, problem};
 use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{Answer, Noted};
@@ -85,7 +85,7 @@ pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> 
         return problem(StatusCode::BAD_REQUEST, "why: must say something");
     }
     // A reminder is answered before it is stored, and it is what the agent speaks against.
-    state.settled(env::patiently(LOG_PATIENCE)).await;
+    log_settles(&state).await;
     let record = move || {
         if state.standing(&key, Mode::Enforce).0.is_none() {
             return Ok(false);

@@ -10,14 +10,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use stopgate_core::clock::monotonic_ms;
-use stopgate_core::env;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::report::{Graded, SetGrade};
 use stopgate_core::text::one_line;
 use stopgate_store::{Grading, NewGrade, Store};
 
-use super::views::LOG_PATIENCE;
+use super::views::log_settles;
 use super::{body, off_loop, problem};
 use crate::operator;
 use crate::peer::Peer;
@@ -82,7 +81,7 @@ pub(super) struct ReportQuery {
 }
 
 pub(super) async fn report(Shared(state): Shared<Arc<State>>, Query(query): Query<ReportQuery>) -> Response {
-    state.settled(env::patiently(LOG_PATIENCE)).await;
+    log_settles(&state).await;
     let read = move || {
         let until = state.clock.now_ms();
         // By a connection of its own: stops are not to wait for a hundred thousand rows.

@@ -20,7 +20,7 @@ use crate::state::State;
 const DEFAULT_TAIL: u32 = 100;
 const MAX_TAIL: u32 = 1_000;
 /// How long the log waits for stops that are being judged.
-pub(super) const LOG_PATIENCE: Duration = Duration::from_millis(100);
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// Sessions that are given at most.
 const MAX_SESSIONS: u32 = 1_000;
 
@@ -52,10 +52,15 @@ pub(super) struct LogQuery {
     ungraded: bool,
 }
 
+/// Waits until what was answered is in the log, but not long.
+pub(super) async fn log_settles(state: &State) {
+    state.settled(env::patiently(LOG_PATIENCE)).await;
+}
+
 pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
     let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
     // Whoever has just seen a stop answered expects it in the log.
-    state.settled(env::patiently(LOG_PATIENCE)).await;
+    log_settles(&state).await;
     let LogQuery { session, decision, event, ungraded, .. } = query;
     let filter = LogFilter { session, decision, event, ungraded };
     let read = move || {
