@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::EXCUSE;
@@ -170,6 +171,21 @@ fn shows_trouble(live: &Live<'_>, prompt: &str) -> bool {
     TROUBLE.iter().any(|word| since.contains(word))
 }
 
+/// Waits until the client has read the settings as they are without our hooks, which it does in its own time: until a
+/// hook of the person's that is new in them fires.
+fn reads_its_settings(site: &Site, live: &Live<'_>) {
+    let fired = site.file("fired");
+    let entry = json!({ "type": "command", "command": format!("touch '{}'", fired.display()) });
+    let settings = json!({ "hooks": { "UserPromptSubmit": [{ "hooks": [entry] }] } });
+    write(&site.file(".claude/settings.json"), &settings.to_string());
+    let mut prompts = 0;
+    while !fired.exists() {
+        prompts += 1;
+        assert!(prompts <= 10, "the client never looks");
+        held_in(live, &format!("and again {prompts}"), false, 0);
+    }
+}
+
 fn uninstall(client: Client) -> Outcome {
     let site = Site::guarded(client);
     let live = site.live("session", excuses());
@@ -177,6 +193,9 @@ fn uninstall(client: Client) -> Outcome {
     site.uninstall(&[]);
     held_in(&live, "and go on", false, 0);
     assert!(!shows_trouble(&live, "and go on"), "{}", live.screen());
+    if !client.is_codex() {
+        reads_its_settings(&site, &live);
+    }
     let said = site.uninstall(&["--purge"]);
     assert!(!site.person.world.home.root().exists());
     held_in(&live, "and further on", false, 0);
