@@ -19,6 +19,7 @@ pub mod registry;
 pub mod rehearsal;
 
 mod connection;
+mod descriptors;
 mod ending;
 mod evaluate;
 mod facts;

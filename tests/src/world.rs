@@ -11,7 +11,7 @@ use stopgate_core::protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUT
 use stopgate_core::spool;
 
 use crate::checkout::Checkout;
-use crate::run::{Stdin, eventually, finish};
+use crate::run::{Stdin, eventually, finish, under};
 
 /// All hooks.
 pub const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
@@ -131,7 +131,19 @@ impl World {
 
     /// Starts an authority that ends with the value.
     pub fn authority(&self) -> RunningAuthority<'_> {
-        RunningAuthority::start(self)
+        RunningAuthority::start(self, self.authority_command())
+    }
+
+    /// [`World::authority`] that may have so many files open at once.
+    pub fn authority_with_descriptors(&self, limit: u32) -> RunningAuthority<'_> {
+        let limited = ["sh", "-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")];
+        RunningAuthority::start(self, under(&limited, &self.authority_command()))
+    }
+
+    fn authority_command(&self) -> Command {
+        let mut command = self.command(&binary("stopgate"));
+        command.args(["authority", "run"]);
+        command
     }
 
     /// Records the start of a session in `cwd`.
@@ -165,9 +177,8 @@ pub struct RunningAuthority<'a> {
 }
 
 impl<'a> RunningAuthority<'a> {
-    fn start(world: &'a World) -> Self {
-        let mut command = world.command(&binary("stopgate"));
-        command.args(["authority", "run"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    fn start(world: &'a World, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut authority = Self { world, child: command.spawn().unwrap() };
         eventually("the authority answers", || {
             // One that was killed may have left a child of its own that holds its lock until it is git.

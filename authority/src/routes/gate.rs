@@ -169,10 +169,9 @@ async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant,
         return Json(response).into_response();
     }
     let unsettled = state.unsettled();
-    let asker = Asker(gone.clone());
-    let judged = judge_in_turn(&state, request, heard, received, gone).await;
-    std::mem::forget(asker);
-    let mut verdict = match judged {
+    // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
+    let _asker = Asker(gone.clone());
+    let mut verdict = match judge_in_turn(&state, request, heard, received, gone).await {
         Ok(verdict) => verdict,
         Err(problem) => return problem,
     };

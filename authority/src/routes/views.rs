@@ -13,6 +13,7 @@ use stopgate_core::{VERSION, env};
 use stopgate_store::StoreError;
 
 use super::{off_loop, problem};
+use crate::descriptors;
 use crate::registry;
 use crate::state::State;
 
@@ -26,7 +27,8 @@ const MAX_SESSIONS: u32 = 1_000;
 
 pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
     let look = move || {
-        let problem = state.store_problem();
+        let problems = [state.store_problem(), descriptors::problem()];
+        let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
         Health {
             status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
             version: VERSION.to_owned(),
