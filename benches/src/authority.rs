@@ -9,7 +9,7 @@ use serde_json::Value;
 use stopgate_core::client;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS};
+use stopgate_protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS};
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(15);

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use stopgate_core::beat;
-use stopgate_core::gate::Decision;
-use stopgate_core::protocol::GateLogRow;
+use stopgate_core::decision::Decision;
+use stopgate_protocol::GateLogRow;
 
 use crate::authority::Authority;
 use crate::measure::Finished;

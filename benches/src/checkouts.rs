@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
-use stopgate_core::build::state::{BuildState, Phase, Size};
-use stopgate_core::build::store;
+use stopgate_build_guard::owner::OwnerStamp;
+use stopgate_build_guard::state::{BuildState, Phase, Size};
+use stopgate_build_guard::store;
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
-use stopgate_core::owner::{OwnerStamp, host};
+use stopgate_core::process::host;
 use stopgate_core::process::{self, ProcFs};
 use stopgate_core::session::Harness;
 
@@ -101,13 +102,13 @@ fn git(top: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use std::time::Instant;
-    use stopgate_core::build::hold::{LetGo, Turn};
+    use stopgate_build_guard::hold::{LetGo, Turn};
+    use stopgate_build_guard::owner::{Claimant, Surroundings};
     use stopgate_core::checkout;
-    use stopgate_core::gate::facts::open_steps;
-    use stopgate_core::owner::{Claimant, Surroundings};
     use stopgate_core::process::{Liveness, ProcessIdentity};
     use stopgate_core::session::SessionKey;
     use stopgate_core::tmux::TmuxRecord;
+    use stopgate_gate::facts::open_steps;
 
     struct Untold;
 

@@ -52,9 +52,9 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stopgate_core::gate::signals;
     use stopgate_core::harness::{self, EventKind, Payload};
     use stopgate_core::session::Harness;
+    use stopgate_gate::signals;
 
     fn read(bytes: &[u8]) -> harness::Event {
         match harness::parse(Some(Harness::Claude), bytes).unwrap() {

@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use stopgate_core::build::guard::Guard;
-use stopgate_core::build::reason;
-use stopgate_core::build::state::BuildState;
+use stopgate_build_guard::guard::Guard;
+use stopgate_build_guard::reason;
+use stopgate_build_guard::state::BuildState;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else { return };

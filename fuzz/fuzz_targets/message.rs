@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stopgate_core::gate::facts::Facts;
-use stopgate_core::gate::judge::Question;
-use stopgate_core::gate::rules;
-use stopgate_core::gate::signals::{self, Signal};
+use stopgate_gate::facts::Facts;
+use stopgate_gate::judge::Question;
+use stopgate_gate::rules;
+use stopgate_gate::signals::{self, Signal};
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
@@ -19,12 +19,12 @@ fuzz_target!(|bytes: &[u8]| {
     // Nothing is open: nothing may be decided against the agent.
     let facts = Facts::default();
     let decision = rules::decide(&found, &facts).decision();
-    assert!(decision != stopgate_core::gate::Decision::Continue, "held without evidence");
+    assert!(decision != stopgate_core::decision::Decision::Continue, "held without evidence");
     let question = Question::new(&text, found, &facts);
     let prompt = question.prompt(7);
     assert!(prompt.whole().len() < 128 * 1024);
     // And a judge that answers with the same text.
     if let Ok(opinion) = question.read(&text) {
-        assert_ne!(opinion.decision(), stopgate_core::gate::Decision::Continue, "a judge held without evidence");
+        assert_ne!(opinion.decision(), stopgate_core::decision::Decision::Continue, "a judge held without evidence");
     }
 });

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stopgate_core::gate::facts::{MAX_STEP_CHARS, open_step_texts, open_steps};
+use stopgate_gate::facts::{MAX_STEP_CHARS, open_step_texts, open_steps};
 use stopgate_fuzz::assert_shown;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use stopgate_core::gate::reminder::fill;
+use stopgate_core::text::fill;
 use stopgate_core::harness::Reply;
 use stopgate_core::redact::redact;
 use stopgate_core::session::Harness;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stopgate_core::harness::transcript::{self, MAX_TAIL_BYTES};
+use stopgate_gate::transcript::{self, MAX_TAIL_BYTES};
 use stopgate_core::session::Harness;
 use stopgate_core::stop_request::asks_to_stop;
 use stopgate_fuzz::assert_shown;

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use stopgate_core::build::hold::{LetGo, Turn};
-use stopgate_core::build::reason;
-use stopgate_core::build::store::{self, Held};
+use stopgate_build_guard::hold::{LetGo, Turn};
+use stopgate_build_guard::owner::{Claimant, Rung, Surroundings};
+use stopgate_build_guard::reason;
+use stopgate_build_guard::store::{self, Held};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
 use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{Event, EventKind, Reply};
-use stopgate_core::owner::{Claimant, Rung, Surroundings, host};
+use stopgate_core::process::host;
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::decision::Decision;
 use stopgate_core::env;
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::gate::{Decision, release};
 use stopgate_core::harness::{Event, EventKind, Reply};
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::release;
 use stopgate_core::session::Harness;
 use stopgate_core::spool::Route;
 use stopgate_core::switch::{self, Mode};

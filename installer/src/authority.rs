@@ -11,8 +11,8 @@ use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::env::Env;
 use stopgate_core::holder::{HolderProcess, holder};
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, ROUTE_SHUTDOWN, SessionRow};
 use stopgate_core::{VERSION, env};
+use stopgate_protocol::{GateLog, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, ROUTE_SHUTDOWN, SessionRow};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -271,7 +271,7 @@ mod tests {
         let home = Home::at(dir.path());
         std::fs::create_dir(home.bin()).unwrap();
         let health = |version: &str| Health {
-            status: stopgate_core::protocol::HealthStatus::Ok,
+            status: stopgate_protocol::HealthStatus::Ok,
             version: version.to_owned(),
             protocol: 1,
             pid: std::process::id(),

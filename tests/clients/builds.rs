@@ -1,7 +1,7 @@
 //! The build guard over everything that can happen to a session: its budget runs out, it is cleared, compacted, taken
 //! up again, and not alone.
 
-use stopgate_core::protocol::SessionRow;
+use stopgate_protocol::SessionRow;
 use stopgate_tests::mock_anthropic::{Rule, Script, Turn};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::PLAIN;

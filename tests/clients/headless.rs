@@ -1,7 +1,8 @@
 //! Without a terminal: a session in `claude -p` or `codex exec`, and either of them as the judge.
 
 use serde_json::json;
-use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::decision::Decision;
+use stopgate_gate::RuleId;
 use stopgate_tests::claude_driver::ClaudeSession;
 use stopgate_tests::codex_driver::CodexSession;
 use stopgate_tests::mock_anthropic::{Script, Turn};

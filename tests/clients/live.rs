@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stopgate_core::reaper::screen::{self, Screen};
+use stopgate_reaper::screen::{self, Screen};
 use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace};
 use stopgate_tests::mock_anthropic::{Recorded, Script, flatten};
 use stopgate_tests::mock_openai::item_text;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use stopgate_core::protocol::{GateLogRow, SessionRow};
+use stopgate_protocol::{GateLogRow, SessionRow};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::mock_anthropic::Script;
 use stopgate_tests::person::{Person, text};

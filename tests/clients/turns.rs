@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stopgate_core::gate::{Decision, RuleId};
-use stopgate_core::reaper::screen::Screen;
+use stopgate_core::decision::Decision;
 use stopgate_core::session::state::SessionState;
+use stopgate_gate::RuleId;
+use stopgate_reaper::screen::Screen;
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{EXCUSE, PLAIN};

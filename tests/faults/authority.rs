@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
 use stopgate_core::VERSION;
-use stopgate_core::protocol::ROUTE_HEALTH;
+use stopgate_protocol::ROUTE_HEALTH;
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::process::{Stopped, has_ended, signal};
 use stopgate_tests::run::eventually;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_core::protocol::ROUTE_HEALTH;
+use stopgate_protocol::ROUTE_HEALTH;
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::person::Person;
 use stopgate_tests::process::Stopped;

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_core::gate::RuleId;
 use stopgate_core::paths::Home;
+use stopgate_gate::RuleId;
 use stopgate_store::Store;
 
 use crate::run::HANG;

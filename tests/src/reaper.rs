@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
-use stopgate_core::protocol::{ROUTE_REAPER, SessionRow};
-use stopgate_core::reaper::report::{AuditEvent, AuditRow, ReaperSession, ReaperStatus};
 use stopgate_core::session::state::SessionState;
+use stopgate_protocol::{ROUTE_REAPER, SessionRow};
+use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, ReaperStatus};
 
 use crate::build::Site;
 use crate::process::has_ended;

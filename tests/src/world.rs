@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use stopgate_core::client::{self, Response};
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, SessionRow};
 use stopgate_core::spool;
+use stopgate_protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, SessionRow};
 
 use crate::checkout::Checkout;
 use crate::run::{Stdin, eventually, finish, under};

@@ -81,7 +81,7 @@ fn arrows_between_crates_point_one_way() {
     let core: Vec<_> = members["stopgate-core"].iter().map(String::as_str).collect();
     assert_eq!(core, ["libc", "rustix", "serde", "serde_json"], "every hook carries what core uses");
     let hooks: Vec<_> = members["stopgate-hooks"].iter().map(String::as_str).collect();
-    assert_eq!(hooks, ["serde_json", "stopgate-core", "stopgate-store"]);
+    assert_eq!(hooks, ["serde_json", "stopgate-build-guard", "stopgate-core", "stopgate-store"]);
 }
 
 #[test]

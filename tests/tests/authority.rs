@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use stopgate_core::protocol::{ROUTE_EVENTS, ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
+use stopgate_core::protocol::ROUTE_EVENTS;
 use stopgate_core::spool::Route;
+use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
 use stopgate_tests::agent::{agent, recorded_agent};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
 use stopgate_tests::process::Stopped;

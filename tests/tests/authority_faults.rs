@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
-use stopgate_core::gate::Decision;
+use stopgate_core::decision::Decision;
 use stopgate_core::holder::own_text;
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::process::{Stopped, has_ended, signal};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_core::gate::breaker::{Breaker, Limits};
-use stopgate_core::protocol::{ROUTE_BREAKER, ROUTE_BREAKER_RESET};
+use stopgate_gate::breaker::{Breaker, Limits};
+use stopgate_protocol::{ROUTE_BREAKER, ROUTE_BREAKER_RESET};
 use stopgate_store::{BreakerRow, Store};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::world::World;

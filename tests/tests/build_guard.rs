@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stopgate_core::build::state::{BuildState, Phase, Size};
-use stopgate_core::build::store;
-use stopgate_core::owner::{OwnerStamp, host};
+use stopgate_build_guard::owner::OwnerStamp;
+use stopgate_build_guard::state::{BuildState, Phase, Size};
+use stopgate_build_guard::store;
+use stopgate_core::process::host;
 use stopgate_core::session::Harness;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{World, assert_silent, binary, block_reason, stop, with};

@@ -10,10 +10,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use stopgate_core::protocol::SessionRow;
-use stopgate_core::reaper::gates::Gate;
-use stopgate_core::reaper::report::AuditEvent::{ReapPending, Reaped, Reaping};
 use stopgate_core::session::state::SessionState;
+use stopgate_protocol::SessionRow;
+use stopgate_reaper::gates::Gate;
+use stopgate_reaper::report::AuditEvent::{ReapPending, Reaped, Reaping};
 use stopgate_tests::build::Said;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace, real_claude};

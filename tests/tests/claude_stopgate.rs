@@ -5,9 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::decision::Decision;
 use stopgate_core::session::state::SessionState;
 use stopgate_core::spool::Route;
+use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::claude_driver::{ClaudeSession, Summary, guarded};
 use stopgate_tests::mock_anthropic::Turn;

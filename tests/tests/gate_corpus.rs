@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::{Value, json};
-use stopgate_core::gate::evidence::EvidenceFault;
-use stopgate_core::gate::facts::Facts;
-use stopgate_core::gate::pipeline::{self, Inputs, Judgement, Trace};
-use stopgate_core::gate::release::Circumstances;
-use stopgate_core::gate::signals::Signals;
-use stopgate_core::gate::turn::{Limits, Turn};
-use stopgate_core::gate::{Decision, EvidencePointer};
+use stopgate_core::decision::Decision;
 use stopgate_core::switch::Mode;
+use stopgate_gate::EvidencePointer;
+use stopgate_gate::circumstances::Circumstances;
+use stopgate_gate::evidence::EvidenceFault;
+use stopgate_gate::facts::Facts;
+use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
+use stopgate_gate::signals::Signals;
+use stopgate_gate::turn::{Limits, Turn};
 use stopgate_tests::world::World;
 
 /// At least this share of the messages that should continue is held, and at most that share of legitimate stops, in
@@ -220,7 +221,7 @@ fn what_the_message_alone_decides_is_what_all_stages_decide() {
             let inputs = Inputs { has_judge, ..started(case) };
             let mut world = Asked::default();
             let whole = pipeline::run(&inputs, &mut world);
-            let alone = pipeline::foregone(&stopgate_core::gate::signals::detect(case), has_judge);
+            let alone = pipeline::foregone(&stopgate_gate::signals::detect(case), has_judge);
             assert_eq!(alone.is_some(), !world.0, "{case}: facts are asked for if, and only if, they can matter");
             if let Some(alone) = alone {
                 foregone += 1;

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::json;
-use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::decision::Decision;
+use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::mock_judge::{Manner, MockJudge};
 use stopgate_tests::run::{Stdin, eventually, finish};

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use stopgate_core::gate::Decision;
+use stopgate_core::decision::Decision;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason};
 

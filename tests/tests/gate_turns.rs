@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stopgate_core::gate::{Decision, RuleId};
+use stopgate_core::decision::Decision;
+use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
 use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, noted, stop, with};

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::json;
-use stopgate_core::protocol::{ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN};
-use stopgate_core::reaper::gates::{Confidence, Gate};
-use stopgate_core::reaper::report::AuditEvent;
-use stopgate_core::reaper::report::AuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
 use stopgate_core::session::state::SessionState;
+use stopgate_protocol::{ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN};
+use stopgate_reaper::gates::{Confidence, Gate};
+use stopgate_reaper::report::AuditEvent;
+use stopgate_reaper::report::AuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
 use stopgate_tests::build::Said;
 use stopgate_tests::reaper::{CRITICAL, MINUTE, NORMAL, Stage, StandIn, looked, screen, status};
 use stopgate_tests::run::eventually;

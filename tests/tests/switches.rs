@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::clock::monotonic_ms;
-use stopgate_core::protocol::{KillState, ROUTE_KILL, ROUTE_MODE};
 use stopgate_core::switch::stamp;
+use stopgate_protocol::{KillState, ROUTE_KILL, ROUTE_MODE};
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{RunningAuthority, World, binary};

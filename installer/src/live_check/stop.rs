@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use stopgate_core::decision::Decision;
 use stopgate_core::env::{self, Env};
-use stopgate_core::gate::Decision;
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::GateLogRow;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
+use stopgate_protocol::GateLogRow;
 
 use super::repo::{GitProblem, Repo};
 use super::run::{Call, run};
@@ -201,8 +201,8 @@ fn judge(mode: Mode, answer: Answer, row: &GateLogRow) -> Result<Shown, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stopgate_core::gate::RuleId;
-    use stopgate_core::gate::signals::{Signal, detect};
+    use stopgate_gate::RuleId;
+    use stopgate_gate::signals::{Signal, detect};
 
     fn row(would_block: bool) -> GateLogRow {
         GateLogRow {

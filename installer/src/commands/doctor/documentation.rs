@@ -1,6 +1,7 @@
 //! Holds `docs/troubleshooting.md` to the findings that the code makes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use stopgate_core::paths::Home;
 
@@ -13,8 +14,8 @@ const PAGE: &str = include_str!("../../../../docs/troubleshooting.md");
 fn made() -> BTreeMap<String, bool> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands/doctor");
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    let inside = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    for path in inside.chain([PathBuf::from(format!("{dir}.rs"))]) {
         if path.ends_with("documentation.rs") || path.ends_with("finding.rs") {
             continue;
         }

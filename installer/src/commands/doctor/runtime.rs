@@ -6,9 +6,9 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
-use stopgate_core::protocol::SessionRow;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
+use stopgate_protocol::SessionRow;
 use stopgate_store::LATEST_VERSION;
 
 use super::finding::{Checkup, Repair};

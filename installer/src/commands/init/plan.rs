@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use stopgate_core::env::Env;
 use stopgate_core::paths::Home;
-use stopgate_core::protocol::Health;
+use stopgate_protocol::Health;
 
 use crate::deploy::{self, Change, Program};
 use crate::ledger::Ledger;

@@ -1,0 +1,277 @@
+//! Judges a stop: the one pipeline, and the one exit through which every block passes.
+
+mod heard;
+mod live;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::decision::Decision;
+use stopgate_core::env;
+use stopgate_core::paths::Home;
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::release::Release;
+use stopgate_core::shell;
+use stopgate_core::switch::Mode;
+use stopgate_core::text;
+use stopgate_gate::judge::FailureKind;
+use stopgate_gate::pipeline::{Judgement, Recording, Trace};
+use stopgate_gate::reminder;
+use stopgate_gate::signals::Signals;
+use stopgate_gate::turn::Turn;
+use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
+
+use crate::journal::{Answer, Given, Noted};
+use crate::peer::Peer;
+use crate::state::State;
+use crate::turns;
+
+pub(crate) use heard::{Heard, has_judge};
+
+/// Longest wait of a hook that is believed.
+const MAX_DEADLINE: Duration = Duration::from_secs(10);
+/// Kept back from the hook's deadline for writing the verdict down and sending it.
+const SETTLE_RESERVE: Duration = Duration::from_millis(50);
+/// A verdict that is ready so shortly before the deadline counts as late.
+const LATE_MARGIN: Duration = Duration::from_millis(10);
+/// `fail_open` of a verdict that comes too late.
+const LATE: &str = "timeout";
+/// Longest preview of the last message in the log.
+const MAX_PREVIEW_BYTES: usize = 200;
+
+/// Set when whoever asked is gone: what it would have been told is not delivered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gone {
+    set: Arc<AtomicBool>,
+    asker: Option<Peer>,
+}
+
+impl Gone {
+    /// Looks at `asker` as well: one that has given up is seen before its handler is dropped.
+    pub(crate) fn of(asker: Peer) -> Self {
+        Self { asker: Some(asker), ..Self::default() }
+    }
+
+    pub(crate) fn set(&self) {
+        self.set.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody is to be told the verdict.
+    fn somebody_waits(&self) -> bool {
+        self.asker.is_some()
+    }
+
+    fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire) || self.asker.as_ref().is_some_and(Peer::is_gone)
+    }
+}
+
+/// Judges `request`. What somebody waits for is noted, and a continue is counted, before anybody is told; the caller
+/// writes the verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
+/// the event loop.
+pub(crate) fn evaluate(
+    state: &State,
+    request: &Arc<EvaluateRequest>,
+    heard: Option<Heard>,
+    received: Instant,
+    gone: &Gone,
+) -> Verdict {
+    let allowed = match request.mode {
+        Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
+        // Shadow makes nobody wait.
+        Mode::Off | Mode::Shadow => MAX_DEADLINE,
+    };
+    let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
+    let budget = env::patiently(Duration::from_millis(config.gate.facts_budget_ms));
+    let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
+    let late_from = received + allowed.saturating_sub(LATE_MARGIN);
+
+    let judge_until = match request.mode {
+        Mode::Enforce => received + allowed.saturating_sub(SETTLE_RESERVE),
+        // Nobody waits, so a slow judge is given the time that it is configured with.
+        Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
+    };
+    let counted = state.counted();
+    let live::Judged { recording: mut judged, trace, contest } =
+        live::judge(state, request, &config, message, signals, live::Deadlines { facts: until, judge: judge_until });
+    // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
+    let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
+    let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut contest = contest.filter(|_| is_counted);
+    if is_counted && state.counted() != counted {
+        let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
+        let (session, stored) = state.standing(key, mode);
+        let turn = turns::of_session(state, key, mode, &stored, session.and_then(|session| session.started_at_ms));
+        inputs.turn = Turn { contested: inputs.turn.contested, ..turn };
+        contest = stored.contest;
+    }
+    let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
+    let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
+    let used = contest.filter(|_| trace.release == Some(Release::Contested));
+    let mut verdict =
+        settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
+    verdict.aside.contest = used;
+    if gone.somebody_waits() {
+        // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
+        verdict.noted = state.journal.note(Answer::Given(Box::new(verdict.given(state.clock.now_ms()))));
+    }
+    if verdict.aside.continues.is_some() {
+        verdict.count(state, late_from, late);
+    }
+    if is_counted {
+        state.has_counted();
+    }
+    verdict
+}
+
+/// The end of a message for the log. It was redacted before it is cut, so that no half of a secret is left.
+fn preview(message: &str) -> String {
+    text::one_line(text::tail(message, MAX_PREVIEW_BYTES), MAX_PREVIEW_BYTES)
+}
+
+/// A verdict, and the row to write of it.
+pub(crate) struct Verdict {
+    /// What the hook is told.
+    pub(crate) response: EvaluateResponse,
+    request: Arc<EvaluateRequest>,
+    row: GateRow,
+    aside: Aside,
+    written: bool,
+    /// That the journal holds what the hook was told of it.
+    pub(crate) noted: Option<Noted>,
+}
+
+/// What a verdict needs besides the stages' findings.
+struct Surroundings {
+    checkout: Option<PathBuf>,
+    notes: bool,
+    received: Instant,
+}
+
+/// Turns what the stages found into the verdict: lateness, and what the hook is told. Every block passes here.
+fn settle(
+    state: &State,
+    request: &Arc<EvaluateRequest>,
+    judged: &Recording,
+    trace: Trace,
+    around: Surroundings,
+    late: impl FnOnce() -> bool,
+) -> Verdict {
+    let decision = trace.decision();
+    let continues = decision == Decision::Continue;
+    let failure = match &trace.judgement {
+        // One that is left alone after failures fails no stop.
+        Some(Judgement::Failed { kind, detail }) if kind != FailureKind::BreakerOpen.name() => Some((kind, detail)),
+        _ => None,
+    };
+    // A verdict that comes too late, or to nobody, is not delivered and so is not counted.
+    let late = continues && late();
+    let fail_open = match (trace.refused, late) {
+        (Some(fault), _) => Some(fault.kind().to_owned()),
+        (None, true) => Some(LATE.to_owned()),
+        (None, false) => failure.map(|(kind, _)| kind.clone()),
+    };
+    let enforces = request.mode == Mode::Enforce;
+    let delivers = continues && enforces && !late;
+    let rule = trace.rule.filter(|_| trace.refused.is_none());
+    let note = match trace.release {
+        Some(release) if enforces && around.notes => reminder::note(decision, release, trace.evidence.as_ref()),
+        _ => String::new(),
+    };
+    let text = match (&trace.evidence, rule) {
+        (Some(evidence), Some(rule)) if delivers => reminder::render(rule, evidence, &program(&state.home)),
+        _ => String::new(),
+    };
+    let aside = Aside {
+        continues: trace.continues().filter(|_| !late).map(str::to_owned),
+        inputs: serde_json::to_string(judged).ok(),
+        contest: None,
+    };
+    let row = GateRow {
+        decision: Some(decision),
+        rule: trace.rule,
+        short_circuit: trace.release.map(|release| release.name().to_owned()),
+        would_block: continues,
+        blocked: delivers,
+        noted: !note.is_empty(),
+        detail: trace
+            .refused
+            .map(|fault| fault.name().to_owned())
+            .or_else(|| failure.map(|(_, detail)| detail.clone())),
+        fail_open,
+        signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
+        preview: preview(&judged.inputs.message),
+        evidence: trace.evidence,
+        latency_ms: millis(around.received),
+        checkout: around.checkout,
+        ..blank_row(request)
+    };
+    let response = EvaluateResponse {
+        decision: if late { Decision::Allow } else { decision },
+        reminder: text,
+        note,
+        fail_open: row.fail_open.clone(),
+    };
+    Verdict { response, request: Arc::clone(request), row, aside, written: false, noted: None }
+}
+
+/// How an agent calls the program.
+fn program(home: &Home) -> String {
+    let installed = home.bin().join("stopgate");
+    if installed.exists() { shell::shown(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
+}
+
+impl Verdict {
+    /// Writes the verdict down, unless that is done.
+    pub(crate) fn write(&mut self, state: &State) {
+        if !self.written {
+            self.written = self.record(state, Instant::now() + MAX_DEADLINE).is_ok();
+        }
+        if let Some(noted) = self.noted.take() {
+            state.journal.settle(noted, (!self.written).then(|| self.given(state.clock.now_ms())));
+        }
+    }
+
+    /// What the journal is given of it.
+    fn given(&self, at_ms: UnixMillis) -> Given {
+        let (request, row, aside) = (EvaluateRequest::clone(&self.request), self.row.clone(), self.aside.clone());
+        Given { request, row, aside, at_ms }
+    }
+
+    /// Counts a continue before it is delivered: in memory, and, unless the journal holds it, in the store. When the
+    /// store fails, a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
+    /// becomes late over it is not delivered and not counted: the caller logs that.
+    fn count(&mut self, state: &State, until: Instant, late: impl Fn() -> bool) {
+        let recorded = if self.noted.is_some() { Ok(true) } else { self.record(state, until) };
+        if recorded.is_err() && late() {
+            self.response.decision = Decision::Allow;
+            self.response.reminder.clear();
+            self.response.fail_open = Some(LATE.to_owned());
+            self.row.fail_open = Some(LATE.to_owned());
+            self.row.blocked = false;
+            self.aside.continues = None;
+            return;
+        }
+        self.written = self.noted.is_none() && recorded.is_ok();
+        if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
+            let continued = Continued { at_ms: state.clock.now_ms(), fingerprint };
+            state.memory().continued(&self.request.event.key, self.request.mode, continued);
+        }
+    }
+
+    fn record(&self, state: &State, until: Instant) -> Result<bool, StoreError> {
+        let now = state.clock.now_ms();
+        state
+            .with_store_until(until, |store| store.record_verdict(&self.request, &self.row, &self.aside, now))
+            .inspect_err(|error| {
+                tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
+            })
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,151 @@
+//! A stop's stages in the world as it is.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use stopgate_config::Config;
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::harness::{EventKind, Stop};
+use stopgate_core::protocol::EvaluateRequest;
+use stopgate_core::switch;
+use stopgate_gate::circumstances::Circumstances;
+use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
+use stopgate_gate::facts::Facts;
+use stopgate_gate::judge::Question;
+use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, Recording, Trace, World};
+use stopgate_gate::signals::Signals;
+use stopgate_store::{SessionFacts, TurnRecord};
+
+use super::has_judge;
+use crate::facts::{self as gathering, Session};
+use crate::judge::{self, JudgeOutcome};
+use crate::state::State;
+use crate::turns;
+
+/// A stop that was judged, but for the ceilings.
+pub(super) struct Judged {
+    /// What its stages were given, and what the world answered.
+    pub(super) recording: Recording,
+    /// What they found.
+    pub(super) trace: Trace,
+    /// The contest that the next stop of the session uses up.
+    pub(super) contest: Option<i64>,
+}
+
+/// How long the world may take to answer.
+pub(super) struct Deadlines {
+    pub(super) facts: Instant,
+    pub(super) judge: Instant,
+}
+
+/// Runs the stages in the world as it is, and keeps what that answers.
+pub(super) fn judge(
+    state: &State,
+    request: &EvaluateRequest,
+    config: &Config,
+    message: String,
+    signals: Signals,
+    until: Deadlines,
+) -> Judged {
+    let (session, stored) = state.standing(&request.event.key, request.mode);
+    let mut inputs = inputs(state, request, config, session.as_ref(), &stored);
+    let mut world = Live { state, request, config, session, message: &message, until, answers: Answers::default() };
+    let trace = pipeline::run_heard(&inputs, signals, &mut world);
+    let answers = world.answers;
+    if trace.signals.is_some() {
+        // What nobody looked at is not kept.
+        inputs.message = message;
+    }
+    Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest }
+}
+
+/// What is known of a stop before its stages run, but for its message.
+fn inputs(
+    state: &State,
+    request: &EvaluateRequest,
+    config: &Config,
+    session: Option<&SessionFacts>,
+    stored: &TurnRecord,
+) -> Inputs {
+    let none = Stop::default();
+    let stop = match &request.event.kind {
+        EventKind::Stop(stop) => stop,
+        _ => &none,
+    };
+    let circumstances = Circumstances {
+        killed: switch::is_killed(&ProcessEnv, &state.home),
+        mode: switch::read_mode(&state.home).mode(),
+        subagent: request.event.agent_id.is_some(),
+        stop_hook_active: stop.stop_hook_active,
+        pending_tasks: stop.pending_tasks,
+        session_start_ms: session.and_then(|session| session.started_at_ms),
+    };
+    let turn = turns::of_session(state, &request.event.key, request.mode, stored, circumstances.session_start_ms);
+    let (limits, has_judge) = (turns::limits(config), has_judge(config));
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge }
+}
+
+/// The world as it is.
+struct Live<'a> {
+    state: &'a State,
+    request: &'a EvaluateRequest,
+    config: &'a Config,
+    session: Option<SessionFacts>,
+    message: &'a str,
+    until: Deadlines,
+    answers: Answers,
+}
+
+impl Live<'_> {
+    /// Does something with what is known of the session, if its start and its directory are.
+    fn with_session<T>(&self, work: impl FnOnce(&Session<'_>) -> T) -> Option<T> {
+        let event = &self.request.event;
+        let known = self.session.as_ref()?;
+        let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
+        Some(work(&Session {
+            key: &event.key,
+            cwd: event.cwd.as_deref()?,
+            transcript: event.transcript_path.as_deref(),
+            started_at_ms: known.started_at_ms?,
+            head_at_start: known.head_at_start.as_deref(),
+            home: home.as_deref(),
+            exclude: &self.config.gate.exclude_plans,
+        }))
+    }
+
+    fn look(&self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
+        if let Some(task) = &evidence.task {
+            let open = self.with_session(|session| gathering::has_open_task(session, task)).unwrap_or(false);
+            return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
+        }
+        let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
+        gathering::verify(&self.state.memo, cwd, evidence, self.until.facts)
+    }
+}
+
+impl World for Live<'_> {
+    fn facts(&mut self) -> Facts {
+        let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until.facts));
+        self.answers.facts.insert(gathered.unwrap_or_default()).clone()
+    }
+
+    fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
+        let question = Question::new(self.message, signals.clone(), facts);
+        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.until.judge) {
+            JudgeOutcome::Opinion(opinion) => {
+                Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
+            }
+            JudgeOutcome::Failed(failure) => {
+                Judgement::Failed { kind: failure.kind.name().to_owned(), detail: failure.detail }
+            }
+            JudgeOutcome::NotAsked(why) => Judgement::NotAsked { why: why.name().to_owned() },
+        };
+        self.answers.judgement.insert(judgement).clone()
+    }
+
+    fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
+        let verified = self.look(evidence);
+        self.answers.refused = verified.err();
+        verified
+    }
+}

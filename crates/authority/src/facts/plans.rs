@@ -1,0 +1,255 @@
+//! Which files of a checkout are plans.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use stopgate_core::fsx;
+use stopgate_gate::facts::open_step_texts;
+
+use super::memo::Git;
+
+/// Plan-like files that are looked into, the most recently changed first.
+const MAX_CANDIDATES: usize = 40;
+/// Largest plan that is read.
+const MAX_PLAN_BYTES: u64 = 512 * 1024;
+
+/// Plans with open steps, and these: what the session touched first, then the most recently changed.
+pub(super) fn open(
+    git: &Git<'_>,
+    touched: &BTreeSet<String>,
+    exclude: &[String],
+) -> impl Iterator<Item = (String, Vec<String>)> {
+    let top = git.top;
+    candidates(git, touched, exclude).into_iter().filter_map(|path| {
+        let steps = open_steps_of(top, &path);
+        (!steps.is_empty()).then_some((path, steps))
+    })
+}
+
+/// The open steps of the plan in `path`.
+pub(super) fn open_steps_of(top: &Path, path: &str) -> Vec<String> {
+    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).map(|text| open_step_texts(&text)).unwrap_or_default()
+}
+
+/// Plan-like files of the working tree, tracked or not (but not ignored), best first.
+fn candidates(git: &Git<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Vec<String> {
+    let Some((tree, untracked)) = git.files() else {
+        return Vec::new();
+    };
+    let tracked = tree.files.iter().filter_map(|file| std::str::from_utf8(&file.path).ok());
+    let mut found: Vec<(bool, SystemTime, &str)> = tracked
+        .chain(untracked.iter().map(String::as_str))
+        .filter(|path| is_plan_like(path) && !is_excluded(path, exclude))
+        .filter_map(|path| {
+            let changed = std::fs::symlink_metadata(git.top.join(path)).ok()?.modified().ok()?;
+            Some((touched.contains(path), changed, path))
+        })
+        .collect();
+    found.sort_unstable_by(|left, right| right.cmp(left));
+    // A file of a merge conflict is listed once a side.
+    found.dedup_by(|left, right| left.2 == right.2);
+    found.truncate(MAX_CANDIDATES);
+    found.into_iter().map(|(_, _, path)| path.to_owned()).collect()
+}
+
+/// Whether `path` is one of `exclude`, or lies in one.
+fn is_excluded(path: &str, exclude: &[String]) -> bool {
+    exclude.iter().map(|excluded| excluded.trim_end_matches('/')).any(|excluded| {
+        path.strip_prefix(excluded)
+            .is_some_and(|rest| !excluded.is_empty() && (rest.is_empty() || rest.starts_with('/')))
+    })
+}
+
+/// Words of a file's name that make it a plan.
+const NAMES: &[&str] = &[
+    "plan",
+    "plans",
+    "todo",
+    "todos",
+    "task",
+    "tasks",
+    "spec",
+    "specs",
+    "roadmap",
+    "checklist",
+    "handoff",
+    "progress",
+    "milestones",
+    "backlog",
+    "steps",
+];
+/// Words of a directory's name that make the files in it plans.
+const DIRECTORIES: &[&str] = &["plan", "plans", "spec", "specs", "task", "tasks", "todo", "roadmap"];
+/// Directories whose files are somebody else's, made by a program, shown as an example, or over.
+const FOREIGN_DIRECTORIES: &[&str] = &[
+    "vendor",
+    "vendored",
+    "third_party",
+    "third-party",
+    "thirdparty",
+    "external",
+    "node_modules",
+    "bower_components",
+    "site-packages",
+    "venv",
+    ".venv",
+    ".tox",
+    "pods",
+    "deps",
+    "submodules",
+    ".github",
+    ".gitlab",
+    ".gitea",
+    "dist",
+    "target",
+    "build",
+    "out",
+    "generated",
+    "gen",
+    "_build",
+    "fixture",
+    "fixtures",
+    "__fixtures__",
+    "testdata",
+    "test-data",
+    "test_data",
+    "snapshots",
+    "__snapshots__",
+    "golden",
+    "mocks",
+    "checklists",
+    "scaffold",
+    "scaffolds",
+    "skeleton",
+    "boilerplate",
+];
+/// Words of a path that say the same of it.
+const FOREIGN_WORDS: &[&str] = &[
+    "template",
+    "templates",
+    "tmpl",
+    "example",
+    "examples",
+    "sample",
+    "samples",
+    "demo",
+    "demos",
+    "archive",
+    "archived",
+    "archives",
+    "old",
+    "obsolete",
+    "deprecated",
+    "superseded",
+    "completed",
+    "cookiecutter",
+];
+/// What a checklist is for that is gone through again and again.
+const RECURRING: &[&str] = &[
+    "release",
+    "releases",
+    "releasing",
+    "review",
+    "reviews",
+    "pr",
+    "deploy",
+    "deployment",
+    "onboarding",
+    "offboarding",
+    "security",
+    "audit",
+    "qa",
+    "publish",
+    "publishing",
+    "launch",
+    "contributing",
+    "contributor",
+    "incident",
+    "upgrade",
+    "merge",
+    "style",
+    "accessibility",
+    "a11y",
+];
+
+/// Whether a path reads like a plan: a text file with a planning word in its name, or in a planning directory.
+/// Words are compared whole: `background.md` holds no "round", `planet.md` no "plan".
+fn is_plan_like(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let (directory, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return false;
+    };
+    if !matches!(extension, "md" | "markdown" | "mdx" | "txt") {
+        return false;
+    }
+    let has = |text: &str, known: &[&str]| text.split(|c: char| !c.is_alphanumeric()).any(|word| known.contains(&word));
+    let is_foreign = directory.split('/').any(|part| FOREIGN_DIRECTORIES.contains(&part))
+        || has(directory, FOREIGN_WORDS)
+        || has(stem, FOREIGN_WORDS)
+        || (has(stem, &["checklist"]) && has(&lower, RECURRING));
+    !is_foreign && (has(stem, NAMES) || directory.split('/').any(|part| has(part, DIRECTORIES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_or_a_directory_is_excluded_with_all_that_is_in_it() {
+        let exclude = ["docs/old/".to_owned(), "TODO.md".to_owned(), String::new()];
+        for path in ["docs/old/plan.md", "docs/old", "TODO.md"] {
+            assert!(is_excluded(path, &exclude), "{path}");
+        }
+        for path in ["docs/older/plan.md", "a/TODO.md", "TODO.md.txt", "plan.md"] {
+            assert!(!is_excluded(path, &exclude), "{path}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_by_whole_words() {
+        for yes in [
+            "PLAN.md",
+            "docs/plan.md",
+            "docs/my-plan_v2.markdown",
+            "TODO.txt",
+            "specs/parser.md",
+            "a/tasks/1.md",
+            ".claude/plans/a.md",
+            "docs/checklist.md",
+            "docs/release-plan.md",
+        ] {
+            assert!(is_plan_like(yes), "{yes}");
+        }
+        for no in
+            ["planet.md", "background.md", ".next/build.json", "src/plan.rs", "plan", "explanation.md", "context.md"]
+        {
+            assert!(!is_plan_like(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_is_somebody_else_s_an_example_or_over_is_no_plan() {
+        for no in [
+            "vendor/foo/TODO.md",
+            "node_modules/p/tasks.md",
+            "third_party/x/plan.md",
+            ".github/ISSUE_TEMPLATE/task.md",
+            "tests/fixtures/plan.md",
+            "pkg/testdata/todo.md",
+            "docs/archive/old-plan.md",
+            "docs/plans/archived/a.md",
+            "docs/old/plan.md",
+            "docs/plan-template.md",
+            "templates/plan.md",
+            "examples/todo.md",
+            "docs/release-checklist.md",
+            "docs/review/checklist.md",
+            "docs/checklists/plan.md",
+            "target/doc/todo.md",
+        ] {
+            assert!(!is_plan_like(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What is known of the session besides its checkout: its transcript and its builds.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::Instant;
+
+use stopgate_build_guard::state::BuildState;
+use stopgate_build_guard::store;
+use stopgate_core::checkout::Checkout;
+use stopgate_core::fsx;
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_gate::transcript::{self, MAX_TAIL_BYTES, Transcript};
+
+use super::Session;
+
+/// What the end of the session's transcript tells; nothing if it cannot be read.
+pub(super) fn transcript(session: &Session<'_>) -> Transcript {
+    session.transcript.map(|path| end_of_transcript(session.key.harness, path)).unwrap_or_default()
+}
+
+/// What the end of a transcript tells; nothing if it cannot be read.
+pub(crate) fn end_of_transcript(harness: Harness, path: &Path) -> Transcript {
+    tail(path).map(|(text, is_whole)| transcript::read(harness, &text, is_whole)).unwrap_or_default()
+}
+
+/// The last part of `path`, and whether that is all of it.
+fn tail(path: &Path) -> Option<(String, bool)> {
+    let mut file = fsx::open_regular(OpenOptions::new().read(true), path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let start = length.saturating_sub(MAX_TAIL_BYTES);
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TAIL_BYTES).read_to_end(&mut bytes).ok()?;
+    Some((String::from_utf8_lossy(&bytes).into_owned(), start == 0))
+}
+
+/// Files that the agent touched, relative to the top of the working tree.
+pub(super) fn touched(checkout: &Checkout, cwd: &Path, transcript: &Transcript) -> BTreeSet<String> {
+    let relative = |file: &String| {
+        let file = cwd.join(file);
+        let inside = file.strip_prefix(&checkout.worktree).ok()?;
+        inside.to_str().map(|path| path.trim_start_matches("./").to_owned())
+    };
+    transcript.touched.iter().filter_map(relative).collect()
+}
+
+/// Ids of the session's builds that are not over, as far as they could be read before `deadline`.
+pub(super) fn live_builds(checkout: &Checkout, key: &SessionKey, deadline: Instant) -> Vec<String> {
+    let is_own = |state: &BuildState| {
+        let owner = state.owner.as_ref().filter(|owner| owner.harness.is_none_or(|harness| harness == key.harness));
+        let session = owner.and_then(|owner| owner.session_id.as_deref());
+        session == Some(&key.session_id) && !state.phase.is_terminal()
+    };
+    store::directories(checkout)
+        .iter()
+        .take_while(|_| Instant::now() < deadline)
+        .filter_map(|dir| store::read(dir).ok().flatten())
+        .filter(is_own)
+        .map(|state| state.id)
+        .collect()
+}

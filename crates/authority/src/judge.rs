@@ -1,0 +1,114 @@
+//! Asks the configured judge what the rules could not decide: within a deadline, through its breaker, and with every
+//! answer validated before it counts.
+
+mod breaker;
+mod command;
+mod http;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use stopgate_config::{Judge, JudgeKind};
+use stopgate_core::env::{Env, ProcessEnv};
+use stopgate_core::event_id::nonce;
+use stopgate_gate::judge::{FailureKind, JudgeFailure, Opinion, Prompt, Question};
+
+use crate::state::State;
+
+pub(crate) use breaker::{Breakers, all as breakers, reset as reset_breakers};
+
+/// Kept back from the caller's deadline: for killing a program and settling with the breaker.
+const SETTLE_RESERVE: Duration = Duration::from_millis(40);
+/// A judge that has less time than this is not asked: it would fail for a reason that is not its own.
+const MIN_TIME: Duration = Duration::from_millis(50);
+/// Longest output of a judge that is read, with all that its wire format puts around the answer.
+const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// What came of asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JudgeOutcome {
+    /// A valid answer.
+    Opinion(Opinion),
+    /// No valid answer: the turn may end.
+    Failed(JudgeFailure),
+    /// Nobody was asked, which is no failure.
+    NotAsked(NotAsked),
+}
+
+/// Why nobody was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotAsked {
+    /// No judge is configured.
+    NoJudge,
+    /// There is no plan that a continue could rest on, so no answer would change anything.
+    NothingOffered,
+    /// The time that is left is too short for any judge.
+    NoTime,
+    /// Others are being asked: slow judges must not keep the stops waiting that rules decide.
+    Busy,
+}
+
+impl NotAsked {
+    /// The word for `explain`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NoJudge => "no-judge",
+            Self::NothingOffered => "nothing-offered",
+            Self::NoTime => "no-time",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// Asks the judge of `config`, unless its breaker is open. Blocks, and returns by `until` at the latest: call it off
+/// the event loop.
+pub(crate) fn ask(state: &State, config: &Judge, question: &Question, until: Instant) -> JudgeOutcome {
+    ask_in(&ProcessEnv, state, config, question, until)
+}
+
+/// [`ask`] with the environment that keys and a program's surroundings are taken from.
+fn ask_in(environment: &dyn Env, state: &State, config: &Judge, question: &Question, until: Instant) -> JudgeOutcome {
+    if config.kind == JudgeKind::None {
+        return JudgeOutcome::NotAsked(NotAsked::NoJudge);
+    }
+    if !question.offers_a_plan() {
+        return JudgeOutcome::NotAsked(NotAsked::NothingOffered);
+    }
+    let now = Instant::now();
+    let left = until.saturating_duration_since(now).saturating_sub(SETTLE_RESERVE);
+    if left < MIN_TIME {
+        return JudgeOutcome::NotAsked(NotAsked::NoTime);
+    }
+    let Ok(_asking) = state.asking.try_acquire() else {
+        return JudgeOutcome::NotAsked(NotAsked::Busy);
+    };
+    let deadline = now + left.min(Duration::from_millis(config.timeout_ms));
+    let guard = match breaker::admit(state, config, until) {
+        Ok(guard) => guard,
+        Err(left_alone) => return JudgeOutcome::Failed(left_alone),
+    };
+    let prompt = question.prompt(nonce());
+    let judged = answer(environment, state, config, &prompt, deadline).and_then(|answer| question.read(&answer));
+    match (guard.settle(state, judged.as_ref().err(), until), judged) {
+        (Some(opened), _) => JudgeOutcome::Failed(opened),
+        (None, Ok(opinion)) => JudgeOutcome::Opinion(opinion),
+        (None, Err(failure)) => JudgeOutcome::Failed(failure),
+    }
+}
+
+fn answer(
+    environment: &dyn Env,
+    state: &State,
+    config: &Judge,
+    prompt: &Prompt,
+    deadline: Instant,
+) -> Result<String, JudgeFailure> {
+    let bytes = match config.kind {
+        JudgeKind::Command => command::ask(environment, &state.home, config, prompt, deadline)?,
+        JudgeKind::Http => return http::ask(environment, config, prompt, deadline),
+        JudgeKind::None => Vec::new(),
+    };
+    String::from_utf8(bytes).map_err(|_| JudgeFailure::new(FailureKind::Malformed, "the answer is not UTF-8"))
+}

@@ -1,0 +1,190 @@
+//! The breaker of each judge: in the store, so that it outlives a restart, and in memory, so that it holds when the
+//! store does not and so that a judge that is left alone costs no look at the store.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use stopgate_config::Judge;
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::event_id::new_event_id;
+use stopgate_gate::breaker::{Admission, Breaker, Limits, Settlement};
+use stopgate_gate::judge::{FailureKind, JudgeFailure};
+use stopgate_protocol::BreakerState;
+use stopgate_store::{BreakerRow, StoreError};
+
+use super::route::Route;
+use crate::state::State;
+
+/// A probe may take as long as an answer, and this much longer.
+const LEASE_MARGIN_MS: i64 = 500;
+/// How often the number of those who were not let through is written down.
+const FLUSH: Duration = Duration::from_mins(1);
+/// How many routes are remembered: the configuration names one at a time.
+const MAX_ROUTES: usize = 64;
+
+/// What is remembered of the breakers, by route.
+pub(crate) type Breakers = HashMap<String, Held>;
+
+/// What is remembered of one breaker.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    row: BreakerRow,
+    /// How many were not let through since it was last written.
+    unflushed: u64,
+    written: Option<Instant>,
+    /// The store has missed a change: memory is ahead of it.
+    unsaved: bool,
+}
+
+/// Somebody who was let through, and has to settle.
+#[derive(Debug)]
+pub(super) struct Guard {
+    route: Route,
+    limits: Limits,
+    /// Set for a probe.
+    token: Option<String>,
+}
+
+fn limits(config: &Judge) -> Limits {
+    let millis = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    Limits {
+        failures: config.breaker_failures,
+        cooldown_ms: millis(config.breaker_cooldown_seconds.saturating_mul(1_000)),
+        lease_ms: millis(config.timeout_ms).saturating_add(LEASE_MARGIN_MS),
+    }
+}
+
+/// Asks to be let through to the judge of `config`.
+pub(super) fn admit(state: &State, config: &Judge, until: Instant) -> Result<Guard, JudgeFailure> {
+    let (route, limits) = (Route::of(config), limits(config));
+    let now = state.clock.now_ms();
+    let token = new_event_id(&*state.clock);
+    let admission = if stays_shut(state, &route, limits, now) {
+        Admission::LeaveAlone
+    } else {
+        change(state, &route, "", until, |breaker| breaker.admit(now, limits, &token))
+    };
+    match admission {
+        Admission::Ask => Ok(Guard { route, limits, token: None }),
+        Admission::Probe => Ok(Guard { route, limits, token: Some(token) }),
+        Admission::LeaveAlone => Err(JudgeFailure::new(FailureKind::BreakerOpen, "left alone after failures in a row")),
+    }
+}
+
+/// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
+/// in a while to write down how many they were.
+fn stays_shut(state: &State, route: &Route, limits: Limits, now: UnixMillis) -> bool {
+    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(held) = breakers.get_mut(&route.key) else { return false };
+    let flushed_lately = held.written.is_some_and(|at| at.elapsed() < FLUSH);
+    let shut = held.row.breaker.is_shut(now, limits) && flushed_lately;
+    held.unflushed += u64::from(shut);
+    shut
+}
+
+impl Guard {
+    /// Settles the call, which gave a valid answer or failed. A failure that opens the breaker, or keeps it open, is
+    /// reported as that: it is returned.
+    pub(super) fn settle(self, state: &State, failure: Option<&JudgeFailure>, until: Instant) -> Option<JudgeFailure> {
+        let Self { route, limits, token } = self;
+        let now = state.clock.now_ms();
+        let last = failure.map_or("", |failure| failure.kind.name());
+        let settlement = change(state, &route, last, until, |breaker| {
+            breaker.settle(now, limits, token.as_deref(), failure.is_none())
+        });
+        let failure = failure?;
+        if settlement != Settlement::Opened {
+            tracing::warn!(
+                judge = route.label,
+                kind = failure.kind.name(),
+                detail = failure.detail,
+                "the judge failed"
+            );
+            return None;
+        }
+        // Once a probe fails there is nothing new to say.
+        if token.is_none() {
+            let seconds = limits.cooldown_ms / 1_000;
+            tracing::warn!(judge = route.label, kind = failure.kind.name(), seconds, "the judge is left alone");
+        }
+        Some(JudgeFailure::new(FailureKind::BreakerOpen, &failure.to_string()))
+    }
+}
+
+/// Changes a breaker in the store and in memory; where the store fails, in memory alone. An empty `last_failure` says
+/// nothing about failures.
+fn change<T>(
+    state: &State,
+    route: &Route,
+    last_failure: &str,
+    until: Instant,
+    transition: impl Fn(&mut Breaker) -> T,
+) -> T {
+    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+    if breakers.len() >= MAX_ROUTES && !breakers.contains_key(&route.key) {
+        breakers.clear();
+    }
+    let held = breakers.entry(route.key.clone()).or_default();
+    held.row.route.clone_from(&route.key);
+    held.row.label.clone_from(&route.label);
+    if !last_failure.is_empty() {
+        last_failure.clone_into(&mut held.row.last_failure);
+    }
+    let with_memory = |breaker: &mut Breaker| {
+        if held.unsaved {
+            breaker.clone_from(&held.row.breaker);
+        }
+        breaker.suppressed = breaker.suppressed.saturating_add(held.unflushed);
+        transition(breaker)
+    };
+    let now = state.clock.now_ms();
+    // A transition that finds the store locked says nothing about the store's health.
+    let stored = state
+        .with_store_until(until, |store| Ok(store.change_breaker(&held.row, now, with_memory)))
+        .and_then(|changed| changed);
+    held.written = Some(Instant::now());
+    match stored {
+        Ok((done, breaker)) => {
+            held.row.breaker = breaker;
+            held.unflushed = 0;
+            held.unsaved = false;
+            done
+        }
+        Err(error) => {
+            if !std::mem::replace(&mut held.unsaved, true) {
+                tracing::error!(%error, judge = route.label, "breakerPersistence: the breaker is kept in memory");
+            }
+            transition(&mut held.row.breaker)
+        }
+    }
+}
+
+/// The breakers that count a failure, the last changed first: what the store says, and memory where that is ahead.
+pub(crate) fn all(state: &State) -> Vec<BreakerState> {
+    let now = state.clock.now_ms();
+    let mut rows = state.with_store(|store| store.breakers()).unwrap_or_default();
+    let breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+    for held in breakers.values() {
+        let at = rows.iter().position(|row| row.route == held.row.route);
+        match at {
+            Some(at) if held.unsaved => rows[at] = held.row.clone(),
+            None if held.unsaved && !held.row.breaker.is_blank() => rows.push(held.row.clone()),
+            _ => {}
+        }
+        if let Some(row) = rows.iter_mut().find(|row| row.route == held.row.route) {
+            row.breaker.suppressed = row.breaker.suppressed.saturating_add(held.unflushed);
+        }
+    }
+    rows.retain(|row| !row.breaker.is_blank());
+    rows.sort_by_key(|row| std::cmp::Reverse(row.breaker.updated_at_ms));
+    rows.into_iter().map(|row| row.state(now)).collect()
+}
+
+/// Closes every breaker. Returns how many were not blank.
+pub(crate) fn reset(state: &State) -> Result<usize, StoreError> {
+    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+    let reset = state.with_store(|store| store.reset_breakers())?;
+    breakers.clear();
+    Ok(reset)
+}

@@ -1,0 +1,42 @@
+//! The local authority: one process a person, asked by the hooks over a Unix socket.
+//!
+//! It alone judges stops and it alone keeps the store. Everything it is asked fails open at the asker: when it is
+//! absent, slow or broken, agents stop as they please.
+//!
+//! * For other programs: [`run`], [`lifecycle`] (start, ask, stop it), [`operator`] (who is a person), [`registry`].
+//! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `ending`.
+//! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
+//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`; `journal` keeps what was answered
+//!   and is not stored yet.
+//! * On its own: `reaper`, `retention`, `process_files`.
+//! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
+
+#![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
+
+pub mod lifecycle;
+pub mod operator;
+pub mod registry;
+pub mod rehearsal;
+
+mod connection;
+mod descriptors;
+mod ending;
+mod evaluate;
+mod facts;
+mod git;
+mod instance;
+mod journal;
+mod judge;
+mod memory;
+mod peer;
+mod process_files;
+mod reaper;
+mod retention;
+mod routes;
+mod server;
+mod silence;
+mod spooled;
+mod state;
+mod turns;
+
+pub use server::{RunError, RunOptions, run};

@@ -1,0 +1,229 @@
+//! Gathers the evidence: the process table and every tmux server once a look, then each session.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use stopgate_build_guard::state::BuildState;
+use stopgate_build_guard::store;
+use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
+use stopgate_core::process::host;
+use stopgate_core::process::snapshot::Snapshot;
+use stopgate_core::process::{Liveness, ProcFs, ProcessTable as _};
+use stopgate_core::session::state::Turn;
+use stopgate_core::{checkout, fsx};
+use stopgate_protocol::SessionRow;
+use stopgate_reaper::ReaperConfig;
+use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, TranscriptStamp};
+use stopgate_reaper::candidacy::Memory;
+use stopgate_reaper::gates::{Evidence, LiveBuild, Pane, Seen};
+use stopgate_reaper::screen;
+
+use super::panes::{self, Server};
+use crate::registry;
+
+/// Largest build state that is read.
+const MAX_BUILD_BYTES: u64 = 1024 * 1024;
+
+/// What all sessions of one look share.
+pub(crate) struct World {
+    pub(crate) now_ms: UnixMillis,
+    /// The time of day, which files and tmux go by, whatever the clock says.
+    wall_ms: UnixMillis,
+    host: String,
+    boot_id: Option<String>,
+    snapshot: Option<Snapshot>,
+    servers: HashMap<String, Server>,
+}
+
+impl World {
+    /// Looks at the process table, and at the tmux servers of `rows`.
+    pub(crate) fn look(rows: &mut [SessionRow], now_ms: UnixMillis) -> Self {
+        let snapshot = Snapshot::take().ok();
+        let host = host();
+        let empty = Snapshot::default();
+        for row in rows.iter_mut() {
+            registry::look_at(row, &host, snapshot.as_ref().unwrap_or(&empty), now_ms);
+        }
+        let mut servers = HashMap::new();
+        let live = rows.iter().filter(|row| row.liveness == Liveness::Alive && !row.state.is_over());
+        for place in live.filter_map(|row| row.tmux.as_ref()) {
+            if !servers.contains_key(&place.server) {
+                servers.insert(place.server.clone(), panes::look(&place.server).unwrap_or_default());
+            }
+        }
+        let wall_ms = to_millis(SystemTime::now());
+        Self { now_ms, wall_ms, host, boot_id: ProcFs.boot_id(), snapshot, servers }
+    }
+
+    /// The evidence on one session, except for its screen; `memory` is brought up to date.
+    pub(crate) fn evidence(
+        &self,
+        row: &SessionRow,
+        rows: &[SessionRow],
+        memory: &mut Memory,
+        config: &ReaperConfig,
+    ) -> Evidence {
+        let ago = |at: UnixMillis| self.now_ms - at;
+        let transcript = row.transcript_path.as_deref().and_then(stamp);
+        let cpu = self.cpu(row);
+        let evidence = Evidence {
+            protected_by: protected_by(row, &config.protected),
+            other_host: row.host.as_ref().is_some_and(|host| *host != self.host),
+            liveness: row.liveness,
+            age_ms: row.started_at_ms.map(ago),
+            pane: self.pane(row),
+            shares_process: rows.iter().any(|other| shares_process(row, other)),
+            build: self.live_build(row, rows),
+            held_ms_ago: held_at(row).map(ago),
+            turn: row.turn.zip(row.turn_at_ms).map(|(turn, at)| (turn, ago(at))),
+            pending_tasks: row.pending_tasks,
+            prompt_ms_ago: row.last_events.get("UserPromptSubmit").copied().map(ago),
+            compaction_ms_ago: open_compaction(row).map(ago),
+            cpu: CpuDelta::between(memory.cpu.as_ref(), cpu.as_ref()),
+            transcript: TranscriptDelta::between(memory.transcript.as_ref(), transcript.as_ref()),
+            screen: Seen::NotLooked,
+        };
+        memory.transcript = transcript;
+        memory.cpu = cpu;
+        evidence
+    }
+
+    fn pane(&self, row: &SessionRow) -> Pane {
+        let Some(place) = &row.tmux else { return Pane::Outside };
+        let server = self.servers.get(&place.server);
+        let (Some(server), Some(process), Some(snapshot)) = (server, &row.harness_process, &self.snapshot) else {
+            return Pane::Unresolved;
+        };
+        match server.pane(place) {
+            Some(pane) if snapshot.is_at_or_below(process.pid, pane.pid) => {
+                Pane::Resolved { client_used_ms_ago: server.client_used_ms_ago(pane, self.wall_ms) }
+            }
+            _ => Pane::Unresolved,
+        }
+    }
+
+    fn cpu(&self, row: &SessionRow) -> Option<CpuSample> {
+        let process = row.harness_process.as_ref()?;
+        let snapshot = self.snapshot.as_ref()?;
+        let main = snapshot.get(process.pid).filter(|main| main.start_ticks == process.start_ticks)?;
+        let children = snapshot.below(process.pid);
+        Some(CpuSample {
+            at_monotonic_ms: monotonic_ms(),
+            boot_id: self.boot_id.clone()?,
+            main: (main.pid, main.start_ticks),
+            main_cpu_ms: main.cpu_ms,
+            ended_cpu_ms: main.waited_cpu_ms,
+            children: children.iter().map(|c| (c.pid, c.start_ticks, c.cpu_ms + c.waited_cpu_ms)).collect(),
+        })
+    }
+
+    /// The live build in the session's checkout that is its, or that is nobody's in particular. One that is known to
+    /// be another session's does not count.
+    fn live_build(&self, row: &SessionRow, rows: &[SessionRow]) -> Option<LiveBuild> {
+        let checkout = checkout::find(row.checkout.as_deref().or(row.cwd.as_deref())?)?;
+        let builds = store::directories(&checkout).into_iter().filter_map(|dir| {
+            let path = dir.join("state.json");
+            let meta = std::fs::symlink_metadata(&path).ok()?;
+            let touched_ms_ago = self.wall_ms - meta.modified().ok().map_or(self.wall_ms, to_millis);
+            let bytes = fsx::read_regular(&path, MAX_BUILD_BYTES).ok();
+            // Not understood means not known to be another's.
+            let state = bytes.and_then(|bytes| serde_json::from_slice::<BuildState>(&bytes).ok());
+            if state.as_ref().is_some_and(|state| state.phase.is_terminal()) {
+                return None;
+            }
+            let owner = state.as_ref().and_then(|state| state.owner.as_ref());
+            match owner.and_then(|owner| owner.session_id.as_deref()) {
+                Some(id) if continues(row, id, rows) => Some(LiveBuild { own: true, touched_ms_ago }),
+                Some(_) => None,
+                None => Some(LiveBuild { own: false, touched_ms_ago }),
+            }
+        });
+        // Its own first, then the one that was touched last.
+        builds.min_by_key(|build| (!build.own, build.touched_ms_ago))
+    }
+}
+
+/// Reads the panes of `wanted`; those that cannot be read are left out.
+pub(crate) fn frames(wanted: &[&SessionRow], config: &ReaperConfig) -> HashMap<(String, String), String> {
+    let mut by_server: HashMap<&str, Vec<&str>> = HashMap::new();
+    for place in wanted.iter().filter_map(|row| row.tmux.as_ref()) {
+        by_server.entry(&place.server).or_default().push(&place.pane);
+    }
+    let mut found = HashMap::new();
+    for (server, panes) in by_server {
+        let frames = panes::capture(server, &panes, config.pane_capture_lines);
+        found.extend(frames.into_iter().map(|(pane, frame)| ((server.to_owned(), pane), frame)));
+    }
+    found
+}
+
+/// What the pane of `row` shows, among `frames`.
+pub(crate) fn seen(row: &SessionRow, frames: &HashMap<(String, String), String>) -> Seen {
+    let frame = row.tmux.as_ref().and_then(|place| frames.get(&(place.server.clone(), place.pane.clone())));
+    frame.map_or(Seen::Unreadable, |frame| Seen::Frame(screen::read(row.harness, frame), screen::frame(frame)))
+}
+
+/// A transcript as it lies on disk.
+pub(crate) fn stamp(path: &Path) -> Option<TranscriptStamp> {
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some(TranscriptStamp {
+        path: path.to_string_lossy().into_owned(),
+        file: (meta.dev(), meta.ino()),
+        length: meta.len(),
+        modified_ns: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()),
+    })
+}
+
+fn protected_by(row: &SessionRow, protected: &[String]) -> Option<String> {
+    let session = row.tmux.as_ref().and_then(|place| place.session.as_deref());
+    let dirs = [row.cwd.as_deref(), row.start_cwd.as_deref(), row.checkout.as_deref()];
+    let names = |entry: &&String| {
+        let entry = entry.as_str();
+        entry == row.session_id
+            || session == Some(entry)
+            || (entry.starts_with('/') && dirs.into_iter().flatten().any(|dir| dir.starts_with(entry)))
+    };
+    protected.iter().find(names).cloned()
+}
+
+fn shares_process(row: &SessionRow, other: &SessionRow) -> bool {
+    row.key() != other.key()
+        && !other.state.is_over()
+        && matches!((&row.harness_process, &other.harness_process), (Some(own), Some(others)) if own.is(others))
+}
+
+/// When the gate held the turn that is open now.
+fn held_at(row: &SessionRow) -> Option<UnixMillis> {
+    let held = row.held_at_ms?;
+    match (row.turn, row.turn_at_ms) {
+        (Some(Turn::Stopped), Some(at)) => (held >= at).then_some(held),
+        _ => None,
+    }
+}
+
+/// When a compaction began that has not ended.
+fn open_compaction(row: &SessionRow) -> Option<UnixMillis> {
+    let last = |event: &str| row.last_events.get(event).copied();
+    let began = last("PreCompact")?;
+    let ended = ["PostCompact", "SessionStart", "Stop", "UserPromptSubmit"].into_iter().filter_map(last).max();
+    ended.is_none_or(|ended| ended < began).then_some(began)
+}
+
+/// Whether the session is `id`, or continues it through `/clear`.
+fn continues(row: &SessionRow, id: &str, rows: &[SessionRow]) -> bool {
+    let mut current = Some(row.session_id.as_str());
+    let mut before = row.predecessor.as_deref();
+    // Each step goes to another row, so there are no more steps than rows.
+    for _ in 0..=rows.len() {
+        match current {
+            Some(session) if session == id => return true,
+            None => return false,
+            Some(_) => {}
+        }
+        current = before;
+        before = current.and_then(|id| rows.iter().find(|row| row.session_id == id)?.predecessor.as_deref());
+    }
+    false
+}

@@ -1,0 +1,58 @@
+//! Why a session is kept, or what would happen to it next.
+
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::session::SessionKey;
+use stopgate_reaper::ReaperConfig;
+use stopgate_reaper::gates::Verdict;
+use stopgate_reaper::pressure::{assess, threshold};
+use stopgate_reaper::report::{Explanation, ReaperSession};
+use stopgate_store::StoreError;
+
+use super::{lock, machine, settings, tick};
+use crate::state::State;
+
+/// Looks at one session now, with every gate; nothing is remembered of it. `None` if no such session lives.
+pub(crate) fn explain(state: &State, key: &SessionKey) -> Result<Option<Explanation>, StoreError> {
+    let _looking = lock(&state.reaper.looking);
+    let config = settings::current(state);
+    let now_ms = state.clock.now_ms();
+    let looked = tick::gather(state, &config, now_ms, Some(key))?;
+    let Some(one) = looked.into_iter().find(|one| one.row.key() == *key) else { return Ok(None) };
+    let pending = lock(&state.reaper.now).pending.get(key).copied();
+    let tripped = state.with_store(|store| store.reaper_trip())?.is_some();
+    let pressure = assess(machine::reading(), &config);
+    let threshold = threshold(pressure.tier, &config);
+    let session = one.report(pending.is_some(), now_ms);
+    let outlook = outlook(&config, tripped, one.verdict, &session, threshold);
+    Ok(Some(Explanation {
+        gates: one.readings,
+        pressure,
+        active_threshold_minutes: threshold.map(|ms| ms / 60_000),
+        outlook,
+        session,
+    }))
+}
+
+fn outlook(
+    config: &ReaperConfig,
+    tripped: bool,
+    verdict: Verdict,
+    session: &ReaperSession,
+    threshold: Option<UnixMillis>,
+) -> String {
+    let verb = match (config.dry_run, tripped) {
+        (true, _) => "would be ended (this is a rehearsal)",
+        (false, true) => "would be ended (a rehearsal since an end failed: `stopgate reaper status`)",
+        (false, false) => "will be ended",
+    };
+    match (config.enabled, verdict, threshold) {
+        (false, ..) => "stays: the reaper is off (`stopgate reaper enable`)".to_owned(),
+        (_, Verdict::Keep(gate), _) => format!("stays: {gate}"),
+        (_, Verdict::Eligible, _) if session.reap_pending => format!("{verb} at the next look, unless anything moves"),
+        (_, Verdict::Eligible, None) => "stays: there is no pressure".to_owned(),
+        (_, Verdict::Eligible, Some(threshold)) => {
+            let left = (threshold - session.idle_ms).max(0) / 60_000;
+            format!("{verb} once it is idle for {} min; about {left} min to go", threshold / 60_000)
+        }
+    }
+}

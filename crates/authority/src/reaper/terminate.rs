@@ -1,0 +1,277 @@
+//! The one place that ends sessions, for the reaper and for the operator: each session by one at a time, and only the
+//! very process that the registry knows.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use stopgate_core::process::snapshot::Snapshot;
+use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
+use stopgate_core::session::SessionKey;
+use stopgate_protocol::SessionRow;
+use stopgate_reaper::ReaperConfig;
+use stopgate_reaper::activity::TranscriptStamp;
+use stopgate_reaper::report::{AuditEvent, AuditRow};
+use stopgate_reaper::screen;
+use stopgate_store::StoreError;
+
+use super::{collect, lock, panes};
+use crate::registry;
+use crate::state::State;
+
+/// How long a process may take to go after SIGKILL.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+/// How long a pane may take to close by itself once its process has gone.
+const PANE_CLOSES: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Who ends a session.
+#[derive(Debug, Clone)]
+pub(crate) enum By {
+    /// The operator, who need not give reasons.
+    Operator,
+    /// The reaper, if its proof still holds.
+    Reaper {
+        /// The transcript that did not change.
+        transcript: Option<TranscriptStamp>,
+        /// The screen that did not change.
+        frame: u64,
+    },
+}
+
+/// A session that is to be ended.
+pub(crate) struct Ending<'a> {
+    pub(crate) row: &'a SessionRow,
+    pub(crate) by: By,
+    /// The inputs of the decision, for the audit.
+    pub(crate) detail: serde_json::Value,
+    pub(crate) tier: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was ended.
+    Done(Done),
+    /// It was not, for this reason: all is well.
+    Refused(Refusal),
+    /// It was not, and it should have been.
+    Failed(String),
+}
+
+/// How a session was ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// SIGTERM did not help.
+    pub(crate) killed: bool,
+    /// Its pane is closed, too.
+    pub(crate) pane_closed: bool,
+}
+
+/// Why a session is not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is being ended already.
+    InFlight,
+    /// Its process has gone.
+    NotRunning,
+    /// Its process is not known, or cannot be told from others.
+    Unidentified,
+    /// The command that takes it up again could not be written down first.
+    NotRecorded,
+    /// Something moved since it was found idle.
+    Moved,
+}
+
+impl Refusal {
+    /// The word in the audit.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::InFlight => "in-flight",
+            Self::NotRunning => "not-running",
+            Self::Unidentified => "unidentified",
+            Self::NotRecorded => "not-recorded",
+            Self::Moved => "moved",
+        }
+    }
+
+    /// A sentence for the operator.
+    pub(crate) const fn explained(self) -> &'static str {
+        match self {
+            Self::InFlight => "it is being ended already",
+            Self::NotRunning => "its process has ended",
+            Self::Unidentified => "its process is not known for certain, so that another could be hit",
+            Self::NotRecorded => "the command to resume it could not be recorded first",
+            Self::Moved => "it did something just now",
+        }
+    }
+}
+
+/// Marks a session as being ended, until the guard goes.
+struct InFlight<'a>(&'a State, SessionKey);
+
+impl<'a> InFlight<'a> {
+    fn mark(state: &'a State, key: SessionKey) -> Option<Self> {
+        lock(&state.reaper.ending).insert(key.clone()).then_some(Self(state, key))
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.reaper.ending).remove(&self.1);
+    }
+}
+
+/// Ends a session: records the command that takes it up again, sends SIGTERM, waits, sends SIGKILL, closes the pane.
+pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> Ended {
+    let row = ending.row;
+    let Some(_in_flight) = InFlight::mark(state, row.key()) else { return Ended::Refused(Refusal::InFlight) };
+    let handle = match handle(row) {
+        Ok(handle) => handle,
+        Err(refusal) => return Ended::Refused(refusal),
+    };
+    if !still_so(state, ending) {
+        return Ended::Refused(Refusal::Moved);
+    }
+    let (before, after, reason) = match ending.by {
+        By::Operator => (AuditEvent::Ending, AuditEvent::Ended, "ended-by-operator"),
+        By::Reaper { .. } => (AuditEvent::Reaping, AuditEvent::Reaped, "reaped-idle"),
+    };
+    let resume = registry::resume(row).shell();
+    let detail = serde_json::json!({ "resume_command": resume, "inputs": ending.detail });
+    let noted = match ending.by {
+        By::Operator => note(state, ending, before, detail).map(|()| true),
+        By::Reaper { .. } => note_if_still(state, ending, before, detail),
+    };
+    match noted {
+        Ok(true) => {}
+        Ok(false) => return Ended::Refused(Refusal::Moved),
+        Err(()) => return Ended::Refused(Refusal::NotRecorded),
+    }
+    let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
+        Ok(killed) => killed,
+        Err(why) => return Ended::Failed(why),
+    };
+    let pane_closed = close_pane(row);
+    let key = row.key();
+    let now_ms = state.clock.now_ms();
+    let _ = state.with_store(|store| store.mark_ended(&key, now_ms, reason));
+    let _ = note(
+        state,
+        ending,
+        after,
+        serde_json::json!({ "resume_command": resume, "killed": killed, "pane_closed": pane_closed }),
+    );
+    Ended::Done(Done { killed, pane_closed })
+}
+
+/// A handle on the session's very process. Taken before it is recognised: from then on the pid cannot become
+/// another's unnoticed.
+fn handle(row: &SessionRow) -> Result<OwnedFd, Refusal> {
+    let process = row.harness_process.as_ref().ok_or(Refusal::Unidentified)?;
+    let pid = i32::try_from(process.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+    let handle = pidfd_open(pid.ok_or(Refusal::Unidentified)?, PidfdFlags::empty()).map_err(|_| Refusal::NotRunning)?;
+    match liveness(&ProcFs, process) {
+        Liveness::Alive if is_harness(row, process) => Ok(handle),
+        Liveness::Gone => Err(Refusal::NotRunning),
+        Liveness::Alive | Liveness::Unknown => Err(Refusal::Unidentified),
+    }
+}
+
+/// Whether the process still is called as a harness is: one that became another program is not ours to end.
+fn is_harness(row: &SessionRow, process: &ProcessIdentity) -> bool {
+    stopgate_core::process::identify(&ProcFs, process.pid).is_some_and(|now| now.command == row.harness.name())
+}
+
+/// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there
+/// was no event is seen last, by [`note_if_still`].
+fn still_so(state: &State, ending: &Ending<'_>) -> bool {
+    let By::Reaper { transcript, frame } = &ending.by else { return true };
+    let row = ending.row;
+    let now = row.transcript_path.as_deref().and_then(collect::stamp);
+    let Some(place) = &row.tmux else { return false };
+    let lines = super::settings::current(state).pane_capture_lines;
+    transcript.is_some()
+        && now == *transcript
+        && panes::capture(&place.server, &[&place.pane], lines)
+            .get(&place.pane)
+            .is_some_and(|seen| screen::frame(seen) == *frame)
+}
+
+fn note(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<(), ()> {
+    let row = line(state, ending, event, detail);
+    state.with_store(|store| store.record_reaper_event(&row)).map_err(|error| unrecorded(&row, &error))
+}
+
+/// [`note`], unless the session has reported something since it was looked at; in one transaction with that question.
+fn note_if_still(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<bool, ()> {
+    let row = line(state, ending, event, detail);
+    let last = ending.row.last_event_at_ms;
+    state.with_store(|store| store.record_reaper_event_if_still(&row, last)).map_err(|error| unrecorded(&row, &error))
+}
+
+fn line(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> AuditRow {
+    AuditRow {
+        at_ms: state.clock.now_ms(),
+        harness: ending.row.harness,
+        session_id: ending.row.session_id.clone(),
+        event,
+        kept_by: None,
+        tier: ending.tier.clone(),
+        detail,
+    }
+}
+
+fn unrecorded(row: &AuditRow, error: &StoreError) {
+    tracing::error!(%error, event = row.event.name(), session = row.session_id, "not recorded");
+}
+
+/// Ends the process; whether it took SIGKILL.
+fn stop(handle: &OwnedFd, grace: Duration) -> Result<bool, String> {
+    for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, AFTER_KILL)] {
+        match pidfd_send_signal(handle, signal) {
+            Ok(()) => {}
+            // It has ended by itself meanwhile.
+            Err(rustix::io::Errno::SRCH) => return Ok(signal == Signal::KILL),
+            Err(error) => return Err(format!("the signal could not be sent: {error}")),
+        }
+        if has_ended(handle, patience) {
+            return Ok(signal == Signal::KILL);
+        }
+    }
+    Err("its process is still there after SIGKILL".to_owned())
+}
+
+/// Waits for the process to end, for `patience` at most.
+fn has_ended(handle: &OwnedFd, patience: Duration) -> bool {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) if ready > 0 => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(_) => return false,
+        }
+    }
+}
+
+/// Closes the session's pane, if it is the one that held its process and nothing else runs in it: a shell that waits
+/// is closed with it, a shell that does something is a person's. Whether it is closed.
+fn close_pane(row: &SessionRow) -> bool {
+    let Some(place) = &row.tmux else { return false };
+    let find = || panes::look(&place.server).and_then(|server| server.pane(place).cloned());
+    let until = Instant::now() + PANE_CLOSES;
+    loop {
+        let Some(pane) = find() else { return true };
+        if Instant::now() >= until {
+            let busy = Snapshot::take().map_or(true, |now| !now.below(pane.pid).is_empty());
+            return !busy && panes::close(&place.server, &place.pane);
+        }
+        std::thread::sleep(POLL);
+    }
+}

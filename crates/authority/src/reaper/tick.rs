@@ -1,0 +1,272 @@
+//! One look at all sessions.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use serde_json::json;
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::process::Liveness;
+use stopgate_core::session::SessionKey;
+use stopgate_protocol::SessionRow;
+use stopgate_reaper::ReaperConfig;
+use stopgate_reaper::candidacy::{Budget, Memory, Step, Why, step};
+use stopgate_reaper::gates::{
+    Confidence, Evidence, Gate, GateReading, Seen, Verdict, kept_without_screen, read, verdict,
+};
+use stopgate_reaper::pressure::{Pressure, assess, threshold};
+use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, Trip};
+use stopgate_store::StoreError;
+
+use super::collect::{self, World};
+use super::terminate::{self, Ended, Ending};
+use super::{lock, machine};
+use crate::state::State;
+
+/// Sessions that are looked at, at most.
+const MAX_SESSIONS: u32 = 1_000;
+
+/// One session during a look.
+pub(super) struct Looked {
+    pub(super) row: SessionRow,
+    pub(super) memory: Memory,
+    pub(super) evidence: Evidence,
+    pub(super) readings: Vec<GateReading>,
+    pub(super) verdict: Verdict,
+}
+
+impl Looked {
+    /// The screen's fingerprint; anything but a frame is kept before it is asked for.
+    fn frame(&self) -> u64 {
+        match self.evidence.screen {
+            Seen::Frame(_, frame) => frame,
+            Seen::NotLooked | Seen::Unreadable => 0,
+        }
+    }
+
+    pub(super) fn report(&self, pending: bool, now_ms: UnixMillis) -> ReaperSession {
+        let kept_by = match self.verdict {
+            Verdict::Keep(gate) => Some(gate),
+            Verdict::Eligible => None,
+        };
+        ReaperSession {
+            harness: self.row.harness,
+            session_id: self.row.session_id.clone(),
+            verdict: if kept_by.is_some() { "keep" } else { "reap-eligible" }.to_owned(),
+            kept_by,
+            confidence: kept_by.map_or(Confidence::High, Gate::confidence),
+            consecutive: self.memory.streak.map_or(0, |streak| streak.observations),
+            idle_ms: self.memory.streak.map_or(0, |streak| now_ms - streak.since_ms),
+            reap_pending: pending,
+        }
+    }
+}
+
+/// The sessions that live, with the evidence on each. `only` leaves out the panes of all others.
+pub(super) fn gather(
+    state: &State,
+    config: &ReaperConfig,
+    now_ms: UnixMillis,
+    only: Option<&SessionKey>,
+) -> Result<Vec<Looked>, StoreError> {
+    let (mut rows, memories) =
+        state.with_store(|store| Ok((store.sessions_not_ended(MAX_SESSIONS)?, store.reaper_memories()?)))?;
+    let mut memories: HashMap<SessionKey, Memory> = memories.into_iter().collect();
+    let world = World::look(&mut rows, now_ms);
+    let mut looked: Vec<Looked> = rows
+        .iter()
+        .filter(|row| !row.state.is_over() && row.liveness != Liveness::Gone)
+        .map(|row| {
+            let mut memory = memories.remove(&row.key()).unwrap_or_default();
+            let gathered = catch_unwind(AssertUnwindSafe(|| world.evidence(row, &rows, &mut memory, config)));
+            let (evidence, readings) = match gathered {
+                Ok(evidence) => {
+                    let readings = read(&evidence, config);
+                    (evidence, readings)
+                }
+                Err(_) => (Evidence::default(), vec![failed()]),
+            };
+            Looked { row: row.clone(), memory, verdict: verdict(&readings), evidence, readings }
+        })
+        .collect();
+    let wanted = |one: &Looked| match only {
+        Some(key) => one.row.key() == *key,
+        None => !kept_without_screen(&one.readings),
+    };
+    let frames = {
+        let rows: Vec<&SessionRow> = looked.iter().filter(|one| wanted(one)).map(|one| &one.row).collect();
+        collect::frames(&rows, config)
+    };
+    for one in &mut looked {
+        if wanted(one) && one.verdict != Verdict::Keep(Gate::EvalError) {
+            one.evidence.screen = collect::seen(&one.row, &frames);
+            one.readings = read(&one.evidence, config);
+            one.verdict = verdict(&one.readings);
+        }
+    }
+    Ok(looked)
+}
+
+fn failed() -> GateReading {
+    GateReading { gate: Gate::EvalError, keeps: true, value: "the evidence could not be gathered".to_owned() }
+}
+
+/// What a look has at hand.
+struct Look<'a> {
+    state: &'a State,
+    config: &'a ReaperConfig,
+    now_ms: UnixMillis,
+    pressure: Pressure,
+    threshold: Option<UnixMillis>,
+    rehearses: bool,
+    budget: Budget,
+    audit: Vec<AuditRow>,
+}
+
+/// One look. Blocks for as long as it takes to end what is to be ended.
+pub(super) fn tick(state: &State, config: &ReaperConfig) {
+    let _looking = lock(&state.reaper.looking);
+    let began = Instant::now();
+    let now_ms = state.clock.now_ms();
+    if let Err(error) = look(state, config, now_ms) {
+        tracing::warn!(%error, "the reaper could not look");
+    }
+    let mut now = lock(&state.reaper.now);
+    now.last_tick_at_ms = Some(now_ms);
+    now.last_tick_took_ms = u64::try_from(began.elapsed().as_millis()).ok();
+}
+
+fn look(state: &State, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), StoreError> {
+    let mut looked = gather(state, config, now_ms, None)?;
+    let (trip, last_hour) =
+        state.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - 3_600_000)?)))?;
+    let pressure = assess(machine::reading(), config);
+    let mut look = Look {
+        state,
+        config,
+        now_ms,
+        pressure,
+        threshold: threshold(pressure.tier, config),
+        rehearses: config.dry_run || trip.is_some(),
+        budget: Budget::new(last_hour, config),
+        audit: Vec::new(),
+    };
+    let mut pending = std::mem::take(&mut lock(&state.reaper.now).pending);
+    let mut still_pending = HashMap::new();
+    let mut ended = Vec::new();
+    for one in &mut looked {
+        let key = one.row.key();
+        let mut since = pending.remove(&key);
+        if look.advance(one, &mut since) {
+            ended.push(key);
+        } else if let Some(since) = since {
+            still_pending.insert(key, since);
+        }
+    }
+    looked.retain(|one| !ended.contains(&one.row.key()));
+    let memories: Vec<_> = looked.iter().map(|one| (one.row.key(), one.memory.clone())).collect();
+    let sessions = looked.iter().map(|one| one.report(still_pending.contains_key(&one.row.key()), now_ms)).collect();
+    let mut now = lock(&state.reaper.now);
+    now.pending = still_pending;
+    now.sessions = sessions;
+    drop(now);
+    state.with_store(|store| store.record_look(now_ms, &memories, &look.audit))
+}
+
+impl Look<'_> {
+    /// Takes one session a step on; whether it was ended.
+    fn advance(&mut self, one: &mut Looked, since: &mut Option<UnixMillis>) -> bool {
+        if one.memory.verdict.replace(one.verdict) != Some(one.verdict) {
+            let kept_by = match one.verdict {
+                Verdict::Keep(gate) => Some(gate.name().to_owned()),
+                Verdict::Eligible => None,
+            };
+            self.note(one, AuditEvent::Decision, kept_by);
+        }
+        let look = (one.verdict, one.frame());
+        match step(&mut one.memory, since, look, self.now_ms, self.threshold, self.config) {
+            Step::Kept | Step::Watched | Step::Announced => {}
+            Step::TakenBack(why) => self.note(one, AuditEvent::ReapAborted, Some(why.name())),
+            // Whoever does not fit into the budget any more waits for the next look.
+            Step::Matured if !self.budget.allows() => {}
+            Step::Matured => {
+                *since = Some(self.now_ms);
+                self.note(one, AuditEvent::ReapPending, None);
+            }
+            Step::Due => {
+                *since = None;
+                return self.end(one);
+            }
+        }
+        false
+    }
+
+    /// Ends a session whose time has come, or says that it would; whether it was ended.
+    fn end(&mut self, one: &mut Looked) -> bool {
+        if !self.budget.allows() {
+            self.note(one, AuditEvent::ReapAborted, Some(Why::Budget.name()));
+            return false;
+        }
+        if self.rehearses {
+            self.budget.spend(false);
+            self.note(one, AuditEvent::WouldReap, None);
+            // Proven again before it is said again.
+            one.memory.streak = None;
+            return false;
+        }
+        let ending = Ending {
+            row: &one.row,
+            by: terminate::By::Reaper { transcript: one.memory.transcript.clone(), frame: one.frame() },
+            detail: self.detail(one),
+            tier: Some(self.pressure.tier.name().to_owned()),
+        };
+        match terminate::end(self.state, &ending, self.config) {
+            Ended::Done(done) => {
+                self.budget.spend(true);
+                tracing::info!(session = %one.row.key(), killed = done.killed, "ended an idle session");
+                return true;
+            }
+            Ended::Refused(why) => self.note(one, AuditEvent::ReapRefused, Some(why.name().to_owned())),
+            Ended::Failed(why) => {
+                tracing::error!(session = %one.row.key(), why, "a session could not be ended: rehearsing from now on");
+                self.note(one, AuditEvent::ReapFailed, Some(why.clone()));
+                self.rehearses = true;
+                let trip = Trip { at_ms: self.now_ms, detail: format!("{}: {why}", one.row.key()) };
+                let _ = self.state.with_store(|store| store.set_reaper_trip(Some(&trip)));
+            }
+        }
+        one.memory.streak = None;
+        false
+    }
+
+    fn note(&mut self, one: &Looked, event: AuditEvent, kept_by: Option<String>) {
+        self.audit.push(AuditRow {
+            at_ms: self.now_ms,
+            harness: one.row.harness,
+            session_id: one.row.session_id.clone(),
+            event,
+            kept_by,
+            tier: Some(self.pressure.tier.name().to_owned()),
+            detail: self.detail(one),
+        });
+    }
+
+    /// The inputs of a decision.
+    fn detail(&self, one: &Looked) -> serde_json::Value {
+        let streak = one.memory.streak;
+        let gates: serde_json::Map<_, _> = one
+            .readings
+            .iter()
+            .filter(|reading| reading.keeps)
+            .map(|reading| (reading.gate.name().to_owned(), json!(reading.value)))
+            .collect();
+        json!({
+            "pressure": self.pressure,
+            "threshold_ms": self.threshold,
+            "dry_run": self.rehearses,
+            "idle_ms": streak.map_or(0, |streak| self.now_ms - streak.since_ms),
+            "consecutive": streak.map_or(0, |streak| streak.observations),
+            "keeps": gates,
+        })
+    }
+}

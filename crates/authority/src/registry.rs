@@ -1,0 +1,78 @@
+//! What sessions are doing right now: the store's rows, confirmed by the process table and the file system.
+
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::silence;
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::process::host;
+use stopgate_core::process::snapshot::Snapshot;
+use stopgate_core::process::{Liveness, ProcFs, liveness};
+use stopgate_core::session::resume::{ResumeCommand, resume_command};
+use stopgate_core::session::state::{Known, state};
+use stopgate_protocol::SessionRow;
+
+use crate::facts::end_of_transcript;
+
+/// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.
+pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
+    let host = host();
+    let snapshot = Snapshot::take().unwrap_or_default();
+    for row in rows {
+        look_at(row, &host, &snapshot, now_ms);
+    }
+}
+
+/// [`look`] at one row, with the machine's name and process table at hand.
+pub(crate) fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
+    row.liveness = liveness_of(row, host);
+    let known = Known {
+        turn: row.turn.zip(row.turn_at_ms),
+        ended_at_ms: row.ended_at_ms,
+        held_at_ms: row.held_at_ms,
+        written_at_ms: row.transcript_path.as_deref().filter(|_| row.ended_at_ms.is_none()).and_then(written_at),
+        liveness: row.liveness,
+    };
+    row.state = state(&known, now_ms);
+    row.silent_since_ms = silent_since_ms(row, known.written_at_ms, now_ms);
+    if row.state.is_over() {
+        row.waits_for = None;
+    }
+    let process = row.harness_process.as_ref().filter(|_| row.liveness == Liveness::Alive);
+    row.memory_bytes = process.and_then(|process| snapshot.tree_bytes(process.pid));
+    row.resume_command = resume(row).shell();
+}
+
+/// Since when the row's hooks are silent. Its transcript is read only if it was written since.
+fn silent_since_ms(row: &SessionRow, written_at_ms: Option<UnixMillis>, now_ms: UnixMillis) -> Option<UnixMillis> {
+    let written_since = written_at_ms? > row.last_event_at_ms?.saturating_add(silence::SLACK_MS);
+    if row.state.is_over() || !written_since {
+        return None;
+    }
+    let prompted = end_of_transcript(row.harness, row.transcript_path.as_deref()?).last_prompt_at_ms;
+    silence::silent_since(row.last_event_at_ms, prompted, now_ms)
+}
+
+/// Whether the row's process lives; on another machine that cannot be told.
+fn liveness_of(row: &SessionRow, host: &str) -> Liveness {
+    match &row.harness_process {
+        Some(_) if row.host.as_deref().is_some_and(|of_row| of_row != host) => Liveness::Unknown,
+        Some(process) => liveness(&ProcFs, process),
+        None => Liveness::Unknown,
+    }
+}
+
+/// How the session of `row` is taken up again.
+pub fn resume(row: &SessionRow) -> ResumeCommand {
+    let home = ProcessEnv.os(env::HOME).map(PathBuf::from);
+    let dir = row.start_cwd.as_deref().or(row.cwd.as_deref());
+    resume_command(&row.key(), dir, row.transcript_path.as_deref(), home.as_deref())
+}
+
+/// When a regular file was last written.
+fn written_at(path: &Path) -> Option<UnixMillis> {
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}

@@ -1,0 +1,223 @@
+//! Judging stops.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Query, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use stopgate_core::env::ProcessEnv;
+use stopgate_core::event_id::is_event_id;
+use stopgate_core::harness::EventKind;
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::redact::redact;
+use stopgate_core::session::SessionKey;
+use stopgate_core::switch::{self, Mode};
+use stopgate_core::text;
+use stopgate_protocol::{Contest, Contested};
+
+use super::views::log_settles;
+use super::{body, off_loop, problem};
+use crate::evaluate::{self, Gone, Heard, Verdict};
+use crate::journal::{Answer, Noted};
+use crate::peer::Peer;
+use crate::state::State;
+
+/// Longest reason of a contest that is kept.
+const MAX_CONTEST_CHARS: usize = 500;
+
+/// `?event=` of an explanation: an event id, or how one begins.
+#[derive(Deserialize)]
+pub(super) struct ExplainQuery {
+    #[serde(default)]
+    event: String,
+}
+
+pub(super) async fn explain(Shared(state): Shared<Arc<State>>, Query(query): Query<ExplainQuery>) -> Response {
+    let read = move || state.with_store(|store| store.explain(&query.event));
+    match off_loop(read).await {
+        Ok(Ok(explanation)) => Json(explanation).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
+}
+
+/// Takes an agent's word that its next stop is right. Everybody may: it costs one reminder, and a person can grade it.
+pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
+    let contest: Contest = match body(&bytes) {
+        Ok(contest) => contest,
+        Err(problem) => return problem,
+    };
+    let Some(key) = SessionKey::new(contest.session.harness, &contest.session.session_id) else {
+        return problem(StatusCode::BAD_REQUEST, "session.session_id: must be 1 to 128 printable ASCII characters");
+    };
+    let why = text::one_line(&redact(&contest.why), MAX_CONTEST_CHARS);
+    if why.is_empty() {
+        return problem(StatusCode::BAD_REQUEST, "why: must say something");
+    }
+    // A reminder is answered before it is stored, and it is what the agent speaks against.
+    log_settles(&state).await;
+    let record = move || {
+        if state.standing(&key, Mode::Enforce).0.is_none() {
+            return Ok(false);
+        }
+        state.with_store(|store| store.record_contest(&key, &why, state.clock.now_ms())).map(|()| true)
+    };
+    match off_loop(record).await {
+        Ok(Ok(false)) => problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"),
+        Ok(Ok(true)) => Json(Contested { taken: true }).into_response(),
+        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        Err(problem) => problem,
+    }
+}
+
+/// Tells the evaluation that whoever asked is gone, when its handler is dropped before it has answered.
+struct Asker(Gone);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+pub(super) async fn evaluate(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    bytes: Bytes,
+) -> Response {
+    let received = Instant::now();
+    let mut request: EvaluateRequest = match body(&bytes) {
+        Ok(request) => request,
+        Err(problem) => return problem,
+    };
+    if let Err(error) = check(&request) {
+        return problem(StatusCode::BAD_REQUEST, error);
+    }
+    // The switches are files: read here too, so that a caller's word alone never enforces.
+    let mode = switch::read_mode(&state.home).mode();
+    if switch::is_killed(&ProcessEnv, &state.home) {
+        return Json(EvaluateResponse::ALLOW).into_response();
+    }
+    match mode {
+        Mode::Off => return Json(EvaluateResponse::ALLOW).into_response(),
+        Mode::Shadow => request.mode = Mode::Shadow,
+        Mode::Enforce => {}
+    }
+    match request.mode {
+        Mode::Enforce => enforce(state, request, received, Gone::of(peer)).await,
+        Mode::Off | Mode::Shadow => shadow(state, request, received).await,
+    }
+}
+
+fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
+    if !is_event_id(&request.event_id) {
+        return Err("eventId: not a UUID");
+    }
+    let key = &request.event.key;
+    if SessionKey::new(key.harness, &key.session_id).is_none() {
+        return Err("event.key.session_id: must be 1 to 128 printable ASCII characters");
+    }
+    if !matches!(request.event.kind, EventKind::Stop(_)) {
+        return Err("event.kind: must be a Stop");
+    }
+    if request.mode == Mode::Off {
+        return Err("mode: a hook in mode off does not ask");
+    }
+    Ok(())
+}
+
+/// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not:
+/// it is logged then as not delivered.
+async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
+    let heard = Heard::quickly(&state, &request);
+    if let Some((response, given)) = heard.as_ref().and_then(|heard| heard.foregone(&state, &request, received)) {
+        let noted = state.journal.note(Answer::Given(Box::new(given)));
+        judge_afterwards(state, request, heard, received, noted);
+        return Json(response).into_response();
+    }
+    let unsettled = state.unsettled();
+    // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
+    let _asker = Asker(gone.clone());
+    let mut verdict = match judge_in_turn(&state, request, heard, received, gone).await {
+        Ok(verdict) => verdict,
+        Err(problem) => return problem,
+    };
+    let response = Json(&verdict.response).into_response();
+    // The log can wait; the agent should not.
+    tokio::task::spawn_blocking(move || {
+        verdict.write(&state);
+        drop(unsettled);
+    });
+    response
+}
+
+/// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
+async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+    let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
+    // A judge may take its time: until it has spoken the log shows the stop as pending.
+    let taken = if noted.is_none() || evaluate::has_judge(&state.config()) {
+        // A task of its own: what is stored is also judged, whether or not the hook still waits.
+        let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
+        stored.unwrap_or_else(|_| Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short")))
+    } else {
+        judge_afterwards(state, request, None, received, noted);
+        Ok(())
+    };
+    taken.map_or_else(|problem| problem, |()| StatusCode::ACCEPTED.into_response())
+}
+
+/// Stores a stop, and has it judged if it is new. An error means that it is neither stored nor noted.
+async fn store_and_judge(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    received: Instant,
+    noted: Option<Noted>,
+) -> Result<(), Response> {
+    let taken = {
+        let (state, request) = (Arc::clone(&state), request.clone());
+        off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
+    };
+    match taken {
+        // Delivered before.
+        Ok(Ok(false)) => state.journal.forget(noted),
+        Ok(Err(error)) if noted.is_none() => return Err(problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        Err(problem) if noted.is_none() => return Err(problem),
+        _ => judge_afterwards(state, request, None, received, noted),
+    }
+    Ok(())
+}
+
+/// Judges a stop that was answered, and writes the verdict down.
+fn judge_afterwards(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    heard: Option<Heard>,
+    received: Instant,
+    noted: Option<Noted>,
+) {
+    let unsettled = state.unsettled();
+    tokio::spawn(async move {
+        if let Ok(mut verdict) = judge_in_turn(&state, request, heard, received, Gone::default()).await {
+            verdict.noted = noted;
+            let _ = off_loop(move || verdict.write(&state)).await;
+        }
+        drop(unsettled);
+    });
+}
+
+async fn judge_in_turn(
+    state: &Arc<State>,
+    request: EvaluateRequest,
+    heard: Option<Heard>,
+    received: Instant,
+    gone: Gone,
+) -> Result<Verdict, Response> {
+    // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
+    let _turn = state.judging.acquire().await;
+    let state = Arc::clone(state);
+    let request = Arc::new(request);
+    off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone)).await
+}

@@ -1,0 +1,128 @@
+//! `stopgate authority`
+
+use clap::{Args, Subcommand};
+use stopgate_authority::lifecycle::AskError;
+use stopgate_authority::{RunError, RunOptions};
+use stopgate_core::client::ClientError;
+use stopgate_core::env::ProcessEnv;
+use stopgate_protocol::{Health, HealthStatus};
+
+use crate::context::Context;
+use crate::{ExitStatus, printer, when};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Serve in the foreground until interrupted
+    Run {
+        /// Leave the terminal and log to log/authority.jsonl (this is how hooks start it)
+        #[arg(long)]
+        detached: bool,
+    },
+    /// Start it in the background; an older one is asked to hand over
+    Start {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask it to stop, and wait until it has; one that does not answer is sent SIGTERM
+    Stop {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show whether it runs, and how it is (exit code 1 if it does not run)
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    match arguments.action {
+        Action::Run { detached } => serve(context, detached),
+        Action::Start { json } => {
+            let authority = context.authority();
+            let health = printer::with_progress("starting the authority", || authority.ensure(&ProcessEnv))?;
+            show(context, &health, json)
+        }
+        Action::Stop { json } => stop(context, json),
+        Action::Status { json } => {
+            let authority = context.authority();
+            match authority.health() {
+                Ok(Some(health)) => show(context, &health, json),
+                Ok(None) => absent(&silent(context).unwrap_or_else(|| "not running".to_owned()), json),
+                Err(AskError::Unreachable(error @ (ClientError::Deadline | ClientError::Malformed))) => {
+                    let what = silent(context).unwrap_or_else(|| error.to_string());
+                    absent(&format!("not answering: {what}"), json)
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+    let authority = context.authority();
+    let refusal = || context.refused_to_agent("authority stop");
+    let stopped = match printer::with_progress("waiting for the authority to stop", || authority.stop(refusal)) {
+        Ok(stopped) => stopped,
+        Err(AskError::Refused { status: 403, error }) => {
+            printer::note(format!("stopgate: {error}"));
+            return Ok(ExitStatus::Refused);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        printer::json(&serde_json::json!({ "stopped": stopped, "status": "not running" }))?;
+    } else {
+        printer::line(if stopped { "stopped" } else { "not running" });
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What is to be said of an authority that lives without answering, if one does.
+pub(crate) fn silent(context: &Context) -> Option<String> {
+    let authority = context.authority();
+    Some(authority.unanswering(&authority.holder()?, "does not answer"))
+}
+
+fn serve(context: &Context, detached: bool) -> anyhow::Result<ExitStatus> {
+    match stopgate_authority::run(&context.home, RunOptions { detached }) {
+        Ok(()) => Ok(ExitStatus::Success),
+        // Two hooks may start one at the same time; the second has nothing to do.
+        Err(RunError::AlreadyRunning(_)) if detached => Ok(ExitStatus::Success),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn show(context: &Context, health: &Health, json: bool) -> anyhow::Result<ExitStatus> {
+    if json {
+        printer::json(health)?;
+    } else {
+        printer::line(describe(health, context.now_ms));
+    }
+    Ok(if health.status == HealthStatus::Ok { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// One line about a running authority.
+pub(crate) fn describe(health: &Health, now_ms: i64) -> String {
+    let problem = health.problem.as_ref().map(|problem| format!("; DEGRADED: {problem}")).unwrap_or_default();
+    let up = when::ago(health.started_at_ms, now_ms);
+    format!("running, version {}, pid {}, up {up}{problem}", health.version, health.pid)
+}
+
+fn absent(what: &str, json: bool) -> anyhow::Result<ExitStatus> {
+    if json {
+        printer::json(&serde_json::json!({ "status": what }))?;
+    } else {
+        printer::line(what);
+    }
+    Ok(ExitStatus::Failure)
+}

@@ -1,0 +1,162 @@
+//! `stopgate build`: work that its session may not quit half-done.
+
+mod progress;
+mod protect;
+mod restore;
+mod show;
+mod start;
+mod worktree;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use stopgate_build_guard::machine::Refused;
+use stopgate_build_guard::state::BuildState;
+use stopgate_core::env::ProcessEnv;
+
+use crate::builds::{Build, Builds};
+use crate::context::Context;
+use crate::{ExitStatus, identity, printer};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a build that the session this runs in owns
+    Start(start::Arguments),
+    /// Record a step that was done, and its tests
+    Step(progress::StepArguments),
+    /// Go to another phase
+    To(progress::ToArguments),
+    /// End the build as done; every test of every step has to pass
+    Complete(progress::CompleteArguments),
+    /// End the build as given up
+    Fail(progress::GiveUpArguments),
+    /// End the build by handing it to a person
+    Escalate(progress::GiveUpArguments),
+    /// Show the live builds of this checkout, or the last one that ended
+    Status(show::StatusArguments),
+    /// List builds
+    List(show::ListArguments),
+    /// Show what happened to a build
+    Log(show::LogArguments),
+    /// Sum a build up
+    Report(show::ReportArguments),
+    /// Suspend the protection: the owner may stop (a person's command)
+    Pause(protect::PauseArguments),
+    /// Say where a build is and how to go on; ends a pause; with --owner-... gives it to another owner
+    Resume(protect::ResumeArguments),
+    /// Take the owner's stamp off: the build goes on, and holds nobody (a person's command)
+    Release(protect::ReleaseArguments),
+    /// Bring a state that could not be understood back from the audit file
+    Restore(restore::Arguments),
+    /// Work in a git worktree of the build's own
+    #[command(subcommand)]
+    Worktree(worktree::Command),
+}
+
+/// What most commands take.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Which build; by default that of this session, or the only live one
+    #[arg(long = "build", value_name = "ID")]
+    build: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn choose(&self, context: &Context, builds: &Builds) -> anyhow::Result<Build> {
+        builds.choose(self.build.as_deref(), identity::own_session(&ProcessEnv, context).as_ref())
+    }
+}
+
+/// A command that failed, for programs.
+#[derive(Serialize)]
+struct Failed {
+    error: String,
+}
+
+impl Command {
+    const fn json(&self) -> bool {
+        match self {
+            Self::Start(arguments) => arguments.json,
+            Self::Step(arguments) => arguments.common.json,
+            Self::To(arguments) => arguments.common.json,
+            Self::Complete(arguments) => arguments.common.json,
+            Self::Fail(arguments) | Self::Escalate(arguments) => arguments.common.json,
+            Self::Status(arguments) => arguments.common.json,
+            Self::List(arguments) => arguments.json,
+            Self::Log(arguments) => arguments.common.json,
+            Self::Report(arguments) => arguments.common.json,
+            Self::Pause(arguments) => arguments.common.json,
+            Self::Resume(arguments) => arguments.common.json,
+            Self::Release(arguments) => arguments.common.json,
+            Self::Restore(arguments) => arguments.common.json,
+            Self::Worktree(command) => command.json(),
+        }
+    }
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let command = &arguments.command;
+    let done = Builds::here().and_then(|builds| {
+        builds.tidy();
+        match command {
+            Command::Start(arguments) => start::run(context, &builds, arguments),
+            Command::Step(arguments) => progress::step(context, &builds, arguments),
+            Command::To(arguments) => progress::to(context, &builds, arguments),
+            Command::Complete(arguments) => progress::complete(context, &builds, arguments),
+            Command::Fail(arguments) => progress::fail(context, &builds, arguments),
+            Command::Escalate(arguments) => progress::escalate(context, &builds, arguments),
+            Command::Status(arguments) => show::status(context, &builds, arguments),
+            Command::List(arguments) => show::list(context, &builds, arguments),
+            Command::Log(arguments) => show::log(context, &builds, arguments),
+            Command::Report(arguments) => show::report(context, &builds, arguments),
+            Command::Pause(arguments) => protect::pause(context, &builds, arguments),
+            Command::Resume(arguments) => protect::resume(context, &builds, arguments),
+            Command::Release(arguments) => protect::release(context, &builds, arguments),
+            Command::Restore(arguments) => restore::run(context, &builds, arguments),
+            Command::Worktree(command) => worktree::run(context, &builds, command),
+        }
+    });
+    done.or_else(|error| {
+        if command.json() {
+            printer::json(&Failed { error: format!("{error:#}") })?;
+        }
+        printer::error(&error);
+        let is_refusal = error.downcast_ref::<Refused>().is_some() || error.is::<RefusedToAgent>();
+        Ok(if is_refusal { ExitStatus::Refused } else { ExitStatus::Failure })
+    })
+}
+
+/// Prints a changed build.
+fn say(json: bool, state: &BuildState, text: &str) -> anyhow::Result<ExitStatus> {
+    if json {
+        printer::json(state)?;
+    } else {
+        printer::line(text);
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What is the operator's was asked for inside a recorded agent session.
+#[derive(Debug)]
+struct RefusedToAgent(String);
+
+impl std::fmt::Display for RefusedToAgent {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RefusedToAgent {}
+
+/// Fails if this runs inside a recorded agent session: `action` is the operator's.
+fn operators(context: &Context, action: &str) -> Result<(), RefusedToAgent> {
+    context.refused_to_agent(action).map_or(Ok(()), |refusal| Err(RefusedToAgent(refusal)))
+}

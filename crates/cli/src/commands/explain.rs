@@ -1,0 +1,175 @@
+//! `stopgate explain`: a verdict reached again from what was written down, stage by stage.
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+use stopgate_core::text::one_line;
+use stopgate_gate::facts::{Facts, Plan};
+use stopgate_gate::pipeline::{Judgement, Recording, Trace};
+use stopgate_gate::transcript::TaskStatus;
+use stopgate_protocol::{Explanation, GateLogRow, ROUTE_EXPLAIN};
+
+use crate::context::Context;
+use crate::{ExitStatus, printer, when};
+
+/// Longest part of the message that is shown with a signal.
+const MAX_WORDS_CHARS: usize = 80;
+
+/// Longest part of what an agent said against a verdict.
+const MAX_WHY_CHARS: usize = 500;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The stop's event id, or how it begins as `stopgate gate log` shows it
+    event: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One stage of the pipeline.
+#[derive(Serialize)]
+struct Stage {
+    stage: &'static str,
+    found: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    event: &'a GateLogRow,
+    stages: &'a [Stage],
+    /// The decision that this program reaches now.
+    decision: &'static str,
+    /// Whether that is the one in the log.
+    agrees: bool,
+    recording: &'a Recording,
+    /// What the agent said against it, or for it where it let the stop go.
+    contest: Option<&'a str>,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let wanted = arguments.event.trim().to_ascii_lowercase();
+    if wanted.is_empty() || !wanted.chars().all(|symbol| symbol.is_ascii_hexdigit() || symbol == '-') {
+        bail!("{:?} is no event id: `stopgate gate log --json` shows them", arguments.event);
+    }
+    let path = format!("{ROUTE_EXPLAIN}?event={wanted}");
+    let explanation: Explanation = context.read(&path, |store| store.explain(&wanted))?;
+    let event = match (explanation.found, explanation.event) {
+        (0, _) => bail!("no stop has an event id that begins with {wanted}: `stopgate gate log --json` shows them"),
+        (_, Some(event)) => event,
+        (found, None) => bail!("{found} stops have an event id that begins with {wanted}: give more of it"),
+    };
+    let Some(recording) = explanation.recording else {
+        bail!("{} was not judged ({}): there is nothing to explain", event.event_id, outcome(&event));
+    };
+    let trace = recording.replay();
+    let decision = trace.decision();
+    let stages = stages(&recording, &trace);
+    let agrees = event.decision == Some(decision);
+    if arguments.json {
+        let json = Json {
+            event: &event,
+            stages: &stages,
+            decision: decision.name(),
+            agrees,
+            recording: &recording,
+            contest: explanation.contest.as_deref(),
+        };
+        printer::json(&json)?;
+        return Ok(ExitStatus::Success);
+    }
+    let (at, session) = (when::rfc3339(event.at_ms), one_line(&event.session_id, 40));
+    printer::line(format!("stop {}  {at}  {} {session}  {}", event.event_id, event.harness, event.mode.name()));
+    for stage in &stages {
+        for (at, text) in stage.found.iter().enumerate() {
+            printer::line(format!("{:<12}{text}", if at == 0 { stage.stage } else { "" }));
+        }
+    }
+    if let Some(why) = &explanation.contest {
+        printer::line(format!("{:<12}the agent: \"{}\"", "contested", one_line(why, MAX_WHY_CHARS)));
+    }
+    printer::line(format!("{:<12}{}", "in the log", outcome(&event)));
+    if !agrees {
+        printer::note("note: this program decides otherwise than the one that judged; the rules have changed since");
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What the log says became of a stop.
+fn outcome(event: &GateLogRow) -> String {
+    let decision = event.decision.map_or("no decision", |decision| decision.name());
+    let delivered = if event.blocked { ", blocked" } else { "" };
+    let failure = event.fail_open.as_ref().map(|kind| format!(", fail-open: {kind}")).unwrap_or_default();
+    format!("{decision}{delivered}{failure}, {} ms", event.latency_ms)
+}
+
+fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
+    let inputs = &recording.inputs;
+    let turn = &inputs.turn;
+    let mut stages = Vec::new();
+    let mut stage = |stage, found: Vec<String>| stages.push(Stage { stage, found });
+    let since = turn.prompt_at_ms.map_or_else(|| "unknown".to_owned(), when::rfc3339);
+    stage(
+        "turn",
+        vec![format!(
+            "prompt {since}; sent back {} of {} times for it, {} of {} today",
+            turn.continues_since_prompt, inputs.limits.per_prompt, turn.continues_today, inputs.limits.per_day
+        )],
+    );
+    let Some(signals) = &trace.signals else {
+        stage(
+            "release",
+            trace.release.map(|release| format!("{}: {}", release.name(), release.meaning())).into_iter().collect(),
+        );
+        stage("verdict", vec![trace.decision().name().to_owned()]);
+        return stages;
+    };
+    let heard: Vec<String> = signals
+        .sightings()
+        .iter()
+        .map(|seen| {
+            let words = inputs.message.get(seen.span.clone()).unwrap_or_default();
+            format!("{}: \"{}\"", seen.signal.name(), one_line(words, MAX_WORDS_CHARS))
+        })
+        .collect();
+    stage("signals", if heard.is_empty() { vec!["none".to_owned()] } else { heard });
+    if let Some(facts) = &trace.facts {
+        stage("facts", describe(facts));
+    }
+    match &trace.judgement {
+        Some(Judgement::Opinion { rule, rationale, .. }) => stage("judge", vec![format!("{}: {rationale}", rule.id())]),
+        Some(Judgement::Failed { kind, detail }) => stage("judge", vec![format!("failed, {kind}: {detail}")]),
+        Some(Judgement::NotAsked { why }) => stage("judge", vec![format!("not asked: {why}")]),
+        None => {}
+    }
+    let rule = trace.rule.map_or("none", |rule| rule.id());
+    stage("rule", vec![rule.to_owned()]);
+    if let Some(evidence) = &trace.evidence {
+        let refused = trace.refused.map_or("holds", |fault| fault.name());
+        stage("evidence", vec![format!("{}: {} ({refused})", evidence.place(), evidence.next_step)]);
+    }
+    if let Some(release) = trace.release {
+        stage("release", vec![format!("{}: {}", release.name(), release.meaning())]);
+    }
+    stage("verdict", vec![trace.decision().name().to_owned()]);
+    stages
+}
+
+fn describe(facts: &Facts) -> Vec<String> {
+    let plan = |plan: &Plan| {
+        let age = if plan.predates_session { "older than the session" } else { "made in this session" };
+        let touched = if plan.touched_by_session { ", touched" } else { "" };
+        let commits = plan.session_commits.len();
+        format!(
+            "{}: {} open, {age}{touched}, {commits} commits of it; next: {}",
+            plan.path, plan.open_steps, plan.next_step
+        )
+    };
+    let open = facts.tasks.iter().filter(|task| task.status != TaskStatus::Completed);
+    let mut lines: Vec<String> = facts.plans.iter().map(plan).collect();
+    lines.extend(open.take(5).map(|task| format!("open task: {}", task.text)));
+    lines.push(format!("{} commits of the session, {} changed files", facts.session_commits.len(), facts.dirty_files));
+    lines.extend(facts.live_builds.iter().map(|id| format!("live build {id}")));
+    lines.extend(facts.incomplete.then(|| "time ran out before everything was looked at".to_owned()));
+    lines
+}

@@ -1,0 +1,216 @@
+//! `stopgate gate eval`: what signals and rules make of labelled messages. Pure: no authority, no store, no checkout.
+
+mod corpus;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use stopgate_core::decision::Decision;
+use stopgate_core::text::one_line;
+use stopgate_gate::{evidence, rules, signals};
+
+use self::corpus::{Case, Label};
+use crate::{ExitStatus, printer};
+
+/// Longest part of a message that is shown with a miss.
+const MAX_SHOWN_CHARS: usize = 140;
+
+#[derive(Args)]
+#[command(after_help = corpus::FORMAT)]
+pub(crate) struct Arguments {
+    /// Labelled messages, one JSON object a line
+    #[arg(required = true, value_name = "CORPUS")]
+    files: Vec<PathBuf>,
+    /// List the messages that were judged wrongly, with what was heard in them
+    #[arg(long)]
+    misses: bool,
+    /// Fail (exit 1) if less than this share of the messages that should continue is held, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    min_caught: Option<f64>,
+    /// Fail (exit 1) if more than this share of the legitimate stops is held, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    max_held: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "not a number from 0 to 100".to_owned())
+}
+
+/// How often a label was met and missed.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Count {
+    held: usize,
+    released: usize,
+}
+
+impl Count {
+    fn add(&mut self, held: bool) {
+        *if held { &mut self.held } else { &mut self.released } += 1;
+    }
+
+    /// Share of what was held, in percent; nothing of nothing is 0.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of messages")]
+    fn held_percent(self) -> f64 {
+        let all = self.held + self.released;
+        if all == 0 { 0.0 } else { self.held as f64 * 100.0 / all as f64 }
+    }
+}
+
+/// How often what decided was right.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Outcome {
+    right: usize,
+    wrong: usize,
+}
+
+/// A message that was judged wrongly.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Miss<'a> {
+    file: String,
+    line: usize,
+    id: &'a str,
+    label: Label,
+    why: &'a str,
+    decided_by: String,
+    signals: Vec<Heard>,
+    message: String,
+}
+
+/// A signal, and the words that gave it.
+#[derive(Debug, Serialize)]
+struct Heard {
+    signal: &'static str,
+    words: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Score<'a> {
+    messages: usize,
+    should_continue: Count,
+    legitimate: Count,
+    caught_percent: f64,
+    held_percent: f64,
+    decided_by: BTreeMap<String, Outcome>,
+    misses: Vec<Miss<'a>>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let mut cases = Vec::new();
+    for file in &arguments.files {
+        cases.extend(corpus::read(file)?);
+    }
+    let score = score(&cases);
+    if arguments.json {
+        printer::json(&score)?;
+    } else {
+        show(&score, arguments.misses);
+    }
+    let few = arguments.min_caught.is_some_and(|least| score.caught_percent < least);
+    let many = arguments.max_held.is_some_and(|most| score.held_percent > most);
+    if few {
+        printer::note(format!("stopgate: only {:.1} % of what should continue is held", score.caught_percent));
+    }
+    if many {
+        printer::note(format!("stopgate: {:.1} % of the legitimate stops are held", score.held_percent));
+    }
+    Ok(if few || many { ExitStatus::Failure } else { ExitStatus::Success })
+}
+
+/// What decides over a case, and whether it is held: as the authority does it, with the facts of the corpus.
+fn judge(case: &Case) -> (signals::Signals, String, bool) {
+    let signals = signals::detect(&case.message);
+    let finding = rules::decide(&signals, &case.facts);
+    let held = finding.decision() == Decision::Continue;
+    let fault = finding.rule.filter(|_| held).and_then(|rule| {
+        let pointer = finding.evidence.as_ref();
+        pointer.map_or(Some(evidence::EvidenceFault::MissingPointer), |pointer| {
+            evidence::check(rule, pointer, &case.facts).err()
+        })
+    });
+    let decided_by = match (fault, finding.rule) {
+        (Some(fault), _) => fault.kind().to_owned(),
+        (None, Some(rule)) => rule.id().to_owned(),
+        (None, None) if signals.wants_to_leave() => "no-evidence".to_owned(),
+        (None, None) => "no-signal".to_owned(),
+    };
+    (signals, decided_by, held && fault.is_none())
+}
+
+fn score(cases: &[Case]) -> Score<'_> {
+    let mut score = Score { messages: cases.len(), ..Score::default() };
+    for case in cases {
+        let (signals, decided_by, held) = judge(case);
+        match case.label {
+            Label::Continue => score.should_continue.add(held),
+            Label::Allow => score.legitimate.add(held),
+        }
+        let is_right = held == (case.label == Label::Continue);
+        let outcome = score.decided_by.entry(decided_by.clone()).or_default();
+        *if is_right { &mut outcome.right } else { &mut outcome.wrong } += 1;
+        if !is_right {
+            score.misses.push(miss(case, &signals, decided_by));
+        }
+    }
+    score.caught_percent = score.should_continue.held_percent();
+    score.held_percent = score.legitimate.held_percent();
+    score
+}
+
+fn miss<'a>(case: &'a Case, signals: &signals::Signals, decided_by: String) -> Miss<'a> {
+    let heard = signals.sightings().iter().map(|seen| Heard {
+        signal: seen.signal.name(),
+        words: one_line(case.message.get(seen.span.clone()).unwrap_or_default(), MAX_SHOWN_CHARS),
+    });
+    Miss {
+        file: case.file.display().to_string(),
+        line: case.line,
+        id: &case.id,
+        label: case.label,
+        why: &case.why,
+        decided_by,
+        signals: heard.collect(),
+        message: one_line(&case.message, MAX_SHOWN_CHARS),
+    }
+}
+
+fn show(score: &Score<'_>, misses: bool) {
+    let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let count = |name: &str, count: Count, rate: String| {
+        row(&[name, &count.held.to_string(), &count.released.to_string(), &rate])
+    };
+    let table = [
+        row(&["", "held", "let go", ""]),
+        count("should continue", score.should_continue, format!("{:.1} % caught", score.caught_percent)),
+        count("legitimate stop", score.legitimate, format!("{:.1} % held wrongly", score.held_percent)),
+    ];
+    printer::columns(&table).iter().for_each(printer::line);
+    printer::line("");
+    let mut table = vec![row(&["decided by", "right", "wrong"])];
+    for (name, outcome) in &score.decided_by {
+        table.push(row(&[name, &outcome.right.to_string(), &outcome.wrong.to_string()]));
+    }
+    printer::columns(&table).iter().for_each(printer::line);
+    if misses {
+        score.misses.iter().for_each(show_miss);
+    } else if !score.misses.is_empty() {
+        printer::line("");
+        printer::line(format!("{} judged wrongly; --misses lists them", score.misses.len()));
+    }
+}
+
+fn show_miss(miss: &Miss<'_>) {
+    let should = if miss.label == Label::Continue { "should continue" } else { "is legitimate" };
+    printer::line("");
+    printer::line(format!("{}:{} {} {should}: {}", miss.file, miss.line, miss.id, miss.why));
+    let heard = miss.signals.iter().map(|heard| format!("{} \"{}\"", heard.signal, heard.words)).collect::<Vec<_>>();
+    printer::line(format!("    decided by {}; heard: {}", miss.decided_by, heard.join(", ")));
+    printer::line(format!("    \"{}\"", miss.message));
+}

@@ -1,0 +1,105 @@
+//! Labelled messages: JSON, one object a line. Read strictly, so that a typo in a corpus is an error and no wrong score.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stopgate_gate::facts::Facts;
+
+use crate::bounded;
+
+/// What a corpus looks like, for `--help`.
+pub(super) const FORMAT: &str = "\
+Each line of a corpus is one JSON object:
+  {\"id\": \"t1\", \"label\": \"continue\", \"why\": \"an excuse\", \"message\": \"...\", \"facts\": {...}}
+  label    continue (the stop should be held) or allow (it is legitimate)
+  why      one line: the reason for the label
+  facts    what the authority would have found: plans, sessionCommits, tasks, ... (may be left out)
+Empty lines are skipped. Nothing is asked of the authority, and nothing is stored.";
+
+/// What should become of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Label {
+    /// It should be held.
+    Continue,
+    /// It is legitimate.
+    Allow,
+}
+
+/// A labelled message, and where it stands.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+    pub(super) id: String,
+    pub(super) label: Label,
+    pub(super) why: String,
+    pub(super) message: String,
+    pub(super) facts: Facts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    label: Label,
+    why: String,
+    message: String,
+    #[serde(default)]
+    facts: Value,
+}
+
+/// The cases in `file`.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
+    let text = bounded::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut cases = Vec::new();
+    let mut seen = HashMap::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("{}:{}", file.display(), at + 1);
+        let case = case(file, at + 1, line).with_context(place)?;
+        if let Some(first) = seen.insert(case.id.clone(), at + 1) {
+            bail!("{}: field `id`: {:?} is taken by line {first}", place(), case.id);
+        }
+        cases.push(case);
+    }
+    ensure!(!cases.is_empty(), "{}: no message in it; see `stopgate gate eval --help` for the format", file.display());
+    Ok(cases)
+}
+
+fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
+    let row: Row = serde_json::from_str(line)?;
+    let facts = if row.facts.is_null() { Facts::default() } else { strict_facts(row.facts)? };
+    ensure!(!row.id.is_empty(), "field `id` is empty");
+    ensure!(!row.why.trim().is_empty(), "field `why` is empty: say in one line why the label is right");
+    let Row { id, label, why, message, .. } = row;
+    Ok(Case { file: file.to_owned(), line: number, id, label, why, message, facts })
+}
+
+/// Facts, without fields that nobody knows: the authority may add some, a corpus with a typo may not.
+fn strict_facts(given: Value) -> anyhow::Result<Facts> {
+    let facts: Facts = serde_json::from_value(given.clone()).context("field `facts`")?;
+    let known = serde_json::to_value(&facts)?;
+    if let Some(field) = unknown(&given, &known, "facts") {
+        bail!("unknown field `{field}`");
+    }
+    Ok(facts)
+}
+
+/// The path of a field in `given` that is not in `known`.
+fn unknown(given: &Value, known: &Value, path: &str) -> Option<String> {
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| {
+            let path = format!("{path}.{name}");
+            known.get(name).map_or_else(|| Some(path.clone()), |known| unknown(value, known, &path))
+        }),
+        (Value::Array(given), Value::Array(known)) => given
+            .iter()
+            .zip(known)
+            .enumerate()
+            .find_map(|(at, (given, known))| unknown(given, known, &format!("{path}[{at}]"))),
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! `stopgate gate grade`
+
+use std::fmt::Write as _;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::redact::redact;
+use stopgate_core::text::one_line;
+use stopgate_gate::report::Grade;
+use stopgate_protocol::{Condition, GateLogRow, LogFilter, ROUTE_ANNOTATIONS};
+use stopgate_protocol::{Graded, SetGrade};
+use stopgate_store::{Grading, NewGrade};
+
+use super::log;
+use crate::context::Context;
+use crate::{ExitStatus, printer, when};
+
+/// Shortest beginning of an id that is looked for.
+const MIN_PREFIX: usize = 4;
+/// Events that are listed when several are meant.
+const MAX_CANDIDATES: u32 = 10;
+/// Longest reason that is kept, in characters.
+const MAX_WHY: usize = 500;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The event, by the beginning of its id as `stopgate gate log` shows it
+    event: String,
+    /// Whether the verdict was right
+    grade: Wanted,
+    /// Why, for whoever reads it later
+    #[arg(long, default_value = "")]
+    why: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Wanted {
+    /// The verdict was right
+    Right,
+    /// It was not: a stop held that was right, or one let go that was not
+    Wrong,
+    /// Nobody can tell
+    Unclear,
+}
+
+impl From<Wanted> for Grade {
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Right => Self::Right,
+            Wanted::Wrong => Self::Wrong,
+            Wanted::Unclear => Self::Unclear,
+        }
+    }
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let row = find(context, &arguments.event)?;
+    let Some(graded) = submit(context, &row.event_id, arguments.grade.into(), &arguments.why)? else {
+        return Ok(ExitStatus::Refused);
+    };
+    if arguments.json {
+        printer::json(&graded)?;
+    } else {
+        let before = match graded.prior {
+            Some(prior) if prior != graded.verdict => format!(" (was {prior})"),
+            _ => String::new(),
+        };
+        printer::line(format!("{}: {}{before}", graded.event_id, graded.verdict));
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The one event whose id begins with `prefix`.
+fn find(context: &Context, prefix: &str) -> anyhow::Result<GateLogRow> {
+    let is_of_an_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    if prefix.len() < MIN_PREFIX || !prefix.bytes().all(is_of_an_id) {
+        bail!(
+            "{prefix:?} is not the beginning of an event's id ({MIN_PREFIX} characters or more); see `stopgate gate log`"
+        );
+    }
+    let filter = LogFilter { event: Some(prefix.to_owned()), ..LogFilter::default() };
+    let mut found = log::fetch(context, MAX_CANDIDATES + 1, &filter)?.events;
+    match (found.pop(), found.is_empty()) {
+        (None, _) => bail!("no event's id begins with {prefix}; see `stopgate gate log`"),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            found.push(last);
+            bail!("{}", ambiguous(prefix, &found))
+        }
+    }
+}
+
+fn ambiguous(prefix: &str, found: &[GateLogRow]) -> String {
+    let listed = MAX_CANDIDATES as usize;
+    let mut text = format!("{prefix} begins several ids, write more of the one you mean:");
+    for row in found.iter().take(listed) {
+        let rule = row.rule.map_or("-", stopgate_gate::RuleId::id);
+        let _ = write!(text, "\n  {}  {}  {}  {rule}", row.event_id, when::rfc3339(row.at_ms), log::session(row));
+    }
+    if found.len() > listed {
+        text.push_str("\n  and more");
+    }
+    text
+}
+
+/// Has a verdict graded; `None` when that was refused, which has been said then.
+pub(super) fn submit(context: &Context, event_id: &str, grade: Grade, why: &str) -> anyhow::Result<Option<Graded>> {
+    let why = one_line(&redact(why), MAX_WHY);
+    let operator = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
+    let condition = Condition { seen: None, ..Context::condition("", ANSWER) };
+    let wanted = SetGrade { event_id: event_id.to_owned(), verdict: grade, why, operator, condition };
+    let asked = context.ensure_authority().and_then(|()| context.authority().post(ROUTE_ANNOTATIONS, &wanted));
+    let refusal = match asked {
+        Ok(graded) => return Ok(Some(graded)),
+        Err(AskError::Refused { status: 403, error }) => error,
+        Err(AskError::Refused { status: 404 | 409 | 422, error }) => bail!(error),
+        // A grade is a row: it can be written with the authority down or broken.
+        Err(error) => match context.refused_to_agent("gate grade") {
+            Some(refusal) => refusal,
+            None => return directly(context, &wanted, &error).map(Some),
+        },
+    };
+    printer::note(format!("stopgate: {refusal}"));
+    Ok(None)
+}
+
+fn directly(context: &Context, wanted: &SetGrade, error: &AskError) -> anyhow::Result<Graded> {
+    printer::note(format!("note: {error}; writing to the store directly"));
+    let SetGrade { event_id, verdict, why, operator, .. } = wanted;
+    let new = NewGrade { event_id, grade: *verdict, why, operator, at_ms: context.now_ms };
+    match context.open_store()?.grade(new)? {
+        Grading::Written { prior } => Ok(Graded { event_id: event_id.clone(), verdict: *verdict, prior }),
+        Grading::NoSuchEvent => bail!("{event_id}: no such stop in the log"),
+        Grading::NoVerdict => bail!("{event_id}: this stop has no verdict to grade"),
+    }
+}

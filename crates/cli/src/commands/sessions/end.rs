@@ -1,0 +1,68 @@
+//! `stopgate sessions end`
+
+use anyhow::bail;
+use clap::Args;
+use stopgate_authority::lifecycle::AskError;
+use stopgate_protocol::{EndSession, ROUTE_SESSION_END, SessionEnded, SessionRow};
+
+use crate::context::Context;
+use crate::{ExitStatus, find, printer};
+
+/// How long an end may take: the harness has its grace after SIGTERM, and may then need SIGKILL.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The session's id, or the beginning of it
+    id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    let row = find::session(context, &arguments.id)?;
+    if row.state.is_over() {
+        bail!("session {} is over already ({})", row.key(), row.state);
+    }
+    if !arguments.yes {
+        let question = format!("End {} ({}, {})?", row.key(), row.state, super::project(&row));
+        match printer::ask(&question) {
+            Some(true) => {}
+            Some(false) => {
+                printer::note("nothing was ended");
+                return Ok(ExitStatus::Refused);
+            }
+            None => {
+                printer::note("stopgate: not ended: there is no terminal to ask on; add --yes");
+                return Ok(ExitStatus::Refused);
+            }
+        }
+    }
+    match printer::with_progress("waiting for the session to end", || end(context, &row)) {
+        Ok(ended) if arguments.json => printer::json(&ended)?,
+        Ok(ended) => printer::line(said(&ended)),
+        Err(AskError::Refused { status: 403, error }) => {
+            printer::note(format!("stopgate: {error}"));
+            return Ok(ExitStatus::Refused);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Has the authority end a session.
+pub(crate) fn end(context: &Context, row: &SessionRow) -> Result<SessionEnded, AskError> {
+    context.ensure_authority()?;
+    let body = EndSession { harness: row.harness, session_id: row.session_id.clone() };
+    context.authority().post_within(PATIENCE, ROUTE_SESSION_END, &body)
+}
+
+/// What came of it, for people.
+pub(crate) fn said(ended: &SessionEnded) -> String {
+    let pane = if ended.pane_closed { ", its pane is closed" } else { "" };
+    format!("{}{pane}; resume it with: {}", ended.how, ended.resume_command)
+}

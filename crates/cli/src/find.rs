@@ -1,0 +1,90 @@
+//! Finding sessions: in the authority's view of them, or without one in the store.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use stopgate_authority::registry;
+use stopgate_protocol::{ROUTE_SESSIONS, SessionRow};
+
+use stopgate_store::Store;
+
+use crate::context::Context;
+
+/// Sessions that are read when the store is read directly.
+const MAX_SESSIONS: u32 = 1_000;
+/// How long [`sessions_in_store`] waits for others who write.
+const STORE_PATIENCE: Duration = Duration::from_millis(500);
+/// How many sessions are named when an id fits several.
+const MAX_NAMED: usize = 5;
+
+/// Known sessions, the last active first; those that said that they ended only with `all`.
+pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<SessionRow>> {
+    let path = if all { format!("{ROUTE_SESSIONS}?all=1") } else { ROUTE_SESSIONS.to_owned() };
+    context.read(&path, |store| {
+        let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
+        registry::look(&mut rows, context.now_ms);
+        Ok(rows)
+    })
+}
+
+/// Sessions that have not ended as an authority that runs sees them, or else the store: for whoever starts nothing, and
+/// says nothing if there is nothing to be read.
+pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
+    context.authority().get(ROUTE_SESSIONS).unwrap_or_else(|_| sessions_in_store(context))
+}
+
+/// [`sessions_at_hand`] past an authority that does not answer.
+pub(crate) fn sessions_in_store(context: &Context) -> Vec<SessionRow> {
+    let store = Store::open_to_read(&context.home, STORE_PATIENCE);
+    let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
+    registry::look(&mut rows, context.now_ms);
+    rows
+}
+
+/// The one session whose id is `id`, or begins so.
+pub(crate) fn session(context: &Context, id: &str) -> anyhow::Result<SessionRow> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("session id {id:?}: give the id, or the beginning of it, as `stopgate sessions` shows it");
+    }
+    let path = format!("{ROUTE_SESSIONS}?id={}", encoded(id));
+    let mut rows: Vec<SessionRow> = context.read(&path, |store| {
+        let mut rows = store.sessions_named(id, MAX_SESSIONS)?;
+        registry::look(&mut rows, context.now_ms);
+        Ok(rows)
+    })?;
+    // An id of that very name wins over those that begin so.
+    if rows.iter().filter(|row| row.session_id == id).count() == 1 {
+        rows.retain(|row| row.session_id == id);
+    }
+    match rows.as_slice() {
+        [] => bail!("no session has the id {id}: `stopgate sessions --all` lists them"),
+        [_] => Ok(rows.swap_remove(0)),
+        several => {
+            let named: Vec<_> = several.iter().take(MAX_NAMED).map(|row| row.key().to_string()).collect();
+            let more = several.len().saturating_sub(MAX_NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            bail!("{} sessions begin with {id}: {}{more}; give more of the id", several.len(), named.join(", "))
+        }
+    }
+}
+
+/// `text` as a value in a URL's query.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_a_url() {
+        assert_eq!(encoded("a-1_b.c~"), "a-1_b.c~");
+        assert_eq!(encoded("a&b=c%/é"), "a%26b%3Dc%25%2F%C3%A9");
+    }
+}

@@ -1,0 +1,128 @@
+//! Who runs this command: the session, the place and the process that a build's stamp is made of.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use stopgate_build_guard::owner::OwnerStamp;
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::env::{self, Env};
+use stopgate_core::process::host;
+use stopgate_core::process::{self, ProcFs, ProcessIdentity};
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
+
+use crate::context::Context;
+
+/// Longest time for asking tmux.
+const TMUX_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whoever named the owner on the command line.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct OwnerFlags {
+    /// The session that owns the build; by default the one this runs in
+    #[arg(long, value_name = "ID")]
+    owner_session: Option<String>,
+    /// The tmux session (if it has one pane) or pane (`%7`) that the owner lives in; by default this one
+    #[arg(long, value_name = "NAME")]
+    owner_tmux: Option<String>,
+}
+
+impl OwnerFlags {
+    pub(crate) const fn is_given(&self) -> bool {
+        self.owner_session.is_some() || self.owner_tmux.is_some()
+    }
+
+    /// Whether somebody else than the session `own` is named, which is for the operator to do: whoever is named is held.
+    pub(crate) fn names_another(&self, own: Option<&SessionKey>) -> bool {
+        let is_own = self.owner_tmux.is_none() && own.map(|key| &key.session_id) == self.owner_session.as_ref();
+        self.is_given() && !is_own
+    }
+}
+
+/// The session whose shell tool this process runs in, as far as the environment tells.
+pub(crate) fn own_session(environment: &dyn Env, context: &Context) -> Option<SessionKey> {
+    match harness_above() {
+        // Codex does not tell its shell tool: the registry may know the one session of that process.
+        Some((Harness::Codex, process)) => context.only_session_of(Harness::Codex, &process),
+        _ => SessionKey::new(Harness::Claude, &environment.text(env::CLAUDE_CODE_SESSION_ID)?),
+    }
+}
+
+/// The nearest harness that this process descends from.
+fn harness_above() -> Option<(Harness, ProcessIdentity)> {
+    let own = std::process::id();
+    let claude = process::harness_root(&ProcFs, own, Harness::Claude);
+    let codex = process::harness_root(&ProcFs, own, Harness::Codex);
+    match (claude, codex) {
+        // One runs inside the other: the inner one counts.
+        (Some(claude), Some(codex)) => {
+            if process::harness_root(&ProcFs, codex.pid, Harness::Claude).is_some() {
+                Some((Harness::Codex, codex))
+            } else {
+                Some((Harness::Claude, claude))
+            }
+        }
+        (Some(claude), None) => Some((Harness::Claude, claude)),
+        (None, Some(codex)) => Some((Harness::Codex, codex)),
+        (None, None) => None,
+    }
+}
+
+/// The owner's stamp: what the flags name, or else what the environment tells.
+pub(crate) fn stamp(
+    environment: &dyn Env,
+    context: &Context,
+    flags: &OwnerFlags,
+    now: UnixMillis,
+) -> anyhow::Result<OwnerStamp> {
+    let base = OwnerStamp { host: host(), stamped_at_ms: now, ..OwnerStamp::default() };
+    if flags.is_given() {
+        let session_id = flags.owner_session.as_deref().map(session_id).transpose()?;
+        let tmux = flags.owner_tmux.as_deref().map(named_place).transpose()?;
+        return Ok(OwnerStamp { session_id, tmux, ..base });
+    }
+    let session = own_session(environment, context);
+    let above = harness_above();
+    let tmux = TmuxPlace::of(environment).map(|place| {
+        let record = query::record(&place, Instant::now() + TMUX_PATIENCE);
+        record.map_or(place, |record| record.place)
+    });
+    Ok(OwnerStamp {
+        harness: session.as_ref().map(|key| key.harness).or_else(|| above.as_ref().map(|(harness, _)| *harness)),
+        session_id: session.map(|key| key.session_id),
+        tmux,
+        process: above.map(|(_, process)| process),
+        ..base
+    })
+}
+
+fn session_id(text: &str) -> anyhow::Result<String> {
+    SessionKey::new(Harness::Claude, text)
+        .map(|key| key.session_id)
+        .with_context(|| format!("--owner-session {text:?}: not a session id; `stopgate sessions` shows them"))
+}
+
+/// The pane that `name` means. A session with several panes means none of them: that two agents in one tmux session
+/// are not taken for each other is the point.
+fn named_place(name: &str) -> anyhow::Result<TmuxPlace> {
+    let Some(panes) = query::panes(None, Instant::now() + TMUX_PATIENCE) else {
+        bail!("--owner-tmux {name}: no tmux server answers");
+    };
+    let is_meant = |pane: &TmuxPlace| {
+        if is_pane_id(name) { pane.pane == name } else { pane.session.as_deref() == Some(name) }
+    };
+    let mut found: Vec<TmuxPlace> = panes.into_iter().filter(is_meant).collect();
+    if found.len() > 1 {
+        let ids: Vec<_> = found.iter().map(|pane| pane.pane.as_str()).collect();
+        bail!("--owner-tmux {name}: the session has several panes, name one of them: {}", ids.join(", "));
+    }
+    found.pop().with_context(|| format!("--owner-tmux {name}: tmux knows no such session or pane"))
+}
+
+/// Whether two stamps name the same owner.
+pub(crate) fn is_same_owner(left: &OwnerStamp, right: &OwnerStamp) -> bool {
+    let session = left.session_id.is_some() && left.session_id == right.session_id;
+    let process = matches!((&left.process, &right.process), (Some(left), Some(right)) if left.is(right));
+    let pane = matches!((&left.tmux, &right.tmux), (Some(left), Some(right)) if left.same_server(right) && left.pane == right.pane);
+    session || process || pane
+}

@@ -1,0 +1,232 @@
+//! What a harness tells a hook, and what a hook may answer.
+//!
+//! [`claude`] and [`codex`] are the only two places that know a dialect; everything else sees [`Event`] and
+//! [`Reply`]. Unknown fields are ignored and unknown events skipped, because both clients grow new ones.
+
+pub mod claude;
+pub mod codex;
+pub mod registration;
+mod wire;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use self::registration::HooksLost;
+use crate::session::{Harness, SessionKey};
+
+/// Longest part of the last assistant message that is kept: its end, where an agent says why it stops.
+pub const MAX_MESSAGE_BYTES: usize = 32 * 1024;
+/// Longest part of a person's prompt that is kept: its beginning.
+pub const MAX_PROMPT_BYTES: usize = 4 * 1024;
+
+/// A hook's payload, without its dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Which session speaks.
+    pub key: SessionKey,
+    /// The session's working directory, if it is absolute.
+    pub cwd: Option<PathBuf>,
+    /// The session's transcript.
+    pub transcript_path: Option<PathBuf>,
+    /// The model, where the harness says it.
+    pub model: Option<String>,
+    /// How freely the agent may act, in the harness's words.
+    pub permission_mode: Option<String>,
+    /// Set when a subagent speaks, not the session itself.
+    pub agent_id: Option<String>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all_fields = "camelCase")]
+pub enum EventKind {
+    /// A session began, or went on under a new or an old id.
+    SessionStart {
+        /// How.
+        source: StartSource,
+    },
+    /// A session ended.
+    SessionEnd {
+        /// Why, in the harness's words (`clear`, `other`, `prompt_input_exit`, ...).
+        reason: Option<String>,
+    },
+    /// The person sent a prompt.
+    UserPromptSubmit {
+        /// Its beginning.
+        prompt: String,
+    },
+    /// The agent asks the person whether it may use a tool.
+    PermissionRequest {
+        /// Which.
+        tool: Option<String>,
+    },
+    /// The agent wants to end its turn.
+    Stop(Stop),
+    /// A subagent ended.
+    SubagentStop,
+    /// A settings file has changed while the session ran.
+    ConfigChange {
+        /// Which, if the harness says it.
+        file: Option<PathBuf>,
+        /// What the hook saw missing in it; not part of the payload.
+        lost: Option<Box<HooksLost>>,
+    },
+    /// Compaction of the conversation begins.
+    PreCompact,
+    /// Compaction of the conversation is done.
+    PostCompact,
+}
+
+impl EventKind {
+    /// The harnesses' name of the event.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SessionStart { .. } => "SessionStart",
+            Self::SessionEnd { .. } => "SessionEnd",
+            Self::UserPromptSubmit { .. } => "UserPromptSubmit",
+            Self::PermissionRequest { .. } => "PermissionRequest",
+            Self::Stop(_) => "Stop",
+            Self::SubagentStop => "SubagentStop",
+            Self::ConfigChange { .. } => "ConfigChange",
+            Self::PreCompact => "PreCompact",
+            Self::PostCompact => "PostCompact",
+        }
+    }
+}
+
+/// How a session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartSource {
+    /// Anew.
+    Startup,
+    /// Continued under its old id.
+    Resume,
+    /// Branched off another, under a new id.
+    Fork,
+    /// After `/clear`, under a new id.
+    Clear,
+    /// After compaction, under its old id.
+    Compact,
+    /// In a way this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl StartSource {
+    /// The word in the store and on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Resume => "resume",
+            Self::Fork => "fork",
+            Self::Clear => "clear",
+            Self::Compact => "compact",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The agent's wish to end its turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stop {
+    /// A stop hook has already kept this turn going.
+    pub stop_hook_active: bool,
+    /// The end of what the agent said last.
+    pub last_assistant_message: String,
+    /// Background tasks that still run, and scheduled wake-ups.
+    pub pending_tasks: usize,
+}
+
+/// What came of reading a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// An event of a known kind.
+    Known(Event),
+    /// An event this version has no use for.
+    Unknown {
+        /// Its name in the payload.
+        name: String,
+    },
+}
+
+/// Why a payload is not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadError {
+    /// Not a JSON object with fields of the documented types. The text says where, not what.
+    Json(String),
+    /// No plausible session id: nobody to hold to anything.
+    NoSession,
+    /// Neither the hook's argument nor the payload's shape says which harness speaks.
+    NoHarness,
+}
+
+impl std::fmt::Display for PayloadError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(detail) => write!(out, "payload is not understood: {detail}"),
+            Self::NoSession => out.write_str("payload has no session id"),
+            Self::NoHarness => out.write_str("cannot tell which harness sent the payload"),
+        }
+    }
+}
+
+/// Reads a payload. `harness` is the hook's argument; without it the payload's shape decides.
+pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadError> {
+    let wire = wire::Payload::of(bytes)?;
+    let harness = match harness {
+        Some(harness) => harness,
+        None => match (claude::recognises(&wire), codex::recognises(&wire)) {
+            (true, false) => Harness::Claude,
+            (false, true) => Harness::Codex,
+            _ => return Err(PayloadError::NoHarness),
+        },
+    };
+    match harness {
+        Harness::Claude => claude::read(&wire),
+        Harness::Codex => codex::read(&wire),
+    }
+}
+
+/// What a Stop hook tells its harness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The turn may end: nothing is printed.
+    Allow,
+    /// The turn may end, and the person is told something; the model is not.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// The turn goes on with this text for the model.
+    Block {
+        /// Why, and what to do next.
+        reason: String,
+    },
+}
+
+impl Reply {
+    /// What to print on standard output for `harness`; `None` prints nothing at all. A block without a reason is
+    /// an allow: a verdict needs a positive reason.
+    pub fn render(&self, harness: Harness) -> Option<String> {
+        let filled = |text: &'_ str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        match self {
+            Self::Allow => None,
+            // Both know it, and show it to the person alone.
+            Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
+            Self::Block { reason } => match harness {
+                Harness::Claude => claude::block(&filled(reason)?),
+                Harness::Codex => codex::block(&filled(reason)?),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

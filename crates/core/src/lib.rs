@@ -1,0 +1,47 @@
+//! What the hooks of stopgate link, and nothing else: no SQLite, no HTTP library, no argument parser.
+//!
+//! What touches the system ([`client`], [`stdin`], [`fsx`], [`process`]) is a thin shell that takes its environment,
+//! clock and process table from the outside. What decides is in crates of its own.
+//!
+//! | modules | what they are about |
+//! | --- | --- |
+//! | [`harness`], [`session`], [`lineage`], [`event_id`] | what a harness says and hears, and who is speaking |
+//! | [`decision`], [`release`], [`stop_request`] | may this turn end: what a hook has to know of it |
+//! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
+//! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`] | the way to the authority, and around it when it is down |
+//! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
+//! | [`env`](mod@env), [`clock`], [`fsx`], [`stdin`], [`startup`], [`subprocess`] | the world, under limits |
+//! | [`text`], [`json`], [`redact`], [`shell`] | text from outside |
+
+pub mod autostart;
+pub mod beat;
+pub mod checkout;
+pub mod client;
+pub mod clock;
+pub mod decision;
+pub mod env;
+pub mod event_id;
+pub mod fsx;
+pub mod harness;
+pub mod holder;
+pub mod hook_log;
+pub mod json;
+pub mod lineage;
+pub mod paths;
+pub mod process;
+pub mod protocol;
+pub mod redact;
+pub mod release;
+pub mod session;
+pub mod shell;
+pub mod spool;
+pub mod startup;
+pub mod stdin;
+pub mod stop_request;
+pub mod subprocess;
+pub mod switch;
+pub mod text;
+pub mod tmux;
+
+/// The version every stopgate binary of this build carries.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,19 @@
+//! What hooks and the authority say to each other: JSON bodies over HTTP/1.1 on a Unix socket.
+//!
+//! What people's programs say besides is in the crate `stopgate-protocol`.
+
+mod hooks;
+
+pub use self::hooks::{EvaluateRequest, EvaluateResponse, HookEvent, Origin};
+
+/// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
+/// update fails open instead of being misread.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Largest request body that the authority reads.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// `POST`: something happened in a session.
+pub const ROUTE_EVENTS: &str = "/hooks/events";
+/// `POST`: judge a stop.
+pub const ROUTE_EVALUATE: &str = "/internal/stop-gate/evaluate";

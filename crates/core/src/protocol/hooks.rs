@@ -1,0 +1,83 @@
+//! What the hooks send, and what they are told.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMillis;
+use crate::decision::Decision;
+use crate::harness::Event;
+use crate::process::ProcessIdentity;
+use crate::switch::Mode;
+
+/// Where a hook ran: what only the hook's own process can see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// The harness process above the hook.
+    pub harness_process: Option<ProcessIdentity>,
+    /// The session that this one continues, as far as the process's lineage tells.
+    pub predecessor: Option<String>,
+    /// `TMUX` of the hook.
+    pub tmux: Option<String>,
+    /// `TMUX_PANE` of the hook.
+    pub tmux_pane: Option<String>,
+    /// Top of the main checkout.
+    pub checkout: Option<PathBuf>,
+    /// Commit checked out there.
+    pub head: Option<String>,
+}
+
+/// Body of [`ROUTE_EVENTS`](super::ROUTE_EVENTS).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookEvent {
+    /// Id made by the hook; a repeated delivery is stored once.
+    pub event_id: String,
+    /// When the hook saw it.
+    pub at_ms: UnixMillis,
+    /// What happened.
+    pub event: Event,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Body of [`ROUTE_EVALUATE`](super::ROUTE_EVALUATE).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateRequest {
+    /// Id made by the hook; a repeated delivery is stored once.
+    pub event_id: String,
+    /// When the hook saw the stop.
+    pub at_ms: UnixMillis,
+    /// The stop.
+    pub event: Event,
+    /// The mode that the hook acts on.
+    pub mode: Mode,
+    /// How long the hook will wait for the verdict, in milliseconds from now.
+    pub deadline_ms: u64,
+}
+
+/// Answer of [`ROUTE_EVALUATE`](super::ROUTE_EVALUATE) in enforce: what a hook acts on. In shadow the stop is taken in
+/// (status 202, no body), and the verdict goes to the log; everything else about it is there in both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluateResponse {
+    /// What the authority decided.
+    pub decision: Decision,
+    /// What the agent is told; not empty only for [`Decision::Continue`].
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub reminder: String,
+    /// What the person is told of a stop that was let go; blocks nothing.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub note: String,
+    /// Set when a failure made the gate allow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fail_open: Option<String>,
+}
+
+impl EvaluateResponse {
+    /// That a stop goes through.
+    pub const ALLOW: Self =
+        Self { decision: Decision::Allow, reminder: String::new(), note: String::new(), fail_open: None };
+}

@@ -1,0 +1,98 @@
+//! Reasons to let a stop go before anything about it is judged.
+
+use crate::harness::{Event, Stop};
+
+/// Why a stop was let go without judging it. The names are public contract (`shortCircuit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The kill switch is on.
+    KillSwitch,
+    /// The mode is off.
+    ModeOff,
+    /// A stop hook has already kept this turn going once: never twice.
+    StopHookActive,
+    /// A subagent stops, not the session.
+    Subagent,
+    /// Background tasks run or a wake-up is scheduled: the session goes on by itself.
+    BackgroundTasks,
+    /// Nobody recorded when the session began, so nothing can be said to predate it.
+    SessionStartUnknown,
+    /// The message gives none of the excuses and promises that the gate listens for.
+    NoSignal,
+    /// There is an excuse or a promise, but no plan with an open step that predates the session.
+    NoEvidence,
+    /// The person asked for an end.
+    PersonAskedToStop,
+    /// The agent has said why its stop is right.
+    Contested,
+    /// The session owns a build that is not over: the build guard holds it, and one guard is enough.
+    LiveBuild,
+    /// The ceiling of continues for one prompt of the person is reached.
+    ContinueCeiling,
+    /// The ceiling of continues for one day is reached.
+    DayCeiling,
+    /// The person's prompt is too long ago.
+    PromptWallClock,
+    /// Nothing has changed since the last continue.
+    NoProgress,
+}
+
+impl Release {
+    /// The word in the store, in JSON and on screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "kill-switch",
+            Self::ModeOff => "mode-off",
+            Self::StopHookActive => "stop-hook-active",
+            Self::Subagent => "subagent",
+            Self::BackgroundTasks => "background-tasks",
+            Self::SessionStartUnknown => "session-start-unknown",
+            Self::NoSignal => "no-signal",
+            Self::NoEvidence => "no-evidence",
+            Self::PersonAskedToStop => "person-asked-to-stop",
+            Self::Contested => "contested",
+            Self::LiveBuild => "live-build",
+            Self::ContinueCeiling => "continue-ceiling",
+            Self::DayCeiling => "day-ceiling",
+            Self::PromptWallClock => "prompt-wall-clock",
+            Self::NoProgress => "no-progress",
+        }
+    }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "the kill switch is on",
+            Self::ModeOff => "the mode is off",
+            Self::StopHookActive => "a stop hook has already kept this turn going once",
+            Self::Subagent => "a subagent stopped, not the session",
+            Self::BackgroundTasks => "background tasks or scheduled wake-ups keep the session going",
+            Self::SessionStartUnknown => "nobody recorded when the session began",
+            Self::NoSignal => "the message gives no excuse and no promise",
+            Self::NoEvidence => "no plan or task list with open work that is older than the session",
+            Self::PersonAskedToStop => "the person asked for an end",
+            Self::Contested => "the agent said why its stop is right",
+            Self::LiveBuild => "the build guard holds this session",
+            Self::ContinueCeiling => "sent back often enough for one prompt",
+            Self::DayCeiling => "sent back often enough for one day",
+            Self::PromptWallClock => "the person's prompt is too long ago",
+            Self::NoProgress => "nothing has changed since the session was last sent back",
+        }
+    }
+}
+
+/// What the payload alone says. The hook asks this first, so that such a stop costs no request.
+pub fn by_payload(event: &Event, stop: &Stop) -> Option<Release> {
+    by_marks(stop.stop_hook_active, event.agent_id.is_some())
+}
+
+/// What the marks of a stop say: a stop hook has kept the turn going already, or a subagent stops.
+pub fn by_marks(stop_hook_active: bool, subagent: bool) -> Option<Release> {
+    if stop_hook_active {
+        Some(Release::StopHookActive)
+    } else if subagent {
+        Some(Release::Subagent)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,73 @@
+//! Reasons to let a stop go that are known before its message is read.
+
+use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::release::{Release, by_marks};
+use stopgate_core::switch::Mode;
+
+use crate::turn::Turn;
+
+/// What is known of a stop before its message is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Circumstances {
+    /// The kill switch is on.
+    pub killed: bool,
+    /// The mode that applies.
+    pub mode: Mode,
+    /// A subagent stops.
+    pub subagent: bool,
+    /// A stop hook has already kept the turn going.
+    pub stop_hook_active: bool,
+    /// Background tasks and scheduled wake-ups.
+    pub pending_tasks: usize,
+    /// When the session began.
+    pub session_start_ms: Option<UnixMillis>,
+}
+
+/// Every reason to let go that is known before the message is read, strongest first.
+pub fn before_judging(known: &Circumstances, turn: &Turn) -> Option<Release> {
+    let first = [(known.killed, Release::KillSwitch), (known.mode == Mode::Off, Release::ModeOff)];
+    let last = [
+        (known.pending_tasks > 0, Release::BackgroundTasks),
+        (turn.person_asked_to_stop, Release::PersonAskedToStop),
+        (turn.contested, Release::Contested),
+        (known.session_start_ms.is_none(), Release::SessionStartUnknown),
+    ];
+    let holding = |reasons: &[(bool, Release)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, release)| *release);
+    holding(&first).or_else(|| by_marks(known.stop_hook_active, known.subagent)).or_else(|| holding(&last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_alone_releases_and_none_judges() {
+        let plain = Circumstances {
+            killed: false,
+            mode: Mode::Enforce,
+            subagent: false,
+            stop_hook_active: false,
+            pending_tasks: 0,
+            session_start_ms: Some(1),
+        };
+        let turn = Turn::default();
+        let ask = |known: Circumstances| before_judging(&known, &turn);
+        assert_eq!(ask(plain.clone()), None);
+        assert_eq!(ask(Circumstances { mode: Mode::Shadow, ..plain.clone() }), None, "shadow judges like enforce");
+        let killed = Circumstances { killed: true, ..plain.clone() };
+        assert_eq!(ask(killed.clone()), Some(Release::KillSwitch));
+        assert_eq!(ask(Circumstances { mode: Mode::Off, ..killed }), Some(Release::KillSwitch), "kill wins");
+        assert_eq!(ask(Circumstances { mode: Mode::Off, ..plain.clone() }), Some(Release::ModeOff));
+        assert_eq!(ask(Circumstances { stop_hook_active: true, ..plain.clone() }), Some(Release::StopHookActive));
+        assert_eq!(ask(Circumstances { subagent: true, ..plain.clone() }), Some(Release::Subagent));
+        assert_eq!(ask(Circumstances { pending_tasks: 1, ..plain.clone() }), Some(Release::BackgroundTasks));
+        let unknown = Circumstances { session_start_ms: None, ..plain.clone() };
+        assert_eq!(ask(unknown), Some(Release::SessionStartUnknown));
+        let asked = Turn { person_asked_to_stop: true, ..Turn::default() };
+        assert_eq!(before_judging(&plain, &asked), Some(Release::PersonAskedToStop));
+        let contested = Turn { contested: true, ..Turn::default() };
+        assert_eq!(before_judging(&plain, &contested), Some(Release::Contested));
+    }
+}

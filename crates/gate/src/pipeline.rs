@@ -1,0 +1,243 @@
+//! The stages of a verdict in their order, as one function that runs live and, on what was written down, again.
+
+use serde::{Deserialize, Serialize};
+
+use super::RuleId;
+use super::evidence::{self, EvidenceFault, EvidencePointer};
+use super::facts::Facts;
+use super::rules::{self, Finding};
+use super::signals::{self, Signal, Signals};
+use super::turn::{self, Limits, Turn};
+use crate::circumstances::{self, Circumstances};
+use stopgate_core::decision::Decision;
+use stopgate_core::release::Release;
+
+/// What a verdict depends on, besides the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inputs {
+    /// What is known before the message is read.
+    pub circumstances: Circumstances,
+    /// The end of what the agent said last, without secrets: what is judged is what is written down.
+    pub message: String,
+    /// The person's turn and the session's day.
+    pub turn: Turn,
+    /// What limits continues.
+    pub limits: Limits,
+    /// Whether somebody is configured who judges what the rules cannot decide.
+    #[serde(default)]
+    pub has_judge: bool,
+}
+
+/// What came of asking a judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase")]
+pub enum Judgement {
+    /// Nobody was asked, which is no failure.
+    NotAsked {
+        /// Why.
+        why: String,
+    },
+    /// No valid answer: the rules' own word stands.
+    Failed {
+        /// The kind, as in `failOpen`.
+        kind: String,
+        /// What happened.
+        detail: String,
+    },
+    /// A valid answer.
+    Opinion {
+        /// The rule it cites.
+        rule: RuleId,
+        /// What a continue rests on.
+        evidence: Option<EvidencePointer>,
+        /// The judge's own words, without secrets: never for an agent.
+        rationale: String,
+    },
+}
+
+/// What the pipeline asks of the world, each at most once, and only when a stage needs it.
+pub trait World {
+    /// The facts.
+    fn facts(&mut self) -> Facts;
+    /// What a judge makes of a stop that the rules cannot decide.
+    fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement;
+    /// Whether the evidence exists as well as holds together.
+    fn verify(&mut self, evidence: &EvidencePointer) -> Result<(), EvidenceFault>;
+}
+
+/// What the world answered: with it, a verdict can be reached again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Answers {
+    /// The facts, if they were asked for.
+    pub facts: Option<Facts>,
+    /// What the judge said, if it came to that.
+    pub judgement: Option<Judgement>,
+    /// Why the evidence was refused, if it was.
+    pub refused: Option<EvidenceFault>,
+}
+
+impl World for Answers {
+    fn facts(&mut self) -> Facts {
+        self.facts.clone().unwrap_or_default()
+    }
+
+    fn judge(&mut self, _: &Signals, _: &Facts) -> Judgement {
+        self.judgement.clone().unwrap_or(Judgement::NotAsked { why: "not-recorded".to_owned() })
+    }
+
+    fn verify(&mut self, _: &EvidencePointer) -> Result<(), EvidenceFault> {
+        self.refused.map_or(Ok(()), Err)
+    }
+}
+
+/// What each stage found.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    /// Why the stop was let go without a rule, or in spite of one.
+    pub release: Option<Release>,
+    /// What the message says; `None` when it was not read.
+    pub signals: Option<Signals>,
+    /// The facts, if they were gathered.
+    pub facts: Option<Facts>,
+    /// What the judge said, if one was asked.
+    pub judgement: Option<Judgement>,
+    /// The rule that spoke.
+    pub rule: Option<RuleId>,
+    /// What its continue rests on.
+    pub evidence: Option<EvidencePointer>,
+    /// Why that was refused.
+    pub refused: Option<EvidenceFault>,
+    /// Whether `release` is a ceiling that a continue has met.
+    pub forced: bool,
+}
+
+impl Trace {
+    /// The decision.
+    pub fn decision(&self) -> Decision {
+        match self.rule {
+            Some(_) if self.forced => Decision::ForceAllow,
+            Some(rule) if self.refused.is_none() => rule.decision(),
+            _ => Decision::Allow,
+        }
+    }
+
+    /// The hash of the facts that a continue rests on; `None` when this is none.
+    pub fn continues(&self) -> Option<&str> {
+        let facts = self.facts.as_ref().filter(|_| self.decision() == Decision::Continue)?;
+        Some(&facts.fingerprint)
+    }
+
+    /// The last stage: a continue has to keep within the ceilings. Apart from the others because the turn must not
+    /// change between this and writing the continue down.
+    #[must_use]
+    pub fn limited(mut self, turn: &Turn, limits: &Limits) -> Self {
+        if let Some(fingerprint) = self.continues() {
+            self.release = turn::ceiling(turn, limits, fingerprint);
+            self.forced = self.release.is_some();
+        }
+        self
+    }
+
+    fn released(mut self, release: Release) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    /// Ends with what the message says: a legitimate reason, or no wish to leave.
+    fn let_go(self, legitimate: Option<Finding>) -> Self {
+        match legitimate {
+            Some(finding) => self.found(finding),
+            None => self.released(Release::NoSignal),
+        }
+    }
+
+    fn found(mut self, finding: Finding) -> Self {
+        self.rule = finding.rule;
+        self.evidence = finding.evidence;
+        self
+    }
+}
+
+/// Runs the stages up to the verified finding; what is left is [`Trace::limited`].
+pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
+    run_heard(inputs, signals::detect(&inputs.message), world)
+}
+
+/// [`run`] with what the message is known to say; `inputs` need not hold it.
+pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn World) -> Trace {
+    let mut trace = Trace::default();
+    if let Some(release) = circumstances::before_judging(&inputs.circumstances, &inputs.turn) {
+        return trace.released(release);
+    }
+    let signals = trace.signals.insert(signals).clone();
+    let legitimate = rules::legitimate_stop(&signals);
+    let asks_judge = asks_judge(&signals, legitimate.as_ref(), inputs.has_judge);
+    if decides(&signals, legitimate.as_ref(), asks_judge) {
+        return trace.let_go(legitimate);
+    }
+    let facts = trace.facts.insert(world.facts()).clone();
+    if !facts.live_builds.is_empty() {
+        return trace.released(Release::LiveBuild);
+    }
+    let mut trace = if asks_judge {
+        match trace.judgement.insert(world.judge(&signals, &facts)).clone() {
+            Judgement::Opinion { rule, evidence, .. } => trace.found(Finding { rule: Some(rule), evidence }),
+            Judgement::Failed { .. } | Judgement::NotAsked { .. } => return trace.let_go(legitimate),
+        }
+    } else {
+        trace.found(rules::decide(&signals, &facts))
+    };
+    let Some(rule) = trace.rule else {
+        return trace.released(Release::NoEvidence);
+    };
+    if rule.decision() != Decision::Continue {
+        return trace;
+    }
+    trace.refused = match &trace.evidence {
+        None => Some(EvidenceFault::MissingPointer),
+        Some(pointer) => evidence::check(rule, pointer, &facts).and_then(|()| world.verify(pointer)).err(),
+    };
+    trace
+}
+
+/// What the message alone decides: the stop is let go, whatever else there is to know (which can only be another reason
+/// to let it go). `None` where facts, or a judge's word, could hold it. [`run`] comes to the same decision.
+pub fn foregone(signals: &Signals, has_judge: bool) -> Option<Trace> {
+    let legitimate = rules::legitimate_stop(signals);
+    let asks_judge = asks_judge(signals, legitimate.as_ref(), has_judge);
+    decides(signals, legitimate.as_ref(), asks_judge)
+        .then(|| Trace { signals: Some(signals.clone()), ..Trace::default() }.let_go(legitimate))
+}
+
+/// Whether the message needs nothing beside it to let the stop go.
+fn decides(signals: &Signals, legitimate: Option<&Finding>, asks_judge: bool) -> bool {
+    !asks_judge && (legitimate.is_some() || !signals.wants_to_leave())
+}
+
+/// Whether there is a judge, and the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the
+/// context window with neither. Without a judge the first is let go as legitimate, the second as no excuse.
+fn asks_judge(signals: &Signals, legitimate: Option<&Finding>, has_judge: bool) -> bool {
+    let is_undecided = match legitimate {
+        Some(_) => signals.wants_to_leave(),
+        None => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),
+    };
+    has_judge && is_undecided
+}
+
+/// What a verdict was reached from: written down with it, so that it can be reached again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// What the pipeline was given.
+    pub inputs: Inputs,
+    /// What the world answered.
+    pub answers: Answers,
+}
+
+impl Recording {
+    /// Runs all stages again.
+    pub fn replay(&self) -> Trace {
+        run(&self.inputs, &mut self.answers.clone()).limited(&self.inputs.turn, &self.inputs.limits)
+    }
+}

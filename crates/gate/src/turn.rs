@@ -1,0 +1,92 @@
+//! How often a session may be sent back to work: per prompt of the person, per day, and for how long.
+
+use serde::{Deserialize, Serialize};
+
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::release::Release;
+
+/// One day in milliseconds.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What limits how often and how long a session is sent back (`[gate]` in `config.toml`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Continues for one prompt of the person.
+    pub per_prompt: u32,
+    /// Continues within 24 hours.
+    pub per_day: u32,
+    /// How long after the person's prompt, in milliseconds.
+    pub prompt_wall_clock_ms: i64,
+    /// Whether facts that are the same as at the last continue let go.
+    pub without_progress: bool,
+}
+
+impl Default for Limits {
+    /// The defaults of `config.toml`.
+    fn default() -> Self {
+        Self { per_prompt: 2, per_day: 10, prompt_wall_clock_ms: 4 * 60 * 60 * 1000, without_progress: true }
+    }
+}
+
+/// What is known of the person's turn that the agent wants to end, and of the session's day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Turn {
+    /// Now.
+    pub now_ms: UnixMillis,
+    /// When the person last prompted; the session's start where no prompt was seen.
+    pub prompt_at_ms: Option<UnixMillis>,
+    /// Continues since then, in the mode that judges.
+    pub continues_since_prompt: u32,
+    /// Continues of the last 24 hours, in that mode.
+    pub continues_today: u32,
+    /// Facts of the last continue since the prompt.
+    pub last_fingerprint: Option<String>,
+    /// The person asked for an end.
+    pub person_asked_to_stop: bool,
+    /// The agent has said why its stop is right (`stopgate gate contest`), and has not stopped since.
+    pub contested: bool,
+}
+
+/// Why a continue is not given after all.
+pub fn ceiling(turn: &Turn, limits: &Limits, fingerprint: &str) -> Option<Release> {
+    if turn.continues_since_prompt >= limits.per_prompt {
+        Some(Release::ContinueCeiling)
+    } else if turn.continues_today >= limits.per_day {
+        Some(Release::DayCeiling)
+    } else if turn.prompt_at_ms.is_some_and(|at_ms| turn.now_ms.saturating_sub(at_ms) >= limits.prompt_wall_clock_ms) {
+        Some(Release::PromptWallClock)
+    } else if limits.without_progress
+        && !fingerprint.is_empty()
+        && turn.last_fingerprint.as_deref() == Some(fingerprint)
+    {
+        Some(Release::NoProgress)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_lets_go_alone_and_below_all_of_them_nothing_does() {
+        let limits = Limits::default();
+        let turn = Turn { now_ms: 1_000_000_000, prompt_at_ms: Some(999_000_000), ..Turn::default() };
+        let ask = |turn: &Turn| ceiling(turn, &limits, "f");
+        assert_eq!(ask(&Turn { continues_since_prompt: 1, continues_today: 9, ..turn.clone() }), None);
+        assert_eq!(ask(&Turn { continues_since_prompt: 2, ..turn.clone() }), Some(Release::ContinueCeiling));
+        assert_eq!(ask(&Turn { continues_today: 10, ..turn.clone() }), Some(Release::DayCeiling));
+        let long_ago = turn.now_ms - limits.prompt_wall_clock_ms;
+        assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago), ..turn.clone() }), Some(Release::PromptWallClock));
+        assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago + 1), ..turn.clone() }), None);
+        assert_eq!(ask(&Turn { prompt_at_ms: None, ..turn.clone() }), None, "an unknown time is no reason");
+        let same = Turn { last_fingerprint: Some("f".into()), ..turn.clone() };
+        assert_eq!(ask(&same), Some(Release::NoProgress));
+        assert_eq!(ceiling(&same, &limits, "g"), None);
+        assert_eq!(ceiling(&same, &Limits { without_progress: false, ..limits.clone() }, "f"), None);
+        assert_eq!(ceiling(&turn, &Limits { per_prompt: 0, ..limits.clone() }, "f"), Some(Release::ContinueCeiling));
+    }
+}

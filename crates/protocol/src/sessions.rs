@@ -1,0 +1,124 @@
+//! Sessions, as the registry knows them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::harness::registration::HooksLost;
+use stopgate_core::process::{Liveness, ProcessIdentity};
+use stopgate_core::session::state::{SessionState, Turn};
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::tmux::TmuxPlace;
+
+/// Body of [`ROUTE_SESSION_END`](super::ROUTE_SESSION_END).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndSession {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+}
+
+/// Answer of [`ROUTE_SESSION_END`](super::ROUTE_SESSION_END).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// How it was ended: `terminated` on SIGTERM, or `killed`.
+    pub how: String,
+    /// Whether its tmux pane was closed, too.
+    pub pane_closed: bool,
+    /// The line that takes it up again.
+    pub resume_command: String,
+}
+
+/// One row of [`ROUTE_SESSIONS`](super::ROUTE_SESSIONS). Field names are snake case, as scripts read them from `stopgate sessions --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+    /// What it is doing.
+    pub state: SessionState,
+    /// Whether its process lives.
+    pub liveness: Liveness,
+    /// Whose turn it is since the last event that says so; `null` if none did.
+    pub turn: Option<Turn>,
+    /// When that event was.
+    pub turn_at_ms: Option<UnixMillis>,
+    /// What it waits for, for people: `a prompt`, `permission for Bash`, `2 background tasks`.
+    pub waits_for: Option<String>,
+    /// Background tasks that ran when the agent last stopped.
+    pub pending_tasks: u32,
+    /// When the gate last sent it back to its work.
+    pub held_at_ms: Option<UnixMillis>,
+    /// First start, milliseconds UTC; never moves. `null` when only later events were seen.
+    pub started_at_ms: Option<UnixMillis>,
+    /// How it began.
+    pub source: Option<String>,
+    /// When it ended, or was retired because another one continues it after `/clear`.
+    pub ended_at_ms: Option<UnixMillis>,
+    /// Why it ended.
+    pub end_reason: Option<String>,
+    /// Last event of any kind.
+    pub last_event: Option<String>,
+    /// When that was.
+    pub last_event_at_ms: Option<UnixMillis>,
+    /// When the last event of each kind was.
+    pub last_events: BTreeMap<String, UnixMillis>,
+    /// Working directory.
+    pub cwd: Option<PathBuf>,
+    /// Working directory at the start.
+    pub start_cwd: Option<PathBuf>,
+    /// Top of the main checkout.
+    pub checkout: Option<PathBuf>,
+    /// Commit checked out at the start.
+    pub head_at_start: Option<String>,
+    /// Hash of the uncommitted changes at the start; `null` when it was not taken.
+    pub dirty_at_start: Option<String>,
+    /// Transcript.
+    pub transcript_path: Option<PathBuf>,
+    /// Model.
+    pub model: Option<String>,
+    /// Permission mode.
+    pub permission_mode: Option<String>,
+    /// Place in tmux.
+    pub tmux: Option<TmuxPlace>,
+    /// The harness process, as recorded.
+    pub harness_process: Option<ProcessIdentity>,
+    /// Memory of the harness process and all its descendants, in bytes; pages that several share count for each.
+    pub memory_bytes: Option<u64>,
+    /// Name of the machine.
+    pub host: Option<String>,
+    /// Settings that lost our hooks while the session ran, unless those have been heard of since.
+    #[serde(default)]
+    pub hooks_lost: Option<LostAt>,
+    /// When its hooks were last heard, if it goes on without them: its transcript has a later prompt that none reported.
+    #[serde(default)]
+    pub silent_since_ms: Option<UnixMillis>,
+    /// Id of the session this one continues after `/clear` or as a fork.
+    pub predecessor: Option<String>,
+    /// Id of the session that continues this one after `/clear`.
+    pub successor: Option<String>,
+    /// The line that takes the session up again in a shell.
+    pub resume_command: String,
+}
+
+/// Hooks that a session lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostAt {
+    /// When the last of them said so.
+    pub at_ms: UnixMillis,
+    /// What was lost, and where.
+    #[serde(flatten)]
+    pub lost: HooksLost,
+}
+
+impl SessionRow {
+    /// The session's identity.
+    pub fn key(&self) -> SessionKey {
+        SessionKey { harness: self.harness, session_id: self.session_id.clone() }
+    }
+}

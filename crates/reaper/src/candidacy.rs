@@ -1,0 +1,262 @@
+//! How long a session has been proven idle, and when that is enough: hysteresis, an announcement before the end, and
+//! budgets.
+
+use serde::{Deserialize, Serialize};
+
+use super::activity::{CpuSample, TranscriptStamp};
+use super::config::{ReaperConfig, minutes};
+use super::gates::{Gate, Verdict};
+use stopgate_core::clock::UnixMillis;
+
+/// What is remembered of a session from look to look. It is kept in the store: a restart loses no proof.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Looks in a row that found it idle, with the same screen.
+    pub streak: Option<Streak>,
+    /// Its transcript at the last look.
+    pub transcript: Option<TranscriptStamp>,
+    /// Its processor time at the last look.
+    pub cpu: Option<CpuSample>,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
+}
+
+/// Looks in a row that saw the same idle screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streak {
+    /// The first of them.
+    pub since_ms: UnixMillis,
+    /// How many.
+    pub observations: u32,
+    /// The screen's fingerprint.
+    pub frame: u64,
+}
+
+/// What a look leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Something keeps it.
+    Kept,
+    /// It is idle, but not for long enough.
+    Watched,
+    /// It has been idle for long enough: its end may be announced.
+    Matured,
+    /// Its end is announced, and the grace is not over.
+    Announced,
+    /// The grace is over, and everything was proven again: it may be ended.
+    Due,
+    /// Its end was announced and is taken back.
+    TakenBack(Why),
+}
+
+/// Why an announced end is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// A gate keeps it now.
+    Kept(Gate),
+    /// Its screen changed.
+    FrameChanged,
+    /// The pressure is over.
+    PressureGone,
+    /// The budget is spent.
+    Budget,
+}
+
+impl Why {
+    /// The words in the audit.
+    pub fn name(self) -> String {
+        match self {
+            Self::Kept(gate) => gate.name().to_owned(),
+            Self::FrameChanged => "frame-changed-during-grace".to_owned(),
+            Self::PressureGone => "pressure-gone".to_owned(),
+            Self::Budget => "budget-spent".to_owned(),
+        }
+    }
+}
+
+/// Takes in one look. `pending` is when the session's end was announced; `threshold` how long it must have been idle
+/// under the present pressure.
+pub fn step(
+    memory: &mut Memory,
+    pending: &mut Option<UnixMillis>,
+    look: (Verdict, u64),
+    now_ms: UnixMillis,
+    threshold: Option<UnixMillis>,
+    config: &ReaperConfig,
+) -> Step {
+    let (verdict, frame) = look;
+    if let Verdict::Keep(gate) = verdict {
+        memory.streak = None;
+        return if pending.take().is_some() { Step::TakenBack(Why::Kept(gate)) } else { Step::Kept };
+    }
+    let streak = match memory.streak {
+        Some(streak) if streak.frame == frame && streak.since_ms <= now_ms => {
+            Streak { observations: streak.observations.saturating_add(1), ..streak }
+        }
+        _ => {
+            memory.streak = Some(Streak { since_ms: now_ms, observations: 1, frame });
+            return if pending.take().is_some() { Step::TakenBack(Why::FrameChanged) } else { Step::Watched };
+        }
+    };
+    memory.streak = Some(streak);
+    let idle_ms = now_ms - streak.since_ms;
+    let long_enough = |threshold: UnixMillis| idle_ms >= threshold.max(minutes(config.confirm_window_minutes));
+    let matured = streak.observations >= config.confirm_observations && threshold.is_some_and(long_enough);
+    match *pending {
+        Some(_) if threshold.is_none() => {
+            *pending = None;
+            Step::TakenBack(Why::PressureGone)
+        }
+        Some(since) if now_ms - since >= i64::from(config.final_grace_seconds) * 1_000 => Step::Due,
+        Some(_) => Step::Announced,
+        None if matured => Step::Matured,
+        None => Step::Watched,
+    }
+}
+
+/// What may still be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    tick: u32,
+    hour: u32,
+}
+
+impl Budget {
+    /// The budget of one look, when `last_hour` sessions were ended within the last hour.
+    pub fn new(last_hour: u32, config: &ReaperConfig) -> Self {
+        Self { tick: config.max_reaps_per_tick, hour: config.max_reaps_per_hour.saturating_sub(last_hour) }
+    }
+
+    /// Whether another one may be ended.
+    pub const fn allows(self) -> bool {
+        self.tick > 0 && self.hour > 0
+    }
+
+    /// One was ended; what only would have been ended does not spend the hour.
+    pub const fn spend(&mut self, really: bool) {
+        self.tick = self.tick.saturating_sub(1);
+        if really {
+            self.hour = self.hour.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: UnixMillis = 60_000;
+    const CRITICAL: Option<UnixMillis> = Some(15 * MINUTE);
+    const KEEP: Verdict = Verdict::Keep(Gate::TranscriptGrew);
+
+    #[derive(Default)]
+    struct Track {
+        memory: Memory,
+        pending: Option<UnixMillis>,
+    }
+
+    impl Track {
+        fn look(&mut self, verdict: Verdict, frame: u64, minute: i64, threshold: Option<UnixMillis>) -> Step {
+            let config = ReaperConfig::default();
+            let step = step(&mut self.memory, &mut self.pending, (verdict, frame), minute * MINUTE, threshold, &config);
+            if step == Step::Matured {
+                self.pending = Some(minute * MINUTE);
+            }
+            step
+        }
+
+        fn idle(&mut self, minute: i64) -> Step {
+            self.look(Verdict::Eligible, 1, minute, CRITICAL)
+        }
+    }
+
+    #[test]
+    fn it_matures_at_the_threshold_and_is_due_after_the_grace() {
+        let mut track = Track::default();
+        for minute in (0..=14).step_by(2) {
+            assert_eq!(track.idle(minute), Step::Watched, "minute {minute}");
+        }
+        assert_eq!(track.idle(16), Step::Matured);
+        assert_eq!(track.idle(16), Step::Announced);
+        assert_eq!(track.idle(18), Step::Due);
+    }
+
+    #[test]
+    fn not_before_enough_looks_however_much_time_went_by() {
+        let mut track = Track::default();
+        assert_eq!((track.idle(0), track.idle(600), track.idle(601)), (Step::Watched, Step::Watched, Step::Matured));
+        let hasty = ReaperConfig { idle_threshold_critical_minutes: 0, ..ReaperConfig::default() };
+        let mut memory = Memory::default();
+        for minute in 0..=9 {
+            let look = (Verdict::Eligible, 1);
+            assert_eq!(step(&mut memory, &mut None, look, minute * MINUTE, Some(0), &hasty), Step::Watched, "window");
+        }
+    }
+
+    #[test]
+    fn a_screen_that_changes_is_never_due() {
+        let mut track = Track::default();
+        for minute in 0..1_000 {
+            let frame = u64::try_from(minute).unwrap();
+            assert_eq!(track.look(Verdict::Eligible, frame, minute, CRITICAL), Step::Watched);
+        }
+    }
+
+    #[test]
+    fn an_announced_end_is_taken_back_when_anything_moves() {
+        let announced = || {
+            let mut track = Track::default();
+            (0..=16).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), Step::Due));
+            assert!(track.pending.is_some());
+            track
+        };
+        let after = |verdict, frame, threshold| {
+            let mut track = announced();
+            let step = track.look(verdict, frame, 18, threshold);
+            assert_eq!(track.pending, None);
+            step
+        };
+        assert_eq!(after(KEEP, 1, CRITICAL), Step::TakenBack(Why::Kept(Gate::TranscriptGrew)));
+        assert_eq!(after(Verdict::Eligible, 2, CRITICAL), Step::TakenBack(Why::FrameChanged));
+        assert_eq!(after(Verdict::Eligible, 1, None), Step::TakenBack(Why::PressureGone));
+        let mut kept = announced();
+        kept.look(KEEP, 1, 18, CRITICAL);
+        assert_eq!(kept.idle(20), Step::Watched, "the proof begins anew");
+    }
+
+    #[test]
+    fn without_pressure_it_is_only_watched_and_the_proof_adds_up() {
+        let mut track = Track::default();
+        for minute in (0..=60).step_by(2) {
+            assert_eq!(track.look(Verdict::Eligible, 1, minute, None), Step::Watched);
+        }
+        assert_eq!(track.idle(62), Step::Matured);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_begins_anew_and_memory_survives_json() {
+        let mut track = Track::default();
+        track.memory.verdict = Some(Verdict::Eligible);
+        (10..=24).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), Step::Due));
+        let restored: Memory = serde_json::from_str(&serde_json::to_string(&track.memory).unwrap()).unwrap();
+        assert_eq!(restored, track.memory);
+        let mut restarted = Track { memory: restored, pending: None };
+        assert_eq!(restarted.idle(26), Step::Matured, "candidacy survives a restart");
+        assert_eq!(track.idle(5), Step::Watched, "the clock went back");
+        assert_eq!(track.memory.streak.unwrap().observations, 1);
+    }
+
+    #[test]
+    fn budgets_are_for_one_look_and_for_an_hour() {
+        let config = ReaperConfig::default();
+        let mut budget = Budget::new(0, &config);
+        for _ in 0..3 {
+            assert!(budget.allows());
+            budget.spend(true);
+        }
+        assert!(!budget.allows());
+        assert!(Budget::new(11, &config).allows() && !Budget::new(12, &config).allows());
+    }
+}

@@ -1,0 +1,85 @@
+//! What people say about verdicts.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
+use stopgate_core::clock::UnixMillis;
+use stopgate_gate::report::{Annotation, Grade};
+use stopgate_protocol::GateLogRow;
+
+use crate::sessions::bad_text;
+use crate::{Store, StoreError};
+
+/// A grading to write.
+#[derive(Debug, Clone, Copy)]
+pub struct NewGrade<'a> {
+    /// The stop, by its whole id.
+    pub event_id: &'a str,
+    /// The grade.
+    pub grade: Grade,
+    /// Why, redacted by the caller.
+    pub why: &'a str,
+    /// Who.
+    pub operator: &'a str,
+    /// When.
+    pub at_ms: UnixMillis,
+}
+
+/// What became of a grading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grading {
+    /// It is written, and counts from now on.
+    Written {
+        /// The grade that counted before.
+        prior: Option<Grade>,
+    },
+    /// No such stop is in the log, or no more.
+    NoSuchEvent,
+    /// A failure left the stop without a verdict, or it is not judged yet.
+    NoVerdict,
+}
+
+const LAST: &str = "SELECT event_id, operator, at_ms, verdict, why FROM annotations
+                    WHERE event_id = ?1 ORDER BY id DESC LIMIT 1";
+
+impl Store {
+    /// Grades a verdict. Earlier grades of it stay on record; the last one counts.
+    pub fn grade(&mut self, new: NewGrade<'_>) -> Result<Grading, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let has_verdict: Option<bool> = transaction
+            .prepare_cached("SELECT decision IS NOT NULL FROM gate_events WHERE event_id = ?1")?
+            .query_row([new.event_id], |row| row.get(0))
+            .optional()?;
+        match has_verdict {
+            None => return Ok(Grading::NoSuchEvent),
+            Some(false) => return Ok(Grading::NoVerdict),
+            Some(true) => {}
+        }
+        let prior = transaction.prepare_cached(LAST)?.query_row([new.event_id], read).optional()?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO annotations (event_id, operator, at_ms, verdict, why) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![new.event_id, new.operator, new.at_ms, new.grade.name(), new.why])?;
+        transaction.commit()?;
+        Ok(Grading::Written { prior: prior.map(|prior| prior.verdict) })
+    }
+
+    /// The grade that counts of each of `rows` that has one.
+    pub fn grades_of(&self, rows: &[GateLogRow]) -> Result<BTreeMap<String, Annotation>, StoreError> {
+        let mut query = self.connection.prepare_cached(LAST)?;
+        let last = rows.iter().filter_map(|row| query.query_row([&row.event_id], read).optional().transpose());
+        Ok(last.map(|found| found.map(|found| (found.event_id.clone(), found))).collect::<Result<_, _>>()?)
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Annotation> {
+    let verdict: String = row.get("verdict")?;
+    Ok(Annotation {
+        event_id: row.get("event_id")?,
+        operator: row.get("operator")?,
+        at_ms: row.get("at_ms")?,
+        verdict: verdict.parse().map_err(|_| bad_text("verdict"))?,
+        why: row.get("why")?,
+    })
+}

@@ -1,0 +1,340 @@
+use super::*;
+use stopgate_core::clock::{FixedClock, UnixMillis};
+use stopgate_core::decision::Decision;
+use stopgate_core::event_id::new_event_id;
+use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
+use stopgate_core::process::ProcessIdentity;
+use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
+use stopgate_core::session::state::SessionState;
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::switch::Mode;
+use stopgate_gate::turn::DAY_MS;
+use stopgate_reaper::candidacy::Memory;
+use stopgate_reaper::report::{AuditEvent, AuditRow, Trip};
+
+mod trust;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn home() -> (tempfile::TempDir, Home) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path().join("home"));
+    home.create().unwrap();
+    (dir, home)
+}
+
+fn event(id: &str, at_ms: i64, kind: EventKind) -> HookEvent {
+    HookEvent {
+        event_id: new_event_id(&FixedClock(at_ms)),
+        at_ms,
+        event: Event {
+            key: SessionKey::new(Harness::Claude, id).unwrap(),
+            cwd: Some("/w".into()),
+            transcript_path: None,
+            model: None,
+            permission_mode: None,
+            agent_id: None,
+            kind,
+        },
+        origin: Origin {
+            harness_process: Some(ProcessIdentity {
+                pid: 7,
+                start_ticks: 70,
+                command: "claude".into(),
+                executable: None,
+                boot_id: "boot".into(),
+            }),
+            head: Some(format!("{at_ms:040}")),
+            ..Origin::default()
+        },
+    }
+}
+
+fn start(source: StartSource) -> EventKind {
+    EventKind::SessionStart { source }
+}
+
+fn stop(id: &str, at_ms: i64) -> EvaluateRequest {
+    let event = event(id, at_ms, EventKind::Stop(Stop::default()));
+    EvaluateRequest { event_id: event.event_id, at_ms, event: event.event, mode: Mode::Enforce, deadline_ms: 1000 }
+}
+
+#[test]
+fn eight_first_starts_at_once_all_succeed() {
+    let (_dir, home) = home();
+    std::thread::scope(|scope| {
+        let opens: Vec<_> = (0..8).map(|_| scope.spawn(|| Store::open(&home, PATIENCE).map(|_| ()))).collect();
+        for open in opens {
+            open.join().unwrap().unwrap();
+        }
+    });
+    let found: i64 = Store::open(&home, PATIENCE)
+        .unwrap()
+        .connection
+        .pragma_query_value(None, "user_version", |r| r.get(0))
+        .unwrap();
+    assert_eq!(found, LATEST_VERSION);
+}
+
+#[test]
+fn a_store_from_the_future_or_of_garbage_is_refused_and_kept() {
+    let (_dir, home) = home();
+    Store::open(&home, PATIENCE).unwrap().connection.pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::FromTheFuture { found: 99, .. })));
+    std::fs::remove_file(home.root().join("stopgate.db-wal")).ok();
+    std::fs::write(home.database(), "this is not a database, but it is somebody's file".repeat(50)).unwrap();
+    let before = std::fs::read(home.database()).unwrap();
+    assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::Sqlite(_))));
+    assert_eq!(std::fs::read(home.database()).unwrap(), before);
+}
+
+#[test]
+fn the_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    store.record_event(&event("s", 1, start(StartSource::Startup))).unwrap();
+    for name in ["stopgate.db", "stopgate.db-wal", "stopgate.db-shm"] {
+        let mode = std::fs::metadata(home.root().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+fn facts_of(store: &Store, key: &SessionKey) -> Option<SessionFacts> {
+    store.standing(key, Mode::Enforce, 0).unwrap().0
+}
+
+fn turn_of(store: &Store, key: &SessionKey, mode: Mode, now_ms: UnixMillis) -> TurnRecord {
+    store.standing(key, mode, now_ms).unwrap().1
+}
+
+#[test]
+fn the_first_start_never_moves_later() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    for (at, source) in [(100, StartSource::Startup), (200, StartSource::Resume), (300, StartSource::Compact)] {
+        assert!(store.record_event(&event("s", at, start(source))).unwrap());
+    }
+    let row = &store.sessions(10).unwrap()[0];
+    assert_eq!((row.started_at_ms, row.source.as_deref()), (Some(100), Some("startup")));
+    assert_eq!(row.head_at_start, Some(format!("{:040}", 100)));
+    assert_eq!((row.last_event.as_deref(), row.last_event_at_ms), (Some("SessionStart"), Some(300)));
+
+    // The true first event was spooled and arrives last.
+    store.record_event(&event("s", 50, start(StartSource::Startup))).unwrap();
+    let row = &store.sessions(10).unwrap()[0];
+    assert_eq!((row.started_at_ms, row.last_event_at_ms), (Some(50), Some(300)));
+}
+
+#[test]
+fn other_events_do_not_make_a_start() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    store.record_event(&event("s", 5, EventKind::UserPromptSubmit { prompt: "go".into() })).unwrap();
+    let key = SessionKey::new(Harness::Claude, "s").unwrap();
+    assert_eq!(facts_of(&store, &key).unwrap().started_at_ms, None);
+    store.record_event(&event("s", 9, start(StartSource::Resume))).unwrap();
+    assert_eq!(facts_of(&store, &key).unwrap().started_at_ms, Some(9));
+    assert_eq!(facts_of(&store, &SessionKey::new(Harness::Codex, "s").unwrap()), None);
+}
+
+#[test]
+fn a_repeated_delivery_is_stored_once() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let once = event("s", 1, start(StartSource::Startup));
+    assert!(store.record_event(&once).unwrap());
+    assert!(!store.record_event(&once).unwrap());
+}
+
+#[test]
+fn what_a_session_continues_is_kept() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    store.record_event(&event("old", 1, start(StartSource::Startup))).unwrap();
+    store.record_event(&event("old", 2, EventKind::SessionEnd { reason: Some("clear".into()) })).unwrap();
+    let mut new = event("new", 3, start(StartSource::Clear));
+    new.origin.predecessor = Some("old".into());
+    store.record_event(&new).unwrap();
+    store.record_event(&event("new", 4, EventKind::PreCompact)).unwrap();
+    let rows = store.sessions(10).unwrap();
+    let of = |id: &str| rows.iter().find(|row| row.session_id == id).unwrap();
+    assert_eq!(of("new").predecessor.as_deref(), Some("old"));
+    assert_eq!((of("old").state, of("old").end_reason.as_deref()), (SessionState::Ended, Some("clear")));
+}
+
+#[test]
+fn a_verdict_and_its_count_are_written_together_and_once() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let request = stop("s", 10);
+    let key = request.event.key.clone();
+    assert!(store.accept_stop(&request).unwrap());
+    assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("pending"));
+    assert!(!store.accept_stop(&request).unwrap(), "a repeated delivery");
+    let row = GateRow { decision: Some(Decision::Continue), would_block: true, ..blank_row(&request) };
+    let aside = Aside { continues: Some("f".into()), inputs: Some("{}".into()), contest: None };
+    for _ in 0..2 {
+        store.record_verdict(&request, &row, &aside, 11).unwrap();
+    }
+    let once = [Continued { at_ms: 11, fingerprint: "f".into() }];
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).continues, once);
+    assert_eq!(turn_of(&store, &key, Mode::Shadow, 12).continues, [], "shadow counts apart");
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12 + DAY_MS).continues, [], "a day later");
+    let explained = store.explain(&request.event_id[..8]).unwrap();
+    assert_eq!((explained.found, explained.event, explained.recording), (1, Some(row.clone()), None));
+    assert_eq!(store.explain("zzzz").unwrap().found, 0);
+    assert_eq!(store.gate_log(10).unwrap(), [row]);
+    assert_eq!(store.sessions(10).unwrap()[0].state, SessionState::Idle);
+}
+
+#[test]
+fn a_refused_write_counts_nothing() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let request = stop("s", 10);
+    store.connection.execute_batch("DROP TABLE sessions").unwrap();
+    let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
+    let aside = Aside { continues: Some("f".into()), ..Aside::default() };
+    assert!(store.record_verdict(&request, &row, &aside, 11).is_err());
+    let counted = store.connection.query_row("SELECT count(*) FROM continues", [], |row| row.get::<_, u32>(0));
+    assert_eq!(counted, Ok(0));
+    assert_eq!(store.gate_log(10).unwrap(), []);
+}
+
+#[test]
+fn a_prompt_is_noted_and_a_contest_is_used_up_by_one_stop() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let request = stop("s", 10);
+    let key = request.event.key.clone();
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12), TurnRecord::default());
+    let prompt = || EventKind::UserPromptSubmit { prompt: "go on".into() };
+    store.record_event(&event("s", 7, prompt())).unwrap();
+    store.record_event(&event("s", 5, prompt())).unwrap();
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).prompt_at_ms, Some(7), "one from the spool comes late");
+    store.record_contest(&key, "all done", 8).unwrap();
+    let contest = turn_of(&store, &key, Mode::Enforce, 12).contest;
+    assert!(contest.is_some());
+    let aside = Aside { contest, ..Aside::default() };
+    store.record_verdict(&request, &blank_row(&request), &aside, 11).unwrap();
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).contest, None);
+}
+
+#[test]
+fn what_an_ended_authority_left_open_is_closed() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    store.accept_stop(&stop("s", 10)).unwrap();
+    assert_eq!(store.close_interrupted().unwrap(), 1);
+    assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("interrupted"));
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_opened() {
+    for name in ["stopgate.db", "stopgate.db-journal", "stopgate.db-wal", "stopgate.db-shm"] {
+        let (_dir, home) = home();
+        std::os::unix::fs::symlink(home.root().join("planted"), home.root().join(name)).unwrap();
+        assert!(matches!(Store::open(&home, PATIENCE), Err(StoreError::Io(_))), "{name}");
+        assert!(!home.root().join("planted").exists(), "{name}");
+    }
+}
+
+#[test]
+fn the_reaper_notes_an_end_only_of_a_session_that_has_done_nothing_since() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let row = AuditRow {
+        at_ms: 9,
+        harness: Harness::Claude,
+        session_id: "s".into(),
+        event: AuditEvent::Reaping,
+        kept_by: None,
+        tier: None,
+        detail: serde_json::Value::Null,
+    };
+    assert!(!store.record_reaper_event_if_still(&row, Some(1)).unwrap(), "nobody knows it");
+    store.record_event(&event("s", 1, EventKind::SessionStart { source: StartSource::Startup })).unwrap();
+    assert!(store.record_reaper_event_if_still(&row, Some(1)).unwrap());
+    store.record_event(&event("s", 2, EventKind::UserPromptSubmit { prompt: "go".into() })).unwrap();
+    assert!(!store.record_reaper_event_if_still(&row, Some(1)).unwrap(), "it has moved");
+    store.record_event(&event("s", 3, EventKind::SessionEnd { reason: Some("other".into()) })).unwrap();
+    assert!(!store.record_reaper_event_if_still(&row, Some(3)).unwrap(), "it has ended");
+    assert_eq!(store.reaper_audit(10).unwrap(), [row]);
+}
+
+#[test]
+fn the_reaper_s_audit_skips_what_is_torn_and_a_trip_keeps_its_first_reason() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    assert_eq!(store.reaper_audit(10).unwrap(), []);
+    let row = |at_ms, event| AuditRow {
+        at_ms,
+        harness: Harness::Claude,
+        session_id: "s".into(),
+        event,
+        kept_by: None,
+        tier: Some("critical".into()),
+        detail: serde_json::json!({"inputs": at_ms}),
+    };
+    let key = SessionKey::new(Harness::Claude, "s").unwrap();
+    let audit = [row(1, AuditEvent::ReapPending), row(2, AuditEvent::Reaped)];
+    store.record_look(2, &[(key.clone(), Memory::default())], &audit).unwrap();
+    store.connection.execute("INSERT INTO reaper_audit (at_ms, harness, session_id, event, detail) VALUES (3, 'claude', 's', 'reaped', '{\"to')", []).unwrap();
+    store.record_reaper_event(&row(4, AuditEvent::Decision)).unwrap();
+    let times = |limit| store.reaper_audit(limit).unwrap().iter().map(|row| row.at_ms).collect::<Vec<_>>();
+    assert_eq!((times(10), times(1)), (vec![1, 2, 4], vec![4]), "newest last");
+    assert_eq!((store.reaped_since(0).unwrap(), store.reaped_since(3).unwrap()), (2, 0));
+    assert_eq!(store.prune_reaper_audit(4).unwrap(), 3);
+
+    assert_eq!(store.reaper_memories().unwrap(), [(key, Memory::default())]);
+    store.connection.execute("UPDATE reaper_candidates SET memory = 'garbage'", []).unwrap();
+    assert_eq!(store.reaper_memories().unwrap()[0].1, Memory::default(), "not understood is nothing proven");
+    store.record_look(5, &[], &[]).unwrap();
+    assert_eq!(store.reaper_memories().unwrap(), [], "what does not live is forgotten");
+
+    let trip = |at_ms| Trip { at_ms, detail: format!("failed at {at_ms}") };
+    store.set_reaper_trip(Some(&trip(1))).unwrap();
+    store.set_reaper_trip(Some(&trip(2))).unwrap();
+    assert_eq!(store.reaper_trip().unwrap(), Some(trip(1)));
+    store.set_reaper_trip(None).unwrap();
+    assert_eq!(store.reaper_trip().unwrap(), None);
+}
+
+#[test]
+fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
+    let (_dir, home) = home();
+    let old = rusqlite::Connection::open(home.database()).unwrap();
+    old.execute_batch(include_str!("../../../migrations/db/0001_sessions_and_gate.sql")).unwrap();
+    old.execute_batch(
+        "INSERT INTO sessions (harness, session_id, started_at_ms, last_event, last_event_at_ms, cwd) VALUES
+             ('claude', 'a', 1, 'UserPromptSubmit', 2, '/w'), ('claude', 'b', 1, 'SessionEnd', 3, '/w');
+         INSERT INTO hook_events VALUES ('e1', 'claude', 'a', 'UserPromptSubmit', 1), ('e2', 'claude', 'a', 'UserPromptSubmit', 2);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let rows = Store::open(&home, PATIENCE).unwrap().sessions(10).unwrap();
+    let states: Vec<_> = rows.iter().map(|row| (row.session_id.as_str(), row.state)).collect();
+    assert_eq!(states, [("b", SessionState::Ended), ("a", SessionState::Working)]);
+    assert_eq!(rows[1].last_events["UserPromptSubmit"], 2);
+    assert_eq!(rows[1].start_cwd.as_deref(), Some("/w".as_ref()));
+}
+
+#[test]
+fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+    let (_dir, home) = home();
+    let mut writer = Store::open(&home, PATIENCE).unwrap();
+    let reader = Store::open_to_read(&home, PATIENCE).unwrap();
+    for id in ["a", "b", "c"] {
+        writer.record_event(&event(id, 5, start(StartSource::Startup))).unwrap();
+        assert!(facts_of(&reader, &event(id, 5, start(StartSource::Startup)).event.key).is_some());
+    }
+    for store in [&writer, &reader] {
+        let mut query = store.connection.prepare("SELECT 1 FROM sessions WHERE harness = ?1 LIMIT ?2").unwrap();
+        for limit in 1..4 {
+            assert!(query.exists(rusqlite::params!["claude", limit]).unwrap());
+        }
+        assert_eq!(query.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! Rows about the person's turns: prompts, continues, and what an agent said against one.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::session::SessionKey;
+use stopgate_core::switch::Mode;
+use stopgate_gate::turn::DAY_MS;
+
+use crate::gate::{Aside, GateRow};
+use crate::{SessionFacts, Store, StoreError};
+
+/// A continue that was given, or in shadow would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continued {
+    /// When.
+    pub at_ms: UnixMillis,
+    /// Hash of the facts it rests on.
+    pub fingerprint: String,
+}
+
+/// What is recorded of a session's turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TurnRecord {
+    /// The person's last prompt.
+    pub prompt_at_ms: Option<UnixMillis>,
+    /// Continues of the last day in one mode, newest first.
+    pub continues: Vec<Continued>,
+    /// The agent's word against the next continue.
+    pub contest: Option<i64>,
+}
+
+/// Continues that are looked at: more than any ceiling allows.
+const MAX_CONTINUES: u32 = 256;
+
+impl Store {
+    /// What is known of `key`, and its turn as `mode` counts it, both as of one moment.
+    pub fn standing(
+        &self,
+        key: &SessionKey,
+        mode: Mode,
+        now_ms: UnixMillis,
+    ) -> Result<(Option<SessionFacts>, TurnRecord), StoreError> {
+        // One statement: a stop that is held waits for it, and several cost a transaction around them.
+        let mut query = self.connection.prepare_cached(
+            "SELECT session.harness IS NOT NULL, session.started_at_ms, session.head_at_start,
+                    (SELECT at_ms FROM prompts WHERE harness = ?1 AND session_id = ?2),
+                    (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
+                     ORDER BY id LIMIT 1),
+                    given.at_ms, given.fingerprint
+             FROM (SELECT 1)
+             LEFT JOIN sessions AS session ON session.harness = ?1 AND session.session_id = ?2
+             LEFT JOIN continues AS given
+                    ON given.harness = ?1 AND given.session_id = ?2 AND given.mode = ?3 AND given.at_ms > ?4
+             ORDER BY given.at_ms DESC LIMIT ?5",
+        )?;
+        let since = now_ms.saturating_sub(DAY_MS);
+        let mut rows = query.query(params![key.harness.name(), key.session_id, mode.name(), since, MAX_CONTINUES])?;
+        let (mut facts, mut turn) = (None, TurnRecord::default());
+        while let Some(row) = rows.next()? {
+            if row.get(0)? {
+                facts = Some(SessionFacts { started_at_ms: row.get(1)?, head_at_start: row.get(2)? });
+            }
+            turn.prompt_at_ms = row.get(3)?;
+            turn.contest = row.get(4)?;
+            if let Some(at_ms) = row.get(5)? {
+                turn.continues.push(Continued { at_ms, fingerprint: row.get(6)? });
+            }
+        }
+        Ok((facts, turn))
+    }
+
+    /// Writes down why an agent says that its stop is right; the next stop uses that up.
+    pub fn record_contest(&self, key: &SessionKey, why: &str, now_ms: UnixMillis) -> Result<(), StoreError> {
+        let blocked = self
+            .connection
+            .query_row(
+                "SELECT event_id FROM gate_events WHERE harness = ?1 AND session_id = ?2 AND blocked = 1
+                 ORDER BY at_ms DESC LIMIT 1",
+                params![key.harness.name(), key.session_id],
+                |row| row.get::<_, String>(0),
+            )
+            .optional()?;
+        self.connection.execute(
+            "INSERT INTO contests (harness, session_id, at_ms, event_id, why) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key.harness.name(), key.session_id, now_ms, blocked, why],
+        )?;
+        Ok(())
+    }
+}
+
+/// Counts what a verdict means for the turn.
+pub(crate) fn count(
+    transaction: &Transaction<'_>,
+    row: &GateRow,
+    aside: &Aside,
+    now_ms: UnixMillis,
+) -> Result<(), StoreError> {
+    if let Some(fingerprint) = &aside.continues {
+        transaction
+            .prepare_cached(
+                "INSERT OR IGNORE INTO continues (event_id, harness, session_id, mode, at_ms, fingerprint)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![row.event_id, row.harness.name(), row.session_id, row.mode.name(), now_ms, fingerprint])?;
+    }
+    if let Some(contest) = aside.contest {
+        transaction
+            .prepare_cached("UPDATE contests SET used_at_ms = ?2 WHERE id = ?1 AND used_at_ms IS NULL")?
+            .execute(params![contest, now_ms])?;
+    }
+    Ok(())
+}
+
+/// Notes that the person has prompted.
+pub(crate) fn prompted(transaction: &Transaction<'_>, key: &SessionKey, at_ms: UnixMillis) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO prompts (harness, session_id, at_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
+        )?
+        .execute(params![key.harness.name(), key.session_id, at_ms])?;
+    Ok(())
+}
