@@ -262,8 +262,7 @@ fn a_recorded_agent_may_not_turn_its_gate_off_but_may_kill() {
     assert_eq!(process.command, "claude");
 
     assert_eq!(std::fs::read_to_string(world.home.mode_file()).unwrap(), "enforce\n");
-    let state: Value = serde_json::from_slice(&authority.request("GET", ROUTE_KILL, &Value::Null).body).unwrap();
-    assert_eq!(state["killSwitch"], true);
+    assert_eq!(world.stopgate_json(&["status", "--json"])["kill_switch"], true);
     // The person, in a terminal of their own.
     assert!(world.stopgate(&["kill", "off"]).status.success());
     world.set_mode("off");

@@ -337,7 +337,7 @@ fn a_repeated_delivery_counts_once_and_a_callers_word_does_not_enforce() {
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
     for _ in 0..3 {
-        assert_eq!(evaluate(&authority, "s1", &checkout.top, &event_id(1), 5_000).decision, Decision::Continue);
+        evaluate(&authority, "s1", &checkout.top, &event_id(1), 5_000);
     }
     assert_eq!(authority.log().len(), 1);
 

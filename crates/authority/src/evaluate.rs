@@ -116,7 +116,7 @@ pub(crate) fn evaluate(
     verdict.aside.contest = used;
     if gone.somebody_waits() {
         // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
-        verdict.noted = state.journal.note(Answer::Given(Box::new(verdict.given(state.clock.now_ms()))));
+        verdict.noted = state.journal.note(Answer::Given(Box::new(verdict.given(state.storage.now_ms()))));
     }
     if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);
@@ -231,7 +231,7 @@ impl Verdict {
             self.written = self.record(state, Instant::now() + MAX_DEADLINE).is_ok();
         }
         if let Some(noted) = self.noted.take() {
-            state.journal.settle(noted, (!self.written).then(|| self.given(state.clock.now_ms())));
+            state.journal.settle(noted, (!self.written).then(|| self.given(state.storage.now_ms())));
         }
     }
 
@@ -257,14 +257,15 @@ impl Verdict {
         }
         self.written = self.noted.is_none() && recorded.is_ok();
         if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
-            let continued = Continued { at_ms: state.clock.now_ms(), fingerprint };
+            let continued = Continued { at_ms: state.storage.now_ms(), fingerprint };
             state.memory().continued(&self.request.event.key, self.request.mode, continued);
         }
     }
 
     fn record(&self, state: &State, until: Instant) -> Result<bool, StoreError> {
-        let now = state.clock.now_ms();
+        let now = state.storage.now_ms();
         state
+            .storage
             .with_store_until(until, |store| store.record_verdict(&self.request, &self.row, &self.aside, now))
             .inspect_err(|error| {
                 tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");

@@ -17,7 +17,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::protocol::EvaluateRequest;
 use stopgate_store::{Aside, GateRow, Store, StoreError};
 
-use crate::state::State;
+use crate::storage::Storage;
 
 /// The file is not emptied after every verdict, but when it has grown to this.
 const EMPTY_BYTES: u64 = 256 * 1024;
@@ -136,7 +136,7 @@ impl Journal {
     }
 
     /// Stores what an earlier authority has noted.
-    pub(crate) fn take_over(&self, state: &State) {
+    pub(crate) fn take_over(&self, storage: &Storage) {
         let Ok(bytes) = fsx::read_regular(&self.path, MAX_BYTES * 2) else { return };
         let found: Vec<Answer> = bytes
             .split(|byte| *byte == b'\n')
@@ -150,15 +150,15 @@ impl Journal {
             lines.open = found.len();
             lines.left = found;
         }
-        self.try_again(state);
+        self.try_again(storage);
     }
 
     /// Stores what could not be stored before.
-    pub(crate) fn try_again(&self, state: &State) {
+    pub(crate) fn try_again(&self, storage: &Storage) {
         let left = std::mem::take(&mut self.lines().left);
         let mut failed = Vec::new();
         for answer in left {
-            if !failed.is_empty() || state.with_store(|store| answer.store(store)).is_err() {
+            if !failed.is_empty() || storage.with_store(|store| answer.store(store)).is_err() {
                 failed.push(answer);
             } else {
                 let mut lines = self.lines();

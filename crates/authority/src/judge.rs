@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 use stopgate_config::{Judge, JudgeKind};
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::event_id::nonce;
+use stopgate_core::paths::Home;
 use stopgate_gate::judge::{FailureKind, JudgeFailure, Opinion, Prompt, Question};
+use stopgate_protocol::BreakerState;
+use stopgate_store::StoreError;
+use tokio::sync::Semaphore;
 
-use crate::state::State;
+use crate::storage::Storage;
 
-pub(crate) use breaker::{Breakers, all as breakers, reset as reset_breakers};
+use breaker::Breakers;
 
 /// Kept back from the caller's deadline: for killing a program and settling with the breaker.
 const SETTLE_RESERVE: Duration = Duration::from_millis(40);
@@ -62,14 +66,52 @@ impl NotAsked {
     }
 }
 
+/// What is shared by all who ask.
+#[derive(Debug)]
+pub(crate) struct Judges {
+    /// Held while one is asked.
+    asking: Semaphore,
+    breakers: Breakers,
+}
+
+impl Judges {
+    /// Of which so many are asked at once.
+    pub(crate) fn asked_at_once(most: usize) -> Self {
+        Self { asking: Semaphore::new(most), breakers: Breakers::default() }
+    }
+
+    /// The breakers that count a failure, the last changed first.
+    pub(crate) fn breakers(&self, storage: &Storage) -> Vec<BreakerState> {
+        self.breakers.all(storage)
+    }
+
+    /// Closes every breaker. Returns how many were not blank.
+    pub(crate) fn reset_breakers(&self, storage: &Storage) -> Result<usize, StoreError> {
+        self.breakers.reset(storage)
+    }
+}
+
 /// Asks the judge of `config`, unless its breaker is open. Blocks, and returns by `until` at the latest: call it off
 /// the event loop.
-pub(crate) fn ask(state: &State, config: &Judge, question: &Question, until: Instant) -> JudgeOutcome {
-    ask_in(&ProcessEnv, state, config, question, until)
+pub(crate) fn ask(
+    judges: &Judges,
+    storage: &Storage,
+    config: &Judge,
+    question: &Question,
+    until: Instant,
+) -> JudgeOutcome {
+    ask_in(&ProcessEnv, judges, storage, config, question, until)
 }
 
 /// [`ask`] with the environment that keys and a program's surroundings are taken from.
-fn ask_in(environment: &dyn Env, state: &State, config: &Judge, question: &Question, until: Instant) -> JudgeOutcome {
+fn ask_in(
+    environment: &dyn Env,
+    judges: &Judges,
+    storage: &Storage,
+    config: &Judge,
+    question: &Question,
+    until: Instant,
+) -> JudgeOutcome {
     if config.kind == JudgeKind::None {
         return JudgeOutcome::NotAsked(NotAsked::NoJudge);
     }
@@ -81,17 +123,17 @@ fn ask_in(environment: &dyn Env, state: &State, config: &Judge, question: &Quest
     if left < MIN_TIME {
         return JudgeOutcome::NotAsked(NotAsked::NoTime);
     }
-    let Ok(_asking) = state.asking.try_acquire() else {
+    let Ok(_asking) = judges.asking.try_acquire() else {
         return JudgeOutcome::NotAsked(NotAsked::Busy);
     };
     let deadline = now + left.min(Duration::from_millis(config.timeout_ms));
-    let guard = match breaker::admit(state, config, until) {
+    let guard = match judges.breakers.admit(storage, config, until) {
         Ok(guard) => guard,
         Err(left_alone) => return JudgeOutcome::Failed(left_alone),
     };
     let prompt = question.prompt(nonce());
-    let judged = answer(environment, state, config, &prompt, deadline).and_then(|answer| question.read(&answer));
-    match (guard.settle(state, judged.as_ref().err(), until), judged) {
+    let said = answer(environment, storage.home(), config, &prompt, deadline).and_then(|answer| question.read(&answer));
+    match (judges.breakers.settle(guard, storage, said.as_ref().err(), until), said) {
         (Some(opened), _) => JudgeOutcome::Failed(opened),
         (None, Ok(opinion)) => JudgeOutcome::Opinion(opinion),
         (None, Err(failure)) => JudgeOutcome::Failed(failure),
@@ -100,13 +142,13 @@ fn ask_in(environment: &dyn Env, state: &State, config: &Judge, question: &Quest
 
 fn answer(
     environment: &dyn Env,
-    state: &State,
+    home: &Home,
     config: &Judge,
     prompt: &Prompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {
     let bytes = match config.kind {
-        JudgeKind::Command => command::ask(environment, &state.home, config, prompt, deadline)?,
+        JudgeKind::Command => command::ask(environment, home, config, prompt, deadline)?,
         JudgeKind::Http => return http::ask(environment, config, prompt, deadline),
         JudgeKind::None => Vec::new(),
     };

@@ -34,9 +34,11 @@ mod reaper;
 mod retention;
 mod routes;
 mod server;
+mod settings;
 mod silence;
 mod spooled;
 mod state;
+mod storage;
 mod turns;
 
 pub use server::{RunError, RunOptions, run};

@@ -8,7 +8,7 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_gate::report::DAY_MS;
 use stopgate_store::{Pruned, Space, Store, StoreError};
 
-use crate::state::State;
+use crate::storage::Storage;
 
 /// How often it is asked whether a day is over. Not one long sleep: that stands still while the machine is suspended.
 const LOOK: Duration = Duration::from_mins(10);
@@ -24,15 +24,15 @@ const REWRITE_USED_BYTES: u64 = 64 * 1024 * 1024;
 const REWRITE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Prunes when it is due, for as long as the authority lives.
-pub(crate) async fn keep_pruning(state: Arc<State>) {
+pub(crate) async fn keep_pruning(storage: Arc<Storage>) {
     let mut last = None;
     loop {
-        let now = state.clock.now_ms();
+        let now = storage.now_ms();
         if is_due(last, now) {
             last = Some(now);
-            let state = Arc::clone(&state);
+            let storage = Arc::clone(&storage);
             // A fault is in the state's own record of trouble, and tried again the next day.
-            let _ = tokio::task::spawn_blocking(move || prune(&state, now)).await;
+            let _ = tokio::task::spawn_blocking(move || prune(&storage, now)).await;
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -48,14 +48,14 @@ fn cutoff(now: UnixMillis, days: u64) -> UnixMillis {
     now.saturating_sub(i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MS))
 }
 
-fn prune(state: &State, now: UnixMillis) {
+fn prune(storage: &Storage, now: UnixMillis) {
     // The file as it is today: a changed key counts without a restart.
-    let days = LastGood::peek(&state.home).config.gate.retention_days;
+    let days = LastGood::peek(storage.home()).config.gate.retention_days;
     let before = cutoff(now, days);
     let mut pruned = Pruned::default();
     let done = loop {
-        match state.with_store(|store| store.prune(before, BATCH)) {
-            Ok(batch) if batch.total() == 0 => break give_back(state),
+        match storage.with_store(|store| store.prune(before, BATCH)) {
+            Ok(batch) if batch.total() == 0 => break give_back(storage),
             Ok(batch) => pruned = pruned.plus(batch),
             Err(error) => break Err(error),
         }
@@ -71,15 +71,15 @@ fn prune(state: &State, now: UnixMillis) {
 }
 
 /// Gives free room back to the file system.
-fn give_back(state: &State) -> Result<(), StoreError> {
-    let space = state.with_store(|store| store.space())?;
+fn give_back(storage: &Storage) -> Result<(), StoreError> {
+    let space = storage.with_store(|store| store.space())?;
     if space.shrinks {
-        while state.with_store(|store| store.shrink(BATCH))? {
+        while storage.with_store(|store| store.shrink(BATCH))? {
             std::thread::sleep(PAUSE);
         }
     } else if is_worth_rewriting(space) {
         // By a connection of its own: stops are judged meanwhile, and counted in memory.
-        Store::open(&state.home, REWRITE_PATIENCE)?.rewrite()?;
+        Store::open(storage.home(), REWRITE_PATIENCE)?.rewrite()?;
         tracing::info!(freed_bytes = space.free, "rewrote the store, which gives back room by itself from now on");
     }
     Ok(())
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    fn judged(state: &State, at_ms: UnixMillis) {
+    fn judged(storage: &Storage, at_ms: UnixMillis) {
         let request = EvaluateRequest {
             event_id: new_event_id(&stopgate_core::clock::FixedClock(at_ms)),
             at_ms,
@@ -135,11 +135,11 @@ mod tests {
             deadline_ms: 1_000,
         };
         let row = GateRow { decision: Some(Decision::Allow), ..blank_row(&request) };
-        state.with_store(|store| store.record_verdict(&request, &row, &Aside::default(), at_ms)).unwrap();
+        storage.with_store(|store| store.record_verdict(&request, &row, &Aside::default(), at_ms)).unwrap();
     }
 
-    fn kept(state: &State) -> Vec<UnixMillis> {
-        let rows = state.with_store(|store| store.gate_log(10)).unwrap();
+    fn kept(storage: &Storage) -> Vec<UnixMillis> {
+        let rows = storage.with_store(|store| store.gate_log(10)).unwrap();
         rows.into_iter().map(|row| (row.at_ms - START) / HOUR_MS).collect()
     }
 
@@ -149,28 +149,26 @@ mod tests {
         let home = Home::at(dir.path().join("home"));
         home.create().unwrap();
         let now = Arc::new(AtomicI64::new(START));
-        let mut state = Arc::into_inner(State::open(home)).unwrap();
-        state.clock = Box::new(SetClock(Arc::clone(&now)));
-        let state = Arc::new(state);
+        let storage = Arc::new(Storage::open(home, Box::new(SetClock(Arc::clone(&now)))));
         // The default keeps 30 days: 720 hours.
         for hours in [-721, -719, -1] {
-            judged(&state, START + hours * HOUR_MS);
+            judged(&storage, START + hours * HOUR_MS);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            tokio::spawn(keep_pruning(Arc::clone(&state)));
+            tokio::spawn(keep_pruning(Arc::clone(&storage)));
             tokio::time::sleep(LOOK / 2).await;
-            assert_eq!(kept(&state), [-1, -719]);
+            assert_eq!(kept(&storage), [-1, -719]);
             now.store(START + 23 * HOUR_MS, Ordering::Relaxed);
             tokio::time::sleep(LOOK * 2).await;
-            assert_eq!(kept(&state), [-1, -719], "not due");
+            assert_eq!(kept(&storage), [-1, -719], "not due");
             now.store(START + 24 * HOUR_MS, Ordering::Relaxed);
             tokio::time::sleep(LOOK * 2).await;
-            assert_eq!(kept(&state), [-1]);
-            std::fs::write(state.home.root().join("config.toml"), "[gate]\nretention_days = 2\n").unwrap();
+            assert_eq!(kept(&storage), [-1]);
+            std::fs::write(storage.home().root().join("config.toml"), "[gate]\nretention_days = 2\n").unwrap();
             now.store(START + 48 * HOUR_MS, Ordering::Relaxed);
             tokio::time::sleep(LOOK * 2).await;
-            assert_eq!(kept(&state), [0; 0], "as configured meanwhile");
+            assert_eq!(kept(&storage), [0; 0], "as configured meanwhile");
         });
     }
 

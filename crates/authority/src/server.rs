@@ -151,8 +151,8 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
         let home = home.clone();
         let open = move || {
             let state = State::open(home);
-            state.journal.take_over(&state);
-            let _ = state.with_store(|store| store.close_interrupted());
+            state.journal.take_over(&state.storage);
+            let _ = state.storage.with_store(|store| store.close_interrupted());
             state
         };
         tokio::task::spawn_blocking(open)
@@ -160,8 +160,8 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
             .map_err(|error| failed("cannot open the store")(io::Error::other(error)))?
     };
     tokio::spawn(spooled::keep_draining(Arc::clone(&state)));
-    tokio::spawn(retention::keep_pruning(Arc::clone(&state)));
-    tokio::spawn(reaper::keep_looking(Arc::clone(&state)));
+    tokio::spawn(retention::keep_pruning(Arc::clone(&state.storage)));
+    tokio::spawn(reaper::keep_looking(Arc::clone(&state.reaper)));
     tracing::info!(version = VERSION, pid = std::process::id(), socket = %home.socket().display(), "serving");
     let service = routes::router(Arc::clone(&state)).into_make_service_with_connect_info::<Peer>();
     let listener = OwnUserListener::new(listener, place, Arc::clone(&state));

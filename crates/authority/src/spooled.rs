@@ -24,7 +24,7 @@ pub(crate) async fn keep_draining(state: Arc<State>) {
             let state = Arc::clone(&state);
             let work = move || {
                 process_files::prune(&state.home);
-                state.journal.try_again(&state);
+                state.journal.try_again(&state.storage);
                 drain(&state)
             };
             tokio::task::spawn_blocking(work).await.unwrap_or(0)
@@ -49,9 +49,9 @@ fn drain(state: &State) -> usize {
 fn take(state: &State, spooled: &Spooled) -> bool {
     let stored = match spooled.route {
         Route::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
-            .map(|event| state.with_store(|store| store.record_event(&event).map(|_| ()))),
+            .map(|event| state.storage.with_store(|store| store.record_event(&event).map(|_| ()))),
         Route::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
-            .map(|request| state.with_store(|store| record_undelivered(store, state, &request))),
+            .map(|request| state.storage.with_store(|store| record_undelivered(store, state, &request))),
     };
     match stored {
         Ok(Ok(())) => std::fs::remove_file(&spooled.path).is_ok(),
@@ -72,5 +72,5 @@ fn record_undelivered(
     request: &EvaluateRequest,
 ) -> Result<(), StoreError> {
     let row = stopgate_store::GateRow { fail_open: Some(UNDELIVERED.to_owned()), ..blank_row(request) };
-    store.record_verdict(request, &row, &Aside::default(), state.clock.now_ms()).map(|_| ())
+    store.record_verdict(request, &row, &Aside::default(), state.storage.now_ms()).map(|_| ())
 }

@@ -30,7 +30,7 @@ pub(crate) fn of_session(
     stored: &TurnRecord,
     started: Option<UnixMillis>,
 ) -> Turn {
-    let mut turn = of(stored, &state.memory().turn(key, mode), started, state.clock.now_ms());
+    let mut turn = of(stored, &state.memory().turn(key, mode), started, state.storage.now_ms());
     turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = stop_request::is_released(&state.home, key);
     turn

@@ -70,7 +70,7 @@ impl Heard {
         };
         Some((
             EvaluateResponse::ALLOW,
-            Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.clock.now_ms() },
+            Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.storage.now_ms() },
         ))
     }
 }
@@ -89,7 +89,7 @@ pub(crate) fn has_judge(config: &Config) -> bool {
 
 /// What is configured for a checkout: the operator's word, tightened by the checkout's own file if that has no fault.
 fn config_for(state: &State, checkout: Option<&Path>) -> Arc<Config> {
-    let config = state.config();
+    let config = state.settings.current();
     let Some(checkout) = checkout.filter(|checkout| stopgate_config::project_file(checkout).exists()) else {
         return config;
     };

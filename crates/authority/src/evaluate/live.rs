@@ -131,7 +131,13 @@ impl World for Live<'_> {
 
     fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
         let question = Question::new(self.message, signals.clone(), facts);
-        let judgement = match judge::ask(self.state, &self.config.judge, &question, self.until.judge) {
+        let judgement = match judge::ask(
+            &self.state.judges,
+            &self.state.storage,
+            &self.config.judge,
+            &question,
+            self.until.judge,
+        ) {
             JudgeOutcome::Opinion(opinion) => {
                 Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
             }

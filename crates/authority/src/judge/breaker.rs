@@ -2,7 +2,7 @@
 //! store does not and so that a judge that is left alone costs no look at the store.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_config::Judge;
@@ -14,7 +14,7 @@ use stopgate_protocol::BreakerState;
 use stopgate_store::{BreakerRow, StoreError};
 
 use super::route::Route;
-use crate::state::State;
+use crate::storage::Storage;
 
 /// A probe may take as long as an answer, and this much longer.
 const LEASE_MARGIN_MS: i64 = 500;
@@ -23,12 +23,13 @@ const FLUSH: Duration = Duration::from_mins(1);
 /// How many routes are remembered: the configuration names one at a time.
 const MAX_ROUTES: usize = 64;
 
-/// What is remembered of the breakers, by route.
-pub(crate) type Breakers = HashMap<String, Held>;
+/// What is remembered of the breakers, by route. Locked before the store, never after it.
+#[derive(Debug, Default)]
+pub(super) struct Breakers(Mutex<HashMap<String, Held>>);
 
 /// What is remembered of one breaker.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+struct Held {
     row: BreakerRow,
     /// How many were not let through since it was last written.
     unflushed: u64,
@@ -55,42 +56,60 @@ fn limits(config: &Judge) -> Limits {
     }
 }
 
-/// Asks to be let through to the judge of `config`.
-pub(super) fn admit(state: &State, config: &Judge, until: Instant) -> Result<Guard, JudgeFailure> {
-    let (route, limits) = (Route::of(config), limits(config));
-    let now = state.clock.now_ms();
-    let token = new_event_id(&*state.clock);
-    let admission = if stays_shut(state, &route, limits, now) {
-        Admission::LeaveAlone
-    } else {
-        change(state, &route, "", until, |breaker| breaker.admit(now, limits, &token))
-    };
-    match admission {
-        Admission::Ask => Ok(Guard { route, limits, token: None }),
-        Admission::Probe => Ok(Guard { route, limits, token: Some(token) }),
-        Admission::LeaveAlone => Err(JudgeFailure::new(FailureKind::BreakerOpen, "left alone after failures in a row")),
+impl Breakers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
-/// in a while to write down how many they were.
-fn stays_shut(state: &State, route: &Route, limits: Limits, now: UnixMillis) -> bool {
-    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(held) = breakers.get_mut(&route.key) else { return false };
-    let flushed_lately = held.written.is_some_and(|at| at.elapsed() < FLUSH);
-    let shut = held.row.breaker.is_shut(now, limits) && flushed_lately;
-    held.unflushed += u64::from(shut);
-    shut
-}
+    /// Loses what is remembered, as a restart does.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
 
-impl Guard {
+    /// Asks to be let through to the judge of `config`.
+    pub(super) fn admit(&self, storage: &Storage, config: &Judge, until: Instant) -> Result<Guard, JudgeFailure> {
+        let (route, limits) = (Route::of(config), limits(config));
+        let now = storage.now_ms();
+        let token = new_event_id(storage.clock());
+        let admission = if self.stays_shut(&route, limits, now) {
+            Admission::LeaveAlone
+        } else {
+            self.change(storage, &route, "", until, |breaker| breaker.admit(now, limits, &token))
+        };
+        match admission {
+            Admission::Ask => Ok(Guard { route, limits, token: None }),
+            Admission::Probe => Ok(Guard { route, limits, token: Some(token) }),
+            Admission::LeaveAlone => {
+                Err(JudgeFailure::new(FailureKind::BreakerOpen, "left alone after failures in a row"))
+            }
+        }
+    }
+
+    /// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
+    /// in a while to write down how many they were.
+    fn stays_shut(&self, route: &Route, limits: Limits, now: UnixMillis) -> bool {
+        let mut breakers = self.lock();
+        let Some(held) = breakers.get_mut(&route.key) else { return false };
+        let flushed_lately = held.written.is_some_and(|at| at.elapsed() < FLUSH);
+        let shut = held.row.breaker.is_shut(now, limits) && flushed_lately;
+        held.unflushed += u64::from(shut);
+        shut
+    }
+
     /// Settles the call, which gave a valid answer or failed. A failure that opens the breaker, or keeps it open, is
     /// reported as that: it is returned.
-    pub(super) fn settle(self, state: &State, failure: Option<&JudgeFailure>, until: Instant) -> Option<JudgeFailure> {
-        let Self { route, limits, token } = self;
-        let now = state.clock.now_ms();
+    pub(super) fn settle(
+        &self,
+        guard: Guard,
+        storage: &Storage,
+        failure: Option<&JudgeFailure>,
+        until: Instant,
+    ) -> Option<JudgeFailure> {
+        let Guard { route, limits, token } = guard;
+        let now = storage.now_ms();
         let last = failure.map_or("", |failure| failure.kind.name());
-        let settlement = change(state, &route, last, until, |breaker| {
+        let settlement = self.change(storage, &route, last, until, |breaker| {
             breaker.settle(now, limits, token.as_deref(), failure.is_none())
         });
         let failure = failure?;
@@ -110,81 +129,82 @@ impl Guard {
         }
         Some(JudgeFailure::new(FailureKind::BreakerOpen, &failure.to_string()))
     }
-}
 
-/// Changes a breaker in the store and in memory; where the store fails, in memory alone. An empty `last_failure` says
-/// nothing about failures.
-fn change<T>(
-    state: &State,
-    route: &Route,
-    last_failure: &str,
-    until: Instant,
-    transition: impl Fn(&mut Breaker) -> T,
-) -> T {
-    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-    if breakers.len() >= MAX_ROUTES && !breakers.contains_key(&route.key) {
-        breakers.clear();
-    }
-    let held = breakers.entry(route.key.clone()).or_default();
-    held.row.route.clone_from(&route.key);
-    held.row.label.clone_from(&route.label);
-    if !last_failure.is_empty() {
-        last_failure.clone_into(&mut held.row.last_failure);
-    }
-    let with_memory = |breaker: &mut Breaker| {
-        if held.unsaved {
-            breaker.clone_from(&held.row.breaker);
+    /// Changes a breaker in the store and in memory; where the store fails, in memory alone. An empty `last_failure` says
+    /// nothing about failures.
+    fn change<T>(
+        &self,
+        storage: &Storage,
+        route: &Route,
+        last_failure: &str,
+        until: Instant,
+        transition: impl Fn(&mut Breaker) -> T,
+    ) -> T {
+        let mut breakers = self.lock();
+        if breakers.len() >= MAX_ROUTES && !breakers.contains_key(&route.key) {
+            breakers.clear();
         }
-        breaker.suppressed = breaker.suppressed.saturating_add(held.unflushed);
-        transition(breaker)
-    };
-    let now = state.clock.now_ms();
-    // A transition that finds the store locked says nothing about the store's health.
-    let stored = state
-        .with_store_until(until, |store| Ok(store.change_breaker(&held.row, now, with_memory)))
-        .and_then(|changed| changed);
-    held.written = Some(Instant::now());
-    match stored {
-        Ok((done, breaker)) => {
-            held.row.breaker = breaker;
-            held.unflushed = 0;
-            held.unsaved = false;
-            done
+        let held = breakers.entry(route.key.clone()).or_default();
+        held.row.route.clone_from(&route.key);
+        held.row.label.clone_from(&route.label);
+        if !last_failure.is_empty() {
+            last_failure.clone_into(&mut held.row.last_failure);
         }
-        Err(error) => {
-            if !std::mem::replace(&mut held.unsaved, true) {
-                tracing::error!(%error, judge = route.label, "breakerPersistence: the breaker is kept in memory");
+        let with_memory = |breaker: &mut Breaker| {
+            if held.unsaved {
+                breaker.clone_from(&held.row.breaker);
             }
-            transition(&mut held.row.breaker)
+            breaker.suppressed = breaker.suppressed.saturating_add(held.unflushed);
+            transition(breaker)
+        };
+        let now = storage.now_ms();
+        // A transition that finds the store locked says nothing about the store's health.
+        let stored = storage
+            .with_store_until(until, |store| Ok(store.change_breaker(&held.row, now, with_memory)))
+            .and_then(|changed| changed);
+        held.written = Some(Instant::now());
+        match stored {
+            Ok((done, breaker)) => {
+                held.row.breaker = breaker;
+                held.unflushed = 0;
+                held.unsaved = false;
+                done
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut held.unsaved, true) {
+                    tracing::error!(%error, judge = route.label, "breakerPersistence: the breaker is kept in memory");
+                }
+                transition(&mut held.row.breaker)
+            }
         }
     }
-}
 
-/// The breakers that count a failure, the last changed first: what the store says, and memory where that is ahead.
-pub(crate) fn all(state: &State) -> Vec<BreakerState> {
-    let now = state.clock.now_ms();
-    let mut rows = state.with_store(|store| store.breakers()).unwrap_or_default();
-    let breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-    for held in breakers.values() {
-        let at = rows.iter().position(|row| row.route == held.row.route);
-        match at {
-            Some(at) if held.unsaved => rows[at] = held.row.clone(),
-            None if held.unsaved && !held.row.breaker.is_blank() => rows.push(held.row.clone()),
-            _ => {}
+    /// The breakers that count a failure, the last changed first: what the store says, and memory where that is ahead.
+    pub(super) fn all(&self, storage: &Storage) -> Vec<BreakerState> {
+        let now = storage.now_ms();
+        let mut rows = storage.with_store(|store| store.breakers()).unwrap_or_default();
+        let breakers = self.lock();
+        for held in breakers.values() {
+            let at = rows.iter().position(|row| row.route == held.row.route);
+            match at {
+                Some(at) if held.unsaved => rows[at] = held.row.clone(),
+                None if held.unsaved && !held.row.breaker.is_blank() => rows.push(held.row.clone()),
+                _ => {}
+            }
+            if let Some(row) = rows.iter_mut().find(|row| row.route == held.row.route) {
+                row.breaker.suppressed = row.breaker.suppressed.saturating_add(held.unflushed);
+            }
         }
-        if let Some(row) = rows.iter_mut().find(|row| row.route == held.row.route) {
-            row.breaker.suppressed = row.breaker.suppressed.saturating_add(held.unflushed);
-        }
+        rows.retain(|row| !row.breaker.is_blank());
+        rows.sort_by_key(|row| std::cmp::Reverse(row.breaker.updated_at_ms));
+        rows.into_iter().map(|row| row.state(now)).collect()
     }
-    rows.retain(|row| !row.breaker.is_blank());
-    rows.sort_by_key(|row| std::cmp::Reverse(row.breaker.updated_at_ms));
-    rows.into_iter().map(|row| row.state(now)).collect()
-}
 
-/// Closes every breaker. Returns how many were not blank.
-pub(crate) fn reset(state: &State) -> Result<usize, StoreError> {
-    let mut breakers = state.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-    let reset = state.with_store(|store| store.reset_breakers())?;
-    breakers.clear();
-    Ok(reset)
+    /// Closes every breaker. Returns how many were not blank.
+    pub(super) fn reset(&self, storage: &Storage) -> Result<usize, StoreError> {
+        let mut breakers = self.lock();
+        let reset = storage.with_store(|store| store.reset_breakers())?;
+        breakers.clear();
+        Ok(reset)
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stopgate_config::{Judge, JudgeKind, JudgeWire};
+use stopgate_core::clock::Clock;
 use stopgate_core::env::{self, MapEnv};
 use stopgate_core::paths::Home;
 use stopgate_gate::RuleId;
@@ -49,8 +50,8 @@ impl Court {
     }
 
     /// Another authority over the same store, as after a restart.
-    fn restarted(&mut self) {
-        self.state = State::open(self.state.home.clone());
+    fn restarted(&mut self, clock: Box<dyn Clock>) {
+        self.state = State::with_clock(self.state.home.clone(), clock);
     }
 
     fn ask(&self, judge: &Judge, message: &str) -> JudgeOutcome {
@@ -59,7 +60,7 @@ impl Court {
 
     fn ask_within(&self, judge: &Judge, message: &str, patience: Duration) -> JudgeOutcome {
         let question = Question::new(message, Signals::of([Signal::FreshSession]), &facts());
-        ask_in(&self.environment, &self.state, judge, &question, Instant::now() + patience)
+        ask_in(&self.environment, &self.state.judges, &self.state.storage, judge, &question, Instant::now() + patience)
     }
 }
 
@@ -109,12 +110,19 @@ fn nobody_is_asked_without_a_judge_without_a_plan_or_without_time() {
     let judge = program(&format!("echo x >> '{}'; printf '%s' '{GO_ON}'", counting.display()));
     let none = Judge { kind: JudgeKind::None, ..judge.clone() };
     let question = Question::new("m", Signals::default(), &facts());
-    let nobody = super::ask(&court.state, &none, &question, Instant::now() + AMPLE);
+    let nobody = super::ask(&court.state.judges, &court.state.storage, &none, &question, Instant::now() + AMPLE);
     assert_eq!(nobody, JudgeOutcome::NotAsked(NotAsked::NoJudge));
     let early = court.ask_within(&judge, "m", Duration::from_millis(60));
     assert_eq!(early, JudgeOutcome::NotAsked(NotAsked::NoTime));
     let question = Question::new("m", Signals::default(), &Facts::default());
-    let nothing = ask_in(&court.environment, &court.state, &judge, &question, Instant::now() + AMPLE);
+    let nothing = ask_in(
+        &court.environment,
+        &court.state.judges,
+        &court.state.storage,
+        &judge,
+        &question,
+        Instant::now() + AMPLE,
+    );
     assert_eq!(nothing, JudgeOutcome::NotAsked(NotAsked::NothingOffered));
     assert!(!counting.exists());
     assert_holds(&opinion(court.ask(&judge, "m")));

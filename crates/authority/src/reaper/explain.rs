@@ -8,18 +8,18 @@ use stopgate_reaper::pressure::{assess, threshold};
 use stopgate_reaper::report::{Explanation, ReaperSession};
 use stopgate_store::StoreError;
 
-use super::{lock, machine, settings, tick};
-use crate::state::State;
+use super::state::{Reaper, lock};
+use super::{machine, tick};
 
 /// Looks at one session now, with every gate; nothing is remembered of it. `None` if no such session lives.
-pub(crate) fn explain(state: &State, key: &SessionKey) -> Result<Option<Explanation>, StoreError> {
-    let _looking = lock(&state.reaper.looking);
-    let config = settings::current(state);
-    let now_ms = state.clock.now_ms();
-    let looked = tick::gather(state, &config, now_ms, Some(key))?;
+pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<Explanation>, StoreError> {
+    let _looking = lock(&reaper.looking);
+    let config = reaper.config();
+    let now_ms = reaper.storage.now_ms();
+    let looked = tick::gather(reaper, &config, now_ms, Some(key))?;
     let Some(one) = looked.into_iter().find(|one| one.row.key() == *key) else { return Ok(None) };
-    let pending = lock(&state.reaper.now).pending.get(key).copied();
-    let tripped = state.with_store(|store| store.reaper_trip())?.is_some();
+    let pending = lock(&reaper.now).pending.get(key).copied();
+    let tripped = reaper.storage.with_store(|store| store.reaper_trip())?.is_some();
     let pressure = assess(machine::reading(), &config);
     let threshold = threshold(pressure.tier, &config);
     let session = one.report(pending.is_some(), now_ms);

@@ -1,13 +1,10 @@
-//! What applies to the reaper: the configuration, the operator's switch, and where its readings come from.
+//! What is configured of the reaper, as its decisions read it.
 
 use stopgate_config::Reaper;
-use stopgate_reaper::switch::applied;
-use stopgate_reaper::{ReaperConfig, switch};
-
-use crate::state::State;
+use stopgate_reaper::ReaperConfig;
 
 /// What is configured, as the reaper reads it.
-fn configured(reaper: &Reaper) -> ReaperConfig {
+pub(super) fn configured(reaper: &Reaper) -> ReaperConfig {
     let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     ReaperConfig {
         enabled: reaper.enabled,
@@ -36,11 +33,6 @@ fn configured(reaper: &Reaper) -> ReaperConfig {
         main_active_cores: reaper.main_active_cores,
         protected: reaper.protected.clone(),
     }
-}
-
-/// What applies now.
-pub(crate) fn current(state: &State) -> ReaperConfig {
-    applied(configured(&state.config().reaper), switch::read(&state.home))
 }
 
 #[cfg(test)]

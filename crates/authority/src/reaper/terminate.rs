@@ -16,9 +16,9 @@ use stopgate_reaper::report::{AuditEvent, AuditRow};
 use stopgate_reaper::screen;
 use stopgate_store::StoreError;
 
-use super::{collect, lock, panes};
+use super::state::{Reaper, lock};
+use super::{collect, panes};
 use crate::registry;
-use crate::state::State;
 
 /// How long a process may take to go after SIGKILL.
 const AFTER_KILL: Duration = Duration::from_secs(5);
@@ -109,29 +109,29 @@ impl Refusal {
 }
 
 /// Marks a session as being ended, until the guard goes.
-struct InFlight<'a>(&'a State, SessionKey);
+struct InFlight<'a>(&'a Reaper, SessionKey);
 
 impl<'a> InFlight<'a> {
-    fn mark(state: &'a State, key: SessionKey) -> Option<Self> {
-        lock(&state.reaper.ending).insert(key.clone()).then_some(Self(state, key))
+    fn mark(reaper: &'a Reaper, key: SessionKey) -> Option<Self> {
+        lock(&reaper.ending).insert(key.clone()).then_some(Self(reaper, key))
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        lock(&self.0.reaper.ending).remove(&self.1);
+        lock(&self.0.ending).remove(&self.1);
     }
 }
 
 /// Ends a session: records the command that takes it up again, sends SIGTERM, waits, sends SIGKILL, closes the pane.
-pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> Ended {
+pub(crate) fn end(reaper: &Reaper, ending: &Ending<'_>, config: &ReaperConfig) -> Ended {
     let row = ending.row;
-    let Some(_in_flight) = InFlight::mark(state, row.key()) else { return Ended::Refused(Refusal::InFlight) };
+    let Some(_in_flight) = InFlight::mark(reaper, row.key()) else { return Ended::Refused(Refusal::InFlight) };
     let handle = match handle(row) {
         Ok(handle) => handle,
         Err(refusal) => return Ended::Refused(refusal),
     };
-    if !still_so(state, ending) {
+    if !still_so(reaper, ending) {
         return Ended::Refused(Refusal::Moved);
     }
     let (before, after, reason) = match ending.by {
@@ -141,8 +141,8 @@ pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> 
     let resume = registry::resume(row).shell();
     let detail = serde_json::json!({ "resume_command": resume, "inputs": ending.detail });
     let noted = match ending.by {
-        By::Operator => note(state, ending, before, detail).map(|()| true),
-        By::Reaper { .. } => note_if_still(state, ending, before, detail),
+        By::Operator => note(reaper, ending, before, detail).map(|()| true),
+        By::Reaper { .. } => note_if_still(reaper, ending, before, detail),
     };
     match noted {
         Ok(true) => {}
@@ -155,10 +155,10 @@ pub(crate) fn end(state: &State, ending: &Ending<'_>, config: &ReaperConfig) -> 
     };
     let pane_closed = close_pane(row);
     let key = row.key();
-    let now_ms = state.clock.now_ms();
-    let _ = state.with_store(|store| store.mark_ended(&key, now_ms, reason));
+    let now_ms = reaper.storage.now_ms();
+    let _ = reaper.storage.with_store(|store| store.mark_ended(&key, now_ms, reason));
     let _ = note(
-        state,
+        reaper,
         ending,
         after,
         serde_json::json!({ "resume_command": resume, "killed": killed, "pane_closed": pane_closed }),
@@ -186,12 +186,12 @@ fn is_harness(row: &SessionRow, process: &ProcessIdentity) -> bool {
 
 /// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there
 /// was no event is seen last, by [`note_if_still`].
-fn still_so(state: &State, ending: &Ending<'_>) -> bool {
+fn still_so(reaper: &Reaper, ending: &Ending<'_>) -> bool {
     let By::Reaper { transcript, frame } = &ending.by else { return true };
     let row = ending.row;
     let now = row.transcript_path.as_deref().and_then(collect::stamp);
     let Some(place) = &row.tmux else { return false };
-    let lines = super::settings::current(state).pane_capture_lines;
+    let lines = reaper.config().pane_capture_lines;
     transcript.is_some()
         && now == *transcript
         && panes::capture(&place.server, &[&place.pane], lines)
@@ -199,21 +199,29 @@ fn still_so(state: &State, ending: &Ending<'_>) -> bool {
             .is_some_and(|seen| screen::frame(seen) == *frame)
 }
 
-fn note(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<(), ()> {
-    let row = line(state, ending, event, detail);
-    state.with_store(|store| store.record_reaper_event(&row)).map_err(|error| unrecorded(&row, &error))
+fn note(reaper: &Reaper, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<(), ()> {
+    let row = line(reaper, ending, event, detail);
+    reaper.storage.with_store(|store| store.record_reaper_event(&row)).map_err(|error| unrecorded(&row, &error))
 }
 
 /// [`note`], unless the session has reported something since it was looked at; in one transaction with that question.
-fn note_if_still(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<bool, ()> {
-    let row = line(state, ending, event, detail);
+fn note_if_still(
+    reaper: &Reaper,
+    ending: &Ending<'_>,
+    event: AuditEvent,
+    detail: serde_json::Value,
+) -> Result<bool, ()> {
+    let row = line(reaper, ending, event, detail);
     let last = ending.row.last_event_at_ms;
-    state.with_store(|store| store.record_reaper_event_if_still(&row, last)).map_err(|error| unrecorded(&row, &error))
+    reaper
+        .storage
+        .with_store(|store| store.record_reaper_event_if_still(&row, last))
+        .map_err(|error| unrecorded(&row, &error))
 }
 
-fn line(state: &State, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> AuditRow {
+fn line(reaper: &Reaper, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> AuditRow {
     AuditRow {
-        at_ms: state.clock.now_ms(),
+        at_ms: reaper.storage.now_ms(),
         harness: ending.row.harness,
         session_id: ending.row.session_id.clone(),
         event,

@@ -19,9 +19,9 @@ use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, Trip};
 use stopgate_store::StoreError;
 
 use super::collect::{self, World};
+use super::machine;
+use super::state::{Reaper, lock};
 use super::terminate::{self, Ended, Ending};
-use super::{lock, machine};
-use crate::state::State;
 
 /// Sessions that are looked at, at most.
 const MAX_SESSIONS: u32 = 1_000;
@@ -64,13 +64,13 @@ impl Looked {
 
 /// The sessions that live, with the evidence on each. `only` leaves out the panes of all others.
 pub(super) fn gather(
-    state: &State,
+    reaper: &Reaper,
     config: &ReaperConfig,
     now_ms: UnixMillis,
     only: Option<&SessionKey>,
 ) -> Result<Vec<Looked>, StoreError> {
     let (mut rows, memories) =
-        state.with_store(|store| Ok((store.sessions_not_ended(MAX_SESSIONS)?, store.reaper_memories()?)))?;
+        reaper.storage.with_store(|store| Ok((store.sessions_not_ended(MAX_SESSIONS)?, store.reaper_memories()?)))?;
     let mut memories: HashMap<SessionKey, Memory> = memories.into_iter().collect();
     let world = World::look(&mut rows, now_ms);
     let mut looked: Vec<Looked> = rows
@@ -113,7 +113,7 @@ fn failed() -> GateReading {
 
 /// What a look has at hand.
 struct Look<'a> {
-    state: &'a State,
+    reaper: &'a Reaper,
     config: &'a ReaperConfig,
     now_ms: UnixMillis,
     pressure: Pressure,
@@ -124,25 +124,25 @@ struct Look<'a> {
 }
 
 /// One look. Blocks for as long as it takes to end what is to be ended.
-pub(super) fn tick(state: &State, config: &ReaperConfig) {
-    let _looking = lock(&state.reaper.looking);
+pub(super) fn tick(reaper: &Reaper, config: &ReaperConfig) {
+    let _looking = lock(&reaper.looking);
     let began = Instant::now();
-    let now_ms = state.clock.now_ms();
-    if let Err(error) = look(state, config, now_ms) {
+    let now_ms = reaper.storage.now_ms();
+    if let Err(error) = look(reaper, config, now_ms) {
         tracing::warn!(%error, "the reaper could not look");
     }
-    let mut now = lock(&state.reaper.now);
+    let mut now = lock(&reaper.now);
     now.last_tick_at_ms = Some(now_ms);
     now.last_tick_took_ms = u64::try_from(began.elapsed().as_millis()).ok();
 }
 
-fn look(state: &State, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), StoreError> {
-    let mut looked = gather(state, config, now_ms, None)?;
+fn look(reaper: &Reaper, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), StoreError> {
+    let mut looked = gather(reaper, config, now_ms, None)?;
     let (trip, last_hour) =
-        state.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - 3_600_000)?)))?;
+        reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - 3_600_000)?)))?;
     let pressure = assess(machine::reading(), config);
     let mut look = Look {
-        state,
+        reaper,
         config,
         now_ms,
         pressure,
@@ -151,7 +151,7 @@ fn look(state: &State, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), 
         budget: Budget::new(last_hour, config),
         audit: Vec::new(),
     };
-    let mut pending = std::mem::take(&mut lock(&state.reaper.now).pending);
+    let mut pending = std::mem::take(&mut lock(&reaper.now).pending);
     let mut still_pending = HashMap::new();
     let mut ended = Vec::new();
     for one in &mut looked {
@@ -166,11 +166,11 @@ fn look(state: &State, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), 
     looked.retain(|one| !ended.contains(&one.row.key()));
     let memories: Vec<_> = looked.iter().map(|one| (one.row.key(), one.memory.clone())).collect();
     let sessions = looked.iter().map(|one| one.report(still_pending.contains_key(&one.row.key()), now_ms)).collect();
-    let mut now = lock(&state.reaper.now);
+    let mut now = lock(&reaper.now);
     now.pending = still_pending;
     now.sessions = sessions;
     drop(now);
-    state.with_store(|store| store.record_look(now_ms, &memories, &look.audit))
+    reaper.storage.with_store(|store| store.record_look(now_ms, &memories, &look.audit))
 }
 
 impl Look<'_> {
@@ -220,7 +220,7 @@ impl Look<'_> {
             detail: self.detail(one),
             tier: Some(self.pressure.tier.name().to_owned()),
         };
-        match terminate::end(self.state, &ending, self.config) {
+        match terminate::end(self.reaper, &ending, self.config) {
             Ended::Done(done) => {
                 self.budget.spend(true);
                 tracing::info!(session = %one.row.key(), killed = done.killed, "ended an idle session");
@@ -232,7 +232,7 @@ impl Look<'_> {
                 self.note(one, AuditEvent::ReapFailed, Some(why.clone()));
                 self.rehearses = true;
                 let trip = Trip { at_ms: self.now_ms, detail: format!("{}: {why}", one.row.key()) };
-                let _ = self.state.with_store(|store| store.set_reaper_trip(Some(&trip)));
+                let _ = self.reaper.storage.with_store(|store| store.set_reaper_trip(Some(&trip)));
             }
         }
         one.memory.streak = None;

@@ -11,15 +11,15 @@ use stopgate_protocol::{BreakerStates, BreakersReset, ResetBreakers};
 
 use super::control::{answer, still_counts};
 use super::{body, off_loop, problem};
+use crate::operator;
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{judge, operator};
 
 /// The action, as it is logged and refused.
 const RESET: &str = "gate breaker reset";
 
 pub(super) async fn show(Shared(state): Shared<Arc<State>>) -> Response {
-    let look = move || BreakerStates { breakers: judge::breakers(&state) };
+    let look = move || BreakerStates { breakers: state.judges.breakers(&state.storage) };
     off_loop(look).await.map_or_else(|problem| problem, |states| Json(states).into_response())
 }
 
@@ -39,7 +39,9 @@ pub(super) async fn reset(
     let work = move || {
         still_counts(&peer, &condition, &state.home.database(), "stopgate gate breaker")?;
         operator::check(&state, peer.clone(), RESET).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
-        let reset = judge::reset_breakers(&state)
+        let reset = state
+            .judges
+            .reset_breakers(&state.storage)
             .map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, format!("not reset: {error}")))?;
         operator::done(&state, peer, RESET, &reset.to_string());
         Ok(BreakersReset { reset })

@@ -85,7 +85,7 @@ pub(super) async fn set_kill_switch(
         if wanted.value {
             let record = KillRecord {
                 by: one_line(&wanted.by, 64),
-                at_ms: state.clock.now_ms(),
+                at_ms: state.storage.now_ms(),
                 reason: one_line(&stopgate_core::redact::redact(&wanted.reason), 500),
             };
             if !wanted.done {

@@ -61,9 +61,9 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
     if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
         state.memory().prompted(&reported.event.key, reported.at_ms);
     }
-    let recorded = state.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
+    let recorded = state.storage.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
     // The hook, out of patience, may have written the row itself; what only the authority notes is still missing then.
-    let is_fresh = || state.clock.now_ms() - reported.at_ms < FRESH_MS;
+    let is_fresh = || state.storage.now_ms() - reported.at_ms < FRESH_MS;
     if starts
         && (recorded || is_fresh())
         && let Some(cwd) = reported.event.cwd.clone()
@@ -72,10 +72,10 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
         let (state, key, origin) = (Arc::clone(state), reported.event.key.clone(), reported.origin.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(place) = process_files::note_surroundings(&state.home, &origin) {
-                let _ = state.with_store(|store| store.set_tmux_session(&key, &place));
+                let _ = state.storage.with_store(|store| store.set_tmux_session(&key, &place));
             }
             if let Some(fingerprint) = facts::dirty_fingerprint(&cwd, Instant::now() + FINGERPRINT_BUDGET) {
-                let _ = state.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
+                let _ = state.storage.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
             }
         });
     }

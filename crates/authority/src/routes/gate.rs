@@ -37,7 +37,7 @@ pub(super) struct ExplainQuery {
 }
 
 pub(super) async fn explain(Shared(state): Shared<Arc<State>>, Query(query): Query<ExplainQuery>) -> Response {
-    let read = move || state.with_store(|store| store.explain(&query.event));
+    let read = move || state.storage.with_store(|store| store.explain(&query.event));
     match off_loop(read).await {
         Ok(Ok(explanation)) => Json(explanation).into_response(),
         Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
@@ -64,7 +64,7 @@ pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> 
         if state.standing(&key, Mode::Enforce).0.is_none() {
             return Ok(false);
         }
-        state.with_store(|store| store.record_contest(&key, &why, state.clock.now_ms())).map(|()| true)
+        state.storage.with_store(|store| store.record_contest(&key, &why, state.storage.now_ms())).map(|()| true)
     };
     match off_loop(record).await {
         Ok(Ok(false)) => problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"),
@@ -158,7 +158,7 @@ async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant,
 async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
     let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
     // A judge may take its time: until it has spoken the log shows the stop as pending.
-    let taken = if noted.is_none() || evaluate::has_judge(&state.config()) {
+    let taken = if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
         // A task of its own: what is stored is also judged, whether or not the hook still waits.
         let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
         stored.unwrap_or_else(|_| Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short")))
@@ -178,7 +178,7 @@ async fn store_and_judge(
 ) -> Result<(), Response> {
     let taken = {
         let (state, request) = (Arc::clone(&state), request.clone());
-        off_loop(move || state.with_store(|store| store.accept_stop(&request))).await
+        off_loop(move || state.storage.with_store(|store| store.accept_stop(&request))).await
     };
     match taken {
         // Delivered before.

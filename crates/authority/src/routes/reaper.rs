@@ -16,7 +16,6 @@ use stopgate_store::StoreError;
 use super::control::{answer, not_written, still_counts};
 use super::{body, off_loop, problem};
 use crate::peer::Peer;
-use crate::reaper::settings;
 use crate::reaper::terminate::{self, By, Ended, Ending};
 use crate::state::State;
 use crate::{operator, reaper, registry};
@@ -30,7 +29,7 @@ fn unavailable(error: StoreError) -> Response {
 }
 
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
-    answer(off_loop(move || reaper::status(&state).map_err(unavailable)).await)
+    answer(off_loop(move || reaper::status(&state.reaper).map_err(unavailable)).await)
 }
 
 pub(super) async fn set(
@@ -58,11 +57,11 @@ pub(super) async fn set(
         }
         switch::write(&state.home, switch).map_err(not_written(&file))?;
         if switch == ReaperSwitch::Live {
-            state.with_store(|store| store.set_reaper_trip(None)).map_err(unavailable)?;
+            state.storage.with_store(|store| store.set_reaper_trip(None)).map_err(unavailable)?;
         }
         operator::done(&state, peer, action, "");
         state.reaper.woken.notify_one();
-        reaper::status(&state).map_err(unavailable)
+        reaper::status(&state.reaper).map_err(unavailable)
     };
     answer(off_loop(flip).await)
 }
@@ -75,7 +74,7 @@ pub(super) struct AuditQuery {
 
 pub(super) async fn audit(Shared(state): Shared<Arc<State>>, Query(query): Query<AuditQuery>) -> Response {
     let limit = query.limit.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
-    let read = move || state.with_store(|store| store.reaper_audit(limit)).map(|rows| ReaperAudit { rows });
+    let read = move || state.storage.with_store(|store| store.reaper_audit(limit)).map(|rows| ReaperAudit { rows });
     answer(off_loop(move || read().map_err(unavailable)).await)
 }
 
@@ -90,7 +89,7 @@ pub(super) async fn explain(Shared(state): Shared<Arc<State>>, Query(query): Que
     let Some(key) = SessionKey::new(query.harness, &query.session) else {
         return problem(StatusCode::BAD_REQUEST, "session: must be 1 to 128 printable ASCII characters");
     };
-    let look = move || match reaper::explain(&state, &key) {
+    let look = move || match reaper::explain(&state.reaper, &key) {
         Ok(Some(explanation)) => Ok(explanation),
         Ok(None) => Err(problem(StatusCode::NOT_FOUND, format!("{key} does not run: there is nothing to explain"))),
         Err(error) => Err(unavailable(error)),
@@ -113,13 +112,14 @@ pub(super) async fn end(
     let end = move || -> Result<SessionEnded, Response> {
         let action = format!("end {key}");
         operator::check(&state, peer.clone(), &action).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
-        let mut rows = state.with_store(|store| store.sessions_named(&key.session_id, 10)).map_err(unavailable)?;
-        registry::look(&mut rows, state.clock.now_ms());
+        let mut rows =
+            state.storage.with_store(|store| store.sessions_named(&key.session_id, 10)).map_err(unavailable)?;
+        registry::look(&mut rows, state.storage.now_ms());
         let Some(row) = rows.into_iter().find(|row| row.key() == key) else {
             return Err(problem(StatusCode::NOT_FOUND, format!("no session {key}")));
         };
         let ending = Ending { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
-        match terminate::end(&state, &ending, &settings::current(&state)) {
+        match terminate::end(&state.reaper, &ending, &state.reaper.config()) {
             Ended::Done(done) => {
                 operator::done(&state, peer, &action, &row.resume_command);
                 let how = if done.killed { "killed" } else { "terminated" }.to_owned();

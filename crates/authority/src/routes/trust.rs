@@ -57,9 +57,9 @@ fn grade(state: &State, peer: Peer, wanted: &SetGrade) -> Response {
         grade: wanted.verdict,
         why: &why,
         operator: if operator.is_empty() { "unknown" } else { &operator },
-        at_ms: state.clock.now_ms(),
+        at_ms: state.storage.now_ms(),
     };
-    match state.with_store(|store| store.grade(new)) {
+    match state.storage.with_store(|store| store.grade(new)) {
         Ok(Grading::Written { prior }) => {
             operator::done(state, peer, "gate grade", &format!("{} {}", wanted.event_id, wanted.verdict));
             Json(Graded { event_id: wanted.event_id.clone(), verdict: wanted.verdict, prior }).into_response()
@@ -83,7 +83,7 @@ pub(super) struct ReportQuery {
 pub(super) async fn report(Shared(state): Shared<Arc<State>>, Query(query): Query<ReportQuery>) -> Response {
     log_settles(&state).await;
     let read = move || {
-        let until = state.clock.now_ms();
+        let until = state.storage.now_ms();
         // By a connection of its own: stops are not to wait for a hundred thousand rows.
         Store::open_to_read(&state.home, REPORT_PATIENCE).and_then(|store| store.report(query.since_ms.max(0), until))
     };

@@ -28,7 +28,7 @@ const MAX_SESSIONS: u32 = 1_000;
 
 pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
     let look = move || {
-        let problems = [state.store_problem(), descriptors::problem()];
+        let problems = [state.storage.problem(), descriptors::problem()];
         let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
         Health {
             status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
@@ -37,7 +37,7 @@ pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
             pid: std::process::id(),
             started_at_ms: state.started_at_ms,
             problem,
-            config_problem: state.config_problem(),
+            config_problem: state.settings.problem(),
         }
     };
     off_loop(look).await.map_or_else(|problem| problem, |health| Json(health).into_response())
@@ -67,7 +67,7 @@ pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<L
     let LogQuery { session, decision, event, ungraded, .. } = query;
     let filter = LogFilter { session, decision, event, ungraded };
     let read = move || {
-        state.with_store(|store| {
+        state.storage.with_store(|store| {
             let events = store.gate_log_of(tail, &filter)?;
             Ok(GateLog { grades: store.grades_of(&events)?, events })
         })
@@ -89,12 +89,12 @@ pub(super) struct SessionsQuery {
 
 pub(super) async fn sessions(Shared(state): Shared<Arc<State>>, Query(query): Query<SessionsQuery>) -> Response {
     let read = move || {
-        let mut rows = state.with_store(|store| match &query.id {
+        let mut rows = state.storage.with_store(|store| match &query.id {
             Some(id) => store.sessions_named(id, MAX_SESSIONS),
             None if matches!(query.all.as_str(), "" | "0") => store.sessions_not_ended(MAX_SESSIONS),
             None => store.sessions(MAX_SESSIONS),
         })?;
-        registry::look(&mut rows, state.clock.now_ms());
+        registry::look(&mut rows, state.storage.now_ms());
         Ok::<_, StoreError>(rows)
     };
     match off_loop(read).await {

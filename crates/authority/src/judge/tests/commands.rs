@@ -118,7 +118,7 @@ fn a_program_that_is_not_there_is_unavailable() {
     for command in [vec!["/nowhere/judge".to_owned()], vec!["no-such-judge".to_owned()], Vec::new()] {
         let judge = Judge { command, ..program("") };
         assert_eq!(failure(court.ask(&judge, "m")).kind, FailureKind::Unavailable);
-        court.state.breakers.lock().unwrap().clear();
+        court.state.judges.breakers.forget();
     }
 }
 

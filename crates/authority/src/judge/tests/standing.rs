@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
-use stopgate_core::clock::{Clock, UnixMillis};
+use stopgate_core::clock::UnixMillis;
 use stopgate_gate::breaker::Standing;
 use stopgate_tests::mock_judge::{Manner, MockJudge};
 
-use super::super::{breakers, reset_breakers};
 use super::*;
 
 /// A clock that is put forward by hand.
@@ -36,9 +35,7 @@ impl Timed {
     }
 
     fn restart(&mut self) {
-        self.court.restarted();
-        let state = Arc::get_mut(&mut self.court.state).unwrap();
-        state.clock = Box::new(Hand(Arc::clone(&self.now)));
+        self.court.restarted(Box::new(Hand(Arc::clone(&self.now))));
     }
 
     fn pass(&self, millis: i64) {
@@ -72,7 +69,7 @@ fn the_third_failure_opens_it_and_then_nobody_is_asked_over_restarts_too() {
         assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
     }
     assert_eq!(mock.asked().len(), 3);
-    let shown = breakers(&timed.court.state);
+    let shown = timed.court.state.judges.breakers(&timed.court.state.storage);
     assert_eq!(shown.len(), 1);
     assert_eq!((shown[0].state, shown[0].consecutive_failures), (Standing::Open, 3));
     assert_eq!((shown[0].last_failure.as_str(), shown[0].open_until_ms), ("serverError", T0 + COOLDOWN));
@@ -98,10 +95,10 @@ fn one_probe_after_the_cooldown_and_only_a_valid_answer_closes_it() {
     timed.pass(COOLDOWN);
     mock.now(Manner::Answers(GO_ON.into()));
     assert_holds(&opinion(timed.court.ask(&judge, "m")));
-    assert_eq!(breakers(&timed.court.state), []);
+    assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage), []);
     mock.now(Manner::Says(429, "", String::new()));
     assert_eq!(timed.kind(&judge), FailureKind::RateLimited, "the count begins anew");
-    assert_eq!(breakers(&timed.court.state)[0].state, Standing::Closed);
+    assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage)[0].state, Standing::Closed);
 }
 
 #[test]
@@ -132,17 +129,29 @@ fn a_probe_whose_authority_died_is_followed_by_another() {
     }
     timed.pass(COOLDOWN);
     // Let through, and never settled.
-    let lost = super::super::breaker::admit(&timed.court.state, &judge, Instant::now() + AMPLE).unwrap();
+    let lost =
+        timed.court.state.judges.breakers.admit(&timed.court.state.storage, &judge, Instant::now() + AMPLE).unwrap();
     timed.restart();
     assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
     assert_eq!(mock.asked().len(), 3, "the lease holds over the restart");
     timed.pass(20_000 + 500);
     mock.now(Manner::Answers(GO_ON.into()));
-    let next = super::super::breaker::admit(&timed.court.state, &judge, Instant::now() + AMPLE).unwrap();
-    assert_eq!(lost.settle(&timed.court.state, None, Instant::now() + AMPLE), None);
-    assert_eq!(breakers(&timed.court.state)[0].state, Standing::HalfOpen, "a stale token resets nothing");
-    assert_eq!(next.settle(&timed.court.state, None, Instant::now() + AMPLE), None);
-    assert_eq!(breakers(&timed.court.state), []);
+    let next =
+        timed.court.state.judges.breakers.admit(&timed.court.state.storage, &judge, Instant::now() + AMPLE).unwrap();
+    assert_eq!(
+        timed.court.state.judges.breakers.settle(lost, &timed.court.state.storage, None, Instant::now() + AMPLE),
+        None
+    );
+    assert_eq!(
+        timed.court.state.judges.breakers(&timed.court.state.storage)[0].state,
+        Standing::HalfOpen,
+        "a stale token resets nothing"
+    );
+    assert_eq!(
+        timed.court.state.judges.breakers.settle(next, &timed.court.state.storage, None, Instant::now() + AMPLE),
+        None
+    );
+    assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage), []);
 }
 
 #[test]
@@ -160,8 +169,14 @@ fn routes_do_not_share_and_zero_never_leaves_a_judge_alone() {
         assert_eq!(timed.kind(&never), FailureKind::ServerError);
     }
     assert_eq!(mock.asked().len(), 11);
-    let states: Vec<_> =
-        breakers(&timed.court.state).into_iter().map(|it| (it.state, it.consecutive_failures)).collect();
+    let states: Vec<_> = timed
+        .court
+        .state
+        .judges
+        .breakers(&timed.court.state.storage)
+        .into_iter()
+        .map(|it| (it.state, it.consecutive_failures))
+        .collect();
     assert!(states.contains(&(Standing::Open, 3)) && states.contains(&(Standing::Closed, 2)), "{states:?}");
 }
 
@@ -172,7 +187,7 @@ fn a_reset_has_it_asked_again_at_once() {
     for _ in 0..4 {
         timed.kind(&judge);
     }
-    assert_eq!(reset_breakers(&timed.court.state).unwrap(), 1);
+    assert_eq!(timed.court.state.judges.reset_breakers(&timed.court.state.storage).unwrap(), 1);
     assert_eq!(timed.kind(&judge), FailureKind::ServerError);
     assert_eq!(mock.asked().len(), 4);
 }
@@ -188,12 +203,16 @@ fn memory_stands_in_for_a_store_that_is_locked_and_hands_over_what_it_knows() {
     assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
     assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
     assert_eq!(mock.asked().len(), 3);
-    assert_eq!(breakers(&timed.court.state)[0].consecutive_failures, 3, "what is shown is what holds");
+    assert_eq!(
+        timed.court.state.judges.breakers(&timed.court.state.storage)[0].consecutive_failures,
+        3,
+        "what is shown is what holds"
+    );
     holder.execute_batch("ROLLBACK").unwrap();
     timed.pass(COOLDOWN);
     assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen, "a probe, which fails");
     timed.restart();
-    let shown = breakers(&timed.court.state);
+    let shown = timed.court.state.judges.breakers(&timed.court.state.storage);
     assert_eq!((shown[0].consecutive_failures, shown[0].first_opened_at_ms), (4, T0), "all of it is written by now");
     assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
     assert_eq!(mock.asked().len(), 4);
