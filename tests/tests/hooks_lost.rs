@@ -62,7 +62,7 @@ impl Stage {
         let line = json!({"type": "user", "timestamp": format!("{at:.3}"), "message": {"content": "and the tests"}});
         std::fs::write(self.transcript(), format!("{line}\n")).unwrap();
         let file = std::fs::File::open(self.transcript()).unwrap();
-        file.set_modified(at.into()).unwrap();
+        file.set_modified(at.try_into().unwrap()).unwrap();
     }
 
     fn unheard(&self) -> Vec<Value> {
@@ -192,7 +192,7 @@ fn a_prompt_that_no_hook_reported_means_silence_and_a_long_turn_does_not() {
     // The agent has worked on for half an hour: the transcript grows, and no prompt is in it but the one that was heard.
     stage.transcribe(0);
     let late = Timestamp::now() + SignedDuration::from_mins(30);
-    std::fs::File::open(stage.transcript()).unwrap().set_modified(late.into()).unwrap();
+    std::fs::File::open(stage.transcript()).unwrap().set_modified(late.try_into().unwrap()).unwrap();
     assert_eq!((row().silent_since_ms, stage.unheard(), stage.findings()), (None, vec![], vec![]));
 
     // A prompt of five minutes ago, and the last event was ten minutes before it.
