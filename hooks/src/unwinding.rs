@@ -11,6 +11,21 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+// Nobody else may find them: the linker exports what a library that it is shown also has, and a library that is
+// preloaded into a hook, and throws and catches, would be given these instead of its own.
+std::arch::global_asm!(
+    ".hidden _Unwind_Backtrace",
+    ".hidden _Unwind_Resume",
+    ".hidden _Unwind_GetIP",
+    ".hidden _Unwind_GetIPInfo",
+    ".hidden _Unwind_GetRegionStart",
+    ".hidden _Unwind_GetTextRelBase",
+    ".hidden _Unwind_GetDataRelBase",
+    ".hidden _Unwind_GetLanguageSpecificData",
+    ".hidden _Unwind_SetGR",
+    ".hidden _Unwind_SetIP",
+);
+
 /// `_URC_END_OF_STACK`: what a walk over the stack ends with.
 const END_OF_STACK: c_int = 5;
 

@@ -237,6 +237,26 @@ fn a_released_hook_needs_no_library_but_libc() {
     }
 }
 
+/// A library that throws and catches before the program's `main`.
+const THROWS: &str = "struct Early { Early() { try { throw 1; } catch (int) {} } }; static Early early;";
+
+#[test]
+fn a_preloaded_library_that_throws_and_catches_ends_no_hook() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = unpacked(temp.path());
+    let (source, library) = (temp.path().join("throws.cc"), temp.path().join("throws.so"));
+    std::fs::write(&source, THROWS).unwrap();
+    let files = [library.to_str().unwrap(), source.to_str().unwrap()];
+    let built = run("c++", &["-shared", "-fPIC", "-o", files[0], files[1]], temp.path());
+    assert!(built.status.success(), "{built:?}");
+    for hook in HOOKS {
+        let mut command = Command::new(dir.join(hook));
+        command.env_clear().env("HOME", temp.path()).env("LD_PRELOAD", &library).arg("claude");
+        let output = finish(command, Stdin::from("{"));
+        assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{hook}: {output:?}");
+    }
+}
+
 #[test]
 fn a_release_is_made_from_a_commit_only() {
     let temp = tempfile::tempdir().unwrap();
