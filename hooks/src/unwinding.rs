@@ -4,7 +4,7 @@
 //! for their sake the dynamic loader would find, map and bind `libgcc_s.so.1` at every start of a hook: a tenth of what
 //! starting a process costs. Defined here, they leave libc as the only library of a hook.
 //!
-//! Whoever names one more of them gets that library back, and is no worse off (`tests/tests/release.rs` says so).
+//! Whoever names one more of them gets that library back, and is no worse off (`tests/release/main.rs` says so).
 
 #![expect(unsafe_code, reason = "the names are the unwinder's, and there is no other one in the program")]
 

@@ -246,6 +246,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn the_registry_equals_the_truth_and_nothing_at_work_is_ended() {
+    let _alone = crate::alone();
     let seconds = number("STOPGATE_SOAK_SECONDS").unwrap_or(20);
     let seed = number("STOPGATE_SOAK_SEED").unwrap_or(0x5eed_1234_5678).max(1);
     let stage = Stage::new();

@@ -1,5 +1,5 @@
 //! What the authority costs at 500 sessions. A measurement, not a test: run it by hand with
-//! `cargo test -p stopgate-tests --test registry_cost -- --ignored --nocapture`.
+//! `cargo test -p stopgate-tests --test soak registry_cost -- --ignored --nocapture`.
 //!
 //! `STOPGATE_COST_AUTHORITY=$PWD/target/release/stopgate` measures a release build instead of the debug one.
 //! `STOPGATE_COST_AGED=1` makes the sessions an hour old on a made-up clock, so that every pane is read. A release build
@@ -25,6 +25,7 @@ const MEASURED: Duration = Duration::from_secs(245);
 #[test]
 #[ignore = "a measurement of five minutes"]
 fn five_hundred_sessions() {
+    let _alone = crate::alone();
     let stage = Stage::new();
     let world = &stage.site.world;
     let program = ProcessEnv.text("STOPGATE_COST_AUTHORITY").map_or_else(|| binary("stopgate"), PathBuf::from);

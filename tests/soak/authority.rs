@@ -73,6 +73,7 @@ fn ask(socket: &Path, number: usize, cwd: &Path) -> Duration {
 
 #[test]
 fn stops_leave_nothing_behind() {
+    let _alone = crate::alone();
     let stops = ProcessEnv.text("STOPGATE_SOAK_STOPS").map_or(2_000, |text| text.parse().unwrap());
     let world = World::new();
     let checkout = world.planned_checkout();
@@ -125,6 +126,7 @@ fn stops_leave_nothing_behind() {
 
 #[test]
 fn it_says_so_before_its_descriptors_run_out() {
+    let _alone = crate::alone();
     let world = World::new();
     let authority = world.authority_with_descriptors(64);
     let socket = world.home.socket_to_connect().unwrap();

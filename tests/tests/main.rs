@@ -1,0 +1,59 @@
+//! All of stopgate through its real programs, one module a subject. One target, so that one program is linked; the
+//! others have their reasons: `faults` and `clients` are tables, `soak` is done alone, `release` has an archive.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod architecture;
+mod authority;
+mod authority_faults;
+mod breaker;
+mod build_cli;
+mod build_crash;
+mod build_guard;
+mod build_owner;
+mod build_person;
+mod build_worktree;
+mod claude_client;
+mod claude_hooks_lost;
+mod claude_reaper;
+mod claude_stopgate;
+mod codex_installer;
+mod documentation;
+mod fail_open;
+mod fixtures;
+mod gate;
+mod gate_corpus;
+mod gate_judge;
+mod gate_legitimate;
+mod gate_retention;
+mod gate_trust;
+mod gate_turns;
+mod hooks_lost;
+mod hostile_checkout;
+mod hostile_home;
+mod installer;
+mod installer_disturbed;
+mod installer_doctor;
+mod installer_live_check;
+mod installer_migrate;
+mod installer_restore;
+mod installer_uninstall;
+mod installer_upgrade;
+mod judge_guard;
+mod reaper;
+mod registry;
+mod sessions;
+mod switches;
+mod top;
+
+/// A file that is no module of this target would never be compiled.
+#[test]
+fn every_file_here_is_a_module() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let modules: Vec<_> = include_str!("main.rs").lines().filter_map(|line| line.strip_prefix("mod ")).collect();
+    for entry in std::fs::read_dir(here).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = format!("{};", name.trim_end_matches(".rs"));
+        assert!(name == "main.rs" || modules.contains(&&*module), "{name} is not in main.rs");
+    }
+}
