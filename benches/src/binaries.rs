@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::{HOME_MARKER, Home};
 
 use crate::peers::Language;
@@ -16,12 +17,8 @@ use crate::peers::Language;
 pub(crate) enum Program {
     /// Does nothing.
     NoOp,
-    /// Stop hook that asks the authority.
-    Router,
-    /// Stop hook that defends builds.
-    BuildStop,
-    /// Session hook.
-    Recorder,
+    /// A hook.
+    Hook(Hook),
     /// The authority.
     Stopgate,
     /// The router in another language.
@@ -30,15 +27,15 @@ pub(crate) enum Program {
 
 impl Program {
     /// All that cargo builds, in the order of the report.
-    pub(crate) const BUILT: [Self; 5] = [Self::NoOp, Self::Router, Self::BuildStop, Self::Recorder, Self::Stopgate];
+    pub(crate) fn built() -> impl Iterator<Item = Self> {
+        [Self::NoOp].into_iter().chain(Hook::ALL.map(Self::Hook)).chain([Self::Stopgate])
+    }
 
     /// Name of the file, and of the hook in its heartbeats.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::NoOp => "noop",
-            Self::Router => "stop-gate-router",
-            Self::BuildStop => "build-stop-hook",
-            Self::Recorder => "session-start-recorder",
+            Self::Hook(hook) => hook.name(),
             Self::Stopgate => "stopgate",
             Self::Peer(language) => language.peer(),
         }
@@ -65,7 +62,7 @@ impl Binaries {
             .context("cannot start cargo")?;
         ensure!(output.status.success(), "`cargo build --release` failed: {}", output.status);
         let built = executables(&String::from_utf8_lossy(&output.stdout));
-        for program in Program::BUILT {
+        for program in Program::built() {
             ensure!(built.contains_key(program.name()), "cargo built no `{}`", program.name());
         }
         Ok(Self(built))
@@ -82,7 +79,7 @@ impl Binaries {
         home.create()?;
         std::fs::create_dir_all(home.bin())?;
         std::fs::write(home.root().join(HOME_MARKER), "")?;
-        for program in Program::BUILT {
+        for program in Program::built() {
             if program != Program::Stopgate {
                 let from = self.path(program)?;
                 std::fs::copy(from, home.bin().join(program.name()))

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::situations::NO_OP;
 use crate::stats::Summary;
+
+/// The name of the situation that all others are compared with: a program that does nothing.
+pub(crate) const NO_OP: &str = "no-op";
 
 /// A promise. The list of them is in `docs/architecture.md`, under "Budgets".
 #[derive(Debug, Clone, Copy, PartialEq)]

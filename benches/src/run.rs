@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::hook::Hook;
 
 use crate::authority::Authority;
 use crate::binaries::Program;
@@ -97,7 +98,7 @@ impl<'a> Runner<'a> {
 
     /// Lets the real recorder record the beginnings of the sessions that have to be known.
     fn record_beginnings(&self) -> anyhow::Result<()> {
-        let mut recorder = self.world.command(&self.situation.home, Program::Recorder, &[]);
+        let mut recorder = self.world.command(&self.situation.home, Program::Hook(Hook::SessionStartRecorder), &[]);
         for payload in &self.situation.beginnings {
             let finished = measure::spawn(&mut recorder, payload)?;
             ensure!(finished.success && finished.stdout.is_empty(), "{}: the recorder failed", self.situation.name);

@@ -5,21 +5,20 @@ use std::time::Duration;
 
 use stopgate_core::beat::Beat;
 use stopgate_core::env;
+use stopgate_core::hook::{Hook, When};
 use stopgate_core::paths::Home;
 
 use crate::binaries::Program;
 use crate::options::Options;
 use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
 use crate::peers::Language;
-use crate::promise::Promise;
+use crate::promise::{NO_OP, Promise};
 use crate::world::World;
 
 /// Sessions kept for looking at single spawns after the measuring.
 pub(crate) const SPARES: usize = 2;
 /// Spawns before measuring begins.
 const WARM_UPS: usize = 5;
-/// What a hook may take without being told otherwise.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
 /// What it is told to take where the authority is hung.
 const HUNG_DEADLINE: Duration = Duration::from_millis(300);
 const HUNG_DEADLINE_MS: &str = "300";
@@ -104,8 +103,6 @@ pub(crate) enum Proof {
     Recorded,
 }
 
-/// The name of the situation that all others are compared with.
-pub(crate) const NO_OP: &str = "no-op";
 /// How much faster than a router written for Node, see the budgets in `docs/architecture.md`.
 const NODE_PROMISE: f64 = 100.0;
 // Situations that others are compared with.
@@ -200,7 +197,11 @@ impl<'a> Sketch<'a> {
             environment: self.environment,
             sessions,
             beginnings: if self.known_sessions { render_all(&begin)? } else { Vec::new() },
-            payloads: if self.program == Program::Recorder { render_all(&begin)? } else { render_all(&stop)? },
+            payloads: if self.program == Program::Hook(Hook::SessionStartRecorder) {
+                render_all(&begin)?
+            } else {
+                render_all(&stop)?
+            },
             warm_ups,
             expected: self.expected,
             proof: self.proof,
@@ -212,9 +213,9 @@ impl<'a> Sketch<'a> {
 fn sketches(world: &World) -> Vec<Sketch<'_>> {
     let homes = &world.homes;
     let (plan, builds) = (&world.plan_checkout, &world.builds);
-    let router = |name, home| Sketch::of(name, Program::Router, home, plan);
-    let build_stop = |name, cwd| Sketch::of(name, Program::BuildStop, &homes.shadow_absent, cwd);
-    let recorder = |name, home| Sketch::of(name, Program::Recorder, home, plan);
+    let router = |name, home| Sketch::of(name, Program::Hook(Hook::StopGateRouter), home, plan);
+    let build_stop = |name, cwd| Sketch::of(name, Program::Hook(Hook::BuildStop), &homes.shadow_absent, cwd);
+    let recorder = |name, home| Sketch::of(name, Program::Hook(Hook::SessionStartRecorder), home, plan);
 
     let untouched = Expected::silent(None);
     let fired = Expected::silent(Some(Beat::Fired));
@@ -222,10 +223,12 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
     let failed = Expected::silent(Some(Beat::Failed));
     let block_answer = Expected { block: true, ..delivered };
     let judged = |short_circuit, would_block, blocked| Proof::Judged { short_circuit, would_block, blocked };
-    let next_to_nothing = Promise::Ratio(1.1);
-    let round_trip = Promise::Ratio(1.5);
+    let of_no_op = |hook: Hook, when| hook.most_times(when).map_or(Promise::None, Promise::Ratio);
+    let next_to_nothing = of_no_op(Hook::StopGateRouter, When::SwitchedOff);
+    let round_trip = of_no_op(Hook::StopGateRouter, When::Answered);
+    let beside_archive = Hook::BuildStop.most_times(When::BesideArchive);
     let node_at_least = |router| Promise::AtLeastTimes(router, NODE_PROMISE);
-    let in_time = Promise::Deadline(DEFAULT_DEADLINE);
+    let in_time = Promise::Deadline(Hook::StopGateRouter.row().deadline);
     let about_in_time = Promise::About(HUNG_DEADLINE);
 
     let own = vec![
@@ -260,12 +263,12 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
         build_stop("build-stop: 1 live build", &builds.one).expecting(delivered, Promise::None),
         build_stop("build-stop: 50 live builds", &builds.fifty).expecting(delivered, Promise::None),
         build_stop("build-stop: 50 archived builds", &builds.archived)
-            .expecting(delivered, Promise::RatioTo(NO_BUILDS, 1.1)),
+            .expecting(delivered, beside_archive.map_or(Promise::None, |most| Promise::RatioTo(NO_BUILDS, most))),
         recorder("recorder: authority up", &homes.shadow_up)
-            .expecting(delivered, Promise::Ratio(2.0))
+            .expecting(delivered, of_no_op(Hook::SessionStartRecorder, When::Answered))
             .proven_by(Proof::Recorded),
         recorder("recorder: authority absent", &homes.shadow_absent)
-            .expecting(delivered, Promise::Ratio(4.0))
+            .expecting(delivered, of_no_op(Hook::SessionStartRecorder, When::Unanswered))
             .proven_by(Proof::Recorded),
         recorder("recorder: authority hung", &homes.enforce_hung)
             .hung()

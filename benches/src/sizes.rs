@@ -1,20 +1,14 @@
-//! How large the binaries are, and how they are linked; what is promised of that is in `docs/architecture.md`, under
-//! "Budgets".
+//! How large the binaries are, and how they are linked, beside what the table of hooks promises.
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use stopgate_core::hook::{MAX_DYNAMIC_BYTES, MAX_STATIC_BYTES, SQLITE_BYTES};
 
 use crate::binaries::{Binaries, Program};
 use crate::elf::{self, Linkage};
 use crate::table::word;
 
 const KIB: u64 = 1024;
-/// Promise for a hook that is linked dynamically.
-const MAX_DYNAMIC_BYTES: u64 = 450 * KIB;
-/// Promise for one that is linked statically: 1.3 MiB.
-const MAX_STATIC_BYTES: u64 = 13 * 1024 * KIB / 10;
-/// What SQLite may add: 1.1 MiB.
-const SQLITE_BYTES: u64 = 11 * 1024 * KIB / 10;
 
 /// One binary's line.
 #[derive(Debug, Clone)]
@@ -27,8 +21,7 @@ pub(crate) struct Size {
 impl Size {
     /// The sizes of all programs.
     pub(crate) fn of_all(binaries: &Binaries) -> anyhow::Result<Vec<Self>> {
-        Program::BUILT
-            .into_iter()
+        Program::built()
             .map(|program| {
                 let path = binaries.path(program)?;
                 let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -39,15 +32,12 @@ impl Size {
 
     /// How large the binary may be.
     fn most(&self) -> Option<u64> {
+        let Program::Hook(hook) = self.program else { return None };
         let plain = match self.linkage? {
             Linkage::Dynamic => MAX_DYNAMIC_BYTES,
             Linkage::Static => MAX_STATIC_BYTES,
         };
-        match self.program {
-            Program::NoOp | Program::Stopgate | Program::Peer(_) => None,
-            Program::Router | Program::BuildStop => Some(plain),
-            Program::Recorder => Some(plain + SQLITE_BYTES),
-        }
+        Some(if hook.row().sqlite { plain + SQLITE_BYTES } else { plain })
     }
 
     fn kept(&self) -> Option<bool> {
@@ -88,6 +78,7 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stopgate_core::hook::Hook;
 
     #[test]
     fn sizes_are_held_against_the_promise_for_their_linkage() {
@@ -95,11 +86,11 @@ mod tests {
             let size = Size { program, bytes: kib * KIB, linkage: Some(linkage) };
             word(size.kept())
         };
-        assert_eq!(size(Program::Router, 450, Linkage::Dynamic), "PASS");
-        assert_eq!(size(Program::Router, 451, Linkage::Dynamic), "short");
-        assert_eq!(size(Program::Router, 1_331, Linkage::Static), "PASS");
-        assert_eq!(size(Program::Recorder, 1_576, Linkage::Dynamic), "PASS");
-        assert_eq!(size(Program::Recorder, 1_577, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 450, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 451, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 1_331, Linkage::Static), "PASS");
+        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_576, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_577, Linkage::Dynamic), "short");
         assert_eq!(size(Program::Stopgate, 99_999, Linkage::Dynamic), "");
     }
 }

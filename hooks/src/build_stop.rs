@@ -10,6 +10,7 @@ use stopgate_build_guard::store::{self, Held};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
 use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::hook;
 use stopgate_core::process::host;
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
@@ -24,7 +25,7 @@ const CLAUDE_BLOCK_CAP: u32 = 8;
 
 /// The hook's `main`.
 pub fn build_stop_hook() {
-    crate::run("build-stop-hook", hold_owner);
+    crate::run(hook::Hook::BuildStop, hold_owner);
 }
 
 fn hold_owner(hook: &Hook) -> Outcome {

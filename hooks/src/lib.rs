@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{self, Event, Payload, Reply};
+use stopgate_core::hook;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::{hook_log, startup, stdin, switch};
@@ -31,15 +32,9 @@ pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
 pub use router::stop_gate_router;
 
-/// Total time a hook takes at most, less a reserve. Below the 10 s it is registered with; on `SessionEnd` (3 s) the
-/// recorder's own limits end it earlier.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
-/// Bounds of the total: a hook stays both useful and below the 10 s that it is registered with.
-const MIN_DEADLINE: Duration = Duration::from_millis(50);
-const MAX_DEADLINE: Duration = Duration::from_secs(8);
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);
-/// Kept back from the total for printing and exiting.
+/// Kept back from the total, which is in the hook's row, for printing and exiting.
 const RESERVE: Duration = Duration::from_millis(20);
 
 /// A hook that runs.
@@ -68,7 +63,7 @@ pub(crate) enum Outcome {
 }
 
 /// Runs a hook from start to end. Its process ends with success whatever happens: only what is printed can hold an agent.
-pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) {
+pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&Hook) -> Outcome) {
     let started = Instant::now();
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
     std::panic::set_hook(Box::new(|_| leave()));
@@ -81,7 +76,8 @@ pub(crate) fn run(name: &'static str, body: impl FnOnce(&Hook) -> Outcome) {
         return;
     }
     let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
-    let deadline = started + deadline(&ProcessEnv).saturating_sub(RESERVE);
+    let deadline = started + deadline(&ProcessEnv, hook.row().deadline).saturating_sub(RESERVE);
+    let name = hook.name();
     let hook = Hook { name, home, harness, started, deadline };
     beat::leave(&hook.home, name, Beat::Fired);
     match body(&hook) {
@@ -108,13 +104,14 @@ fn leave() {
     std::process::exit(0);
 }
 
-/// `STOPGATE_DEADLINE_MS`, within bounds. On `SessionEnd`, with 3 s, the recorder's own limits keep it below.
-fn deadline(environment: &dyn Env) -> Duration {
+/// `STOPGATE_DEADLINE_MS` within bounds, or the `usual` one. Where less is registered (`SessionEnd`), the recorder's own
+/// limits keep it below.
+fn deadline(environment: &dyn Env, usual: Duration) -> Duration {
     environment
         .text(env::STOPGATE_DEADLINE_MS)
         .and_then(|text| text.parse().ok())
-        .map_or_else(|| env::patiently(DEFAULT_DEADLINE), Duration::from_millis)
-        .clamp(MIN_DEADLINE, MAX_DEADLINE)
+        .map_or_else(|| env::patiently(usual), Duration::from_millis)
+        .clamp(hook::DEADLINES.0, hook::DEADLINES.1)
 }
 
 impl Hook {
@@ -156,11 +153,12 @@ mod tests {
 
     #[test]
     fn the_deadline_is_configurable_within_bounds() {
-        let of = |text| deadline(&MapEnv::of([(env::STOPGATE_DEADLINE_MS, text)]));
-        assert_eq!(deadline(&MapEnv::default()), DEFAULT_DEADLINE);
+        let usual = Duration::from_secs(2);
+        let of = |text| deadline(&MapEnv::of([(env::STOPGATE_DEADLINE_MS, text)]), usual);
+        assert_eq!(deadline(&MapEnv::default(), usual), usual);
         assert_eq!(of("200"), Duration::from_millis(200));
         assert_eq!(of("1"), Duration::from_millis(50));
         assert_eq!(of("999999"), Duration::from_secs(8));
-        assert_eq!(of("soon"), DEFAULT_DEADLINE);
+        assert_eq!(of("soon"), usual);
     }
 }

@@ -7,6 +7,7 @@ use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply, registration};
+use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::spool::Route;
 use stopgate_core::{checkout, lineage, process, stop_request};
@@ -16,14 +17,14 @@ use crate::delivery::{Undelivered, redacted};
 use crate::{Hook, Outcome, parent_pid};
 
 /// How long the authority may take to take an event in. This, the second for the input and [`STORE_PATIENCE`] keep the
-/// hook below the 3 s that Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
+/// hook below what Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
 const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
 /// How long to wait for others who write to the store, for each lock.
 const STORE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The hook's `main`.
 pub fn session_start_recorder() {
-    crate::run("session-start-recorder", record);
+    crate::run(hook::Hook::SessionStartRecorder, record);
 }
 
 fn record(hook: &Hook) -> Outcome {
@@ -108,5 +109,19 @@ fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelive
             Outcome::Failed { problem: "authority not started", detail: error.to_string() }
         }
         (Ok(_), None) => Outcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::STDIN_DEADLINE;
+
+    #[test]
+    fn its_waits_fit_into_the_shortest_time_that_it_is_registered_with() {
+        let row = hook::Hook::SessionStartRecorder.row();
+        let shortest = row.wires.iter().map(|wire| wire.timeout).min().unwrap();
+        // The store is locked twice: for opening it, and for the row.
+        assert!(STDIN_DEADLINE + ACKNOWLEDGEMENT + 2 * STORE_PATIENCE < shortest.duration());
     }
 }

@@ -7,6 +7,7 @@ use stopgate_core::decision::Decision;
 use stopgate_core::env;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::hook;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::release;
 use stopgate_core::session::Harness;
@@ -21,7 +22,7 @@ const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
 
 /// The hook's `main`.
 pub fn stop_gate_router() {
-    crate::run("stop-gate-router", judge);
+    crate::run(hook::Hook::StopGateRouter, judge);
 }
 
 fn judge(hook: &Hook) -> Outcome {

@@ -20,7 +20,7 @@ use crate::digest::sha256;
 use crate::ledger::{Original, TrustRecord};
 use crate::settings::locate::{self, Location};
 use crate::settings::write::Target;
-use crate::wiring::Hook;
+use crate::wiring::hook_of;
 
 pub(crate) use server::client;
 
@@ -134,7 +134,7 @@ fn list(server: &mut server::Server, env: &dyn Env, location: &Location, bin: &P
             |name: &str| row[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
         answer.warnings.extend(texts("warnings").chain(texts("errors")));
         for hook in row["hooks"].as_array().into_iter().flatten() {
-            let Some(ours) = hook["command"].as_str().and_then(|command| Hook::of_command(command, bin)) else {
+            let Some(ours) = hook["command"].as_str().and_then(|command| hook_of(command, bin)) else {
                 continue;
             };
             let text = |name: &str| hook[name].as_str().unwrap_or_default().to_owned();
@@ -143,7 +143,7 @@ fn list(server: &mut server::Server, env: &dyn Env, location: &Location, bin: &P
             } else if real(Path::new(&text("sourcePath"))) == file {
                 answer.hooks.push(Listed {
                     event: event_name(&text("eventName")),
-                    hook: ours.file_name(),
+                    hook: ours.name(),
                     trust: Trust::of(hook["trustStatus"].as_str(), hook["enabled"].as_bool().unwrap_or(true)),
                     key: text("key"),
                     hash: text("currentHash"),

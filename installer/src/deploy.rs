@@ -7,27 +7,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use stopgate_core::autostart::{INSTALLER, PROGRAM};
 use stopgate_core::fsx;
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 
 use crate::digest::sha256;
 use crate::exit::Refusal;
 use crate::ledger::Deployed;
 use crate::manifest::{MANIFEST, Manifest};
-use crate::wiring::Hook;
+use crate::programs::{self, STUB};
 
 const EXECUTABLE: u32 = 0o755;
-/// What stays in the place of a hook: sessions that run while we leave still call it.
-pub(crate) const STUB: &str = "#!/bin/sh\nexit 0\n";
-
-/// Names of the programs that are installed.
-pub(crate) fn programs() -> Vec<&'static str> {
-    let mut names: Vec<_> = Hook::ALL.into_iter().map(Hook::file_name).collect();
-    names.extend([PROGRAM, INSTALLER]);
-    names
-}
-
 /// What happens to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,7 +55,7 @@ pub(crate) fn plan(source: &Path, home: &Home) -> Result<Vec<Program>> {
     if let Some(manifest) = Manifest::read(&source.join(MANIFEST))? {
         manifest.check_programs(source)?;
     }
-    plan_of(source, home, programs().into_iter().map(str::to_owned))
+    plan_of(source, home, programs::names().map(str::to_owned))
 }
 
 /// [`plan`] for programs of these names.
@@ -145,14 +135,13 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 /// one line for each, and what could not be done.
 pub(crate) fn withdraw(home: &Home) -> (Vec<String>, Vec<String>) {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for name in programs() {
+    for name in programs::names() {
         let path = home.bin().join(name);
         let shown = path.display();
         if !path.exists() {
             continue;
         }
-        let is_hook = Hook::ALL.into_iter().any(|hook| hook.file_name() == name);
-        let outcome = if is_hook {
+        let outcome = if Hook::NAMES.contains(&name) {
             put(&path, STUB.as_bytes()).map(|()| format!("{shown}: now does nothing, for sessions that still run"))
         } else {
             std::fs::remove_file(&path).map(|()| format!("{shown}: removed")).map_err(anyhow::Error::from)
@@ -168,10 +157,11 @@ pub(crate) fn withdraw(home: &Home) -> (Vec<String>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::os::unix::fs::MetadataExt;
 
     fn build(dir: &Path) {
-        for name in programs() {
+        for name in programs::names() {
             std::fs::write(dir.join(name), name).unwrap();
         }
     }
@@ -189,7 +179,8 @@ mod tests {
         build(&source);
         let mut first = plan(&source, &home).unwrap();
         let mut waiting = first.clone();
-        assert_eq!(changes(&first), [Change::New; 5]);
+        let all = programs::names().count();
+        assert_eq!(changes(&first), vec![Change::New; all]);
         let deployed = carry_out(&mut first, &[]).unwrap();
         assert_eq!(deployed[0], Deployed { name: "stop-gate-router".into(), sha256: sha256(b"stop-gate-router") });
         let mode = std::fs::metadata(home.bin().join("stopgate")).unwrap().permissions().mode();
@@ -199,14 +190,14 @@ mod tests {
         let inode = || std::fs::metadata(home.bin().join("stop-gate-router")).unwrap().ino();
         let before = inode();
         assert_eq!(carry_out(&mut waiting, &deployed).unwrap(), deployed);
-        assert_eq!((changes(&waiting), inode()), (vec![Change::Unchanged; 5], before));
+        assert_eq!((changes(&waiting), inode()), (vec![Change::Unchanged; all], before));
 
         std::fs::write(source.join("stopgate"), "newer").unwrap();
         let mut second = plan(&source, &home).unwrap();
         assert_eq!(second.iter().filter(|program| program.change == Change::Changed).count(), 1);
         carry_out(&mut second, &deployed).unwrap();
         assert_eq!(std::fs::read(home.bin().join("stopgate")).unwrap(), b"newer");
-        assert_eq!(changes(&plan(&home.bin(), &home).unwrap()), [Change::Unchanged; 5], "run from bin/ itself");
+        assert_eq!(changes(&plan(&home.bin(), &home).unwrap()), vec![Change::Unchanged; all], "run from bin/ itself");
     }
 
     #[test]
@@ -227,7 +218,7 @@ mod tests {
         let home = Home::at(dir.path().join("home"));
         build(dir.path());
         Manifest::of(dir.path()).unwrap().save(&dir.path().join(MANIFEST), 0o600).unwrap();
-        assert_eq!(changes(&plan(dir.path(), &home).unwrap()), [Change::New; 5]);
+        assert!(changes(&plan(dir.path(), &home).unwrap()).iter().all(|change| *change == Change::New));
         std::fs::write(dir.path().join("stopgate"), "stopgatf").unwrap();
         let error = plan(dir.path(), &home).unwrap_err();
         let said = error.downcast_ref::<Refusal>().unwrap().to_string();
@@ -241,9 +232,10 @@ mod tests {
         std::fs::create_dir(home.bin()).unwrap();
         build(&home.bin());
         let (done, failed) = withdraw(&home);
-        assert_eq!((done.len(), failed), (5, Vec::new()));
-        let names: Vec<_> = std::fs::read_dir(home.bin()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!((done.len(), failed), (programs::names().count(), Vec::new()));
+        let left =
+            std::fs::read_dir(home.bin()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(left.collect::<BTreeSet<_>>(), BTreeSet::from(Hook::NAMES.map(str::to_owned)));
         let output = std::process::Command::new(home.bin().join("stop-gate-router")).arg("claude").output().unwrap();
         assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
     }

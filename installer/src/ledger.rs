@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
@@ -16,7 +17,7 @@ use crate::digest::sha256;
 use crate::exit::Refusal;
 use crate::settings::edit::Created;
 use crate::settings::locate::{Location, Scope};
-use crate::wiring::{Entry, Hook};
+use crate::wiring::Entry;
 
 const FORMAT: u32 = 1;
 const PRIVATE_FILE: u32 = 0o600;
@@ -234,7 +235,7 @@ impl Install {
 
     /// Whether a person took the entry of `hook` on `event` out.
     pub(crate) fn is_refused(&self, event: &str, hook: Hook) -> bool {
-        self.refused.iter().any(|refused| refused.event == event && refused.hook == hook.file_name())
+        self.refused.iter().any(|refused| refused.event == event && refused.hook == hook.name())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `installer`: puts stopgate into the settings of a harness, shows that it works, and takes it back.
 //!
-//! * `commands` has a module for each. `wiring` is the table of what is registered, `migrations` its numbered past.
+//! * `commands` has a module for each. `wiring` is what is registered, made of the table of hooks.
 //! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
 //! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
 //!   `leftovers`, `authority`.
@@ -19,9 +19,9 @@ mod ledger;
 mod leftovers;
 mod live_check;
 mod manifest;
-mod migrations;
 mod plugin;
 mod printer;
+mod programs;
 pub mod rehearsal;
 mod settings;
 mod shell;

@@ -12,11 +12,12 @@ use serde::Serialize;
 use stopgate_core::clock::SystemClock;
 use stopgate_core::env::{self, Env};
 use stopgate_core::event_id::new_event_id;
+use stopgate_core::hook::TABLE;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
 use stopgate_core::text::one_line;
 
 use crate::printer::{Printer, Tone, columns};
-use crate::wiring::{Entry, Hook, TABLE};
+use crate::wiring::{Entry, hook_of};
 use run::{Call, Ending, Ran};
 
 /// How long one hook may take.
@@ -130,7 +131,7 @@ pub(crate) fn hook_environment(environment: &dyn Env) -> Vec<(&'static str, std:
 pub(crate) fn probe(environment: &dyn Env, harness: Harness, entries: &[Entry], cwd: &Path) -> Vec<Probe> {
     let session = session_id();
     let mut entries: Vec<&Entry> = entries.iter().collect();
-    let place = |entry: &Entry| TABLE.iter().position(|wire| wire.event.name() == entry.event);
+    let place = |entry: &Entry| TABLE.iter().position(|(_, wire)| wire.event.name() == entry.event);
     entries.sort_by_key(|entry| place(entry).unwrap_or(TABLE.len()));
     let variables = hook_environment(environment);
     entries
@@ -154,8 +155,7 @@ pub(crate) fn probe(environment: &dyn Env, harness: Harness, entries: &[Entry], 
 pub(crate) fn print_table(printer: Printer, probes: &[Probe], bin: &Path) {
     let heading = ["event", "hook", "ms", "answer"].map(str::to_owned).to_vec();
     let rows = probes.iter().map(|probe| {
-        let hook =
-            Hook::of_command(&probe.command, bin).map_or(probe.command.clone(), |hook| hook.file_name().to_owned());
+        let hook = hook_of(&probe.command, bin).map_or(probe.command.clone(), |hook| hook.name().to_owned());
         vec![probe.event.clone(), hook, format!("{:.1}", probe.milliseconds), probe.answer.shown()]
     });
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();

@@ -5,14 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stopgate_core::fsx;
+use stopgate_core::hook::{self, Hook, TABLE, Wire};
 use stopgate_core::session::Harness;
 
-use crate::deploy;
 use crate::digest::sha256;
 use crate::exit::Refusal;
-use crate::migrations;
 use crate::plugin;
-use crate::wiring::TABLE;
+use crate::programs;
 
 const FORMAT: u32 = 1;
 /// Its name, in a release and in the home.
@@ -72,11 +71,11 @@ pub(crate) struct Row {
 
 /// The rows of the table.
 pub(crate) fn rows() -> Vec<Row> {
-    let row = |(index, wire): (usize, &crate::wiring::Wire)| Row {
+    let row = |(index, (hook, wire)): (usize, &(Hook, Wire))| Row {
         event: wire.event.name().to_owned(),
-        hook: wire.hook.file_name().to_owned(),
+        hook: hook.name().to_owned(),
         timeout_seconds: wire.timeout.as_seconds(),
-        position: TABLE[..index].iter().filter(|other| other.event == wire.event).count(),
+        position: TABLE[..index].iter().filter(|(_, other)| other.event == wire.event).count(),
         harness: wire.only,
     };
     TABLE.iter().enumerate().map(row).collect()
@@ -85,14 +84,14 @@ pub(crate) fn rows() -> Vec<Row> {
 impl Manifest {
     /// The manifest without programs: what a build is not needed for.
     pub(crate) fn of_texts() -> Result<Self> {
-        let mut texts = vec![File::of("bin/<hook> after uninstall", deploy::STUB.as_bytes())];
+        let mut texts = vec![File::of("bin/<hook> after uninstall", programs::STUB.as_bytes())];
         for text in plugin::files(Path::new(BIN_PLACEHOLDER))? {
             texts.push(File::of(text.path, text.content.as_bytes()));
         }
         Ok(Self {
             format: FORMAT,
             version: stopgate_core::VERSION.to_owned(),
-            wiring: migrations::latest(),
+            wiring: hook::WIRING,
             programs: Vec::new(),
             texts,
             table: rows(),
@@ -102,7 +101,7 @@ impl Manifest {
     /// The manifest of the programs in `dir`.
     pub(crate) fn of(dir: &Path) -> Result<Self> {
         let mut manifest = Self::of_texts()?;
-        for name in deploy::programs() {
+        for name in programs::names() {
             let path = dir.join(name);
             let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             manifest.programs.push(File::of(name, &bytes));
@@ -153,40 +152,62 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stopgate_core::env::{Env as _, ProcessEnv};
 
-    /// The file in the repository is checked, never written, by this test.
+    /// What is in the repository is compared with what is made of the table, and written where the person says so.
+    fn compare(path: &str, made: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+        if ProcessEnv.flag("STOPGATE_UPDATE_DOCS") {
+            std::fs::write(&path, made).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert!(kept == made, "{}: not what the table makes; run this with STOPGATE_UPDATE_DOCS=1", path.display());
+    }
+
     #[test]
     fn the_manifest_in_the_repository_is_what_the_table_makes() {
-        let dir = tempfile::tempdir().unwrap();
-        let fresh = dir.path().join("manifest.json");
-        Manifest::of_texts().unwrap().save(&fresh, 0o644).unwrap();
-        let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/manifest.json");
-        let same = std::fs::read(kept).ok() == Some(std::fs::read(&fresh).unwrap());
-        assert!(same, "run `cargo run -p stopgate-installer -- manifest --texts --out templates/manifest.json`");
+        compare("templates/manifest.json", &Manifest::of_texts().unwrap().to_text().unwrap());
     }
 
     #[test]
     fn the_documentation_shows_this_table_and_no_other() {
-        let text = include_str!("../../docs/installer.md");
-        let shown: Vec<_> = text
-            .split_once("| event | hook | timeout | position |\n| --- | --- | --- | --- |\n")
-            .map(|(_, rest)| rest.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect())
-            .unwrap_or_default();
+        const HEAD: &str = "| event | hook | timeout | position |\n| --- | --- | --- | --- |\n";
+        let page = include_str!("../../docs/installer.md");
+        let (before, rest) = page.split_once(HEAD).unwrap();
+        let after: String = rest.split_inclusive('\n').skip_while(|line| line.starts_with('|')).collect();
         let row = |row: Row| {
             let only = if row.harness == Some(Harness::Claude) { " (Claude Code)" } else { "" };
-            format!("| {}{only} | {} | {} | {} |", row.event, row.hook, row.timeout_seconds, row.position)
+            format!("| {}{only} | {} | {} | {} |\n", row.event, row.hook, row.timeout_seconds, row.position)
         };
-        assert_eq!(shown, rows().into_iter().map(row).collect::<Vec<_>>());
+        let table: String = rows().into_iter().map(row).collect();
+        compare("docs/installer.md", &[before, HEAD, &table, &after].concat());
+    }
+
+    /// Every file of `migrations/wiring` in order. To change the table is to add one, so that nobody's file changes by
+    /// accident.
+    #[test]
+    fn the_last_numbered_table_is_the_one_that_is_registered() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/wiring");
+        let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with(char::is_numeric)).collect();
+        names.sort();
+        let tables: Vec<Vec<Row>> =
+            names.iter().map(|name| serde_json::from_slice(&std::fs::read(dir.join(name)).unwrap()).unwrap()).collect();
+        for (number, (name, table)) in (1..).zip(names.iter().zip(&tables)) {
+            assert!(name.starts_with(&format!("{number:04}_")) && !table.is_empty(), "{name}");
+        }
+        assert_eq!(tables.len(), usize::try_from(hook::WIRING).unwrap(), "core's `hook::WIRING` counts these files");
+        assert_eq!(tables.last(), Some(&rows()), "the table was changed: add a file to migrations/wiring");
     }
 
     #[test]
     fn a_manifest_names_every_program_with_its_bytes() {
         let dir = tempfile::tempdir().unwrap();
-        for name in deploy::programs() {
+        for name in programs::names() {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         let manifest = Manifest::of(dir.path()).unwrap();
-        assert_eq!(manifest.programs.len(), deploy::programs().len());
+        assert_eq!(manifest.programs.len(), programs::names().count());
         assert_eq!(manifest.programs[0].sha256, sha256(manifest.programs[0].name.as_bytes()));
         let file = dir.path().join("m");
         manifest.save(&file, 0o644).unwrap();

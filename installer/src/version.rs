@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use anyhow::{Context as _, Result};
 use stopgate_core::VERSION;
 use stopgate_core::fsx;
+use stopgate_core::hook;
 use stopgate_core::paths::Home;
 
 use crate::ledger::Ledger;
 use crate::manifest::{MANIFEST, Manifest};
-use crate::migrations;
 
 /// `major.minor.patch`, perhaps with `-` and a pre-release name, which is older than the release itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub(crate) fn way_back(home: &Home) -> String {
 /// Notes that everything in `home` is of this version now.
 pub(crate) fn mark(home: &Home, ledger: &mut Ledger) -> Result<()> {
     ledger.version = Some(VERSION.to_owned());
-    ledger.wiring = migrations::latest();
+    ledger.wiring = hook::WIRING;
     ledger.save(home)?;
     Manifest::of(&home.bin())?.save(&home.root().join(MANIFEST), 0o600)?;
     let file = home.version_file();

@@ -4,27 +4,24 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use stopgate_core::hook::TABLE;
+use stopgate_core::session::Harness;
 
 use crate::run::{Stdin, finish};
 use crate::world::{StopsAuthority, World, binary};
 
 /// What `init` registers for Claude Code: event, hook, timeout in seconds.
-pub const WIRING: [(&str, &str, u32); 9] = [
-    ("SessionStart", "session-start-recorder", 10),
-    ("UserPromptSubmit", "session-start-recorder", 10),
-    ("PermissionRequest", "session-start-recorder", 10),
-    ("Stop", "stop-gate-router", 10),
-    ("Stop", "build-stop-hook", 10),
-    ("PreCompact", "session-start-recorder", 10),
-    ("PostCompact", "session-start-recorder", 10),
-    ("ConfigChange", "session-start-recorder", 10),
-    ("SessionEnd", "session-start-recorder", 3),
-];
+pub static WIRING: LazyLock<Vec<(&str, &str, u16)>> = LazyLock::new(|| {
+    let wires = TABLE.into_iter().filter(|(_, wire)| wire.is_of(Harness::Claude));
+    wires.map(|(hook, wire)| (wire.event.name(), hook.name(), wire.timeout.as_seconds())).collect()
+});
 
-/// How many of them Codex has: it has no `ConfigChange`.
-pub const CODEX_WIRES: usize = WIRING.len() - 1;
+/// How much of the table Codex has.
+pub static CODEX_WIRES: LazyLock<usize> =
+    LazyLock::new(|| TABLE.iter().filter(|(_, wire)| wire.is_of(Harness::Codex)).count());
 
 /// For an installation that is not to be tried: neither authority nor live check.
 pub const QUIETLY: [&str; 2] = ["--yes", "--no-live-check"];
@@ -138,7 +135,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// The settings file that `init` makes where there was none, for the programs in `bin`.
 pub fn fresh_settings(bin: &Path) -> Value {
     let mut hooks = json!({});
-    for (event, hook, timeout) in WIRING {
+    for (event, hook, timeout) in WIRING.iter().copied() {
         if hooks[event].is_null() {
             hooks[event] = json!([{ "hooks": [] }]);
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stopgate_core::client::{self, Response};
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::spool;
 use stopgate_protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, SessionRow};
@@ -14,7 +15,7 @@ use crate::checkout::Checkout;
 use crate::run::{Stdin, eventually, finish, under};
 
 /// All hooks.
-pub const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
+pub const HOOKS: [&str; Hook::NAMES.len()] = Hook::NAMES;
 
 /// A last message with an excuse.
 pub const EXCUSE: &str = "The lexer is in. I'm running low on context, so this is a good place to stop; \

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use stopgate_tests::world::{HOOKS, World, binary};
+use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::hook::{Hook, MAX_DYNAMIC_BYTES, MAX_STATIC_BYTES, SQLITE_BYTES, When};
+use stopgate_tests::world::binary;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -85,33 +87,84 @@ fn arrows_between_crates_point_one_way() {
 }
 
 #[test]
-fn only_the_recorder_carries_sqlite() {
-    let carries = |name: &str| {
-        let bytes = std::fs::read(binary(name)).unwrap();
+fn a_hook_carries_sqlite_only_where_its_row_says_so() {
+    for hook in Hook::ALL {
+        let bytes = std::fs::read(binary(hook.name())).unwrap();
         // What SQLite writes at the beginning of every file.
-        bytes.windows(15).any(|window| window == b"SQLite format 3")
-    };
-    let with: Vec<_> = HOOKS.into_iter().filter(|hook| carries(hook)).collect();
-    assert_eq!(with, ["session-start-recorder"]);
+        let carries = bytes.windows(15).any(|window| window == b"SQLite format 3");
+        assert_eq!(carries, hook.row().sqlite, "{}", hook.name());
+    }
 }
 
-/// The hooks are named in several places that cannot share a constant.
+/// A program without a row would be built and never installed.
 #[test]
-fn everybody_knows_the_same_hooks() {
-    let hooks = BTreeSet::from(HOOKS.map(str::to_owned));
+fn every_program_of_hooks_has_its_row() {
     let sources = std::fs::read_dir(Path::new(ROOT).join("hooks/src/bin")).unwrap();
-    let named = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(sources.map(|entry| named(&entry.unwrap().path())).collect::<BTreeSet<_>>(), hooks);
+    let sources = sources.map(|entry| entry.unwrap().path());
+    let named: BTreeSet<_> = sources.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(named, BTreeSet::from(Hook::NAMES.map(str::to_owned)));
+}
 
-    let world = World::new();
-    let status = world.stopgate_json(&["status", "--json"]);
-    assert_eq!(status["hooks"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), hooks);
-
-    let mut manifest = world.command(&binary("installer"));
-    let output = manifest.args(["manifest", "--from"]).arg(binary("installer").parent().unwrap()).output().unwrap();
-    let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let programs = manifest["programs"].as_array().unwrap().iter();
-    let mut deployed: BTreeSet<_> = programs.map(|file| file["name"].as_str().unwrap().to_owned()).collect();
-    assert!(deployed.remove("stopgate") && deployed.remove("installer"), "{manifest}");
-    assert_eq!(deployed, hooks);
+/// The tables of `docs/architecture.md` that are made of the table of hooks.
+#[test]
+fn the_page_shows_the_hooks_and_what_is_promised_of_them() {
+    const HOOKS: &str = "| hook | what it does | runs on | at most |\n| --- | --- | --- | --- |\n";
+    const BUDGETS: &str = "| what | promise |\n| --- | --- |\n";
+    let times = |hook: Hook, when| hook.most_times(when).unwrap();
+    let [router, build, recorder] = [Hook::StopGateRouter, Hook::BuildStop, Hook::SessionStartRecorder];
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10 + (1 << 19)) >> 20);
+    for hook in Hook::ALL {
+        assert_eq!(hook.most_times(When::SwitchedOff), router.most_times(When::SwitchedOff), "one line for all");
+    }
+    let budgets = [
+        format!(
+            "| any hook with the kill switch on, `{}` with the mode off | at most {:.2} x a Rust program that does \
+             nothing, of the same build profile, in the same run |",
+            router.name(),
+            times(router, When::SwitchedOff)
+        ),
+        format!(
+            "| `{}` in shadow, or given a verdict of the rules | at most {:.1} x that program |",
+            router.name(),
+            times(router, When::Answered)
+        ),
+        format!(
+            "| `{}` | at most {} x with the authority up, {} x with it absent |",
+            recorder.name(),
+            times(recorder, When::Answered),
+            times(recorder, When::Unanswered)
+        ),
+        format!(
+            "| `{}` beside 50 archived builds | at most {:.2} x itself in a checkout without builds |",
+            build.name(),
+            times(build, When::BesideArchive)
+        ),
+        format!(
+            "| a hook's file | at most {} KiB linked dynamically, {} statically; SQLite may add {} |",
+            MAX_DYNAMIC_BYTES >> 10,
+            mib(MAX_STATIC_BYTES),
+            mib(SQLITE_BYTES)
+        ),
+    ];
+    let row = |hook: Hook| {
+        let events: Vec<_> = hook.row().wires.iter().map(|wire| wire.event.name()).collect();
+        let (row, seconds) = (hook.row(), hook.row().deadline.as_secs());
+        format!("| `{}` | {} | {} | {seconds} s |\n", row.name, row.subject, events.join(", "))
+    };
+    let path = Path::new(ROOT).join("docs/architecture.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = written.split_once(HOOKS).unwrap();
+    let after: String = rest.split_inclusive('\n').skip_while(|line| line.starts_with('|')).collect();
+    let page = [before, HOOKS, &Hook::ALL.map(row).concat(), &after].concat();
+    if ProcessEnv.flag("STOPGATE_UPDATE_DOCS") {
+        std::fs::write(&path, &page).unwrap();
+    } else {
+        assert!(written == page, "the table of hooks is not what their rows say: run this with STOPGATE_UPDATE_DOCS=1");
+    }
+    let promised = page.split_once(BUDGETS).unwrap().1;
+    for line in budgets {
+        assert!(promised.lines().any(|shown| shown == line), "docs/architecture.md lacks\n{line}");
+    }
+    let worst = format!("costs a stop {} s in enforce", router.row().deadline.as_secs());
+    assert!(std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap().contains(&worst), "README.md: {worst}");
 }

@@ -102,7 +102,7 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     assert_eq!((silent.exit_code, silent.requests), (Some(0), 1), "{silent:#?}");
     assert_eq!(silent.feedback, Vec::<String>::new());
     let report = world.doctor();
-    assert_eq!(ids(&report).iter().filter(|id| **id == "codex-untrusted").count(), CODEX_WIRES, "{report:#}");
+    assert_eq!(ids(&report).iter().filter(|id| **id == "codex-untrusted").count(), *CODEX_WIRES, "{report:#}");
     assert_eq!(report["exitCode"], 1);
 
     // Trusted: the stop is held, without any flag that bypasses trust.
@@ -235,7 +235,7 @@ fn a_home_that_a_shell_would_split_works_in_its_command_lines() {
     let output = run(&["init", "--harness", "codex", "--yes"]);
     let said = text(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(said.matches("allowed (no output)").count(), CODEX_WIRES, "{said}");
+    assert_eq!(said.matches("allowed (no output)").count(), *CODEX_WIRES, "{said}");
     let hooks = person.dir().join(".codex/hooks.json");
     let value: Value = serde_json::from_str(&read(&hooks)).unwrap();
     let command = value["hooks"]["Stop"][0]["hooks"][0]["command"].as_str().unwrap().to_owned();

@@ -22,7 +22,9 @@ fn live_check_rows(said: &str) -> Vec<[String; 3]> {
 }
 
 fn assert_every_hook_allowed(said: &str) {
-    let expected = WIRING.map(|(event, hook, _)| [event, hook, "allowed (no output)"].map(str::to_owned));
+    let row =
+        |(event, hook, _): &(&str, &str, u16)| [event, hook, "allowed (no output)"].map(|cell| (*cell).to_owned());
+    let expected: Vec<_> = WIRING.iter().map(row).collect();
     assert_eq!(live_check_rows(said), expected, "{said}");
 }
 

@@ -64,7 +64,7 @@ fn a_snippet_is_what_init_would_register_and_writes_nothing() {
     assert!(text(&claude.stderr).contains(".claude/settings.json"), "{claude:?}");
     let codex = person.run(&["snippet", "codex"]);
     let snippet: Value = serde_json::from_slice(&codex.stdout).unwrap();
-    assert_eq!(registered(&snippet).len(), CODEX_WIRES);
+    assert_eq!(registered(&snippet).len(), *CODEX_WIRES);
     assert!(registered(&snippet).iter().all(|(_, entry)| entry["command"].as_str().unwrap().ends_with(" codex")));
     assert!(tree(person.world.root()) == before);
 

@@ -1,5 +1,9 @@
 //! The keys as a page for people: `docs/configuration.md`.
 
+use std::collections::BTreeSet;
+
+use stopgate_core::hook::{self, Hook, TABLE, Wire};
+
 use crate::keys::{Key, Section};
 use crate::setting::Project;
 use crate::tables::Config;
@@ -29,7 +33,7 @@ const TAIL: &str = "
 | `STOPGATE_HOME` | the home; by default that of the program that runs, if it lies in a home's `bin/`, else `~/.stopgate` |
 | `STOPGATE_KILL` | `1` in an agent's environment: its hooks allow everything at once |
 | `STOPGATE_NO_AUTOSTART` | `1` keeps hooks and commands from starting the authority |
-| `STOPGATE_DEADLINE_MS` | how long a hook may take in all, from 50 to 8000, 3000 by default; it is registered with 10 s; on SessionEnd with 3 s, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
+| `STOPGATE_DEADLINE_MS` | how long a hook may take in all, {deadlines}; it is registered with {registered}, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
 | `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
 | `NO_COLOR` | any value but an empty one: no colour |
@@ -47,7 +51,24 @@ pub fn page() -> String {
         }
         out.push_str(&row(&key));
     }
-    out + TAIL
+    out + &TAIL.replace("{deadlines}", &deadlines()).replace("{registered}", &registered())
+}
+
+/// What a hook may take, in milliseconds.
+fn deadlines() -> String {
+    let (least, most) = hook::DEADLINES;
+    let usual: BTreeSet<_> = Hook::ALL.iter().map(|hook| hook.row().deadline.as_millis()).collect();
+    let usual: Vec<_> = usual.iter().map(u128::to_string).collect();
+    format!("from {} to {}, {} by default", least.as_millis(), most.as_millis(), usual.join(" or "))
+}
+
+/// What hooks are registered with: the usual time, then where it is another.
+fn registered() -> String {
+    let seconds = |wire: Wire| wire.timeout.as_seconds();
+    let most = TABLE.iter().map(|(_, wire)| seconds(*wire)).max().unwrap_or_default();
+    let others = TABLE.iter().filter(|(_, wire)| seconds(*wire) != most);
+    let others = others.map(|(_, wire)| format!("; on {} with {} s", wire.event.name(), seconds(*wire)));
+    format!("{most} s{}", others.collect::<String>())
 }
 
 fn heading(section: Section) -> String {

@@ -11,7 +11,7 @@ pub const STOPGATE_HOME: &str = "STOPGATE_HOME";
 pub const STOPGATE_KILL: &str = "STOPGATE_KILL";
 /// `1` keeps hooks and CLI from starting the authority.
 pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
-/// Total time in milliseconds that a hook may take; clamped to 50..=8000, default 3000.
+/// Total time in milliseconds that a hook may take, instead of what its row says; within [`crate::hook::DEADLINES`].
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
 /// Set for a program that is asked to judge, and for all it starts: its own hooks allow and record nothing.
 pub const STOPGATE_JUDGE: &str = "STOPGATE_JUDGE";

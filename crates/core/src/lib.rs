@@ -5,6 +5,7 @@
 //!
 //! | modules | what they are about |
 //! | --- | --- |
+//! | [`hook`] | the hooks themselves, as everybody else sees them |
 //! | [`harness`], [`session`], [`lineage`], [`event_id`] | what a harness says and hears, and who is speaking |
 //! | [`decision`], [`release`], [`stop_request`] | may this turn end: what a hook has to know of it |
 //! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
@@ -24,6 +25,7 @@ pub mod event_id;
 pub mod fsx;
 pub mod harness;
 pub mod holder;
+pub mod hook;
 pub mod hook_log;
 pub mod json;
 pub mod lineage;

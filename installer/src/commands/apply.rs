@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use stopgate_core::VERSION;
 use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 
 use crate::ledger::{Install, Ledger, Refused};
@@ -13,7 +14,7 @@ use crate::printer;
 use crate::settings::locate::Location;
 use crate::settings::plan::{SettingsPlan, write};
 use crate::settings::write::WriteError;
-use crate::wiring::{Hook, Wiring};
+use crate::wiring::Wiring;
 
 /// How often the plan is made anew when somebody keeps writing the file.
 const MAX_ATTEMPTS: usize = 5;
@@ -51,7 +52,7 @@ pub(crate) fn bring(
         let old = ledger.of(location);
         let refused = refused(old)?;
         let is_refused =
-            |event: &str, hook: Hook| refused.iter().any(|one| one.event == event && one.hook == hook.file_name());
+            |event: &str, hook: Hook| refused.iter().any(|one| one.event == event && one.hook == hook.name());
         let wiring = Wiring::of(location.harness, &home.bin())?.without(is_refused);
         // The file is read again under the lock: what is written rests on what is there now, not on the preview.
         let settings = SettingsPlan::install(location.clone(), &wiring, old)?;

@@ -18,6 +18,7 @@ use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::printer::{self, Consent, columns};
+use crate::programs;
 use crate::version::{self, Version};
 use crate::{backup, home};
 
@@ -64,7 +65,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     check_version(context, &release, &ledger)?;
     let names: Vec<String> = match &release.manifest {
         Some(manifest) => manifest.programs.iter().map(|file| file.name.clone()).collect(),
-        None => deploy::programs().into_iter().map(str::to_owned).collect(),
+        None => programs::names().map(str::to_owned).collect(),
     };
     if let Some(bad) = names.iter().find(|name| name.is_empty() || name.contains('/') || name.starts_with('.')) {
         return Err(Refusal(format!("{}: its manifest names a program {bad:?}", arguments.from.display())).into());

@@ -45,14 +45,14 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wiring::{TABLE, Wire};
     use stopgate_core::harness::Payload;
+    use stopgate_core::hook::{TABLE, Wire};
     use stopgate_core::session::Harness;
 
     #[test]
     fn every_event_of_the_table_is_understood_by_the_hooks() {
-        let of_both = |wire: Wire| [(wire, Harness::Claude), (wire, Harness::Codex)];
-        for (wire, harness) in TABLE.into_iter().flat_map(of_both).filter(|(wire, harness)| wire.is_of(*harness)) {
+        let of_all = |(_, wire): (_, Wire)| Harness::ALL.map(|harness| (wire, harness));
+        for (wire, harness) in TABLE.into_iter().flat_map(of_all).filter(|(wire, harness)| wire.is_of(*harness)) {
             let bytes = of(wire.event.name(), &super::super::session_id(), Path::new("/tmp"), "x");
             let parsed = stopgate_core::harness::parse(Some(harness), &bytes).unwrap();
             let Payload::Known(event) = parsed else { panic!("{parsed:?}") };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use stopgate_core::decision::Decision;
 use stopgate_core::env::{self, Env};
+use stopgate_core::hook::{Event, Hook};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
@@ -15,7 +16,7 @@ use super::repo::{GitProblem, Repo};
 use super::run::{Call, run};
 use super::{Answer, DEADLINE, hook_environment, payload, session_id};
 use crate::authority::{self, State};
-use crate::wiring::{Entry, Event, Hook};
+use crate::wiring::Entry;
 
 /// How long the verdict may take to appear in the log.
 const VERDICT: Duration = Duration::from_secs(5);
@@ -145,7 +146,7 @@ fn attempt(registered: &Registered<'_>, home: &Home, authority: &State) -> Resul
 
 impl Registered<'_> {
     fn fire(&self, event: Event, hook: Hook, session: &str, cwd: &Path) -> Result<Answer, String> {
-        let name = hook.file_name();
+        let name = hook.name();
         let entry = self
             .entries
             .iter()

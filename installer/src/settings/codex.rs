@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::document::{Document, Position, Problem, Unfit, Value};
-use crate::wiring::Hook;
+use crate::wiring::hook_of;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,7 +100,7 @@ fn places(document: &Document, bin: &Path) -> Vec<(String, usize, usize, Value)>
             let Some(Value::Array(entries)) = group.get("hooks") else { continue };
             for (at, entry) in entries.iter().enumerate() {
                 let command = entry.get("command").and_then(Value::as_str).unwrap_or_default();
-                if Hook::of_command(command, bin).is_none() {
+                if hook_of(command, bin).is_none() {
                     places.push((event.clone(), group_at, at, entry.clone()));
                 }
             }

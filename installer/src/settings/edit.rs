@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Problem, Unfit, Value, has_comment, last_prop, offset, value_offset};
 use super::splice::{self, Item};
-use crate::wiring::{Entry, Hook, HookTimeout, Wiring};
+use stopgate_core::hook::{Hook, Timeout};
+
+use crate::wiring::{Entry, Wiring, hook_of};
 
 /// More single changes than any real file can need.
 const MAX_STEPS: usize = 10_000;
@@ -195,7 +197,7 @@ fn foreign_part(document: &Document, bin: &Path, created: &Created) -> Value {
 fn foreign_groups(event: &str, groups: Value, bin: &Path, created: &Created) -> Option<Value> {
     let Value::Array(groups) = groups else { return Some(groups) };
     let is_own = |entry: &Value| {
-        entry.get("command").and_then(Value::as_str).is_some_and(|command| Hook::of_command(command, bin).is_some())
+        entry.get("command").and_then(Value::as_str).is_some_and(|command| hook_of(command, bin).is_some())
     };
     let groups: Vec<_> = groups
         .into_iter()
@@ -239,7 +241,7 @@ impl Own {
             event: self.event.clone(),
             command: field("command").as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
             args,
-            timeout: HookTimeout::seconds(timeout),
+            timeout: Timeout::seconds(timeout),
         }
     }
 
@@ -274,7 +276,7 @@ fn find(document: &Document, bin: &Path) -> Result<Vec<Own>, Unfit> {
 
 fn own_hook(entry: &CstObject, bin: &Path) -> Option<Hook> {
     let command = last_prop(entry, "command")?.value().as_ref().and_then(Value::of)?;
-    Hook::of_command(command.as_str()?, bin)
+    hook_of(command.as_str()?, bin)
 }
 
 fn event_groups(document: &Document, event: &CstObjectProp) -> Result<CstArray, Unfit> {

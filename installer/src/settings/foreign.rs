@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::document::{Document, Value};
-use crate::wiring::Hook;
+use stopgate_core::hook::Hook;
+
+use crate::wiring::hook_of;
 
 /// An entry of somebody else.
 pub(crate) struct Foreign {
@@ -33,8 +35,8 @@ pub(crate) fn all(document: &Document, bin: &Path) -> Vec<Foreign> {
                 Some(Value::Number(number)) => number.parse().ok(),
                 _ => None,
             };
-            if Hook::of_command(&command, bin).is_none() {
-                let wraps = Hook::ALL.into_iter().find(|hook| names(&command, &bin.join(hook.file_name())));
+            if hook_of(&command, bin).is_none() {
+                let wraps = Hook::ALL.into_iter().find(|hook| names(&command, &bin.join(hook.name())));
                 found.push(Foreign { event: event.clone(), command, timeout, wraps });
             }
         }
@@ -59,7 +61,7 @@ pub(crate) fn warnings<'a>(document: &'a Document, bin: &'a Path) -> impl Iterat
         Some(format!(
             "an entry on {} runs {} in other words than stopgate's own, and stays as it is; take it out by hand",
             one.event,
-            hook.file_name()
+            hook.name()
         ))
     })
 }

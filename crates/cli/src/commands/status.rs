@@ -9,15 +9,13 @@ use stopgate_core::VERSION;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
+use stopgate_core::hook::Hook;
 use stopgate_core::switch;
 
 use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
 use crate::context::Context;
 use crate::{ExitStatus, find, printer, when};
-
-/// The hooks, as they are installed.
-const HOOKS: [&str; 3] = ["stop-gate-router", "build-stop-hook", "session-start-recorder"];
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -38,7 +36,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let last = |hook: &str, kind: Beat| beat::last(&context.home, hook, kind);
     if arguments.json {
-        let hooks: BTreeMap<_, _> = HOOKS
+        let hooks: BTreeMap<_, _> = Hook::NAMES
             .iter()
             .map(|hook| {
                 let beats = Beat::ALL.map(|kind| (kind.name(), last(hook, kind).map(when::rfc3339)));
@@ -88,7 +86,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     }
     let head = ["HOOK", "LAST FIRED", "LAST DELIVERED", "LAST FAILED"].map(str::to_owned).to_vec();
     let rows: Vec<_> = std::iter::once(head)
-        .chain(HOOKS.iter().map(|hook| {
+        .chain(Hook::NAMES.iter().map(|hook| {
             let seen = Beat::ALL.map(|kind| match last(hook, kind) {
                 Some(at) => format!("{} ago", when::ago(at, context.now_ms)),
                 None => "never".to_owned(),

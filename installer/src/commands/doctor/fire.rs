@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Fired};
@@ -13,7 +14,7 @@ use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::write::read_settings;
 use crate::shell;
-use crate::wiring::{Entry, Hook};
+use crate::wiring::{Entry, hook_of};
 
 const SHELL_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -34,7 +35,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
             let entry = entries.iter().find(|entry| entry.event == probe.event && entry.command == probe.command);
             (probe, entry)
         }) {
-            let hook = Hook::of_command(&probe.command, &bin).map_or("?", Hook::file_name);
+            let hook = hook_of(&probe.command, &bin).map_or("?", Hook::name);
             if probe.answer.is_problem() {
                 let subject = format!("{} {} {hook}", install.harness, probe.event);
                 let why = "the harness runs exactly this command line, and passes over its failure";

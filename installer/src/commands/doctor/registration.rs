@@ -1,5 +1,6 @@
 //! Settings files: every event of every file counted, and Codex asked what it would run.
 
+use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Registered, Repair};
@@ -13,7 +14,7 @@ use crate::settings::locate::{Location, Scope, locate};
 use crate::settings::write::read_settings;
 use crate::settings::{codex as dialect, edit};
 use crate::shell;
-use crate::wiring::{Entry, Hook, Wiring};
+use crate::wiring::{Entry, Wiring, hook_of};
 
 /// Nobody lets a hook run so long; it was meant as milliseconds.
 const SUSPICIOUS_SECONDS: f64 = 1000.0;
@@ -122,7 +123,7 @@ impl Counted {
         let ours: Vec<(Hook, &Entry)> = entries
             .iter()
             .filter(|entry| entry.event == event)
-            .filter_map(|entry| Some((Hook::of_command(&entry.command, wiring.bin())?, entry)))
+            .filter_map(|entry| Some((hook_of(&entry.command, wiring.bin())?, entry)))
             .collect();
         let mut counted = Self {
             event: event.to_owned(),
@@ -135,7 +136,7 @@ impl Counted {
         };
         for hook in Hook::ALL {
             let found: Vec<&Entry> = ours.iter().filter(|(of, _)| *of == hook).map(|(_, entry)| *entry).collect();
-            let name = hook.file_name();
+            let name = hook.name();
             match (wiring.entry(event, hook), found.as_slice()) {
                 (None, []) => {}
                 (None, _) => counted.stale.push(name),
@@ -212,8 +213,7 @@ impl Counted {
 fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
     for one in foreign {
         if let Some(hook) = one.wraps {
-            let what =
-                format!("an entry on {} runs {} in other words than stopgate's own", one.event, hook.file_name());
+            let what = format!("an entry on {} runs {} in other words than stopgate's own", one.event, hook.name());
             let why = "the hook runs twice, and uninstall leaves the entry to call a program that is gone";
             checkup.problem(
                 "entry-wrapped",
@@ -237,7 +237,7 @@ fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
             );
         }
         let path = std::path::Path::new(&program);
-        let is_like_ours = Hook::ALL.iter().any(|hook| path.file_name().is_some_and(|name| name == hook.file_name()));
+        let is_like_ours = Hook::ALL.iter().any(|hook| path.file_name().is_some_and(|name| name == hook.name()));
         if is_like_ours && path.is_absolute() && !path.exists() {
             let what =
                 format!("{program} on {} is not there: of another home of stopgate, or one that was moved", one.event);

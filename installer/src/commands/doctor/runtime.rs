@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
+use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
 use stopgate_protocol::SessionRow;
@@ -17,7 +18,6 @@ use crate::commands::Context;
 use crate::commands::migrate::schema;
 use crate::ledger::Ledger;
 use crate::printer;
-use crate::wiring::Hook;
 
 /// A kill switch that is on for longer was forgotten.
 const FORGOTTEN_MS: i64 = 24 * 60 * 60 * 1000;
@@ -178,14 +178,14 @@ fn spooled(context: &Context<'_>, is_up: bool, checkup: &mut Checkup) {
 /// A hook whose last word is a failure, while there was an authority to deliver to.
 fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
     for hook in Hook::ALL {
-        let last = |beat| beat::last(&context.home, hook.file_name(), beat);
+        let last = |beat| beat::last(&context.home, hook.name(), beat);
         if let Some(failed) = last(Beat::Failed).filter(|failed| *failed > since)
             && last(Beat::Delivered).is_none_or(|delivered| delivered < failed)
         {
             let log = context.home.log().join("hooks.jsonl");
             let why = "its harness went on without it";
             let fix = format!("see {}", log.display());
-            checkup.problem("hook-failing", hook.file_name(), "failed when it last had something to do", why, fix);
+            checkup.problem("hook-failing", hook.name(), "failed when it last had something to do", why, fix);
         }
     }
 }

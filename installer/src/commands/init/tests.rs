@@ -8,7 +8,7 @@ fn plan(dir: &Path, settings: &str) -> Plan {
     let (source, config) = (dir.join("target"), dir.join("config"));
     std::fs::create_dir_all(&source).unwrap();
     std::fs::create_dir_all(&config).unwrap();
-    for name in deploy::programs() {
+    for name in crate::programs::names() {
         std::fs::write(source.join(name), name).unwrap();
     }
     let path = config.join("settings.json");

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OpenFlags};
 use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::fsx;
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::spool;
@@ -21,7 +22,7 @@ use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::locate::Location;
 use crate::settings::write::Target;
-use crate::wiring::{Hook, Wiring};
+use crate::wiring::Wiring;
 use crate::{authority, backup, printer};
 
 /// How long the migration of the database waits for others who write.
@@ -223,7 +224,7 @@ pub(crate) fn refused(location: &Location, bin: &Path, old: &Install) -> Result<
     for (hook, entry) in Wiring::of(location.harness, bin)?.entries() {
         let was_there = old.entries.iter().any(|known| known.is_place_of(&entry.event, hook, bin));
         if !is_there(&entry.event, hook) && (was_there || old.is_refused(&entry.event, hook)) {
-            refused.push(Refused { event: entry.event.clone(), hook: hook.file_name().to_owned() });
+            refused.push(Refused { event: entry.event.clone(), hook: hook.name().to_owned() });
         }
     }
     Ok(refused)

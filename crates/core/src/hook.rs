@@ -1,0 +1,308 @@
+//! The hooks, one row each: what everybody else who has to know them reads, and their own programs name.
+//!
+//! Installer, `stopgate status`, doctor, bench, tests and documents have no list of their own. A hook's program has of
+//! its row what it uses: the rest is for those who ask.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::Harness;
+
+/// Number of the table of what is registered, as `migrations/wiring` has it: another one with each change of a [`Wire`],
+/// because that is a change of what stands in people's files, and makes Codex ask for trust again.
+pub const WIRING: u32 = 4;
+
+/// How long a hook takes at most, where nothing else is said: well below the [`USUAL`] time it is registered with.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// Least and most that `STOPGATE_DEADLINE_MS` can make of it: a hook stays both useful and below what is registered.
+pub const DEADLINES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(8));
+/// How long the harness lets a hook run, where nothing else is said.
+const USUAL: Timeout = Timeout::seconds(10);
+
+const KIB: u64 = 1024;
+/// Largest file of a hook that is linked dynamically.
+pub const MAX_DYNAMIC_BYTES: u64 = 450 * KIB;
+/// Largest file of a hook that is linked statically: 1.3 MiB.
+pub const MAX_STATIC_BYTES: u64 = 13 * 1024 * KIB / 10;
+/// What SQLite may add: 1.1 MiB.
+pub const SQLITE_BYTES: u64 = 11 * 1024 * KIB / 10;
+
+/// A hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// Asks the authority.
+    StopGateRouter,
+    /// Defends builds.
+    BuildStop,
+    /// Reports everything else.
+    SessionStartRecorder,
+}
+
+/// A hook's row.
+#[derive(Debug)]
+pub struct Row {
+    /// Name of its file, in its heartbeats and in the hooks' log.
+    pub name: &'static str,
+    /// What it is about.
+    pub subject: &'static str,
+    /// How long it takes at most, whatever else is broken.
+    pub deadline: Duration,
+    /// What it is registered for.
+    pub wires: &'static [Wire],
+    /// Whether it carries SQLite.
+    pub sqlite: bool,
+    /// What is promised of its time.
+    pub paces: &'static [Pace],
+}
+
+const STOP_GATE_ROUTER: Row = Row {
+    name: "stop-gate-router",
+    subject: "asks the authority whether a turn may end",
+    deadline: DEADLINE,
+    wires: &[Wire::on(Event::Stop)],
+    sqlite: false,
+    paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 1.5)],
+};
+
+const BUILD_STOP: Row = Row {
+    name: "build-stop-hook",
+    subject: "holds the session that owns a live build",
+    deadline: DEADLINE,
+    wires: &[Wire::on(Event::Stop)],
+    sqlite: false,
+    paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::BesideArchive, 1.1)],
+};
+
+const SESSION_START_RECORDER: Row = Row {
+    name: "session-start-recorder",
+    subject: "reports what happens to sessions, and starts the authority",
+    deadline: DEADLINE,
+    wires: &[
+        Wire::on(Event::SessionStart),
+        Wire::on(Event::UserPromptSubmit),
+        // A hook that says nothing decides nothing: the harness asks the person as it would have without one.
+        Wire::on(Event::PermissionRequest),
+        Wire::on(Event::PreCompact),
+        Wire::on(Event::PostCompact),
+        // The last that a session's hooks hear when they are taken out.
+        Wire::on(Event::ConfigChange).only(Harness::Claude),
+        // Codex gives the end of a session no more, and shows a warning in every session that would have more. The
+        // recorder's own waits keep it below.
+        Wire::on(Event::SessionEnd).within(Timeout::seconds(3)),
+    ],
+    sqlite: true,
+    paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 2.0), Pace(When::Unanswered, 4.0)],
+};
+
+impl Hook {
+    /// All hooks, in the order in which those of one event are registered.
+    pub const ALL: [Self; 3] = [Self::StopGateRouter, Self::BuildStop, Self::SessionStartRecorder];
+    /// The names of all.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    /// Its row.
+    pub const fn row(self) -> &'static Row {
+        match self {
+            Self::StopGateRouter => &STOP_GATE_ROUTER,
+            Self::BuildStop => &BUILD_STOP,
+            Self::SessionStartRecorder => &SESSION_START_RECORDER,
+        }
+    }
+
+    /// Name of its file, in its heartbeats and in the hooks' log.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// How many times what it is compared with it may take `when`, if that is promised.
+    pub fn most_times(self, when: When) -> Option<f64> {
+        self.row().paces.iter().find(|pace| pace.0 == when).map(|pace| pace.1)
+    }
+}
+
+/// An event that a hook is registered for; harnesses that have it spell it alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A session begins.
+    SessionStart,
+    /// The person sends a prompt.
+    UserPromptSubmit,
+    /// The agent asks whether it may use a tool.
+    PermissionRequest,
+    /// The agent wants to end its turn.
+    Stop,
+    /// Compaction begins.
+    PreCompact,
+    /// Compaction is done.
+    PostCompact,
+    /// A settings file has changed.
+    ConfigChange,
+    /// A session ends.
+    SessionEnd,
+}
+
+impl Event {
+    /// All of them, in the order of a session's life: that of the table, and of our groups in a settings file.
+    pub const ALL: [Self; 8] = [
+        Self::SessionStart,
+        Self::UserPromptSubmit,
+        Self::PermissionRequest,
+        Self::Stop,
+        Self::PreCompact,
+        Self::PostCompact,
+        Self::ConfigChange,
+        Self::SessionEnd,
+    ];
+
+    /// The key in a settings file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionStart => "SessionStart",
+            Self::UserPromptSubmit => "UserPromptSubmit",
+            Self::PermissionRequest => "PermissionRequest",
+            Self::Stop => "Stop",
+            Self::PreCompact => "PreCompact",
+            Self::PostCompact => "PostCompact",
+            Self::ConfigChange => "ConfigChange",
+            Self::SessionEnd => "SessionEnd",
+        }
+    }
+}
+
+/// How long the harness lets a hook run: whole seconds, the one unit that every harness accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timeout(u16);
+
+impl Timeout {
+    /// A timeout of `seconds`.
+    pub const fn seconds(seconds: u16) -> Self {
+        Self(seconds)
+    }
+
+    /// The number in the settings file.
+    pub const fn as_seconds(self) -> u16 {
+        self.0
+    }
+
+    /// As a span of time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+/// One registration of a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wire {
+    /// The event; all of its kind, whatever tool or trigger it names.
+    pub event: Event,
+    /// How long the harness lets the hook run.
+    pub timeout: Timeout,
+    /// The harness that has the event; `None`: all.
+    pub only: Option<Harness>,
+}
+
+impl Wire {
+    const fn on(event: Event) -> Self {
+        Self { event, timeout: USUAL, only: None }
+    }
+
+    const fn within(self, timeout: Timeout) -> Self {
+        Self { timeout, ..self }
+    }
+
+    const fn only(self, harness: Harness) -> Self {
+        Self { only: Some(harness), ..self }
+    }
+
+    /// Whether it is registered for `harness`.
+    pub fn is_of(self, harness: Harness) -> bool {
+        self.only.is_none_or(|only| only == harness)
+    }
+}
+
+/// How many lines the table has.
+const fn lines() -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < Hook::ALL.len() {
+        count += Hook::ALL[at].row().wires.len();
+        at += 1;
+    }
+    count
+}
+
+/// What is registered, event by event, and for each event in the order of [`Hook::ALL`]: a line's place there is its
+/// place in the event's group.
+pub const TABLE: [(Hook, Wire); lines()] = {
+    let mut table = [(Hook::ALL[0], Hook::ALL[0].row().wires[0]); lines()];
+    let (mut filled, mut event) = (0, 0);
+    while event < Event::ALL.len() {
+        let mut hook = 0;
+        while hook < Hook::ALL.len() {
+            let wires = Hook::ALL[hook].row().wires;
+            let mut at = 0;
+            while at < wires.len() {
+                if wires[at].event as u8 == Event::ALL[event] as u8 {
+                    table[filled] = (Hook::ALL[hook], wires[at]);
+                    filled += 1;
+                }
+                at += 1;
+            }
+            hook += 1;
+        }
+        event += 1;
+    }
+    assert!(filled == table.len(), "an event is not in Event::ALL");
+    table
+};
+
+/// A promise on the time of a hook: when it is given, and how many times the time of what it is compared with is the most.
+/// That is a program that does nothing, and for [`When::BesideArchive`] the hook itself in a checkout without builds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace(pub When, pub f64);
+
+/// A state of the world that the time of a hook is promised for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The kill switch is on, or for a hook that looks at the mode, that is off.
+    SwitchedOff,
+    /// The authority answers, by its rules.
+    Answered,
+    /// There is no authority.
+    Unanswered,
+    /// In a checkout with fifty archived builds.
+    BesideArchive,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_ends_before_its_harness_ends_it() {
+        assert!(DEADLINES.1 < USUAL.duration());
+        for (hook, wire) in TABLE {
+            assert!((1..=60).contains(&wire.timeout.as_seconds()), "seconds, not milliseconds");
+            assert!((DEADLINES.0..=DEADLINES.1).contains(&hook.row().deadline));
+            let has_own_waits = wire.event == Event::SessionEnd && hook == Hook::SessionStartRecorder;
+            assert!(has_own_waits || wire.timeout == USUAL, "{} on {}", hook.name(), wire.event.name());
+        }
+    }
+
+    #[test]
+    fn every_hook_is_registered_once_for_an_event() {
+        for (at, (hook, wire)) in TABLE.into_iter().enumerate() {
+            assert!(TABLE[..at].iter().all(|(other, known)| (*other, known.event) != (hook, wire.event)));
+        }
+        assert!(Hook::ALL.iter().all(|hook| !hook.row().wires.is_empty() && !hook.row().paces.is_empty()));
+    }
+}
