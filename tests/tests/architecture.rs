@@ -86,14 +86,25 @@ fn arrows_between_crates_point_one_way() {
     assert_eq!(hooks, ["serde_json", "stopgate-build-guard", "stopgate-core", "stopgate-store"]);
 }
 
+/// Whether a program has these bytes in it.
+fn carries(name: &str, mark: &[u8]) -> bool {
+    std::fs::read(binary(name)).unwrap().windows(mark.len()).any(|window| window == mark)
+}
+
 #[test]
 fn a_hook_carries_sqlite_only_where_its_row_says_so() {
     for hook in Hook::ALL {
-        let bytes = std::fs::read(binary(hook.name())).unwrap();
         // What SQLite writes at the beginning of every file.
-        let carries = bytes.windows(15).any(|window| window == b"SQLite format 3");
-        assert_eq!(carries, hook.row().sqlite, "{}", hook.name());
+        assert_eq!(carries(hook.name(), b"SQLite format 3"), hook.row().sqlite, "{}", hook.name());
     }
+}
+
+/// The recorder uses `protocol`, and with it what compares versions; it must cost it nothing.
+#[test]
+fn no_hook_carries_what_compares_versions() {
+    let compares = |program| carries(program, b"petabytes of text in semver version");
+    assert!(compares("installer") && compares("stopgate"), "the mark is one");
+    assert!(!Hook::ALL.iter().any(|hook| compares(hook.name())));
 }
 
 /// A program without a row would be built and never installed.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::VERSION;
+use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text, tree};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{HOOKS, binary, session_start};
@@ -45,6 +46,12 @@ fn outcome<'a>(report: &'a Value, step: &str) -> &'a str {
     steps.iter().find(|one| one["step"] == step).unwrap_or_else(|| panic!("{step}: {report:#}"))["outcome"]
         .as_str()
         .unwrap()
+}
+
+/// The version of the authority that answers, if one does.
+fn serving(person: &Person) -> Option<String> {
+    let status = person.world.stopgate(&["authority", "status", "--json"]);
+    Some(serde_json::from_slice::<Value>(&status.stdout).ok()?["version"].as_str()?.to_owned())
 }
 
 /// A release of this build in `dir`, with a guide for its version.
@@ -312,6 +319,33 @@ fn the_start_of_a_session_migrates_quietly_when_the_versions_differ_and_only_the
     // The authority that the hook found absent is up: whatever else it started has begun as well.
     eventually("the authority answers", || person.has_authority().then_some(()));
     assert!(!account.exists(), "nothing was to be migrated");
+}
+
+#[test]
+fn an_older_authority_hands_over_inside_an_agents_session_too_and_only_then() {
+    let person = Person::new();
+    of_an_older_version(&person);
+    let release = release(person.world.root());
+    let update = format!("update --yes --json --from '{}'", release.display());
+    for (session, command) in [("migrates", "migrate --json"), ("updates", &update)] {
+        let mut old = person.installed("stopgate");
+        old.args(["authority", "run"]).env("STOPGATE_VERSION", "0.0.9");
+        let mut old = old.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        eventually("the old one serves", || (serving(&person)? == "0.0.9").then_some(()));
+
+        let refused = recorded_agent(&person.world, session, "\"$BIN/stopgate\" authority stop");
+        assert_eq!(refused.status.code(), Some(2), "its end is the operator's: {refused:?}");
+        assert!(old.try_wait().unwrap().is_none());
+
+        let script = format!("unset STOPGATE_NO_AUTOSTART\n\"$STOPGATE_HOME/bin/installer\" {command}");
+        let output = recorded_agent(&person.world, session, &script);
+        assert!(output.status.success(), "{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(outcome(&report, "authority"), "changed", "{report:#}");
+        assert!(old.wait().unwrap().success());
+        assert_eq!(serving(&person).as_deref(), Some(VERSION));
+        assert!(person.world.stopgate(&["authority", "stop"]).status.success());
+    }
 }
 
 #[test]

@@ -24,7 +24,6 @@ use stopgate_gate::transcript::{TaskStatus, Transcript};
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Git;
 pub(crate) use self::memo::Memo;
-pub(crate) use self::session::end_of_transcript;
 use crate::git::Outcome;
 
 /// Plans that are passed on.

@@ -3,8 +3,8 @@
 //! It alone judges stops and it alone keeps the store. Everything it is asked fails open at the asker: when it is
 //! absent, slow or broken, agents stop as they please.
 //!
-//! * For other programs: [`run`], [`lifecycle`] (start, ask, stop it), [`operator`] (who is a person), [`registry`].
-//! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `ending`.
+//! * For the program that it is part of: [`run`]. How others start, ask and end it is `stopgate_client`'s affair.
+//! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `version`.
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
 //! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
@@ -13,14 +13,10 @@
 
 #![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
 
-pub mod lifecycle;
-pub mod operator;
-pub mod registry;
 pub mod rehearsal;
 
 mod connection;
 mod descriptors;
-mod ending;
 mod evaluate;
 mod facts;
 mod git;
@@ -28,6 +24,7 @@ mod instance;
 mod journal;
 mod judge;
 mod memory;
+mod operator;
 mod peer;
 mod process_files;
 mod reaper;
@@ -35,10 +32,10 @@ mod retention;
 mod routes;
 mod server;
 mod settings;
-mod silence;
 mod spooled;
 mod state;
 mod storage;
 mod turns;
+mod version;
 
 pub use server::{RunError, RunOptions, run};

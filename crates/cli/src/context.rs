@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
-use stopgate_authority::lifecycle::{AskError, Authority};
-use stopgate_authority::operator;
+use stopgate_client::{AskError, Authority, Successor};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
@@ -48,7 +47,10 @@ impl Context {
 
     /// Sees to it that an authority serves; it may take a while on a busy machine.
     pub(crate) fn ensure_authority(&self) -> Result<(), AskError> {
-        printer::with_progress("starting the authority", || self.authority().ensure(&ProcessEnv)).map(|_| ())
+        printer::with_progress("starting the authority", || {
+            self.authority().ensure(&ProcessEnv, Successor::ThisVersion)
+        })
+        .map(|_| ())
     }
 
     /// Asks the authority for `path`, starting it if need be; if it cannot be had, `from_store` reads the same
@@ -94,10 +96,10 @@ impl Context {
         }
         let store = self.open_store().ok()?;
         let own = std::process::id();
-        let harness = operator::harness_above(&store, own).ok()??;
+        let harness = stopgate_registry::harness_above(&store, own).ok()??;
         let detail = format!("descends from harness pid {harness}");
         let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &detail);
-        Some(operator::refusal(action, harness))
+        Some(stopgate_registry::refusal(action, harness))
     }
 
     /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.

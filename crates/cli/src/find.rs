@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use stopgate_authority::registry;
 use stopgate_protocol::{ROUTE_SESSIONS, SessionRow};
 
 use stopgate_store::Store;
@@ -22,7 +21,7 @@ pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<Sessi
     let path = if all { format!("{ROUTE_SESSIONS}?all=1") } else { ROUTE_SESSIONS.to_owned() };
     context.read(&path, |store| {
         let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
-        registry::look(&mut rows, context.now_ms);
+        stopgate_registry::look(&mut rows, context.now_ms);
         Ok(rows)
     })
 }
@@ -37,7 +36,7 @@ pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
 pub(crate) fn sessions_in_store(context: &Context) -> Vec<SessionRow> {
     let store = Store::open_to_read(&context.home, STORE_PATIENCE);
     let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
-    registry::look(&mut rows, context.now_ms);
+    stopgate_registry::look(&mut rows, context.now_ms);
     rows
 }
 
@@ -49,7 +48,7 @@ pub(crate) fn session(context: &Context, id: &str) -> anyhow::Result<SessionRow>
     let path = format!("{ROUTE_SESSIONS}?id={}", encoded(id));
     let mut rows: Vec<SessionRow> = context.read(&path, |store| {
         let mut rows = store.sessions_named(id, MAX_SESSIONS)?;
-        registry::look(&mut rows, context.now_ms);
+        stopgate_registry::look(&mut rows, context.now_ms);
         Ok(rows)
     })?;
     // An id of that very name wins over those that begin so.

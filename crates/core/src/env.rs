@@ -22,6 +22,8 @@ pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
 pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
 /// For tests (see [`made_up`]): how many times longer than usual is waited (see [`patiently`]).
 pub const STOPGATE_PATIENCE: &str = "STOPGATE_PATIENCE";
+/// For tests (see [`made_up`]): the version that an authority takes itself for, so that a newer one can take over.
+pub const STOPGATE_VERSION: &str = "STOPGATE_VERSION";
 /// The person's home directory.
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.

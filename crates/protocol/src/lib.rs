@@ -6,6 +6,7 @@ mod grades;
 mod log;
 mod sessions;
 mod switches;
+pub mod version;
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use stopgate_protocol::version::Version;
 
 use super::Context;
 use crate::exit::{ExitStatus, Refusal};
 use crate::guide::check::findings;
 use crate::printer;
-use crate::version::Version;
 
 /// The next guide, before anything is in it. Its gaps keep it from being released.
 const TEMPLATE: &str = include_str!("../../../templates/upgrade-guide.md");

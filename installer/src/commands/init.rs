@@ -190,7 +190,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         report.problems.extend(trust.problem.clone());
         report.trust = Some(trust);
     }
-    let state = authority::ensure(context.environment, &plan.home, &|text| printer::note(text));
+    let state = authority::ensure(context.environment, &plan.home);
     drop(lock);
     match &state {
         authority::State::Running { version, pid, .. } => {

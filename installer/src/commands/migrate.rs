@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use stopgate_core::{VERSION, fsx};
+use stopgate_protocol::version::is_newer;
 
 use super::Context;
 use crate::exit::{ExitStatus, Refusal};
@@ -133,7 +134,7 @@ pub(crate) fn bring(context: &Context<'_>) -> Result<Vec<Step>> {
 fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<Report> {
     let home = &context.home;
     let from = ledger.version.clone();
-    if let Some(newer) = from.as_deref().filter(|version| version::is_from_the_future(version)) {
+    if let Some(newer) = from.as_deref().filter(|version| is_newer(version, VERSION)) {
         let way = version::way_back(home);
         return Err(Refusal(format!(
             "{} was brought to version {newer}, and this is the installer of {VERSION}: it may not undo what it does not \

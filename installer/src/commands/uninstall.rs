@@ -361,7 +361,7 @@ fn stop_for_good(home: &Home) -> Result<bool, String> {
     let mut stopped = false;
     let mut quiet = 0;
     while quiet < QUIET_LOOKS {
-        if authority::stop(home, &|text| printer::note(text))? {
+        if authority::of(home).stop().map_err(|error| authority::problem(&error))? {
             (stopped, quiet) = (true, 0);
         } else {
             quiet += 1;

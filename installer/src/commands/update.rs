@@ -10,6 +10,7 @@ use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::env;
 use stopgate_core::fsx;
 use stopgate_core::subprocess;
+use stopgate_protocol::version::Version;
 
 use super::Context;
 use crate::deploy::{self, Change, Program};
@@ -18,9 +19,7 @@ use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::printer::{self, Consent, columns};
-use crate::programs;
-use crate::version::{self, Version};
-use crate::{backup, home};
+use crate::{backup, home, programs, version};
 
 /// How long a release may take to unpack, or to say its version.
 const PATIENCE: Duration = Duration::from_mins(1);

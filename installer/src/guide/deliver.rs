@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use stopgate_core::paths::Home;
+use stopgate_protocol::version::Version;
 
 use super::{FOR_PEOPLE, section};
 use crate::ledger::Ledger;
-use crate::version::Version;
 
 /// A guide's version, and what it says to the person.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -1,39 +1,21 @@
 //! What is known of the session besides its checkout: its transcript and its builds.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::time::Instant;
 
 use stopgate_build_guard::state::BuildState;
 use stopgate_build_guard::store;
 use stopgate_core::checkout::Checkout;
-use stopgate_core::fsx;
-use stopgate_core::session::{Harness, SessionKey};
-use stopgate_gate::transcript::{self, MAX_TAIL_BYTES, Transcript};
+use stopgate_core::session::SessionKey;
+use stopgate_gate::transcript::Transcript;
+use stopgate_registry::end_of_transcript;
 
 use super::Session;
 
 /// What the end of the session's transcript tells; nothing if it cannot be read.
 pub(super) fn transcript(session: &Session<'_>) -> Transcript {
     session.transcript.map(|path| end_of_transcript(session.key.harness, path)).unwrap_or_default()
-}
-
-/// What the end of a transcript tells; nothing if it cannot be read.
-pub(crate) fn end_of_transcript(harness: Harness, path: &Path) -> Transcript {
-    tail(path).map(|(text, is_whole)| transcript::read(harness, &text, is_whole)).unwrap_or_default()
-}
-
-/// The last part of `path`, and whether that is all of it.
-fn tail(path: &Path) -> Option<(String, bool)> {
-    let mut file = fsx::open_regular(OpenOptions::new().read(true), path).ok()?;
-    let length = file.metadata().ok()?.len();
-    let start = length.saturating_sub(MAX_TAIL_BYTES);
-    file.seek(SeekFrom::Start(start)).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TAIL_BYTES).read_to_end(&mut bytes).ok()?;
-    Some((String::from_utf8_lossy(&bytes).into_owned(), start == 0))
 }
 
 /// Files that the agent touched, relative to the top of the working tree.

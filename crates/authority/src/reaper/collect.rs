@@ -21,7 +21,6 @@ use stopgate_reaper::gates::{Evidence, LiveBuild, Pane, Seen};
 use stopgate_reaper::screen;
 
 use super::panes::{self, Server};
-use crate::registry;
 
 /// Largest build state that is read.
 const MAX_BUILD_BYTES: u64 = 1024 * 1024;
@@ -44,7 +43,7 @@ impl World {
         let host = host();
         let empty = Snapshot::default();
         for row in rows.iter_mut() {
-            registry::look_at(row, &host, snapshot.as_ref().unwrap_or(&empty), now_ms);
+            stopgate_registry::look_at(row, &host, snapshot.as_ref().unwrap_or(&empty), now_ms);
         }
         let mut servers = HashMap::new();
         let live = rows.iter().filter(|row| row.liveness == Liveness::Alive && !row.state.is_over());

@@ -18,7 +18,6 @@ use stopgate_store::StoreError;
 
 use super::state::{Reaper, lock};
 use super::{collect, panes};
-use crate::registry;
 
 /// How long a process may take to go after SIGKILL.
 const AFTER_KILL: Duration = Duration::from_secs(5);
@@ -138,7 +137,7 @@ pub(crate) fn end(reaper: &Reaper, ending: &Ending<'_>, config: &ReaperConfig) -
         By::Operator => (AuditEvent::Ending, AuditEvent::Ended, "ended-by-operator"),
         By::Reaper { .. } => (AuditEvent::Reaping, AuditEvent::Reaped, "reaped-idle"),
     };
-    let resume = registry::resume(row).shell();
+    let resume = stopgate_registry::resume(row).shell();
     let detail = serde_json::json!({ "resume_command": resume, "inputs": ending.detail });
     let noted = match ending.by {
         By::Operator => note(reaper, ending, before, detail).map(|()| true),

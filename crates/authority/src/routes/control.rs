@@ -9,18 +9,17 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use stopgate_core::VERSION;
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::switch::{self, KillRecord};
 use stopgate_core::text::one_line;
+use stopgate_protocol::version::is_newer;
 use stopgate_protocol::{Condition, KillState, ModeState, SetKill, SetMode, Shutdown};
 
 use super::{body, off_loop, problem};
-use crate::lifecycle::is_newer;
-use crate::operator;
 use crate::peer::Peer;
 use crate::state::State;
+use crate::{operator, version};
 
 pub(super) async fn set_mode(
     Shared(state): Shared<Arc<State>>,
@@ -112,7 +111,7 @@ pub(super) async fn shutdown(
 ) -> Response {
     // Whatever the body is, the person must get through.
     let Shutdown { for_version } = serde_json::from_slice(&bytes).unwrap_or_default();
-    let hands_over = for_version.is_some_and(|version| is_newer(&version, VERSION));
+    let hands_over = for_version.is_some_and(|successor| is_newer(&successor, &version::own()));
     let allowed = {
         let state = Arc::clone(&state);
         off_loop(move || if hands_over { Ok(()) } else { operator::check(&state, peer, "authority stop") }).await

@@ -18,7 +18,7 @@ use super::{body, off_loop, problem};
 use crate::peer::Peer;
 use crate::reaper::terminate::{self, By, Ended, Ending};
 use crate::state::State;
-use crate::{operator, reaper, registry};
+use crate::{operator, reaper};
 
 /// Rows of the audit that are given when nobody says how many, and at most.
 const DEFAULT_ROWS: u32 = 200;
@@ -114,7 +114,7 @@ pub(super) async fn end(
         operator::check(&state, peer.clone(), &action).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
         let mut rows =
             state.storage.with_store(|store| store.sessions_named(&key.session_id, 10)).map_err(unavailable)?;
-        registry::look(&mut rows, state.storage.now_ms());
+        stopgate_registry::look(&mut rows, state.storage.now_ms());
         let Some(row) = rows.into_iter().find(|row| row.key() == key) else {
             return Err(problem(StatusCode::NOT_FOUND, format!("no session {key}")));
         };

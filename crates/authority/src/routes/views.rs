@@ -8,15 +8,14 @@ use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
-use stopgate_core::{VERSION, env};
 use stopgate_protocol::{Decided, GateLog, Health, HealthStatus, LogFilter};
 use stopgate_store::StoreError;
 
 use super::{off_loop, problem};
-use crate::descriptors;
-use crate::registry;
 use crate::state::State;
+use crate::{descriptors, version};
 
 /// Rows of the log that are given when nobody says how many, and at most.
 const DEFAULT_TAIL: u32 = 100;
@@ -32,7 +31,7 @@ pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
         let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
         Health {
             status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
-            version: VERSION.to_owned(),
+            version: version::own(),
             protocol: PROTOCOL_VERSION,
             pid: std::process::id(),
             started_at_ms: state.started_at_ms,
@@ -94,7 +93,7 @@ pub(super) async fn sessions(Shared(state): Shared<Arc<State>>, Query(query): Qu
             None if matches!(query.all.as_str(), "" | "0") => store.sessions_not_ended(MAX_SESSIONS),
             None => store.sessions(MAX_SESSIONS),
         })?;
-        registry::look(&mut rows, state.storage.now_ms());
+        stopgate_registry::look(&mut rows, state.storage.now_ms());
         Ok::<_, StoreError>(rows)
     };
     match off_loop(read).await {

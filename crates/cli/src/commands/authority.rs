@@ -1,8 +1,8 @@
 //! `stopgate authority`
 
 use clap::{Args, Subcommand};
-use stopgate_authority::lifecycle::AskError;
 use stopgate_authority::{RunError, RunOptions};
+use stopgate_client::{AskError, Silence, Successor};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_protocol::{Health, HealthStatus};
@@ -49,8 +49,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         Action::Run { detached } => serve(context, detached),
         Action::Start { json } => {
             let authority = context.authority();
-            let health = printer::with_progress("starting the authority", || authority.ensure(&ProcessEnv))?;
-            show(context, &health, json)
+            let ensure = || authority.ensure(&ProcessEnv, Successor::ThisVersion);
+            let up = printer::with_progress("starting the authority", ensure)?;
+            show(context, &up.health, json)
         }
         Action::Stop { json } => stop(context, json),
         Action::Status { json } => {
@@ -71,14 +72,15 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
     let authority = context.authority();
     let refusal = || context.refused_to_agent("authority stop");
-    let stopped = match printer::with_progress("waiting for the authority to stop", || authority.stop(refusal)) {
-        Ok(stopped) => stopped,
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            return Ok(ExitStatus::Refused);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let stopped =
+        match printer::with_progress("waiting for the authority to stop", || authority.stop_or_signal(refusal)) {
+            Ok(stopped) => stopped,
+            Err(AskError::Refused { status: 403, error }) => {
+                printer::note(format!("stopgate: {error}"));
+                return Ok(ExitStatus::Refused);
+            }
+            Err(error) => return Err(error.into()),
+        };
     if json {
         printer::json(&serde_json::json!({ "stopped": stopped, "status": "not running" }))?;
     } else {
@@ -89,8 +91,7 @@ fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
 
 /// What is to be said of an authority that lives without answering, if one does.
 pub(crate) fn silent(context: &Context) -> Option<String> {
-    let authority = context.authority();
-    Some(authority.unanswering(&authority.holder()?, "does not answer"))
+    Some(context.authority().silent(Silence::DoesNotAnswer)?.to_string())
 }
 
 fn serve(context: &Context, detached: bool) -> anyhow::Result<ExitStatus> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_client::{ANSWER, AskError};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::switch::{self, KillRecord, KillSet, KillSource};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_client::{ANSWER, AskError};
 use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{ModeState, ROUTE_MODE, SetMode};
 

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_client::{ANSWER, AskError};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;

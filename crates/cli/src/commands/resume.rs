@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use stopgate_authority::registry;
 use stopgate_core::process::Liveness;
 use stopgate_core::shell;
 use stopgate_core::text::one_line;
@@ -34,7 +33,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if arguments.exec {
         return execute(&row, arguments.force);
     }
-    let command = registry::resume(&row);
+    let command = stopgate_registry::resume(&row);
     if arguments.json {
         printer::json(&serde_json::json!({
             "session_id": row.session_id,
@@ -76,7 +75,7 @@ fn execute(row: &SessionRow, force: bool) -> anyhow::Result<ExitStatus> {
         ));
         return Ok(ExitStatus::Refused);
     }
-    let resume = registry::resume(row);
+    let resume = stopgate_registry::resume(row);
     let Some((program, arguments)) = resume.argv.split_first() else { bail!("nothing to run") };
     let mut command = Command::new(program);
     command.args(arguments).envs(resume.env.iter().map(|(name, value)| (name, value)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use stopgate_authority::lifecycle::AskError;
+use stopgate_client::AskError;
 use stopgate_config::LastGood;
 use stopgate_core::VERSION;
 use stopgate_core::beat::{self, Beat};

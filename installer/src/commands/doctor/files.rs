@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use stopgate_core::VERSION;
 use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::paths::Home;
+use stopgate_protocol::version::is_newer;
 
 use super::finding::{Checkup, Repair};
 use crate::commands::Context;
 use crate::digest::sha256;
 use crate::ledger::Ledger;
+use crate::leftovers;
 use crate::manifest::{File, MANIFEST, Manifest};
-use crate::{leftovers, version};
 
 /// Less room than this, and the database cannot grow for long.
 const LITTLE_ROOM_BYTES: u64 = 50 * 1024 * 1024;
@@ -137,7 +138,7 @@ fn version(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     let why = "settings, database and programs are of one version only after a migration";
     match ledger.version.as_deref() {
         Some(VERSION) => {}
-        Some(newer) if version::is_from_the_future(newer) => {
+        Some(newer) if is_newer(newer, VERSION) => {
             let what = format!("was brought to {newer}, this installer is {VERSION}");
             checkup.problem("version-newer", root, what, why, format!("run the installer of {newer}"));
         }

@@ -9,7 +9,7 @@ use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
-use stopgate_protocol::SessionRow;
+use stopgate_protocol::{ROUTE_SESSIONS, SessionRow};
 use stopgate_store::LATEST_VERSION;
 
 use super::finding::{Checkup, Repair};
@@ -17,7 +17,6 @@ use crate::authority;
 use crate::commands::Context;
 use crate::commands::migrate::schema;
 use crate::ledger::Ledger;
-use crate::printer;
 
 /// A kill switch that is on for longer was forgotten.
 const FORGOTTEN_MS: i64 = 24 * 60 * 60 * 1000;
@@ -41,12 +40,13 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis> {
     let home = &context.home;
     let why = "without it no stop is judged; hooks allow everything";
-    match authority::find(home, &|text| printer::note(text)) {
+    let authority = authority::of(home);
+    match authority.find() {
         Ok(Some(health)) => {
             if let Some(problem) = &health.problem {
                 checkup.problem("authority-troubled", "authority", problem.clone(), why, "stopgate authority status");
             }
-            if authority::outdated(context.environment, home).is_some() {
+            if authority.outdated(context.environment).is_some() {
                 let what = format!("version {} runs, which is not the installed program", health.version);
                 checkup.fixable("authority-outdated", "authority", what, why, "installer migrate", Repair::Migrate);
             }
@@ -60,7 +60,8 @@ fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis>
             }
             None
         }
-        Err(problem) => {
+        Err(error) => {
+            let problem = authority::problem(&error);
             checkup.problem("authority-broken", "authority", problem, why, "stopgate authority stop");
             None
         }
@@ -192,9 +193,9 @@ fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
 
 /// Sessions that go on without a word, and harnesses of which none was ever seen.
 fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let rows = match authority::sessions(&context.home) {
+    let rows: Vec<SessionRow> = match authority::of(&context.home).get(ROUTE_SESSIONS) {
         Ok(rows) => rows,
-        Err(problem) => return checkup.unchecked("the sessions", problem),
+        Err(error) => return checkup.unchecked("the sessions", error.to_string()),
     };
     for row in rows.iter().filter(|row| !row.state.is_over()) {
         unheard(row, checkup);

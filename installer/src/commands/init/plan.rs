@@ -37,7 +37,7 @@ impl Plan {
         let ledger = Ledger::read(home)?;
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
         let programs = deploy::plan(source, home)?;
-        let outdated = authority::outdated(environment, home);
+        let outdated = authority::of(home).outdated(environment);
         let leftovers = leftovers::find(settings.target.file.parent().into_iter().chain([home.root(), &home.bin()]));
         let is_home_new = !home::is_marked(home);
         Ok(Self { home: home.clone(), is_home_new, wiring, programs, settings, outdated, leftovers })

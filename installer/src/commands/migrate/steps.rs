@@ -23,7 +23,7 @@ use crate::settings::edit;
 use crate::settings::locate::Location;
 use crate::settings::write::Target;
 use crate::wiring::Wiring;
-use crate::{authority, backup, printer};
+use crate::{authority, backup};
 
 /// How long the migration of the database waits for others who write.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -36,10 +36,12 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
     let home = &context.home;
     let mut steps = programs(home, source, ledger);
     // An older authority must not write into a schema that it does not know.
-    if let Some(old) = authority::outdated(context.environment, home)
-        && let Err(problem) = authority::stop(home, &|text| printer::note(text))
+    let authority = authority::of(home);
+    if let Some(old) = authority.outdated(context.environment)
+        && let Err(error) = authority.hand_over(&old)
     {
-        steps.push(Step::of("authority", format!("version {}", old.version), Outcome::Failed).because(problem));
+        let failed = Step::of("authority", format!("version {}", old.version), Outcome::Failed);
+        steps.push(failed.because(authority::problem(&error)));
     }
     steps.push(database(home));
     steps.push(config(home));
@@ -231,7 +233,7 @@ pub(crate) fn refused(location: &Location, bin: &Path, old: &Install) -> Result<
 }
 
 fn authority_step(context: &Context<'_>) -> (Step, bool) {
-    match authority::ensure(context.environment, &context.home, &|text| printer::note(text)) {
+    match authority::ensure(context.environment, &context.home) {
         authority::State::Running { version, started, .. } => {
             let outcome = if started { Outcome::Changed } else { Outcome::Unchanged };
             (Step::of("authority", format!("version {version}"), outcome), true)

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_client::{ANSWER, AskError};
 use stopgate_core::clock::UnixMillis;
 use stopgate_gate::breaker::Standing;
 use stopgate_protocol::{

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use stopgate_authority::lifecycle::{ANSWER, AskError};
+use stopgate_client::{ANSWER, AskError};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
-use stopgate_authority::lifecycle::AskError;
+use stopgate_client::AskError;
 use stopgate_protocol::{EndSession, ROUTE_SESSION_END, SessionEnded, SessionRow};
 
 use crate::context::Context;

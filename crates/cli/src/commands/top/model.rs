@@ -70,7 +70,7 @@ impl Model {
             self.sessions = authority.get(ROUTE_SESSIONS)?;
             self.verdicts = authority.get::<GateLog>(&format!("{ROUTE_LOG}?tail={VERDICTS}"))?.events;
             self.reaper = Some(authority.get(ROUTE_REAPER)?);
-            Ok::<_, stopgate_authority::lifecycle::AskError>(())
+            Ok::<_, stopgate_client::AskError>(())
         })();
         self.trouble = looked.err().map(|error| error.to_string());
         if self.trouble.is_some() {

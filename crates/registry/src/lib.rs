@@ -1,9 +1,16 @@
-//! What sessions are doing right now: the store's rows, confirmed by the process table and the file system.
+//! What sessions are doing right now: the store's rows, confirmed by the process table and the file system. Asked by the
+//! authority, and by `stopgate` where no authority answers.
+//!
+//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where. `operator` asks which session
+//! a caller runs in.
+
+mod operator;
+mod silence;
+mod transcript;
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::silence;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::process::host;
@@ -13,7 +20,8 @@ use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{Known, state};
 use stopgate_protocol::SessionRow;
 
-use crate::facts::end_of_transcript;
+pub use self::operator::{harness_above, refusal};
+pub use self::transcript::end_of_transcript;
 
 /// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.
 pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
@@ -25,7 +33,7 @@ pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
 }
 
 /// [`look`] at one row, with the machine's name and process table at hand.
-pub(crate) fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
+pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
     row.liveness = liveness_of(row, host);
     let known = Known {
         turn: row.turn.zip(row.turn_at_ms),

@@ -1,0 +1,54 @@
+//! Why the authority could not be asked, started or ended.
+
+use stopgate_core::client::ClientError;
+
+use crate::silent::Silent;
+
+/// Why the authority could not be asked, started or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It is not there, or does not answer.
+    #[error(transparent)]
+    Unreachable(#[from] ClientError),
+    /// It lives, and does not serve.
+    #[error("{0}")]
+    Silent(Silent),
+    /// It answered with an error.
+    #[error("{error}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        error: String,
+    },
+    /// One of another version serves, with which nothing can be agreed.
+    #[error(
+        "an authority of another version serves this home ({0}); stop it with that version's `stopgate authority stop`, \
+         then try again"
+    )]
+    OtherVersion(String),
+    /// It answered something else than expected.
+    #[error("the authority's answer is not understood: {0}")]
+    NotUnderstood(serde_json::Error),
+    /// It is not to be started: `STOPGATE_NO_AUTOSTART` is set.
+    #[error("{}", forbidden(running.as_deref()))]
+    Forbidden {
+        /// Version of the one that runs instead of it, if one does.
+        running: Option<String>,
+    },
+    /// It cannot be started.
+    #[error("{0}")]
+    NotStarted(String),
+    /// It cannot be ended.
+    #[error("{0}")]
+    NotStopped(String),
+}
+
+fn forbidden(running: Option<&str>) -> String {
+    match running {
+        Some(version) => {
+            format!("version {version} keeps running, because STOPGATE_NO_AUTOSTART is set: restart it yourself")
+        }
+        None => "the authority is not running and STOPGATE_NO_AUTOSTART is set: run `stopgate authority run`".into(),
+    }
+}
