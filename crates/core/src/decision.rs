@@ -44,3 +44,16 @@ impl FromStr for Decision {
 /// The text is the name of nothing known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownName;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_the_wire_are_the_names_in_the_store() {
+        for decision in [Decision::Allow, Decision::Continue, Decision::Escalate, Decision::ForceAllow] {
+            assert_eq!(serde_json::to_value(decision).unwrap(), decision.name());
+            assert_eq!(decision.name().parse(), Ok(decision));
+        }
+    }
+}

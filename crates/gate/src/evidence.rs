@@ -1,11 +1,9 @@
-//! What a continue rests on, and whether it holds together. Existence in the repository is checked by the
-//! authority; here it is checked that all pointers belong to one and the same artifact.
+//! Pointers to what a continue rests on, and why they are refused. That they belong to one and the same artifact is
+//! checked by [`super::rules::Basis`], that they exist in the repository by the authority.
 
 use serde::{Deserialize, Serialize};
 
-use super::RuleId;
-use super::facts::Facts;
-use stopgate_core::checkout::object_id;
+use super::facts::Plan;
 
 /// Pointers to what a continue rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +23,28 @@ pub struct EvidencePointer {
 }
 
 impl EvidencePointer {
+    /// Points to `plan`, and to a commit of the session that shows progress where there is one.
+    pub(crate) fn of_plan(plan: &Plan, incremental: Option<&String>) -> Self {
+        Self {
+            plan_file: plan.path.clone(),
+            plan_commit_sha: plan.introduced_by.clone(),
+            incremental_commit_sha: incremental.cloned(),
+            next_step: plan.next_step.clone(),
+            task: None,
+        }
+    }
+
+    /// Points to this open item of the harness's own task list.
+    pub(crate) fn of_task(text: &str) -> Self {
+        Self {
+            plan_file: String::new(),
+            plan_commit_sha: None,
+            incremental_commit_sha: None,
+            next_step: text.to_owned(),
+            task: Some(text.to_owned()),
+        }
+    }
+
     /// Where the open step stands, for people.
     pub fn place(&self) -> &str {
         if self.plan_file.is_empty() { "the task list" } else { &self.plan_file }
@@ -86,97 +106,9 @@ impl EvidenceFault {
     }
 }
 
-/// Checks `pointer` for `rule` against `facts`: every pointer must belong to the same artifact.
-pub fn check(rule: RuleId, pointer: &EvidencePointer, facts: &Facts) -> Result<(), EvidenceFault> {
-    if rule == RuleId::TaskListPending {
-        let task = pointer.task.as_ref().ok_or(EvidenceFault::MissingPointer)?;
-        let is_open = facts.open_tasks().any(|open| open.text == *task);
-        return if is_open { Ok(()) } else { Err(EvidenceFault::UnknownTask) };
-    }
-    if !is_safe_path(&pointer.plan_file) {
-        return Err(EvidenceFault::UnsafePath);
-    }
-    let ids = [&pointer.plan_commit_sha, &pointer.incremental_commit_sha];
-    if ids.into_iter().flatten().any(|id| object_id(id).is_none()) {
-        return Err(EvidenceFault::NotAnObjectId);
-    }
-    let plan = facts.plans.iter().find(|plan| plan.path == pointer.plan_file).ok_or(EvidenceFault::UnknownPlan)?;
-    if !plan.predates_session {
-        return Err(EvidenceFault::NotBeforeSession);
-    }
-    if pointer.plan_commit_sha.is_some() && pointer.plan_commit_sha != plan.introduced_by {
-        return Err(EvidenceFault::ForeignPlanCommit);
-    }
-    let session_commits = match rule {
-        RuleId::DurableArtifact => &plan.session_commits,
-        RuleId::RecentCommit => &facts.session_commits,
-        _ => return Ok(()),
-    };
-    let (Some(_), Some(incremental)) = (&pointer.plan_commit_sha, &pointer.incremental_commit_sha) else {
-        return Err(EvidenceFault::MissingPointer);
-    };
-    if session_commits.contains(incremental) { Ok(()) } else { Err(EvidenceFault::ForeignIncrementalCommit) }
-}
-
 /// A relative path of plain components, without control characters.
-pub(super) fn is_safe_path(path: &str) -> bool {
+pub(crate) fn is_safe_path(path: &str) -> bool {
     !path.is_empty()
         && !path.chars().any(char::is_control)
         && std::path::Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::facts::Plan;
-    use super::*;
-
-    fn facts() -> Facts {
-        let plan = |path: &str, introduced: char, touched: char| Plan {
-            path: path.into(),
-            next_step: "x".into(),
-            open_steps: 1,
-            predates_session: true,
-            introduced_by: Some(introduced.to_string().repeat(40)),
-            session_commits: vec![touched.to_string().repeat(40)],
-            ..Plan::default()
-        };
-        Facts {
-            plans: vec![plan("a.md", 'a', 'c'), plan("b.md", 'b', 'd')],
-            session_commits: vec!["c".repeat(40), "d".repeat(40)],
-            ..Facts::default()
-        }
-    }
-
-    fn pointer(path: &str, plan: &str, incremental: &str) -> EvidencePointer {
-        EvidencePointer {
-            plan_file: path.into(),
-            plan_commit_sha: Some(plan.to_owned()),
-            incremental_commit_sha: Some(incremental.to_owned()),
-            next_step: "x".into(),
-            task: None,
-        }
-    }
-
-    #[test]
-    fn all_pointers_must_belong_to_one_artifact() {
-        let (a, b, c, d) = ("a".repeat(40), "b".repeat(40), "c".repeat(40), "d".repeat(40));
-        let u1 =
-            |path: &str, plan: &str, inc: &str| check(RuleId::DurableArtifact, &pointer(path, plan, inc), &facts());
-        assert_eq!(u1("a.md", &a, &c), Ok(()));
-        assert_eq!(u1("a.md", &b, &c), Err(EvidenceFault::ForeignPlanCommit));
-        assert_eq!(u1("a.md", &a, &d), Err(EvidenceFault::ForeignIncrementalCommit));
-        assert_eq!(u1("c.md", &a, &c), Err(EvidenceFault::UnknownPlan));
-        assert_eq!(u1("../a.md", &a, &c), Err(EvidenceFault::UnsafePath));
-        assert_eq!(u1("/a.md", &a, &c), Err(EvidenceFault::UnsafePath));
-        assert_eq!(u1("a.md", &a, "--help"), Err(EvidenceFault::NotAnObjectId));
-        assert_eq!(check(RuleId::RecentCommit, &pointer("a.md", &a, &d), &facts()), Ok(()));
-    }
-
-    #[test]
-    fn u1_and_u3_need_both_commits_and_u2_none() {
-        let bare = EvidencePointer { plan_commit_sha: None, incremental_commit_sha: None, ..pointer("a.md", "", "") };
-        assert_eq!(check(RuleId::DurableArtifact, &bare, &facts()), Err(EvidenceFault::MissingPointer));
-        assert_eq!(check(RuleId::RecentCommit, &bare, &facts()), Err(EvidenceFault::MissingPointer));
-        assert_eq!(check(RuleId::PlanNextStep, &bare, &facts()), Ok(()));
-    }
 }

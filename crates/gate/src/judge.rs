@@ -30,20 +30,6 @@ const MAX_COMMITS: usize = 12;
 /// Longest words of a judge, or about its failure, that are kept, in characters.
 const MAX_DETAIL_CHARS: usize = 200;
 
-/// The rules that a judge may cite: those its prompt explains. A rule that rests on something else than an offered plan
-/// is not for a judge.
-const OFFERED_RULES: [RuleId; 9] = [
-    RuleId::DurableArtifact,
-    RuleId::PlanNextStep,
-    RuleId::RecentCommit,
-    RuleId::LegitDesignQuestion,
-    RuleId::LegitMissingInfo,
-    RuleId::LegitError,
-    RuleId::LegitCompletion,
-    RuleId::MetaSelfReference,
-    RuleId::AmbiguousInsufficientSignal,
-];
-
 /// What a judge is asked about one stop. Holds no secret and nothing that may not leave the machine besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {

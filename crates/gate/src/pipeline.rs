@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RuleId;
-use super::evidence::{self, EvidenceFault, EvidencePointer};
+use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::Facts;
-use super::rules::{self, Finding};
+use super::rules::{self, Finding, RuleId};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Limits, Turn};
 use crate::circumstances::{self, Circumstances};
@@ -192,12 +191,12 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn World) -> Tr
     let Some(rule) = trace.rule else {
         return trace.released(Release::NoEvidence);
     };
-    if rule.decision() != Decision::Continue {
+    let Some(basis) = rule.basis() else {
         return trace;
-    }
+    };
     trace.refused = match &trace.evidence {
         None => Some(EvidenceFault::MissingPointer),
-        Some(pointer) => evidence::check(rule, pointer, &facts).and_then(|()| world.verify(pointer)).err(),
+        Some(pointer) => basis.check(pointer, &facts).and_then(|()| world.verify(pointer)).err(),
     };
     trace
 }

@@ -15,12 +15,8 @@ const SHORT_ID_CHARS: usize = 12;
 ///
 /// `program` is how an agent calls `stopgate`.
 pub fn render(rule: RuleId, evidence: &EvidencePointer, program: &str) -> String {
-    let template = match rule {
-        RuleId::DurableArtifact => include_str!("../../../templates/reminders/u1.txt"),
-        RuleId::PlanNextStep => include_str!("../../../templates/reminders/u2.txt"),
-        RuleId::RecentCommit => include_str!("../../../templates/reminders/u3.txt"),
-        RuleId::TaskListPending => include_str!("../../../templates/reminders/u4.txt"),
-        _ => return String::new(),
+    let Some(template) = rule.reminder() else {
+        return String::new();
     };
     let commit = evidence.incremental_commit_sha.as_deref().unwrap_or_default();
     fill(

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use super::{FailureKind, JudgeFailure, OFFERED_RULES, Opinion, Question, own_words};
-use crate::RuleId;
-use crate::evidence::{self, EvidenceFault, EvidencePointer};
+use super::{FailureKind, JudgeFailure, Opinion, Question, own_words};
+use crate::evidence::{EvidenceFault, EvidencePointer};
+use crate::rules::{Basis, RuleId};
 use stopgate_core::decision::Decision;
 
 /// Largest answer that is read. A valid one has some 400 bytes.
@@ -31,9 +31,9 @@ pub(super) fn read(question: &Question, answer: &str) -> Result<Opinion, JudgeFa
         let detail = format!("{rule} does not stand for {}", decision.name());
         return Err(JudgeFailure::new(FailureKind::Malformed, &detail));
     }
-    let evidence = match decision {
-        Decision::Continue => Some(pointer(question, rule, written.plan.as_ref(), written.commit.as_ref())?),
-        _ => None,
+    let evidence = match rule.basis() {
+        Some(basis) => Some(pointer(question, rule, basis, &written)?),
+        None => None,
     };
     let rationale = written.rationale.as_ref().and_then(Value::as_str).map(own_words).unwrap_or_default();
     Ok(Opinion { rule, evidence, rationale })
@@ -77,8 +77,8 @@ fn decision(written: Option<&Value>) -> Result<Decision, JudgeFailure> {
 
 fn rule(written: Option<&Value>) -> Result<RuleId, JudgeFailure> {
     let id = written.and_then(Value::as_str);
-    let offered = |id: &str| OFFERED_RULES.into_iter().find(|rule| rule.id() == id);
-    id.and_then(offered).ok_or_else(|| {
+    let cited = id.and_then(|id| id.parse().ok()).filter(|rule: &RuleId| rule.for_judge().is_some());
+    cited.ok_or_else(|| {
         let detail = id.map_or_else(|| "no rule is cited".to_owned(), |id| format!("no such rule: {id}"));
         JudgeFailure::new(FailureKind::InvalidRule, &detail)
     })
@@ -88,22 +88,14 @@ fn rule(written: Option<&Value>) -> Result<RuleId, JudgeFailure> {
 fn pointer(
     question: &Question,
     rule: RuleId,
-    plan: Option<&Value>,
-    commit: Option<&Value>,
+    basis: Basis,
+    written: &Written,
 ) -> Result<EvidencePointer, JudgeFailure> {
-    let plan = picked(&question.plans, plan, "plan")?
+    let plan = picked(&question.plans, written.plan.as_ref(), "plan")?
         .ok_or_else(|| JudgeFailure::new(FailureKind::MissingPointer, "a continue needs a plan"))?;
-    let incremental = match rule {
-        RuleId::PlanNextStep => None,
-        _ => picked(&question.commits, commit, "commit")?,
-    };
-    let pointer = EvidencePointer {
-        plan_file: plan.path.clone(),
-        plan_commit_sha: plan.introduced_by.clone(),
-        incremental_commit_sha: incremental.cloned(),
-        next_step: plan.next_step.clone(),
-        task: None,
-    };
+    let incremental =
+        if basis.needs_commit() { picked(&question.commits, written.commit.as_ref(), "commit")? } else { None };
+    let pointer = EvidencePointer::of_plan(plan, incremental);
     let refuse = |fault: EvidenceFault| {
         let kind = match fault {
             EvidenceFault::MissingPointer => FailureKind::MissingPointer,
@@ -111,7 +103,7 @@ fn pointer(
         };
         JudgeFailure::new(kind, &format!("{rule}: {}", fault.name()))
     };
-    evidence::check(rule, &pointer, &question.offered_facts()).map_err(refuse)?;
+    basis.check(&pointer, &question.offered_facts()).map_err(refuse)?;
     // The commit that brought the plan in shows no progress on it.
     if incremental.is_some() && incremental == plan.introduced_by.as_ref() {
         return Err(refuse(EvidenceFault::ForeignIncrementalCommit));

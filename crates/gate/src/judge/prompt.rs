@@ -2,6 +2,8 @@
 
 use super::Question;
 use crate::facts::MAX_STEP_CHARS;
+use crate::rules::RuleId;
+use stopgate_core::decision::Decision;
 use stopgate_core::text::fill;
 use stopgate_core::text::one_line;
 
@@ -50,7 +52,7 @@ impl Question {
             ("commits", &self.commit_lines()),
             ("message", &message),
         ];
-        Prompt { system: fill(SYSTEM, &values), question: fill(QUESTION, &values) }
+        Prompt { system: system(&fence), question: fill(QUESTION, &values) }
     }
 
     /// The plans as data: path and step come from the checkout, which anybody may have written.
@@ -84,6 +86,25 @@ impl Question {
         let lines: Vec<String> = (1..).zip(&self.commits).map(line).collect();
         if lines.is_empty() { "none".to_owned() } else { lines.join("\n") }
     }
+}
+
+/// The instructions: the rules of the table that a judge may cite, a line each, below the decision they stand for.
+fn system(fence: &str) -> String {
+    let rules = |decision| {
+        let line = |rule: RuleId| rule.for_judge().map(|meaning| format!("{rule}: {meaning}"));
+        let lines: Vec<_> =
+            RuleId::ALL.into_iter().filter(|rule| rule.decision() == decision).filter_map(line).collect();
+        lines.join("\n")
+    };
+    fill(
+        SYSTEM,
+        &[
+            ("fence", fence),
+            ("continue_rules", &rules(Decision::Continue)),
+            ("allow_rules", &rules(Decision::Allow)),
+            ("escalate_rules", &rules(Decision::Escalate)),
+        ],
+    )
 }
 
 /// Lines of data: marked, one by one, and without what cannot be seen.

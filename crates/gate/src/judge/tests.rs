@@ -181,7 +181,7 @@ fn the_prompt_holds_all_that_is_offered_and_no_secret() {
     let prompt = question_about("My key sk-a1b2c3d4e5f6a7b8 works.\nLet's go on in a fresh session.").prompt(7);
     for rule in RuleId::ALL {
         let explained = prompt.system.contains(&format!("\n{rule}: "));
-        assert_eq!(explained, OFFERED_RULES.contains(&rule), "{rule}");
+        assert_eq!(explained, rule.for_judge().is_some(), "{rule}");
         let cited = question().read(&answer(rule.decision().name(), rule.id(), "1", "1"));
         let refused = cited.is_err_and(|failure| failure.kind == FailureKind::InvalidRule);
         assert_eq!(refused, !explained, "{rule}: what is not explained cannot be cited");
@@ -199,6 +199,14 @@ fn the_prompt_holds_all_that_is_offered_and_no_secret() {
     }
     assert!(!whole.contains("own.md") && !whole.contains("outside.md"), "{whole}");
     assert!(!whole.contains("{fence}") && !whole.contains("{message}"), "{whole}");
+}
+
+/// A judge's answers are as good as what it reads: no row of the rules changes a byte of it unnoticed.
+#[test]
+fn the_instructions_are_to_the_byte_what_is_expected() {
+    let fence = "stopgate-data-0000000000000007";
+    let expected = include_str!("expected-instructions.txt").trim_end().replace("{fence}", fence);
+    assert_eq!(question().prompt(7).system, expected);
 }
 
 #[test]
@@ -297,7 +305,7 @@ proptest! {
                     prop_assert!(question.commits.contains(commit));
                     prop_assert!(opinion.rule != RuleId::DurableArtifact || plan.session_commits.contains(commit));
                 }
-                prop_assert_eq!(crate::evidence::check(opinion.rule, &evidence, &facts()), Ok(()));
+                prop_assert_eq!(opinion.rule.basis().unwrap().check(&evidence, &facts()), Ok(()));
             }
         }
     }

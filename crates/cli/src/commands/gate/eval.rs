@@ -9,7 +9,8 @@ use clap::Args;
 use serde::Serialize;
 use stopgate_core::decision::Decision;
 use stopgate_core::text::one_line;
-use stopgate_gate::{evidence, rules, signals};
+use stopgate_gate::evidence::EvidenceFault;
+use stopgate_gate::{RuleId, rules, signals};
 
 use self::corpus::{Case, Label};
 use crate::{ExitStatus, printer};
@@ -129,11 +130,9 @@ fn judge(case: &Case) -> (signals::Signals, String, bool) {
     let signals = signals::detect(&case.message);
     let finding = rules::decide(&signals, &case.facts);
     let held = finding.decision() == Decision::Continue;
-    let fault = finding.rule.filter(|_| held).and_then(|rule| {
-        let pointer = finding.evidence.as_ref();
-        pointer.map_or(Some(evidence::EvidenceFault::MissingPointer), |pointer| {
-            evidence::check(rule, pointer, &case.facts).err()
-        })
+    let fault = finding.rule.and_then(RuleId::basis).and_then(|basis| match &finding.evidence {
+        None => Some(EvidenceFault::MissingPointer),
+        Some(pointer) => basis.check(pointer, &case.facts).err(),
     });
     let decided_by = match (fault, finding.rule) {
         (Some(fault), _) => fault.kind().to_owned(),
