@@ -2,8 +2,7 @@
 
 use crate::cell::{Allows, Blocks, Expected, Fault, InForce, NONE, Tells};
 use crate::place::Place;
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+use stopgate_core::clock::DAY_MS;
 
 fn jump(place: &Place, off: i64) -> InForce<'_> {
     // One that has the variable: what starts in the background is given as few as it needs.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
+use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, minutes};
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::{ROUTE_REAPER, SessionRow};
 use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, ReaperStatus};
@@ -19,7 +19,7 @@ use crate::run::{Stdin, eventually, finish};
 use crate::world::{RunningAuthority, binary, session_start, stop};
 
 /// Minutes in milliseconds.
-pub const MINUTE: UnixMillis = 60_000;
+pub const MINUTE: UnixMillis = minutes(1);
 /// The reaper's interval, as configured by default.
 pub const TICK: UnixMillis = 2 * MINUTE;
 /// Critical pressure.

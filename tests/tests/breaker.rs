@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_gate::breaker::{Breaker, Limits};
+use stopgate_gate::breaker::{Breaker, BreakerLimits};
 use stopgate_protocol::{ROUTE_BREAKER, ROUTE_BREAKER_RESET};
 use stopgate_store::{BreakerRow, Store};
 use stopgate_tests::agent::recorded_agent;
@@ -22,7 +22,7 @@ fn with_failures() -> World {
     let world = World::new();
     world.home.create().unwrap();
     let mut store = Store::open(&world.home, Duration::from_secs(10)).unwrap();
-    let limits = Limits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
+    let limits = BreakerLimits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
     for (route, failures) in [("http messages https://a.example/v1/messages m", 3), ("command claude -p", 1)] {
         let (route, label) = (route.replace(' ', "-"), route.to_owned());
         let row = BreakerRow { route, label, last_failure: "timeout".into(), breaker: Breaker::default() };

@@ -15,7 +15,7 @@ use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
 use stopgate_gate::signals::Signals;
-use stopgate_gate::turn::{Limits, Turn};
+use stopgate_gate::turn::{Ceilings, Turn};
 use stopgate_tests::world::World;
 
 /// At least this share of the messages that should continue is held, and at most that share of legitimate stops, in
@@ -247,7 +247,7 @@ fn started(message: &str) -> Inputs {
         },
         message: message.to_owned(),
         turn: Turn::default(),
-        limits: Limits::default(),
+        limits: Ceilings::default(),
         has_judge: false,
     }
 }

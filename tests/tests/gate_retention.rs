@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use serde_json::json;
+use stopgate_core::clock::DAY_MS;
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_gate::report::DAY_MS;
 use stopgate_tests::evaluations::{Evaluation, connect, event_id, write, write_many};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{PLAIN, World};

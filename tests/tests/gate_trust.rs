@@ -6,8 +6,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
+use stopgate_core::clock::DAY_MS;
 use stopgate_core::clock::{Clock as _, SystemClock, monotonic_ms};
-use stopgate_gate::report::DAY_MS;
 use stopgate_protocol::{ROUTE_ANNOTATIONS, ROUTE_LOG, ROUTE_REPORT};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::build::{Site, Tmux};

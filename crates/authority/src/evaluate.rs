@@ -85,14 +85,14 @@ pub(crate) fn evaluate(
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
     let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
-    let budget = env::patiently(Duration::from_millis(config.gate.facts_budget_ms));
+    let budget = env::patiently(Duration::from_millis(u64::from(config.gate.facts_budget_ms)));
     let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
 
     let judge_until = match request.mode {
         Mode::Enforce => received + allowed.saturating_sub(SETTLE_RESERVE),
         // Nobody waits, so a slow judge is given the time that it is configured with.
-        Mode::Off | Mode::Shadow => until + Duration::from_millis(config.judge.timeout_ms),
+        Mode::Off | Mode::Shadow => until + Duration::from_millis(u64::from(config.judge.timeout_ms)),
     };
     let counted = state.counted();
     let live::Judged { recording: mut judged, trace, contest } =

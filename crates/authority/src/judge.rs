@@ -10,7 +10,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use stopgate_config::{Judge, JudgeKind};
+use stopgate_config::{JudgeConfig, JudgeKind};
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::event_id::nonce;
 use stopgate_core::paths::Home;
@@ -96,7 +96,7 @@ impl Judges {
 pub(crate) fn ask(
     judges: &Judges,
     storage: &Storage,
-    config: &Judge,
+    config: &JudgeConfig,
     question: &Question,
     until: Instant,
 ) -> JudgeOutcome {
@@ -108,7 +108,7 @@ fn ask_in(
     environment: &dyn Env,
     judges: &Judges,
     storage: &Storage,
-    config: &Judge,
+    config: &JudgeConfig,
     question: &Question,
     until: Instant,
 ) -> JudgeOutcome {
@@ -126,7 +126,7 @@ fn ask_in(
     let Ok(_asking) = judges.asking.try_acquire() else {
         return JudgeOutcome::NotAsked(NotAsked::Busy);
     };
-    let deadline = now + left.min(Duration::from_millis(config.timeout_ms));
+    let deadline = now + left.min(Duration::from_millis(u64::from(config.timeout_ms)));
     let guard = match judges.breakers.admit(storage, config, until) {
         Ok(guard) => guard,
         Err(left_alone) => return JudgeOutcome::Failed(left_alone),
@@ -143,7 +143,7 @@ fn ask_in(
 fn answer(
     environment: &dyn Env,
     home: &Home,
-    config: &Judge,
+    config: &JudgeConfig,
     prompt: &Prompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {

@@ -5,7 +5,6 @@ mod collect;
 mod explain;
 mod machine;
 mod panes;
-mod settings;
 mod state;
 pub(crate) mod terminate;
 mod tick;
@@ -13,7 +12,7 @@ mod tick;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{DAY_MS, UnixMillis, days, hours, seconds};
 use stopgate_core::env;
 use stopgate_reaper::pressure::{assess, threshold};
 use stopgate_reaper::report::ReaperStatus;
@@ -27,8 +26,8 @@ use state::lock;
 /// How often the time is looked at when it is made up.
 const TEST_POLL: Duration = Duration::from_millis(20);
 /// How often old rows of the audit are forgotten, and how old they are then: it is looked at within weeks.
-const UPKEEP_MS: UnixMillis = 24 * 3_600_000;
-const AUDIT_MS: UnixMillis = 90 * UPKEEP_MS;
+const UPKEEP_MS: UnixMillis = DAY_MS;
+const AUDIT_MS: UnixMillis = days(90);
 
 /// Looks now and then, for as long as the authority lives.
 pub(crate) async fn keep_looking(reaper: Arc<Reaper>) {
@@ -42,7 +41,7 @@ pub(crate) async fn keep_looking(reaper: Arc<Reaper>) {
             let _ = tokio::task::spawn_blocking(move || upkeep(&reaper, now_ms)).await;
         }
         let config = reaper.config();
-        let interval_ms = i64::from(config.tick_interval_seconds.max(1)) * 1_000;
+        let interval_ms = seconds(config.tick_interval_seconds.max(1));
         let last = lock(&reaper.now).last_tick_at_ms;
         // A clock that went back is no reason to wait for it.
         let due = last.is_none_or(|last| now_ms - last >= interval_ms || now_ms < last);
@@ -76,7 +75,7 @@ pub(crate) fn status(reaper: &Reaper) -> Result<ReaperStatus, StoreError> {
     let pressure = assess(machine::reading(), &config);
     let now_ms = reaper.storage.now_ms();
     let (tripped, reaps_last_hour) =
-        reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - 3_600_000)?)))?;
+        reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - hours(1))?)))?;
     let now = lock(&reaper.now).clone();
     let mut kept_by = std::collections::BTreeMap::new();
     for gate in now.sessions.iter().filter_map(|session| session.kept_by) {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stopgate_config::LastGood;
-use stopgate_core::clock::UnixMillis;
-use stopgate_gate::report::DAY_MS;
+use stopgate_core::clock::{DAY_MS, UnixMillis, days};
 use stopgate_store::{Pruned, Space, Store, StoreError};
 
 use crate::storage::Storage;
@@ -44,8 +43,8 @@ fn is_due(last: Option<UnixMillis>, now: UnixMillis) -> bool {
 }
 
 /// The time before which everything is old.
-fn cutoff(now: UnixMillis, days: u64) -> UnixMillis {
-    now.saturating_sub(i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MS))
+fn cutoff(now: UnixMillis, kept_days: u32) -> UnixMillis {
+    now.saturating_sub(days(kept_days))
 }
 
 fn prune(storage: &Storage, now: UnixMillis) {
@@ -94,7 +93,7 @@ const fn is_worth_rewriting(space: Space) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use stopgate_core::clock::Clock;
+    use stopgate_core::clock::{Clock, hours};
     use stopgate_core::decision::Decision;
     use stopgate_core::event_id::new_event_id;
     use stopgate_core::harness::{Event, EventKind, Stop};
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     const START: UnixMillis = 1_700_000_000_000;
-    const HOUR_MS: i64 = DAY_MS / 24;
+    const HOUR_MS: UnixMillis = hours(1);
 
     /// A clock that is set by hand.
     struct SetClock(Arc<AtomicI64>);
@@ -184,7 +183,7 @@ mod tests {
     #[test]
     fn days_are_counted_back_from_now() {
         assert_eq!(cutoff(31 * DAY_MS + 5, 30), DAY_MS + 5);
-        assert_eq!(cutoff(0, u64::MAX), i64::MIN + 1);
+        assert_eq!(cutoff(i64::MIN + 5, u32::MAX), i64::MIN, "no time is so early");
     }
 
     #[test]

@@ -1,26 +1,13 @@
 //! The person's turn as the gate counts it: from the store, and from memory where the store does not work.
 
-use stopgate_config::Config;
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::stop_request;
 use stopgate_core::switch::Mode;
-use stopgate_gate::turn::{DAY_MS, Limits, Turn};
+use stopgate_gate::turn::Turn;
 use stopgate_store::{Continued, TurnRecord};
 
 use crate::state::State;
-
-/// The ceilings that are configured.
-pub(crate) fn limits(config: &Config) -> Limits {
-    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    Limits {
-        per_prompt: count(config.gate.continues_per_prompt),
-        per_day: count(config.gate.continues_per_day),
-        prompt_wall_clock_ms: i64::try_from(config.gate.prompt_wall_clock_minutes).unwrap_or(i64::MAX / 60_000)
-            * 60_000,
-        without_progress: config.gate.release_without_progress,
-    }
-}
 
 /// The turn of `key` as `mode` counts it, of which the store says `stored`.
 pub(crate) fn of_session(

@@ -20,7 +20,7 @@ pub use load::{load, load_for_checkout, parse, project_file, user_file};
 pub use page::page;
 pub use reference::{Shown, effective, missing_keys, reference, values, with_missing_keys};
 pub use setting::{JudgeKind, JudgeWire, Project};
-pub use tables::{Config, Gate, Judge, Promotion, Reaper};
+pub use tables::{Config, GateConfig, JudgeConfig, PromotionConfig, ReaperConfig};
 
 #[cfg(test)]
 mod tests;

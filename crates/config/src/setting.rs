@@ -57,19 +57,19 @@ impl Setting for bool {
     }
 }
 
-impl Setting for u64 {
-    type Limits = RangeInclusive<u64>;
+impl Setting for u32 {
+    type Limits = RangeInclusive<u32>;
 
     fn expected(limits: &Self::Limits) -> String {
         format!("a whole number from {} to {}", limits.start(), limits.end())
     }
 
     fn read(value: &Value, limits: &Self::Limits) -> Option<Self> {
-        u64::try_from(value.as_integer()?).ok().filter(|number| limits.contains(number))
+        u32::try_from(value.as_integer()?).ok().filter(|number| limits.contains(number))
     }
 
     fn write(&self) -> Value {
-        Value::from(i64::try_from(*self).unwrap_or(i64::MAX))
+        Value::from(i64::from(*self))
     }
 
     fn tightened(&self, wanted: &Self, project: Project) -> Option<Self> {

@@ -7,75 +7,75 @@ use crate::setting::{JudgeKind, JudgeWire, Project};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// `[gate]`
-    pub gate: Gate,
+    pub gate: GateConfig,
     /// `[gate.promotion]`
-    pub promotion: Promotion,
+    pub promotion: PromotionConfig,
     /// `[judge]`
-    pub judge: Judge,
+    pub judge: JudgeConfig,
     /// `[reaper]`
-    pub reaper: Reaper,
+    pub reaper: ReaperConfig,
 }
 
 impl Config {
     /// Every key of every table, in the order of the reference.
     pub(crate) fn keys() -> impl Iterator<Item = &'static KeyOf> {
-        [Gate::KEYS, Promotion::KEYS, Judge::KEYS, Reaper::KEYS].into_iter().flatten()
+        [GateConfig::KEYS, PromotionConfig::KEYS, JudgeConfig::KEYS, ReaperConfig::KEYS].into_iter().flatten()
     }
 }
 
 table! {
     /// What the stop gate may do.
-    Gate at "gate" (gate) {
+    GateConfig at "gate" (gate) {
         /// How often the gate may send an agent back to work for one prompt of the person; 0 never. Two: an agent
         /// that stops a third time has a reason that the gate does not see.
-        continues_per_prompt: u64 = 2, 0..=20, Project::Lower;
+        continues_per_prompt: u32 = 2, 0..=20, Project::Lower;
         /// How often it may do so for one session within 24 hours.
-        continues_per_day: u64 = 10, 0..=200, Project::Lower;
+        continues_per_day: u32 = 10, 0..=200, Project::Lower;
         /// How long after a prompt of the person the gate may still send the agent back, in minutes.
-        prompt_wall_clock_minutes: u64 = 240, 1..=1440, Project::Lower;
+        prompt_wall_clock_minutes: u32 = 240, 1..=1440, Project::Lower;
         /// Let the agent stop when nothing has changed since the gate last sent it back.
         release_without_progress: bool = true, (), Project::Only("true");
         /// Give a note that blocks nothing where the harness shows one, when the gate is not sure.
         notes: bool = true, (), Project::Only("false");
         /// Longest time that gathering facts about a checkout may take, in milliseconds.
-        facts_budget_ms: u64 = 2000, 50..=5000, Project::Lower;
+        facts_budget_ms: u32 = 2000, 50..=5000, Project::Lower;
         /// Paths, relative to the top of a checkout, that are never taken for a plan: a file, or a directory.
         exclude_plans: Vec<String> = Vec::new(), (), Project::Extend;
         /// How long verdicts are kept, in days.
-        retention_days: u64 = 30, 1..=3650, Project::Never;
+        retention_days: u32 = 30, 1..=3650, Project::Never;
     }
 }
 
 table! {
     /// What has to be seen in shadow before `stopgate gate ready` calls the gate ready to enforce.
-    Promotion at "gate.promotion" (promotion) {
+    PromotionConfig at "gate.promotion" (promotion) {
         /// Verdicts.
-        min_evaluations: u64 = 50, 0..=100_000, Project::Never;
+        min_evaluations: u32 = 50, 0..=100_000, Project::Never;
         /// Sessions they come from.
-        min_sessions: u64 = 3, 0..=10_000, Project::Never;
+        min_sessions: u32 = 3, 0..=10_000, Project::Never;
         /// Different signals that were heard.
-        min_signals: u64 = 3, 0..=20, Project::Never;
+        min_signals: u32 = 3, 0..=20, Project::Never;
         /// Days between the first verdict and now.
-        min_shadow_days: u64 = 14, 0..=365, Project::Never;
+        min_shadow_days: u32 = 14, 0..=365, Project::Never;
         /// Last verdicts that must be without a failure.
-        clean_last: u64 = 50, 0..=10_000, Project::Never;
+        clean_last: u32 = 50, 0..=10_000, Project::Never;
         /// Verdicts that a person has graded.
-        min_graded: u64 = 20, 0..=10_000, Project::Never;
+        min_graded: u32 = 20, 0..=10_000, Project::Never;
         /// Graded verdicts that would have sent the agent back.
-        min_graded_continue: u64 = 5, 0..=10_000, Project::Never;
+        min_graded_continue: u32 = 5, 0..=10_000, Project::Never;
         /// Graded verdicts that let the agent stop.
-        min_graded_allow: u64 = 5, 0..=10_000, Project::Never;
+        min_graded_allow: u32 = 5, 0..=10_000, Project::Never;
         /// Share of the graded would-blocks that were right, in percent.
-        min_precision_percent: u64 = 90, 0..=100, Project::Never;
+        min_precision_percent: u32 = 90, 0..=100, Project::Never;
         /// Slowest of a hundred verdicts, in milliseconds.
-        max_p99_ms: u64 = 1800, 1..=10_000, Project::Never;
+        max_p99_ms: u32 = 1800, 1..=10_000, Project::Never;
     }
 }
 
 table! {
     /// Who is asked when the rules cannot decide. Nobody, unless you say so: a judge costs time and money, and what
     /// the agent wrote last leaves the machine if the judge is not on it.
-    Judge at "judge" (judge) {
+    JudgeConfig at "judge" (judge) {
         /// `command`: a program reads the prompt from its standard input and prints the answer (`claude -p`,
         /// `codex exec`). `http`: a model is asked over HTTP.
         kind: JudgeKind = JudgeKind::None, (), Project::Only("none");
@@ -93,58 +93,62 @@ table! {
         /// For `http`: the environment variable of the authority that holds the key; empty for none.
         api_key_env: String = String::new(), (), Project::Never;
         /// For `http`: longest answer, in tokens.
-        max_output_tokens: u64 = 400, 50..=4000, Project::Never;
+        max_output_tokens: u32 = 400, 50..=4000, Project::Never;
         /// Longest time for an answer, in milliseconds. In enforce the hook's own deadline is shorter in most cases.
-        timeout_ms: u64 = 20_000, 100..=120_000, Project::Never;
+        timeout_ms: u32 = 20_000, 100..=120_000, Project::Never;
         /// Failures in a row after which the judge is left alone for a while; 0 never leaves it alone.
-        breaker_failures: u64 = 3, 0..=100, Project::Never;
+        breaker_failures: u32 = 3, 0..=100, Project::Never;
         /// How long it is left alone then, in seconds.
-        breaker_cooldown_seconds: u64 = 300, 1..=86_400, Project::Never;
+        breaker_cooldown_seconds: u32 = 300, 1..=86_400, Project::Never;
     }
 }
 
 table! {
-    /// When idle sessions are cleared away. Off and rehearsing, unless you say so.
-    Reaper at "reaper" (reaper) {
+    /// When idle sessions are cleared away. Off and rehearsing, unless you say so. A number without a reason of its own
+    /// is that of an earlier reaper, which ran with it for a year on many machines.
+    ReaperConfig at "reaper" (reaper) {
         /// Look for sessions to clear away.
         enabled: bool = false, (), Project::Never;
         /// Only write down what would be done.
         dry_run: bool = true, (), Project::Never;
         /// Time between two looks, in seconds.
-        tick_interval_seconds: u64 = 120, 1..=3600, Project::Never;
+        tick_interval_seconds: u32 = 120, 1..=3600, Project::Never;
         /// Sessions younger than this stay, in minutes.
-        min_age_minutes: u64 = 30, 0..=1440, Project::Never;
-        /// Looks in a row that must find the same.
-        confirm_observations: u64 = 3, 1..=100, Project::Never;
+        min_age_minutes: u32 = 30, 0..=1440, Project::Never;
+        /// Looks in a row that must find the same idle screen.
+        confirm_observations: u32 = 3, 1..=100, Project::Never;
         /// Time that these looks must span, in minutes.
-        confirm_window_minutes: u64 = 10, 0..=1440, Project::Never;
-        /// Lines of a pane that are looked at.
-        pane_capture_lines: u64 = 200, 10..=5000, Project::Never;
-        /// A session whose person was there this recently stays, in minutes.
-        recent_user_window_minutes: u64 = 30, 0..=1440, Project::Never;
+        confirm_window_minutes: u32 = 10, 0..=1440, Project::Never;
+        /// Lines of a pane that are looked at, from its bottom.
+        pane_capture_lines: u32 = 200, 10..=5000, Project::Never;
+        /// A session whose person sent a prompt this recently stays, in minutes.
+        recent_user_window_minutes: u32 = 30, 0..=1440, Project::Never;
         /// Idle time before a session may go under moderate pressure, in minutes.
-        idle_threshold_moderate_minutes: u64 = 45, 1..=10_080, Project::Never;
+        idle_threshold_moderate_minutes: u32 = 45, 1..=10_080, Project::Never;
         /// Idle time before a session may go under critical pressure, in minutes.
-        idle_threshold_critical_minutes: u64 = 15, 1..=10_080, Project::Never;
-        /// Clear away without pressure, too.
+        idle_threshold_critical_minutes: u32 = 15, 1..=10_080, Project::Never;
+        /// Clear away without pressure, too, after the idle time of moderate pressure.
         normal_tier_reaps: bool = false, (), Project::Never;
         /// Sessions that one look may end.
-        max_reaps_per_tick: u64 = 3, 0..=100, Project::Never;
+        max_reaps_per_tick: u32 = 3, 0..=100, Project::Never;
         /// Sessions that an hour may end.
-        max_reaps_per_hour: u64 = 12, 0..=1000, Project::Never;
-        /// Time between the decision and the deed, in seconds.
-        final_grace_seconds: u64 = 60, 0..=3600, Project::Never;
-        /// Time that a harness has to end by itself before it is killed, in seconds.
-        terminate_grace_seconds: u64 = 10, 1..=600, Project::Never;
+        max_reaps_per_hour: u32 = 12, 0..=1000, Project::Never;
+        /// Time between the announcement of an end and the end, in seconds.
+        final_grace_seconds: u32 = 60, 0..=3600, Project::Never;
+        /// Time that a harness has to end by itself before it is killed, in seconds. Claude Code gives its own hooks 1.5 s
+        /// then, and writes its transcript as it goes.
+        terminate_grace_seconds: u32 = 10, 1..=600, Project::Never;
         /// A session whose tmux client was used this recently stays, in minutes.
-        attached_window_minutes: u64 = 10, 0..=1440, Project::Never;
-        /// How long a turn that the gate held keeps its session, in minutes.
-        held_turn_minutes: u64 = 30, 0..=1440, Project::Never;
-        /// Hours without anything new after which an event alone (an open turn, background tasks) keeps no session.
-        stale_hours: u64 = 8, 1..=720, Project::Never;
+        attached_window_minutes: u32 = 10, 0..=1440, Project::Never;
+        /// How long a turn that the gate held keeps its session, in minutes. One that goes on shows on screen and in the
+        /// transcript.
+        held_turn_minutes: u32 = 30, 0..=1440, Project::Never;
+        /// Hours without anything new after which an event alone (an open turn, background tasks, a build of nobody in
+        /// particular) keeps no session.
+        stale_hours: u32 = 8, 1..=720, Project::Never;
         /// Cores that the children of a harness must use together to count as work.
         child_active_cores: f64 = 0.02, 0.0..=64.0, Project::Never;
-        /// Cores that the harness itself must use to count as work.
+        /// Cores that the harness itself must use to count as work. Claude Code 2.1.329 uses 0.001 at its prompt.
         main_active_cores: f64 = 0.1, 0.0..=64.0, Project::Never;
         /// Available memory below which pressure is moderate, in percent.
         memory_moderate_percent: f64 = 12.0, 0.0..=100.0, Project::Never;
@@ -154,7 +158,8 @@ table! {
         cpu_moderate_load_per_core: f64 = 1.0, 0.0..=100.0, Project::Never;
         /// Load of each core from which pressure is critical.
         cpu_critical_load_per_core: f64 = 1.5, 0.0..=100.0, Project::Never;
-        /// Session ids, names of tmux sessions, or directories whose sessions are never cleared away.
+        /// Session ids, names of tmux sessions, or directories: a session of that id or name, or in that directory, is never
+        /// cleared away.
         protected: Vec<String> = Vec::new(), (), Project::Never;
     }
 }

@@ -7,6 +7,29 @@ use crate::env;
 /// Milliseconds since the Unix epoch, UTC.
 pub type UnixMillis = i64;
 
+/// A day in milliseconds: 24 hours, whatever a clock on the wall does.
+pub const DAY_MS: UnixMillis = days(1);
+
+/// `count` seconds in milliseconds.
+pub const fn seconds(count: u32) -> UnixMillis {
+    count as UnixMillis * 1_000
+}
+
+/// `count` minutes in milliseconds.
+pub const fn minutes(count: u32) -> UnixMillis {
+    seconds(count) * 60
+}
+
+/// `count` hours in milliseconds.
+pub const fn hours(count: u32) -> UnixMillis {
+    minutes(count) * 60
+}
+
+/// `count` days in milliseconds.
+pub const fn days(count: u32) -> UnixMillis {
+    hours(count) * 24
+}
+
 /// A source of wall-clock time.
 pub trait Clock: Send + Sync {
     /// Now, in milliseconds since the Unix epoch.

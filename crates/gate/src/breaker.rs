@@ -5,20 +5,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::JudgeConfig;
+use stopgate_core::clock::{UnixMillis, seconds};
 
 /// Longest token that is believed; a longer one was not made here.
 const MAX_TOKEN_BYTES: usize = 128;
+/// A probe may take as long as an answer, and this much longer.
+const LEASE_MARGIN_MS: i64 = 500;
 
 /// When a breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct BreakerLimits {
     /// Failures in a row that open it; 0 never does.
     pub failures: u64,
     /// How long it stays open, in milliseconds.
     pub cooldown_ms: i64,
     /// How long a probe may take before another one is let through, in milliseconds.
     pub lease_ms: i64,
+}
+
+impl From<&JudgeConfig> for BreakerLimits {
+    fn from(config: &JudgeConfig) -> Self {
+        Self {
+            failures: u64::from(config.breaker_failures),
+            cooldown_ms: seconds(config.breaker_cooldown_seconds),
+            lease_ms: i64::from(config.timeout_ms) + LEASE_MARGIN_MS,
+        }
+    }
 }
 
 /// The state of one breaker. Times are milliseconds UTC; 0 means never.
@@ -105,7 +118,7 @@ impl Breaker {
     }
 
     /// Whether nobody is let through at `now_ms`: it is open, or a probe is on its way.
-    pub fn is_shut(&self, now_ms: UnixMillis, limits: Limits) -> bool {
+    pub fn is_shut(&self, now_ms: UnixMillis, limits: BreakerLimits) -> bool {
         let sane = self.sane(now_ms, limits);
         limits.failures > 0
             && match sane.standing(now_ms) {
@@ -116,7 +129,7 @@ impl Breaker {
     }
 
     /// Asks to be let through; a probe is leased to `token`.
-    pub fn admit(&mut self, now_ms: UnixMillis, limits: Limits, token: &str) -> Admission {
+    pub fn admit(&mut self, now_ms: UnixMillis, limits: BreakerLimits, token: &str) -> Admission {
         if limits.failures == 0 || self.standing(now_ms) == Standing::Closed {
             return Admission::Ask;
         }
@@ -132,7 +145,13 @@ impl Breaker {
 
     /// Settles a call: a probe shows its `token`. Whoever was let through while the breaker was closed cannot speak
     /// for it once it has opened, nor can a probe whose lease went to another.
-    pub fn settle(&mut self, now_ms: UnixMillis, limits: Limits, token: Option<&str>, valid: bool) -> Settlement {
+    pub fn settle(
+        &mut self,
+        now_ms: UnixMillis,
+        limits: BreakerLimits,
+        token: Option<&str>,
+        valid: bool,
+    ) -> Settlement {
         let closed = self.standing(now_ms) == Standing::Closed;
         let speaks = match token {
             Some(token) => self.probe_token.as_deref() == Some(token),
@@ -166,7 +185,7 @@ impl Breaker {
     /// longer than one cooldown (or lease) after its last change. A change that is yet to come means that the clock
     /// went back: the next one may probe.
     #[must_use]
-    fn sane(&self, now_ms: UnixMillis, limits: Limits) -> Self {
+    fn sane(&self, now_ms: UnixMillis, limits: BreakerLimits) -> Self {
         let changed = self.updated_at_ms.max(0);
         let until = |at: UnixMillis, most: i64| {
             let latest = if changed > now_ms { now_ms } else { changed.saturating_add(most.max(0)) };
@@ -188,7 +207,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
+    const LIMITS: BreakerLimits = BreakerLimits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
     const T0: UnixMillis = 1_700_000_000_000;
     const OPENED: UnixMillis = T0 + 2;
     const OVER: UnixMillis = OPENED + LIMITS.cooldown_ms;
@@ -253,7 +272,7 @@ mod tests {
 
     #[test]
     fn without_a_threshold_it_never_opens() {
-        let never = Limits { failures: 0, ..LIMITS };
+        let never = BreakerLimits { failures: 0, ..LIMITS };
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             assert_eq!(breaker.settle(T0, never, None, false), Settlement::Counted);

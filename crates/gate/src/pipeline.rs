@@ -6,7 +6,7 @@ use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::Facts;
 use super::rules::{self, Finding, RuleId};
 use super::signals::{self, Signal, Signals};
-use super::turn::{self, Limits, Turn};
+use super::turn::{self, Ceilings, Turn};
 use crate::circumstances::{self, Circumstances};
 use stopgate_core::decision::Decision;
 use stopgate_core::release::Release;
@@ -22,7 +22,7 @@ pub struct Inputs {
     /// The person's turn and the session's day.
     pub turn: Turn,
     /// What limits continues.
-    pub limits: Limits,
+    pub limits: Ceilings,
     /// Whether somebody is configured who judges what the rules cannot decide.
     #[serde(default)]
     pub has_judge: bool,
@@ -131,9 +131,9 @@ impl Trace {
     /// The last stage: a continue has to keep within the ceilings. Apart from the others because the turn must not
     /// change between this and writing the continue down.
     #[must_use]
-    pub fn limited(mut self, turn: &Turn, limits: &Limits) -> Self {
+    pub fn limited(mut self, turn: &Turn, ceilings: &Ceilings) -> Self {
         if let Some(fingerprint) = self.continues() {
-            self.release = turn::ceiling(turn, limits, fingerprint);
+            self.release = turn::ceiling(turn, ceilings, fingerprint);
             self.forced = self.release.is_some();
         }
         self
@@ -238,5 +238,25 @@ impl Recording {
     /// Runs all stages again.
     pub fn replay(&self) -> Trace {
         run(&self.inputs, &mut self.answers.clone()).limited(&self.inputs.turn, &self.inputs.limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the first release wrote it, with every answer that there can be.
+    const STORED: &str = include_str!("pipeline/stored-0.1.0.json");
+
+    #[test]
+    fn what_an_older_version_wrote_down_is_read_and_comes_to_the_same_decision() {
+        let recording: Recording = serde_json::from_str(STORED).unwrap();
+        let limits = Ceilings { per_prompt: 7, per_day: 70, prompt_wall_clock_ms: 7_000_000, without_progress: false };
+        assert_eq!(recording.inputs.limits, limits);
+        assert!(recording.inputs.has_judge);
+        let trace = recording.replay();
+        assert_eq!((trace.decision(), trace.rule), (Decision::Continue, Some(RuleId::DurableArtifact)));
+        let written: serde_json::Value = serde_json::to_value(&recording).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(STORED).unwrap(), "no name has changed");
     }
 }

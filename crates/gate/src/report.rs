@@ -18,9 +18,6 @@ pub use grade::{Annotation, Grade};
 pub use stats::{Latency, Proportion};
 pub use tally::Tally;
 
-/// Length of a day in milliseconds.
-pub const DAY_MS: i64 = 86_400_000;
-
 /// One stop, as far as a report counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {

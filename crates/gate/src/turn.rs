@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::GateConfig;
+use stopgate_core::clock::{UnixMillis, minutes};
 use stopgate_core::release::Release;
 
-/// One day in milliseconds.
-pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-
-/// What limits how often and how long a session is sent back (`[gate]` in `config.toml`).
+/// What limits how often and how long a session is sent back: what `[gate]` of `config.toml` says of it, as it is
+/// written down with each verdict. The names are in the stores of users; one that a store of an older version does not
+/// have counts as the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Limits {
+#[serde(rename_all = "camelCase", default)]
+pub struct Ceilings {
     /// Continues for one prompt of the person.
     pub per_prompt: u32,
     /// Continues within 24 hours.
@@ -22,10 +22,20 @@ pub struct Limits {
     pub without_progress: bool,
 }
 
-impl Default for Limits {
-    /// The defaults of `config.toml`.
+impl From<&GateConfig> for Ceilings {
+    fn from(config: &GateConfig) -> Self {
+        Self {
+            per_prompt: config.continues_per_prompt,
+            per_day: config.continues_per_day,
+            prompt_wall_clock_ms: minutes(config.prompt_wall_clock_minutes),
+            without_progress: config.release_without_progress,
+        }
+    }
+}
+
+impl Default for Ceilings {
     fn default() -> Self {
-        Self { per_prompt: 2, per_day: 10, prompt_wall_clock_ms: 4 * 60 * 60 * 1000, without_progress: true }
+        Self::from(&GateConfig::default())
     }
 }
 
@@ -50,14 +60,15 @@ pub struct Turn {
 }
 
 /// Why a continue is not given after all.
-pub fn ceiling(turn: &Turn, limits: &Limits, fingerprint: &str) -> Option<Release> {
-    if turn.continues_since_prompt >= limits.per_prompt {
+pub fn ceiling(turn: &Turn, ceilings: &Ceilings, fingerprint: &str) -> Option<Release> {
+    if turn.continues_since_prompt >= ceilings.per_prompt {
         Some(Release::ContinueCeiling)
-    } else if turn.continues_today >= limits.per_day {
+    } else if turn.continues_today >= ceilings.per_day {
         Some(Release::DayCeiling)
-    } else if turn.prompt_at_ms.is_some_and(|at_ms| turn.now_ms.saturating_sub(at_ms) >= limits.prompt_wall_clock_ms) {
+    } else if turn.prompt_at_ms.is_some_and(|at_ms| turn.now_ms.saturating_sub(at_ms) >= ceilings.prompt_wall_clock_ms)
+    {
         Some(Release::PromptWallClock)
-    } else if limits.without_progress
+    } else if ceilings.without_progress
         && !fingerprint.is_empty()
         && turn.last_fingerprint.as_deref() == Some(fingerprint)
     {
@@ -73,20 +84,23 @@ mod tests {
 
     #[test]
     fn each_limit_lets_go_alone_and_below_all_of_them_nothing_does() {
-        let limits = Limits::default();
+        let ceilings = Ceilings::default();
         let turn = Turn { now_ms: 1_000_000_000, prompt_at_ms: Some(999_000_000), ..Turn::default() };
-        let ask = |turn: &Turn| ceiling(turn, &limits, "f");
+        let ask = |turn: &Turn| ceiling(turn, &ceilings, "f");
         assert_eq!(ask(&Turn { continues_since_prompt: 1, continues_today: 9, ..turn.clone() }), None);
         assert_eq!(ask(&Turn { continues_since_prompt: 2, ..turn.clone() }), Some(Release::ContinueCeiling));
         assert_eq!(ask(&Turn { continues_today: 10, ..turn.clone() }), Some(Release::DayCeiling));
-        let long_ago = turn.now_ms - limits.prompt_wall_clock_ms;
+        let long_ago = turn.now_ms - ceilings.prompt_wall_clock_ms;
         assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago), ..turn.clone() }), Some(Release::PromptWallClock));
         assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago + 1), ..turn.clone() }), None);
         assert_eq!(ask(&Turn { prompt_at_ms: None, ..turn.clone() }), None, "an unknown time is no reason");
         let same = Turn { last_fingerprint: Some("f".into()), ..turn.clone() };
         assert_eq!(ask(&same), Some(Release::NoProgress));
-        assert_eq!(ceiling(&same, &limits, "g"), None);
-        assert_eq!(ceiling(&same, &Limits { without_progress: false, ..limits.clone() }, "f"), None);
-        assert_eq!(ceiling(&turn, &Limits { per_prompt: 0, ..limits.clone() }, "f"), Some(Release::ContinueCeiling));
+        assert_eq!(ceiling(&same, &ceilings, "g"), None);
+        assert_eq!(ceiling(&same, &Ceilings { without_progress: false, ..ceilings.clone() }, "f"), None);
+        assert_eq!(
+            ceiling(&turn, &Ceilings { per_prompt: 0, ..ceilings.clone() }, "f"),
+            Some(Release::ContinueCeiling)
+        );
     }
 }

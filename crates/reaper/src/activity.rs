@@ -1,8 +1,7 @@
 //! What changed between two looks: the transcript on disk, and processor time.
 
 use serde::{Deserialize, Serialize};
-
-use super::config::ReaperConfig;
+use stopgate_config::ReaperConfig;
 
 /// More children than this are not followed one by one; such a session is kept.
 const MAX_CHILDREN: usize = 500;

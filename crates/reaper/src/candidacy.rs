@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::activity::{CpuSample, TranscriptStamp};
-use super::config::{ReaperConfig, minutes};
 use super::gates::{Gate, Verdict};
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::ReaperConfig;
+use stopgate_core::clock::{UnixMillis, minutes, seconds};
 
 /// What is remembered of a session from look to look. It is kept in the store: a restart loses no proof.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ pub fn step(
             *pending = None;
             Step::TakenBack(Why::PressureGone)
         }
-        Some(since) if now_ms - since >= i64::from(config.final_grace_seconds) * 1_000 => Step::Due,
+        Some(since) if now_ms - since >= seconds(config.final_grace_seconds) => Step::Due,
         Some(_) => Step::Announced,
         None if matured => Step::Matured,
         None => Step::Watched,
@@ -147,7 +147,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const MINUTE: UnixMillis = 60_000;
+    const MINUTE: UnixMillis = minutes(1);
     const CRITICAL: Option<UnixMillis> = Some(15 * MINUTE);
     const KEEP: Verdict = Verdict::Keep(Gate::TranscriptGrew);
 

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::activity::{CpuDelta, TranscriptDelta};
-use super::config::{ReaperConfig, hours, minutes};
 use super::screen::Screen;
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::ReaperConfig;
+use stopgate_core::clock::{UnixMillis, hours, minutes};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::state::Turn;
 
@@ -390,7 +390,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const HOUR: UnixMillis = 3_600_000;
+    const HOUR: UnixMillis = hours(1);
 
     /// A session that nothing keeps.
     fn idle() -> Evidence {

@@ -6,11 +6,8 @@
 
 pub mod activity;
 pub mod candidacy;
-pub mod config;
 pub mod gates;
 pub mod pressure;
 pub mod report;
 pub mod screen;
 pub mod switch;
-
-pub use config::ReaperConfig;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{ReaperConfig, minutes};
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::ReaperConfig;
+use stopgate_core::clock::{UnixMillis, minutes};
 
 /// What was measured; a source that cannot be read is `None` and says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -105,9 +105,9 @@ mod tests {
         let config = ReaperConfig::default();
         assert_eq!(
             [Normal, Moderate, Critical].map(|tier| threshold(tier, &config)),
-            [None, Some(45 * 60_000), Some(15 * 60_000)]
+            [None, Some(minutes(45)), Some(minutes(15))]
         );
         let eager = ReaperConfig { normal_tier_reaps: true, ..config };
-        assert_eq!(threshold(Normal, &eager), Some(45 * 60_000));
+        assert_eq!(threshold(Normal, &eager), Some(minutes(45)));
     }
 }

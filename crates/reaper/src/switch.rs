@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::ReaperConfig;
+use stopgate_config::ReaperConfig;
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 

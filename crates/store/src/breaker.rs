@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, named_params};
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{UnixMillis, days};
 use stopgate_gate::breaker::Breaker;
 use stopgate_protocol::BreakerState;
 
@@ -16,7 +16,7 @@ use crate::{Store, StoreError};
 /// How long a transition waits for others who write: stops wait behind it, and memory can stand in.
 const LOCK_PATIENCE: Duration = Duration::from_millis(10);
 /// A breaker that has not changed for so long is forgotten: 30 days, as verdicts are by default.
-const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+const KEPT_MS: UnixMillis = days(30);
 
 /// One breaker with what it is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,11 +150,11 @@ mod tests {
     use std::sync::{Arc, Barrier};
 
     use stopgate_core::paths::Home;
-    use stopgate_gate::breaker::{Admission, Limits, Settlement};
+    use stopgate_gate::breaker::{Admission, BreakerLimits, Settlement};
 
     use super::*;
 
-    const LIMITS: Limits = Limits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
+    const LIMITS: BreakerLimits = BreakerLimits { failures: 3, cooldown_ms: 300_000, lease_ms: 20_500 };
     const T0: UnixMillis = 1_700_000_000_000;
     const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -1,5 +1,5 @@
 use super::*;
-use stopgate_core::clock::{FixedClock, UnixMillis};
+use stopgate_core::clock::{DAY_MS, FixedClock, UnixMillis};
 use stopgate_core::decision::Decision;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
@@ -8,7 +8,6 @@ use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
-use stopgate_gate::turn::DAY_MS;
 use stopgate_reaper::candidacy::Memory;
 use stopgate_reaper::report::{AuditEvent, AuditRow, Trip};
 

@@ -1,10 +1,9 @@
 //! Rows about the person's turns: prompts, continues, and what an agent said against one.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
-use stopgate_gate::turn::DAY_MS;
 
 use crate::gate::{Aside, GateRow};
 use crate::{SessionFacts, Store, StoreError};

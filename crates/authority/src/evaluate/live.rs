@@ -14,6 +14,7 @@ use stopgate_gate::facts::Facts;
 use stopgate_gate::judge::Question;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, Recording, Trace, World};
 use stopgate_gate::signals::Signals;
+use stopgate_gate::turn::Ceilings;
 use stopgate_store::{SessionFacts, TurnRecord};
 
 use super::has_judge;
@@ -81,7 +82,7 @@ fn inputs(
         session_start_ms: session.and_then(|session| session.started_at_ms),
     };
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, circumstances.session_start_ms);
-    let (limits, has_judge) = (turns::limits(config), has_judge(config));
+    let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     Inputs { circumstances, message: String::new(), turn, limits, has_judge }
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_config::Judge;
+use stopgate_config::JudgeConfig;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::new_event_id;
-use stopgate_gate::breaker::{Admission, Breaker, Limits, Settlement};
+use stopgate_gate::breaker::{Admission, Breaker, BreakerLimits, Settlement};
 use stopgate_gate::judge::{FailureKind, JudgeFailure};
 use stopgate_protocol::BreakerState;
 use stopgate_store::{BreakerRow, StoreError};
@@ -16,8 +16,6 @@ use stopgate_store::{BreakerRow, StoreError};
 use super::route::Route;
 use crate::storage::Storage;
 
-/// A probe may take as long as an answer, and this much longer.
-const LEASE_MARGIN_MS: i64 = 500;
 /// How often the number of those who were not let through is written down.
 const FLUSH: Duration = Duration::from_mins(1);
 /// How many routes are remembered: the configuration names one at a time.
@@ -42,18 +40,9 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct Guard {
     route: Route,
-    limits: Limits,
+    limits: BreakerLimits,
     /// Set for a probe.
     token: Option<String>,
-}
-
-fn limits(config: &Judge) -> Limits {
-    let millis = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    Limits {
-        failures: config.breaker_failures,
-        cooldown_ms: millis(config.breaker_cooldown_seconds.saturating_mul(1_000)),
-        lease_ms: millis(config.timeout_ms).saturating_add(LEASE_MARGIN_MS),
-    }
 }
 
 impl Breakers {
@@ -68,8 +57,8 @@ impl Breakers {
     }
 
     /// Asks to be let through to the judge of `config`.
-    pub(super) fn admit(&self, storage: &Storage, config: &Judge, until: Instant) -> Result<Guard, JudgeFailure> {
-        let (route, limits) = (Route::of(config), limits(config));
+    pub(super) fn admit(&self, storage: &Storage, config: &JudgeConfig, until: Instant) -> Result<Guard, JudgeFailure> {
+        let (route, limits) = (Route::of(config), BreakerLimits::from(config));
         let now = storage.now_ms();
         let token = new_event_id(storage.clock());
         let admission = if self.stays_shut(&route, limits, now) {
@@ -88,7 +77,7 @@ impl Breakers {
 
     /// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
     /// in a while to write down how many they were.
-    fn stays_shut(&self, route: &Route, limits: Limits, now: UnixMillis) -> bool {
+    fn stays_shut(&self, route: &Route, limits: BreakerLimits, now: UnixMillis) -> bool {
         let mut breakers = self.lock();
         let Some(held) = breakers.get_mut(&route.key) else { return false };
         let flushed_lately = held.written.is_some_and(|at| at.elapsed() < FLUSH);

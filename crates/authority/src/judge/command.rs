@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use stopgate_config::Judge;
+use stopgate_config::JudgeConfig;
 use stopgate_core::env::{self, Env};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
@@ -34,7 +34,7 @@ const MAX_COMPLAINT_BYTES: usize = 4 * 1024;
 pub(super) fn ask(
     environment: &dyn Env,
     home: &Home,
-    judge: &Judge,
+    judge: &JudgeConfig,
     prompt: &Prompt,
     deadline: Instant,
 ) -> Result<Vec<u8>, JudgeFailure> {

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stopgate_config::{Judge, JudgeWire};
+use stopgate_config::{JudgeConfig, JudgeWire};
 use stopgate_core::env::Env;
 use stopgate_core::redact::REDACTED;
 use stopgate_core::text::head;
@@ -24,7 +24,7 @@ const MIN_KEY_BYTES: usize = 6;
 /// Asks the model of `judge`; the text of its answer.
 pub(super) fn ask(
     environment: &dyn Env,
-    judge: &Judge,
+    judge: &JudgeConfig,
     prompt: &Prompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {
@@ -40,7 +40,7 @@ pub(super) fn ask(
 }
 
 /// The key, from the environment variable that is configured.
-fn key(environment: &dyn Env, judge: &Judge) -> Result<Option<String>, JudgeFailure> {
+fn key(environment: &dyn Env, judge: &JudgeConfig) -> Result<Option<String>, JudgeFailure> {
     let name = judge.api_key_env.as_str();
     if name.is_empty() {
         return Ok(None);
@@ -53,7 +53,12 @@ fn key(environment: &dyn Env, judge: &Judge) -> Result<Option<String>, JudgeFail
     key.ok_or_else(missing).map(Some)
 }
 
-fn exchange(judge: &Judge, key: Option<&str>, prompt: &Prompt, deadline: Instant) -> Result<String, JudgeFailure> {
+fn exchange(
+    judge: &JudgeConfig,
+    key: Option<&str>,
+    prompt: &Prompt,
+    deadline: Instant,
+) -> Result<String, JudgeFailure> {
     let unavailable = |what: &str| JudgeFailure::new(FailureKind::Unavailable, what);
     let place = without_credentials(&judge.url);
     let uri: Uri = judge.url.parse().map_err(|_| unavailable(&format!("{place} is not an address")))?;
@@ -116,7 +121,7 @@ fn is_loopback(uri: &Uri) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn body(judge: &Judge, prompt: &Prompt) -> Value {
+fn body(judge: &JudgeConfig, prompt: &Prompt) -> Value {
     let (model, most) = (&judge.model, judge.max_output_tokens);
     match judge.wire {
         JudgeWire::Messages => json!({

@@ -1,6 +1,6 @@
 //! What a breaker is about: one way to one judge.
 
-use stopgate_config::{Judge, JudgeKind};
+use stopgate_config::{JudgeConfig, JudgeKind};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 
@@ -17,7 +17,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn of(judge: &Judge) -> Self {
+    pub(super) fn of(judge: &JudgeConfig) -> Self {
         let whole = match judge.kind {
             JudgeKind::None => String::new(),
             JudgeKind::Command => redact(&judge.command.join(" ")),
@@ -47,14 +47,14 @@ mod tests {
 
     use super::*;
 
-    fn http(url: &str, model: &str, key: &str) -> Judge {
+    fn http(url: &str, model: &str, key: &str) -> JudgeConfig {
         let (url, model, api_key_env) = (url.to_owned(), model.to_owned(), key.to_owned());
-        Judge { kind: JudgeKind::Http, url, model, api_key_env, ..Judge::default() }
+        JudgeConfig { kind: JudgeKind::Http, url, model, api_key_env, ..JudgeConfig::default() }
     }
 
-    fn command(argv: &[&str]) -> Judge {
+    fn command(argv: &[&str]) -> JudgeConfig {
         let command = argv.iter().map(|&word| word.to_owned()).collect();
-        Judge { kind: JudgeKind::Command, command, ..Judge::default() }
+        JudgeConfig { kind: JudgeKind::Command, command, ..JudgeConfig::default() }
     }
 
     #[test]
@@ -63,7 +63,7 @@ mod tests {
         let others = [
             http("https://b.example/v1/messages", "m", "K"),
             http("https://a.example/v1/messages", "n", "K"),
-            Judge { wire: JudgeWire::ChatCompletions, ..base.clone() },
+            JudgeConfig { wire: JudgeWire::ChatCompletions, ..base.clone() },
             command(&["claude", "-p"]),
             command(&["claude", "-p", "--model", "haiku"]),
         ];

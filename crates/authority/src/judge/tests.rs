@@ -8,7 +8,7 @@ mod standing;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stopgate_config::{Judge, JudgeKind, JudgeWire};
+use stopgate_config::{JudgeConfig, JudgeKind, JudgeWire};
 use stopgate_core::clock::Clock;
 use stopgate_core::env::{self, MapEnv};
 use stopgate_core::paths::Home;
@@ -54,11 +54,11 @@ impl Court {
         self.state = State::with_clock(self.state.home.clone(), clock);
     }
 
-    fn ask(&self, judge: &Judge, message: &str) -> JudgeOutcome {
+    fn ask(&self, judge: &JudgeConfig, message: &str) -> JudgeOutcome {
         self.ask_within(judge, message, AMPLE)
     }
 
-    fn ask_within(&self, judge: &Judge, message: &str, patience: Duration) -> JudgeOutcome {
+    fn ask_within(&self, judge: &JudgeConfig, message: &str, patience: Duration) -> JudgeOutcome {
         let question = Question::new(message, Signals::of([Signal::FreshSession]), &facts());
         ask_in(&self.environment, &self.state.judges, &self.state.storage, judge, &question, Instant::now() + patience)
     }
@@ -71,14 +71,14 @@ fn facts() -> Facts {
 }
 
 /// A program of one shell script.
-fn program(script: &str) -> Judge {
+fn program(script: &str) -> JudgeConfig {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    Judge { kind: JudgeKind::Command, command, ..Judge::default() }
+    JudgeConfig { kind: JudgeKind::Command, command, ..JudgeConfig::default() }
 }
 
-fn model(url: String, wire: JudgeWire) -> Judge {
+fn model(url: String, wire: JudgeWire) -> JudgeConfig {
     let (model, api_key_env) = ("judge-1".to_owned(), "JUDGE_KEY".to_owned());
-    Judge { kind: JudgeKind::Http, url, wire, model, api_key_env, ..Judge::default() }
+    JudgeConfig { kind: JudgeKind::Http, url, wire, model, api_key_env, ..JudgeConfig::default() }
 }
 
 fn opinion(outcome: JudgeOutcome) -> Opinion {
@@ -108,7 +108,7 @@ fn nobody_is_asked_without_a_judge_without_a_plan_or_without_time() {
     let court = Court::new();
     let counting = court.dir.path().join("asked");
     let judge = program(&format!("echo x >> '{}'; printf '%s' '{GO_ON}'", counting.display()));
-    let none = Judge { kind: JudgeKind::None, ..judge.clone() };
+    let none = JudgeConfig { kind: JudgeKind::None, ..judge.clone() };
     let question = Question::new("m", Signals::default(), &facts());
     let nobody = super::ask(&court.state.judges, &court.state.storage, &none, &question, Instant::now() + AMPLE);
     assert_eq!(nobody, JudgeOutcome::NotAsked(NotAsked::NoJudge));

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use stopgate_build_guard::state::BuildState;
 use stopgate_build_guard::store;
+use stopgate_config::ReaperConfig;
 use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
 use stopgate_core::process::host;
 use stopgate_core::process::snapshot::Snapshot;
@@ -14,7 +15,6 @@ use stopgate_core::process::{Liveness, ProcFs, ProcessTable as _};
 use stopgate_core::session::state::Turn;
 use stopgate_core::{checkout, fsx};
 use stopgate_protocol::SessionRow;
-use stopgate_reaper::ReaperConfig;
 use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, TranscriptStamp};
 use stopgate_reaper::candidacy::Memory;
 use stopgate_reaper::gates::{Evidence, LiveBuild, Pane, Seen};

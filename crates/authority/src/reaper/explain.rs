@@ -1,8 +1,8 @@
 //! Why a session is kept, or what would happen to it next.
 
+use stopgate_config::ReaperConfig;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
-use stopgate_reaper::ReaperConfig;
 use stopgate_reaper::gates::Verdict;
 use stopgate_reaper::pressure::{assess, threshold};
 use stopgate_reaper::report::{Explanation, ReaperSession};

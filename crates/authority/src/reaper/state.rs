@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use stopgate_config::ReaperConfig;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 use stopgate_reaper::report::ReaperSession;
-use stopgate_reaper::{ReaperConfig, switch};
+use stopgate_reaper::switch;
 use tokio::sync::Notify;
 
-use super::settings;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -41,7 +41,7 @@ impl Reaper {
 
     /// What applies now: what is configured, and the operator's switch.
     pub(crate) fn config(&self) -> ReaperConfig {
-        switch::applied(settings::configured(&self.settings.current().reaper), switch::read(self.storage.home()))
+        switch::applied(self.settings.current().reaper.clone(), switch::read(self.storage.home()))
     }
 }
 

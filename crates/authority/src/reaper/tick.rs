@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde_json::json;
-use stopgate_core::clock::UnixMillis;
+use stopgate_config::ReaperConfig;
+use stopgate_core::clock::{UnixMillis, hours};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
-use stopgate_reaper::ReaperConfig;
 use stopgate_reaper::candidacy::{Budget, Memory, Step, Why, step};
 use stopgate_reaper::gates::{
     Confidence, Evidence, Gate, GateReading, Seen, Verdict, kept_without_screen, read, verdict,
@@ -139,7 +139,7 @@ pub(super) fn tick(reaper: &Reaper, config: &ReaperConfig) {
 fn look(reaper: &Reaper, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), StoreError> {
     let mut looked = gather(reaper, config, now_ms, None)?;
     let (trip, last_hour) =
-        reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - 3_600_000)?)))?;
+        reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - hours(1))?)))?;
     let pressure = assess(machine::reading(), config);
     let mut look = Look {
         reaper,

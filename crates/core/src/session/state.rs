@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixMillis;
+use crate::clock::{UnixMillis, minutes};
 use crate::harness::{EventKind, StartSource};
 use crate::process::Liveness;
 
 /// A session that has not had its first prompt counts as starting for this long; then it waits for one.
-const STARTING_MS: UnixMillis = 60_000;
+const STARTING_MS: UnixMillis = minutes(1);
 /// The client itself writes to the transcript around a hook's event; what it writes later than this is work.
 const SETTLING_MS: UnixMillis = 5_000;
 /// A transcript that was written within this time is being written.
-const WRITING_MS: UnixMillis = 60_000;
+const WRITING_MS: UnixMillis = minutes(1);
 
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Count, Counted, DAY_MS, Day, Grade, Grades, Group, Latency, OfSession, Proportion, Report, Sessions, UnixMillis,
-};
+use super::{Count, Counted, Day, Grade, Grades, Group, Latency, OfSession, Proportion, Report, Sessions, UnixMillis};
+use stopgate_core::clock::DAY_MS;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
 
 /// Days that are listed.

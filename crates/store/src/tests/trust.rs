@@ -1,7 +1,8 @@
 //! Grades, reports and pruning.
 
+use stopgate_core::clock::DAY_MS;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
-use stopgate_gate::report::{DAY_MS, Grade};
+use stopgate_gate::report::Grade;
 use stopgate_protocol::{Decided, LogFilter};
 
 use super::*;

@@ -50,8 +50,10 @@ fn it_sees_a_scrubbed_environment_with_the_guard_and_an_empty_directory() {
         "{{ env; echo in=$(pwd -P); echo files=$(ls -A | wc -l); }} > '{}'; touch left-behind; mkdir -p sub/dir; printf '%s' '{GO_ON}'",
         seen.display()
     );
-    let judge =
-        Judge { pass_env: vec!["JUDGE_KEY".into(), "NOT_SET".into(), env::STOPGATE_JUDGE.into()], ..program(&script) };
+    let judge = JudgeConfig {
+        pass_env: vec!["JUDGE_KEY".into(), "NOT_SET".into(), env::STOPGATE_JUDGE.into()],
+        ..program(&script)
+    };
     for _ in 0..2 {
         opinion(court.ask(&judge, "m"));
         let text = std::fs::read_to_string(&seen).unwrap();
@@ -116,7 +118,7 @@ fn whatever_a_program_does_wrong_has_its_kind(#[case] script: &str, #[case] kind
 fn a_program_that_is_not_there_is_unavailable() {
     let court = Court::new();
     for command in [vec!["/nowhere/judge".to_owned()], vec!["no-such-judge".to_owned()], Vec::new()] {
-        let judge = Judge { command, ..program("") };
+        let judge = JudgeConfig { command, ..program("") };
         assert_eq!(failure(court.ask(&judge, "m")).kind, FailureKind::Unavailable);
         court.state.judges.breakers.forget();
     }
@@ -148,7 +150,7 @@ fn a_program_that_hangs_and_ignores_sigterm_is_killed_with_its_children_at_the_d
         own.display(),
         child.display()
     );
-    let judge = Judge { timeout_ms: 1_500, ..program(&script) };
+    let judge = JudgeConfig { timeout_ms: 1_500, ..program(&script) };
     let failed = failure(court.ask(&judge, "m"));
     assert_eq!(failed.kind, FailureKind::Timeout);
     assert!(failed.detail.contains("thinking"), "{failed}");
@@ -158,7 +160,7 @@ fn a_program_that_hangs_and_ignores_sigterm_is_killed_with_its_children_at_the_d
 #[test]
 fn the_caller_s_deadline_counts_where_it_is_the_shorter_one() {
     let court = Court::new();
-    let judge = Judge { timeout_ms: 120_000, ..program(&format!("sleep 10; printf '%s' '{GO_ON}'")) };
+    let judge = JudgeConfig { timeout_ms: 120_000, ..program(&format!("sleep 10; printf '%s' '{GO_ON}'")) };
     let failed = failure(court.ask_within(&judge, "m", Duration::from_millis(400)));
     assert_eq!(failed.kind, FailureKind::Timeout);
 }

@@ -42,12 +42,12 @@ impl Timed {
         self.now.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn kind(&self, judge: &Judge) -> FailureKind {
+    fn kind(&self, judge: &JudgeConfig) -> FailureKind {
         failure(self.court.ask(judge, "m")).kind
     }
 }
 
-fn broken() -> (MockJudge, Judge) {
+fn broken() -> (MockJudge, JudgeConfig) {
     let mock = MockJudge::start(Manner::Says(500, "", String::new()));
     let judge = model(mock.messages_url(), JudgeWire::Messages);
     (mock, judge)
@@ -158,13 +158,13 @@ fn a_probe_whose_authority_died_is_followed_by_another() {
 fn routes_do_not_share_and_zero_never_leaves_a_judge_alone() {
     let timed = Timed::new();
     let (mock, first) = broken();
-    let second = Judge { model: "judge-2".into(), ..first.clone() };
+    let second = JudgeConfig { model: "judge-2".into(), ..first.clone() };
     for _ in 0..2 {
         assert_eq!(timed.kind(&first), FailureKind::ServerError);
         assert_eq!(timed.kind(&second), FailureKind::ServerError);
     }
     assert_eq!(timed.kind(&first), FailureKind::BreakerOpen);
-    let never = Judge { breaker_failures: 0, model: "judge-3".into(), ..first };
+    let never = JudgeConfig { breaker_failures: 0, model: "judge-3".into(), ..first };
     for _ in 0..6 {
         assert_eq!(timed.kind(&never), FailureKind::ServerError);
     }

@@ -7,6 +7,7 @@ use stopgate_build_guard::machine::targets;
 use stopgate_build_guard::reason::PROGRAM;
 use stopgate_build_guard::state::{BuildState, Pause};
 use stopgate_build_guard::store::AuditEvent;
+use stopgate_core::clock::{UnixMillis, days, hours, minutes, seconds};
 use stopgate_core::env::ProcessEnv;
 
 use super::start::refuse_second;
@@ -17,7 +18,7 @@ use crate::identity::{self, OwnerFlags};
 use crate::{ExitStatus, printer, when};
 
 /// Longest pause: whoever needs more releases the build.
-const MAX_PAUSE_MS: i64 = 7 * 24 * 3_600_000;
+const MAX_PAUSE_MS: UnixMillis = days(7);
 
 #[derive(Args)]
 pub(super) struct PauseArguments {
@@ -48,10 +49,10 @@ fn milliseconds(text: &str) -> Result<i64, String> {
     let unit = text.find(|symbol: char| !symbol.is_ascii_digit()).ok_or_else(problem)?;
     let (number, unit) = text.split_at(unit);
     let factor = match unit {
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+        "s" => seconds(1),
+        "m" => minutes(1),
+        "h" => hours(1),
+        "d" => days(1),
         _ => return Err(problem()),
     };
     let number: i64 = number.parse().map_err(|_| problem())?;

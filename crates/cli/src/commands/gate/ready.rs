@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use stopgate_config::{Config, LastGood, Promotion};
-use stopgate_core::clock::UnixMillis;
-use stopgate_gate::report::{DAY_MS, Report};
+use stopgate_config::{Config, LastGood, PromotionConfig};
+use stopgate_core::clock::{DAY_MS, UnixMillis, days};
+use stopgate_gate::report::Report;
 
 use crate::context::Context;
 use crate::{ExitStatus, printer};
@@ -34,7 +34,7 @@ pub(crate) struct Condition {
     /// `null` when there is nothing to tell it from; it does not hold then.
     value: Value,
     bound: Bound,
-    threshold: u64,
+    threshold: u32,
     unit: &'static str,
     pub(crate) holds: bool,
 }
@@ -57,19 +57,19 @@ impl Condition {
 }
 
 /// Every condition of `promotion`, in the order of the configuration.
-fn conditions(report: &Report, promotion: &Promotion, now: UnixMillis) -> Vec<Condition> {
+fn conditions(report: &Report, promotion: &PromotionConfig, now: UnixMillis) -> Vec<Condition> {
     let new = |name: &str, what, value: Value, bound, threshold, unit, holds| {
         let key = format!("gate.promotion.{name}");
         Condition { key, what, value, bound, threshold, unit, holds }
     };
-    let least = |name, what, value: u64, threshold| {
-        new(name, what, json!(value), Bound::AtLeast, threshold, "", value >= threshold)
+    let least = |name, what, value: u64, threshold: u32| {
+        new(name, what, json!(value), Bound::AtLeast, threshold, "", value >= u64::from(threshold))
     };
     let held = &report.graded_would_block;
     let let_go = &report.graded_let_go;
-    let shadow_ms = report.first_at_ms.map_or(0, |first| now.saturating_sub(first).max(0)).cast_unsigned();
-    let day = DAY_MS.cast_unsigned();
-    let precise = report.precision.is_some_and(|found| found.hits * 100 >= promotion.min_precision_percent * found.of);
+    let shadow_ms = report.first_at_ms.map_or(0, |first| now.saturating_sub(first).max(0));
+    let precise =
+        report.precision.is_some_and(|found| found.hits * 100 >= u64::from(promotion.min_precision_percent) * found.of);
     vec![
         least("min_evaluations", "verdicts", report.verdicts, promotion.min_evaluations),
         least("min_sessions", "sessions they come from", report.sessions.count, promotion.min_sessions),
@@ -77,11 +77,11 @@ fn conditions(report: &Report, promotion: &Promotion, now: UnixMillis) -> Vec<Co
         new(
             "min_shadow_days",
             "days since the first verdict",
-            tenths(shadow_ms * 10, day),
+            tenths(shadow_ms.cast_unsigned() * 10, DAY_MS.cast_unsigned()),
             Bound::AtLeast,
             promotion.min_shadow_days,
             "",
-            shadow_ms >= promotion.min_shadow_days * day,
+            shadow_ms >= days(promotion.min_shadow_days),
         ),
         least("clean_last", "last stops without a failure", report.clean_streak, promotion.clean_last),
         least("min_graded", "graded right or wrong", held.decided() + let_go.decided(), promotion.min_graded),
@@ -103,7 +103,7 @@ fn conditions(report: &Report, promotion: &Promotion, now: UnixMillis) -> Vec<Co
             Bound::AtMost,
             promotion.max_p99_ms,
             " ms",
-            report.latency.is_some_and(|latency| latency.p99_ms <= promotion.max_p99_ms),
+            report.latency.is_some_and(|latency| latency.p99_ms <= u64::from(promotion.max_p99_ms)),
         ),
     ]
 }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn missing(report: &Report) -> Vec<String> {
-        let found = conditions(report, &Promotion::default(), NOW);
+        let found = conditions(report, &PromotionConfig::default(), NOW);
         found.into_iter().filter(|condition| !condition.holds).map(|condition| condition.key).collect()
     }
 
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn nothing_seen_is_unknown_and_not_ready() {
-        let nothing = conditions(&Tally::default().report(0, NOW), &Promotion::default(), NOW);
+        let nothing = conditions(&Tally::default().report(0, NOW), &PromotionConfig::default(), NOW);
         assert!(nothing.iter().all(|condition| !condition.holds), "{nothing:?}");
         let unknown = nothing.iter().filter(|condition| condition.shown() == "unknown").count();
         assert_eq!(unknown, 2, "precision and latency");
@@ -281,7 +281,8 @@ mod tests {
         let mut report = enough();
         report.first_at_ms = Some(NOW - 14 * DAY_MS + 1);
         report.precision = Proportion::of(8_999, 10_000);
-        let shown: Vec<_> = conditions(&report, &Promotion::default(), NOW).iter().map(Condition::shown).collect();
+        let shown: Vec<_> =
+            conditions(&report, &PromotionConfig::default(), NOW).iter().map(Condition::shown).collect();
         assert!(shown.contains(&"13.9".to_owned()) && shown.contains(&"89.9 %".to_owned()), "{shown:?}");
     }
 }

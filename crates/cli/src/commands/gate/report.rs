@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use stopgate_core::clock::days;
 use stopgate_core::fsx;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
-use stopgate_gate::report::{DAY_MS, Day, Report};
+use stopgate_gate::report::{Day, Report};
 use stopgate_protocol::{Decided, GateLog, LogFilter, ROUTE_REPORT};
 
 use super::log;
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let since = context.now_ms.saturating_sub(i64::from(arguments.days) * DAY_MS).max(0);
+    let since = context.now_ms.saturating_sub(days(arguments.days)).max(0);
     let path = format!("{ROUTE_REPORT}?sinceMs={since}");
     let report: Report = context.read(&path, |store| store.report(since, context.now_ms))?;
     if arguments.json {
@@ -81,6 +82,8 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stopgate_core::clock::DAY_MS;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table of sessions.
 
 use serde::Serialize;
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
 use stopgate_core::session::state::SessionState;
@@ -11,7 +11,7 @@ use stopgate_protocol::SessionRow;
 use crate::{printer, when};
 
 /// How long a session that vanished stays in the list: somebody may want to take it up again.
-const LOST_MS: UnixMillis = 24 * 3_600_000;
+const LOST_MS: UnixMillis = DAY_MS;
 
 /// A row as scripts read it: the row, and its times in RFC 3339.
 #[derive(Serialize)]

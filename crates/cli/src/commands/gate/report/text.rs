@@ -159,9 +159,10 @@ fn cells(value: u64, most: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use stopgate_core::clock::DAY_MS;
     use stopgate_core::decision::Decision;
     use stopgate_core::session::Harness;
-    use stopgate_gate::report::{Counted, DAY_MS, Grade, Tally};
+    use stopgate_gate::report::{Counted, Grade, Tally};
 
     use super::*;
 
