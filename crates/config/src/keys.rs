@@ -1,7 +1,6 @@
 //! The table of keys, as data.
 
 use crate::setting::Project;
-use crate::tables::Config;
 
 /// A table of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,21 +35,7 @@ impl Key {
     }
 }
 
-/// A key, and how it is read into a configuration.
-#[derive(Debug)]
-pub struct KeyOf {
-    pub(crate) section: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) describe: fn() -> Key,
-    /// Puts a value into the operator's configuration; the error says what is expected.
-    pub(crate) set: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
-    /// Tightens the configuration by a value of a checkout's file; the error says why not.
-    pub(crate) tighten: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
-    /// The value in a configuration.
-    pub(crate) show: fn(&Config) -> toml_edit::Value,
-}
-
-/// Makes a table's struct, its defaults, and its keys from one description.
+/// Makes a table's struct, its defaults, and its keys (`KeyOf`, which is where the tables are) from one description.
 macro_rules! table {
     (
         $(#[doc = $about:literal])+
@@ -78,7 +63,7 @@ macro_rules! table {
                 $crate::keys::Section { name: $section, doc: concat!($($about),+) };
 
             /// The keys of the table.
-            pub(crate) const KEYS: &'static [$crate::keys::KeyOf] = &[$($crate::keys::KeyOf {
+            pub(crate) const KEYS: &'static [KeyOf] = &[$(KeyOf {
                 section: $section,
                 name: stringify!($field),
                 describe: || $crate::keys::Key {

@@ -8,8 +8,7 @@ use stopgate_core::paths::Home;
 use toml_edit::{Document, Item, Value};
 
 use crate::fault::{Fault, Faults};
-use crate::keys::KeyOf;
-use crate::tables::Config;
+use crate::tables::{Config, KeyOf};
 
 /// Largest file that is read.
 pub(crate) const MAX_BYTES: u64 = 256 * 1024;

@@ -1,6 +1,6 @@
 //! The configuration: what the gate, its judge and the reaper may do.
 
-use crate::keys::{KeyOf, table};
+use crate::keys::{Key, table};
 use crate::setting::{JudgeKind, JudgeWire, Project};
 
 /// All that is configured.
@@ -21,6 +21,20 @@ impl Config {
     pub(crate) fn keys() -> impl Iterator<Item = &'static KeyOf> {
         [GateConfig::KEYS, PromotionConfig::KEYS, JudgeConfig::KEYS, ReaperConfig::KEYS].into_iter().flatten()
     }
+}
+
+/// A key, and how it is read into a configuration.
+#[derive(Debug)]
+pub struct KeyOf {
+    pub(crate) section: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) describe: fn() -> Key,
+    /// Puts a value into the operator's configuration; the error says what is expected.
+    pub(crate) set: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
+    /// Tightens the configuration by a value of a checkout's file; the error says why not.
+    pub(crate) tighten: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
+    /// The value in a configuration.
+    pub(crate) show: fn(&Config) -> toml_edit::Value,
 }
 
 table! {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use rusqlite::{
     Connection, OptionalExtension as _, Row, ToSql, Transaction, TransactionBehavior, named_params, params,
 };
-use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::decision::Decision;
 use stopgate_core::event_id::is_event_id;
@@ -14,22 +13,9 @@ use stopgate_core::release::Release;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
 use stopgate_protocol::{Explanation, GateLogRow, LogFilter};
 
-use crate::sessions::{bad_text, touch_session};
+use crate::rows::{Aside, GateRow, bad_text};
+use crate::sessions::touch_session;
 use crate::{Store, StoreError, turns};
-
-/// A row to write; the log row is the same thing read back.
-pub type GateRow = GateLogRow;
-
-/// What is written with a verdict, besides its row in the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aside {
-    /// Set for a continue that counts against the ceilings: the hash of the facts it rests on.
-    pub continues: Option<String>,
-    /// What the pipeline was given, as JSON, for replaying it.
-    pub inputs: Option<String>,
-    /// The contest that the verdict used up.
-    pub contest: Option<i64>,
-}
 
 const UPSERT: &str = "
     INSERT INTO gate_events (event_id, harness, session_id, at_ms, mode, decision, rule, short_circuit, would_block,

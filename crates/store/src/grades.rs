@@ -7,7 +7,7 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_gate::report::{Annotation, Grade};
 use stopgate_protocol::GateLogRow;
 
-use crate::sessions::bad_text;
+use crate::rows::bad_text;
 use crate::{Store, StoreError};
 
 /// A grading to write.

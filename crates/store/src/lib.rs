@@ -15,6 +15,7 @@ mod migrate;
 mod reaper;
 mod report;
 mod retention;
+mod rows;
 mod sessions;
 mod turns;
 
@@ -30,12 +31,11 @@ use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
 pub use breaker::BreakerRow;
-pub use gate::{Aside, GateRow, blank_row};
+pub use gate::blank_row;
 pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;
 pub use retention::{Pruned, Space};
-pub use sessions::SessionFacts;
-pub use turns::{Continued, TurnRecord};
+pub use rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
 
 /// Statements that a connection keeps ready: more than there are.
 const MAX_PREPARED: usize = 64;

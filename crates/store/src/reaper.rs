@@ -6,7 +6,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_reaper::candidacy::Memory;
 use stopgate_reaper::report::{AuditEvent, AuditRow, Trip};
 
-use crate::sessions::bad_text;
+use crate::rows::bad_text;
 use crate::{Store, StoreError};
 
 const AUDIT: &str = "INSERT INTO reaper_audit (at_ms, harness, session_id, event, kept_by, tier, detail)

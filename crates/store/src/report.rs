@@ -6,7 +6,7 @@ use rusqlite::Row;
 use stopgate_core::clock::UnixMillis;
 use stopgate_gate::report::{Counted, Report, Tally};
 
-use crate::sessions::bad_text;
+use crate::rows::bad_text;
 use crate::{Store, StoreError};
 
 /// Answered from one index alone (`gate_events_for_report`), and one look at the grades of each stop.

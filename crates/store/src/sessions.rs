@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use rusqlite::{Row, Transaction, TransactionBehavior, named_params, params};
-use stopgate_core::clock::UnixMillis;
 use stopgate_core::harness::{EventKind, StartSource, Stop};
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcessIdentity};
@@ -13,16 +12,8 @@ use stopgate_core::session::state::{Known, SessionState, Turn, state};
 use stopgate_core::tmux::TmuxPlace;
 use stopgate_protocol::SessionRow;
 
+use crate::rows::bad_text;
 use crate::{Store, StoreError, hooks_lost, turns};
-
-/// What the gate needs to know about a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionFacts {
-    /// First start; unknown when only later events were seen.
-    pub started_at_ms: Option<UnixMillis>,
-    /// Commit that was checked out then.
-    pub head_at_start: Option<String>,
-}
 
 const UPSERT: &str = "
     INSERT INTO sessions (harness, session_id, started_at_ms, source, last_event, last_event_at_ms, turn, turn_at_ms,
@@ -340,8 +331,4 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     };
     session.state = state(&known, session.last_event_at_ms.unwrap_or(0));
     Ok(session)
-}
-
-pub(crate) fn bad_text(column: &str) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnName(column.to_owned())
 }

@@ -5,28 +5,8 @@ use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 
-use crate::gate::{Aside, GateRow};
-use crate::{SessionFacts, Store, StoreError};
-
-/// A continue that was given, or in shadow would have been.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Continued {
-    /// When.
-    pub at_ms: UnixMillis,
-    /// Hash of the facts it rests on.
-    pub fingerprint: String,
-}
-
-/// What is recorded of a session's turn.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TurnRecord {
-    /// The person's last prompt.
-    pub prompt_at_ms: Option<UnixMillis>,
-    /// Continues of the last day in one mode, newest first.
-    pub continues: Vec<Continued>,
-    /// The agent's word against the next continue.
-    pub contest: Option<i64>,
-}
+use crate::rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
+use crate::{Store, StoreError};
 
 /// Continues that are looked at: more than any ceiling allows.
 const MAX_CONTINUES: u32 = 256;
