@@ -36,10 +36,10 @@ pub(crate) struct Anatomy {
 /// Looks at every situation of stopgate's own programs in which nobody hangs; at none where there is no `strace`.
 pub(crate) fn all(world: &World, situations: &[Situation]) -> anyhow::Result<Vec<Anatomy>> {
     if !is_here("strace") {
-        console::progress("no strace here: system calls are not counted");
+        console::note("no strace here: system calls are not counted");
         return Ok(Vec::new());
     }
-    console::progress("counting system calls and instructions ...");
+    console::note("counting system calls and instructions ...");
     let directory = tempfile::tempdir()?;
     let of_interest = |situation: &&Situation| {
         !matches!(situation.program, Program::Peer(_)) && situation.expected.at_least.is_zero()

@@ -10,7 +10,6 @@ mod authority;
 mod binaries;
 mod check;
 mod checkouts;
-mod console;
 mod elf;
 mod load;
 mod machine;
@@ -32,6 +31,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use stopgate_terminal as console;
 
 use crate::binaries::Binaries;
 use crate::options::Options;
@@ -44,28 +44,28 @@ pub fn main() -> ExitCode {
     let options = Options::parse();
     if !options.bench {
         // `cargo test --all-targets` starts benches too, without the flag.
-        console::progress("nothing measured; run `cargo bench -p stopgate-benches`");
+        console::note("nothing measured; run `cargo bench -p stopgate-benches`");
         return ExitCode::SUCCESS;
     }
     match measure_all(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::progress(&format!("performance: {error:#}"));
+            console::error("performance", &error);
             ExitCode::FAILURE
         }
     }
 }
 
 fn measure_all(options: &Options) -> anyhow::Result<()> {
-    console::progress("building the release binaries ...");
+    console::note("building the release binaries ...");
     let binaries = Binaries::build()?;
     for language in Language::ALL {
         if let Some(program) = language.missing() {
-            console::progress(&format!("{} is not measured: no {program} here", language.peer()));
+            console::note(format!("{} is not measured: no {program} here", language.peer()));
         }
     }
     let (hooks, anatomy) = {
-        console::progress("preparing homes, checkouts and authorities ...");
+        console::note("preparing homes, checkouts and authorities ...");
         let world = World::create(&binaries)?;
         let situations = situations::all(&world, options)?;
         let hooks = HookRows::new(&situations, &run::all(&world, &situations, options.spawns)?)?;
@@ -76,13 +76,13 @@ fn measure_all(options: &Options) -> anyhow::Result<()> {
         None => (load::all(&binaries, options.load_seconds)?, Some(load::idle(&binaries)?)),
     };
     let report = Report::new(hooks, loads, idle, anatomy, &binaries)?;
-    console::line(&report.text());
+    console::line(report.text());
     if let Some(path) = &options.json {
         std::fs::write(path, report.json()).with_context(|| format!("cannot write {}", path.display()))?;
-        console::progress(&format!("numbers written to {}", path.display()));
+        console::note(format!("numbers written to {}", path.display()));
     }
     if options.page {
-        console::progress(&format!("{} written", page::write(&report.page())?.display()));
+        console::note(format!("{} written", page::write(&report.page())?.display()));
     }
     Ok(())
 }

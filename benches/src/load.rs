@@ -110,7 +110,7 @@ impl Place {
 
 fn one(binaries: &Binaries, rate: u32, seconds: u32) -> anyhow::Result<Load> {
     let place = Place::create(binaries)?;
-    console::progress(&format!("{rate} stops a second for {seconds} s ..."));
+    console::note(format!("{rate} stops a second for {seconds} s ..."));
     let size_before = size_of_store(&place.home);
     let before = Usage::of(place.authority.pid())?;
     let outcome = load(rate, seconds, &place);
@@ -129,7 +129,7 @@ pub(crate) fn idle(binaries: &Binaries) -> anyhow::Result<Idle> {
     // What the start set going is not idleness, and the threads that did it, which live on for ten seconds, would take
     // their counts with them.
     std::thread::sleep(Duration::from_secs(15));
-    console::progress(&format!("watching an idle authority for {} s ...", IDLE.as_secs()));
+    console::note(format!("watching an idle authority for {} s ...", IDLE.as_secs()));
     let (before, woken) = (Usage::of(pid)?, wakeups(pid)?);
     std::thread::sleep(IDLE);
     #[expect(clippy::cast_precision_loss, reason = "numbers for people")]

@@ -28,11 +28,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// so that noise, and what a situation leaves behind, hits all of them equally.
 pub(crate) fn all(world: &World, situations: &[Situation], rounds: usize) -> anyhow::Result<Vec<Summary>> {
     let mut runners: Vec<Runner<'_>> = situations.iter().map(|situation| Runner::new(world, situation)).collect();
-    console::progress("recording sessions ...");
+    console::note("recording sessions ...");
     for runner in &runners {
         runner.record_beginnings()?;
     }
-    console::progress("warming up ...");
+    console::note("warming up ...");
     for runner in &mut runners {
         for _ in 0..runner.situation.warm_ups {
             runner.step()?;
@@ -43,7 +43,7 @@ pub(crate) fn all(world: &World, situations: &[Situation], rounds: usize) -> any
     for round in 0..rounds {
         if round % ROUNDS_A_PROOF == 0 {
             prove_running(&mut runners)?;
-            console::progress(&format!("measuring, round {round} of {rounds} ..."));
+            console::note(format!("measuring, round {round} of {rounds} ..."));
         }
         dice.shuffle(&mut order);
         for &index in &order {
@@ -55,7 +55,7 @@ pub(crate) fn all(world: &World, situations: &[Situation], rounds: usize) -> any
             }
         }
     }
-    console::progress("checking that each situation was what its name says ...");
+    console::note("checking that each situation was what its name says ...");
     runners
         .iter_mut()
         .map(|runner| {

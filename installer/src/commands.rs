@@ -6,7 +6,6 @@ pub(crate) mod guide;
 pub(crate) mod init;
 pub(crate) mod migrate;
 pub(crate) mod restore;
-pub(crate) mod shell_help;
 pub(crate) mod show;
 pub(crate) mod uninstall;
 pub(crate) mod update;
@@ -65,7 +64,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// The context of this process.
     pub(crate) fn of_process(environment: &'a dyn Env, json: bool) -> Result<Self> {
-        Ok(Self { environment, home: Home::of_process()?, printer: Printer::of_process(environment, json) })
+        Ok(Self { environment, home: Home::of_process()?, printer: Printer::new(json) })
     }
 
     /// The settings file that `place` names. Naming a project means its scope.

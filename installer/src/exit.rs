@@ -1,45 +1,16 @@
 //! How the program ends.
 
-use std::process::ExitCode;
-
 use stopgate_core::paths::NoHome;
+pub(crate) use stopgate_terminal::ExitStatus;
 
 use crate::wiring::UnspeakableHome;
 
-/// The program's exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ExitStatus {
-    /// All was done, or there was nothing to do.
-    Success,
-    /// Something that should have been done was not, or does not work.
-    Failure,
-    /// Nothing was done, because it may not be.
-    Refused,
-}
-
-impl ExitStatus {
-    /// The number.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::Failure => 1,
-            Self::Refused => 2,
-        }
-    }
-
-    /// The status that `error` stands for.
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
-        let refuses = |cause: &(dyn std::error::Error + 'static)| {
-            cause.is::<Refusal>() || cause.is::<NoHome>() || cause.is::<UnspeakableHome>()
-        };
-        if error.chain().any(refuses) { Self::Refused } else { Self::Failure }
-    }
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        Self::from(status.code())
-    }
+/// The status that `error` stands for.
+pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
+    let refuses = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<Refusal>() || cause.is::<NoHome>() || cause.is::<UnspeakableHome>()
+    };
+    if error.chain().any(refuses) { ExitStatus::Refused } else { ExitStatus::Failure }
 }
 
 /// A request that is turned down with everything left as it was. Says what, where, and what to do about it.
@@ -62,7 +33,7 @@ mod tests {
     #[test]
     fn a_refusal_is_recognised_under_its_context() {
         let refused = Err::<(), _>(Refusal("no".into())).context("outer").unwrap_err();
-        assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused);
-        assert_eq!(ExitStatus::of(&anyhow::anyhow!("disk full")), ExitStatus::Failure);
+        assert_eq!(status_of(&refused), ExitStatus::Refused);
+        assert_eq!(status_of(&anyhow::anyhow!("disk full")), ExitStatus::Failure);
     }
 }

@@ -4,7 +4,7 @@
 //! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
 //! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
 //!   `leftovers`, `authority`.
-//! * `live_check` tries all of it; `printer` is the one place that prints. `rehearsal` is the edits for the fuzzers.
+//! * `live_check` tries all of it; what prints is `stopgate-terminal`. `rehearsal` is the edits for the fuzzers.
 
 mod authority;
 mod backup;
@@ -20,7 +20,6 @@ mod leftovers;
 mod live_check;
 mod manifest;
 mod plugin;
-mod printer;
 mod programs;
 pub mod rehearsal;
 mod settings;
@@ -30,21 +29,21 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 use stopgate_core::env::ProcessEnv;
+use stopgate_terminal::{self as printer, Printer, shell_help};
 
-use crate::commands::{
-    Context, doctor, guide as release_guide, init, migrate, restore, shell_help, show, uninstall, update,
-};
-use crate::exit::ExitStatus;
-use crate::printer::Printer;
+use crate::commands::{Context, doctor, guide as release_guide, init, migrate, restore, show, uninstall, update};
+
+/// What errors begin with.
+const NAME: &str = "installer";
 
 /// Puts stopgate into the settings of Claude Code and Codex, shows that it works, and takes it back.
 ///
 /// Exit codes: 0 done, 1 something failed or does not work, 2 refused and nothing changed.
 #[derive(Debug, Parser)]
-#[command(name = "installer", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = NAME, version, propagate_version = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -130,7 +129,7 @@ struct Failed {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let environment = ProcessEnv;
-    let printer = Printer::of_process(&environment, arguments.command.json());
+    let printer = Printer::new(arguments.command.json());
     let done =
         Context::of_process(&environment, arguments.command.json()).and_then(|context| match &arguments.command {
             Command::Init(arguments) => init::run(&context, arguments),
@@ -143,13 +142,13 @@ pub fn main() -> ExitCode {
             Command::Manifest(arguments) => show::manifest(&context, arguments),
             Command::Guide(arguments) => release_guide::run(&context, arguments),
             Command::Uninstall(arguments) => uninstall::run(&context, arguments),
-            Command::Completions(arguments) => Ok(shell_help::completions(&context, arguments)),
-            Command::Man(arguments) => shell_help::man(&context, arguments),
+            Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), arguments)),
+            Command::Man(arguments) => shell_help::man(Arguments::command(), arguments),
         });
     let status = done.unwrap_or_else(|error| {
-        let status = ExitStatus::of(&error);
+        let status = exit::status_of(&error);
+        printer::error(NAME, &error);
         let error = format!("{error:#}");
-        printer::note(format!("installer: {error}"));
         let report = Failed { command: arguments.command.name(), error, exit_code: status.code() };
         let _ = printer.object(&report);
         status
@@ -160,7 +159,6 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -10,6 +10,5 @@ pub(crate) mod mode;
 pub(crate) mod reaper;
 pub(crate) mod resume;
 pub(crate) mod sessions;
-pub(crate) mod shell_help;
 pub(crate) mod status;
 pub(crate) mod top;

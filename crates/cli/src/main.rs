@@ -1,7 +1,7 @@
 //! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
 //!
-//! `commands` has a module for each; `context` is what they need, `printer` the one place that prints. `builds`,
-//! `identity` and `find` know the builds of a checkout, who runs a command, and sessions; `when` is times for people.
+//! `commands` has a module for each; `context` is what they need. `builds`, `identity` and `find` know the builds of a
+//! checkout, who runs a command, and sessions; `when` is times for people. What prints is `stopgate-terminal`.
 
 mod bounded;
 mod builds;
@@ -9,20 +9,23 @@ mod commands;
 mod context;
 mod find;
 mod identity;
-mod printer;
 mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use stopgate_terminal::{self as printer, ExitStatus, shell_help};
 
 use crate::context::Context;
+
+/// What errors begin with.
+const NAME: &str = "stopgate";
 
 /// Keeps coding-agent sessions honest: an agent that quits with work left is sent back to it.
 ///
 /// Exit codes: 0 done, 1 failed, 2 refused or wrong usage.
 #[derive(Parser)]
-#[command(name = "stopgate", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = NAME, version, propagate_version = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -55,31 +58,10 @@ enum Command {
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
     /// Print a completion script for a shell
-    Completions(commands::shell_help::CompletionsArguments),
+    Completions(shell_help::CompletionsArguments),
     /// For whoever makes a release: write a man page for each command
     #[command(hide = true)]
-    Man(commands::shell_help::ManArguments),
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ExitStatus {
-    /// As asked.
-    Success,
-    /// It could not be done.
-    Failure,
-    /// It was not done, because nobody agreed to it or because it is not the caller's to do.
-    Refused,
-}
-
-impl From<ExitStatus> for ExitCode {
-    fn from(status: ExitStatus) -> Self {
-        match status {
-            ExitStatus::Success => Self::SUCCESS,
-            ExitStatus::Failure => Self::FAILURE,
-            ExitStatus::Refused => Self::from(2),
-        }
-    }
+    Man(shell_help::ManArguments),
 }
 
 fn main() -> ExitCode {
@@ -97,17 +79,17 @@ fn main() -> ExitCode {
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments),
-        Command::Completions(arguments) => Ok(commands::shell_help::completions(&arguments)),
-        Command::Man(arguments) => commands::shell_help::man(&arguments),
+        Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), &arguments)),
+        Command::Man(arguments) => shell_help::man(Arguments::command(), &arguments),
     });
     match done {
         Ok(_) if let Some(error) = printer::lost() => {
-            printer::note(format!("stopgate: cannot print the result: {error}"));
+            printer::note(format!("{NAME}: cannot print the result: {error}"));
             ExitStatus::Failure.into()
         }
         Ok(status) => status.into(),
         Err(error) => {
-            printer::error(&error);
+            printer::error(NAME, &error);
             ExitStatus::Failure.into()
         }
     }
@@ -116,7 +98,6 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -36,7 +36,7 @@ const TAIL: &str = "
 | `STOPGATE_DEADLINE_MS` | how long a hook may take in all, {deadlines}; it is registered with {registered}, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
 | `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
-| `NO_COLOR` | any value but an empty one: no colour |
+| `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | no colour with any value of the first but an empty one, or with `CLICOLOR=0`; colour even where there is no terminal with `CLICOLOR_FORCE=1` |
 ";
 
 /// The page: one table for each section, with every key, what it may be, its default, its meaning, and what a checkout's

@@ -40,12 +40,8 @@ pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 pub const CLAUDE_CODE_STOP_HOOK_BLOCK_CAP: &str = "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP";
 /// Claude Code: the session whose shell tool this process runs in.
 pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
-/// Any value turns colour off (<https://no-color.org>).
-pub const NO_COLOR: &str = "NO_COLOR";
 /// Language and encoding of what programs print.
 pub const LANG: &str = "LANG";
-/// The kind of terminal; `dumb` has no colour.
-pub const TERM: &str = "TERM";
 /// Who is at the keyboard, for the kill switch's record.
 pub const USER: &str = "USER";
 

@@ -128,7 +128,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         if command.json() {
             printer::json(&Failed { error: format!("{error:#}") })?;
         }
-        printer::error(&error);
+        printer::error(crate::NAME, &error);
         let is_refusal = error.downcast_ref::<Refused>().is_some() || error.is::<RefusedToAgent>();
         Ok(if is_refusal { ExitStatus::Refused } else { ExitStatus::Failure })
     })

@@ -52,18 +52,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         for line in ready::delta(context) {
             printer::note(line);
         }
-    }
-    if wanted == Mode::Enforce && prior != Mode::Enforce && !arguments.yes {
-        match printer::ask("Enforce: the gate may send agents back to their work. Go on?") {
-            Some(true) => {}
-            Some(false) => {
-                printer::note("nothing changed");
-                return Ok(ExitStatus::Refused);
-            }
-            None => {
-                printer::note("stopgate: not enforced: there is no terminal to ask on; add --yes");
-                return Ok(ExitStatus::Refused);
-            }
+        let question = "Enforce: the gate may send agents back to their work. Go on?";
+        if !printer::consent(question, arguments.yes).is_given("nothing changed", "stopgate: not enforced") {
+            return Ok(ExitStatus::Refused);
         }
     }
     let asked = context.ensure_authority().and_then(|()| {

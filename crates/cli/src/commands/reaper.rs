@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             show(context, &status, *json)
         }
         Action::Audit { limit, json } => audit(context, *limit, *json),
-        Action::Enable { live: true, yes: false, .. } if !agreed() => Ok(ExitStatus::Refused),
+        Action::Enable { live: true, yes, .. } if !agreed(*yes) => Ok(ExitStatus::Refused),
         Action::Enable { live: true, json, .. } => set(context, ReaperSwitch::Live, *json),
         Action::Enable { json, .. } => set(context, ReaperSwitch::DryRun, *json),
         Action::Disable { json } => set(context, ReaperSwitch::Off, *json),
@@ -84,13 +84,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     }
 }
 
-fn agreed() -> bool {
-    match printer::ask("Live: under memory or CPU pressure, sessions that are proven idle are ended. Go on?") {
-        Some(true) => return true,
-        Some(false) => printer::note("nothing changed"),
-        None => printer::note("stopgate: not enabled: there is no terminal to ask on; add --yes"),
-    }
-    false
+fn agreed(yes: bool) -> bool {
+    let question = "Live: under memory or CPU pressure, sessions that are proven idle are ended. Go on?";
+    printer::consent(question, yes).is_given("nothing changed", "stopgate: not enabled")
 }
 
 fn set(context: &Context, wanted: ReaperSwitch, json: bool) -> anyhow::Result<ExitStatus> {

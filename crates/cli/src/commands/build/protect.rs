@@ -107,7 +107,7 @@ pub(super) fn resume(context: &Context, builds: &Builds, arguments: &ResumeArgum
                 let why_not = Some(format!("{error:#}"));
                 printer::json(&Resumable { can_resume: false, why_not, build: None, next_phases: Vec::new() })?;
             }
-            printer::error(&error);
+            printer::error(crate::NAME, &error);
             return Ok(ExitStatus::Failure);
         }
     };

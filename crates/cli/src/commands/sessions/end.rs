@@ -28,19 +28,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if row.state.is_over() {
         bail!("session {} is over already ({})", row.key(), row.state);
     }
-    if !arguments.yes {
-        let question = format!("End {} ({}, {})?", row.key(), row.state, super::project(&row));
-        match printer::ask(&question) {
-            Some(true) => {}
-            Some(false) => {
-                printer::note("nothing was ended");
-                return Ok(ExitStatus::Refused);
-            }
-            None => {
-                printer::note("stopgate: not ended: there is no terminal to ask on; add --yes");
-                return Ok(ExitStatus::Refused);
-            }
-        }
+    let question = format!("End {} ({}, {})?", row.key(), row.state, super::project(&row));
+    if !printer::consent(&question, arguments.yes).is_given("nothing was ended", "stopgate: not ended") {
+        return Ok(ExitStatus::Refused);
     }
     match printer::with_progress("waiting for the session to end", || end(context, &row)) {
         Ok(ended) if arguments.json => printer::json(&ended)?,

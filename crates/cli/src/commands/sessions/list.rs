@@ -7,6 +7,7 @@ use stopgate_core::session::LIVE_CHECK_PREFIX;
 use stopgate_core::session::state::SessionState;
 use stopgate_core::text::one_line;
 use stopgate_protocol::SessionRow;
+use stopgate_terminal::Tone;
 
 use crate::{printer, when};
 
@@ -61,18 +62,18 @@ pub(super) fn print(rows: &[SessionRow], hidden: usize, now_ms: UnixMillis) {
     for (number, line) in printer::columns(&lines).into_iter().enumerate() {
         let line = printer::fitted(&line);
         match number.checked_sub(1).and_then(|number| rows.get(number)) {
-            Some(row) => printer::line(printer::painted(&line, colour(row.state), row.state.name().len())),
+            Some(row) => printer::line(printer::painted(&line, tone(row.state), row.state.name().len())),
             None => printer::line(line),
         }
     }
 }
 
-const fn colour(state: SessionState) -> printer::Colour {
+const fn tone(state: SessionState) -> Tone {
     match state {
-        SessionState::Working => printer::Colour::Green,
-        SessionState::Waiting => printer::Colour::Yellow,
-        SessionState::Gone => printer::Colour::Red,
-        SessionState::Starting | SessionState::Idle | SessionState::Ended => printer::Colour::Plain,
+        SessionState::Working => Tone::Good,
+        SessionState::Waiting => Tone::Waiting,
+        SessionState::Gone => Tone::Bad,
+        SessionState::Starting | SessionState::Idle | SessionState::Ended => Tone::Plain,
     }
 }
 

@@ -1,0 +1,31 @@
+//! How a program ends.
+
+use std::process::ExitCode;
+
+/// A program's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// All was done as asked, or there was nothing to do.
+    Success,
+    /// Something that should have been done was not, or does not work.
+    Failure,
+    /// Nothing was done, because nobody agreed to it or because it may not be.
+    Refused,
+}
+
+impl ExitStatus {
+    /// The number.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::Refused => 2,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.code())
+    }
+}
