@@ -14,6 +14,7 @@ use stopgate_core::client;
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::paths::Home;
+use stopgate_core::process::stat::Stat;
 use stopgate_core::protocol::{EvaluateResponse, ROUTE_EVALUATE, ROUTE_EVENTS};
 use stopgate_core::switch::{self, Mode};
 
@@ -222,11 +223,7 @@ struct Usage {
 
 impl Usage {
     fn of(pid: u32) -> anyhow::Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // After the command, which may hold anything: the fields from the third on. Ticks are hundredths of a second.
-        let fields: Vec<&str> = stat.rsplit_once(')').context("no command")?.1.split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("no CPU time");
-        Ok(Self { at: Instant::now(), cpu: Duration::from_millis(10 * (ticks(11)? + ticks(12)?)) })
+        Ok(Self { at: Instant::now(), cpu: Stat::of(pid)?.cpu().context("no CPU time")? })
     }
 
     /// What `pid` has used since.

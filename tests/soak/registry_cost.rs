@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use stopgate_core::env::{Env as _, ProcessEnv};
-use stopgate_core::process::snapshot::Snapshot;
+use stopgate_core::process::stat::Stat;
 use stopgate_tests::reaper::{MINUTE, Stage};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{binary, stop};
@@ -53,7 +53,9 @@ fn five_hundred_sessions() {
         let size = |name: &str| std::fs::metadata(world.home.root().join(name)).map_or(0, |meta| meta.len());
         (size("stopgate.db"), size("stopgate.db-wal"))
     };
-    let own = || Snapshot::take().unwrap().get(authority.id()).unwrap().clone();
+    let own = || Stat::of(authority.id()).unwrap();
+    let ms = |time: Option<Duration>| time.unwrap().as_millis();
+    let all_ms = |stat: &Stat| ms(stat.cpu()) + ms(stat.waited_cpu());
     let (before, size_before) = (own(), database());
     for stand_in in &sessions {
         stand_in.records(&stand_in.id, "UserPromptSubmit");
@@ -75,9 +77,9 @@ fn five_hundred_sessions() {
         out,
         "{listed} sessions: resident {} KiB; {SESSIONS} turns took {} ms of CPU; then {} ms of CPU in {} s with the \
          reaper looking (last look {} ms); the list took {} ms",
-        after.resident_bytes / 1_024,
-        after_turns.cpu_ms - before.cpu_ms,
-        after.cpu_ms + after.waited_cpu_ms - after_turns.cpu_ms - after_turns.waited_cpu_ms,
+        after.resident_bytes().unwrap() / 1_024,
+        ms(after_turns.cpu()) - ms(before.cpu()),
+        all_ms(&after) - all_ms(&after_turns),
         MEASURED.as_secs(),
         status["last_tick_took_ms"],
         list.as_millis(),

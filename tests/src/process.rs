@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+use stopgate_core::process::stat::Stat;
 
 use crate::run::eventually;
 
@@ -58,7 +59,7 @@ pub fn has_ended(pid: u32) -> bool {
 
 /// How the kernel says that a process is: `T` stands still, `Z` has ended.
 fn state(pid: u32) -> Option<char> {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.rsplit(") ").next()?.chars().next()
+    Stat::of(pid).ok()?.state()
 }
 
 /// Whether a process has something locked for writing in the way that SQLite does.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use stopgate_core::process::stat::Stat;
 use stopgate_core::protocol::ROUTE_EVENTS;
 use stopgate_core::spool::Route;
 use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
@@ -92,9 +93,8 @@ fn the_recorder_starts_it_writes_the_row_itself_and_lets_go_of_the_harness() {
     assert!(sessions[0]["started_at"].as_str().unwrap().ends_with('Z'));
 
     // It has a session of its own, and only null behind the standard handles.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let session_of_process = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap().to_owned();
-    assert_eq!(session_of_process, pid.to_string());
+    let stat = Stat::of(u32::try_from(pid).unwrap()).unwrap();
+    assert_eq!(stat.number(6), Some(pid), "the session of the process");
     for handle in 0..3 {
         let target = std::fs::read_link(format!("/proc/{pid}/fd/{handle}")).unwrap();
         assert_eq!(target, Path::new("/dev/null"));

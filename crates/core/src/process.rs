@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{object, optional, or_null, pid, string, text};
+use crate::process::stat::Stat;
 use crate::session::Harness;
 
-pub mod snapshot;
+pub mod stat;
 
 /// A process that can be recognised later: pid, start time, executable and the boot it lived in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,8 +126,8 @@ pub struct ProcFs;
 
 impl ProcessTable for ProcFs {
     fn row(&self, pid: u32) -> Lookup {
-        match std::fs::read(format!("/proc/{pid}/stat")) {
-            Ok(bytes) => parse_stat(&bytes).map_or(Lookup::Unreadable, Lookup::Found),
+        match Stat::of(pid) {
+            Ok(stat) => row(&stat).map_or(Lookup::Unreadable, Lookup::Found),
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && std::path::Path::new("/proc/self").exists() =>
             {
@@ -146,16 +147,13 @@ impl ProcessTable for ProcFs {
     }
 }
 
-/// Parses `/proc/PID/stat`: the command is in parentheses and may itself hold spaces and parentheses.
-fn parse_stat(bytes: &[u8]) -> Option<ProcessRow> {
-    let text = String::from_utf8_lossy(bytes);
-    let open = text.find('(')?;
-    let close = text.rfind(')')?;
-    let mut fields = text.get(close + 2..)?.split_ascii_whitespace();
-    let zombie = matches!(fields.next()?, "Z" | "X");
-    let parent = fields.next()?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(ProcessRow { parent, start_ticks, command: text.get(open + 1..close)?.to_owned(), zombie })
+fn row(stat: &Stat) -> Option<ProcessRow> {
+    Some(ProcessRow {
+        parent: stat.parent()?,
+        start_ticks: stat.start_ticks()?,
+        command: stat.command().to_owned(),
+        zombie: stat.is_zombie(),
+    })
 }
 
 /// The identity of the process `pid`, if it runs.
@@ -300,14 +298,6 @@ mod tests {
         let identity = identify(&table(&[(7, 1, 70, "claude")], "boot-1"), 7).unwrap();
         assert_eq!(liveness(&Says(Lookup::Forbidden), &identity), Liveness::Alive);
         assert_eq!(liveness(&Says(Lookup::Unreadable), &identity), Liveness::Unknown);
-    }
-
-    #[test]
-    fn a_command_with_parentheses_and_spaces_is_read() {
-        let line = b"12 (a) b (c)) S 34 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4242 0 0";
-        let row = parse_stat(line).unwrap();
-        assert_eq!((row.parent, row.start_ticks, row.command.as_str()), (34, 4242, "a) b (c)"));
-        assert_eq!(parse_stat(b"garbage"), None);
     }
 
     #[test]

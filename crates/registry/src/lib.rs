@@ -1,8 +1,10 @@
 //! What sessions are doing right now: the store's rows, confirmed by the process table and the file system. Asked by the
 //! authority, and by `stopgate` where no authority answers.
 //!
-//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where. `operator` asks which session
-//! a caller runs in.
+//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where. [`snapshot`] is the whole
+//! process table. `operator` asks which session a caller runs in.
+
+pub mod snapshot;
 
 mod operator;
 mod silence;
@@ -14,12 +16,12 @@ use std::time::UNIX_EPOCH;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::process::host;
-use stopgate_core::process::snapshot::Snapshot;
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{Known, state};
 use stopgate_protocol::SessionRow;
 
+use self::snapshot::Snapshot;
 pub use self::operator::{harness_above, refusal};
 pub use self::transcript::end_of_transcript;
 

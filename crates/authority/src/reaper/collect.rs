@@ -10,7 +10,6 @@ use stopgate_build_guard::store;
 use stopgate_config::ReaperConfig;
 use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
 use stopgate_core::process::host;
-use stopgate_core::process::snapshot::Snapshot;
 use stopgate_core::process::{Liveness, ProcFs, ProcessTable as _};
 use stopgate_core::session::state::Turn;
 use stopgate_core::{checkout, fsx};
@@ -19,6 +18,7 @@ use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, Transcript
 use stopgate_reaper::candidacy::Memory;
 use stopgate_reaper::gates::{Evidence, LiveBuild, Pane, Seen};
 use stopgate_reaper::screen;
+use stopgate_registry::snapshot::Snapshot;
 
 use super::panes::{self, Server};
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_config::ReaperConfig;
-use stopgate_core::process::snapshot::Snapshot;
 use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::TranscriptStamp;
 use stopgate_reaper::report::{AuditEvent, AuditRow};
 use stopgate_reaper::screen;
+use stopgate_registry::snapshot::Snapshot;
 use stopgate_store::StoreError;
 
 use super::state::{Reaper, lock};

@@ -3,17 +3,15 @@
 use std::path::Path;
 
 use rstest::rstest;
+use stopgate_tests::process::has_ended;
+use stopgate_tests::run::eventually;
 
 use super::*;
 
-/// Whether the process whose id is in `file` is gone, or about to be.
-fn is_gone(file: &Path) -> bool {
-    let pid = std::fs::read_to_string(file).unwrap();
-    (0..500).any(|_| {
-        std::thread::sleep(Duration::from_millis(10));
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
-    })
+/// Waits until the process whose id is in `file` has ended.
+fn await_end(file: &Path) {
+    let pid = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    eventually("the process ends", || has_ended(pid).then_some(()));
 }
 
 #[test]
@@ -154,7 +152,8 @@ fn a_program_that_hangs_and_ignores_sigterm_is_killed_with_its_children_at_the_d
     let failed = failure(court.ask(&judge, "m"));
     assert_eq!(failed.kind, FailureKind::Timeout);
     assert!(failed.detail.contains("thinking"), "{failed}");
-    assert!(is_gone(&own) && is_gone(&child));
+    await_end(&own);
+    await_end(&child);
 }
 
 #[test]
@@ -172,5 +171,5 @@ fn a_grandchild_that_holds_the_output_delays_no_answer_and_does_not_outlive_it()
     let script = format!("sleep 300 & echo $! > '{}'; printf '%s' '{GO_ON}'", child.display());
     // Were it waited for, the deadline would pass first.
     assert_holds(&opinion(court.ask(&program(&script), "m")));
-    assert!(is_gone(&child));
+    await_end(&child);
 }

@@ -1,7 +1,9 @@
-//! The whole process table at one moment: who descends from whom, and what each has used. Not for hooks, which look
-//! at single processes only.
+//! The whole process table at one moment: who descends from whom, and what each has used.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stopgate_core::process::stat::Stat;
 
 /// One process of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,10 +42,9 @@ impl Snapshot {
 
     /// Reads `/proc` (Linux); an error if that cannot be listed. Processes that end meanwhile are left out.
     pub fn take() -> std::io::Result<Self> {
-        let units = Units::of_system();
         let rows = std::fs::read_dir("/proc")?.filter_map(|entry| {
             let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            parse(pid, &std::fs::read(format!("/proc/{pid}/stat")).ok()?, &units)
+            row(pid, &Stat::of(pid).ok()?)
         });
         Ok(Self::of(rows.collect::<Vec<_>>()))
     }
@@ -91,37 +92,17 @@ impl Snapshot {
     }
 }
 
-/// What the numbers of the kernel are counted in.
-struct Units {
-    tick_ms: u64,
-    page_bytes: u64,
-}
-
-impl Units {
-    fn of_system() -> Self {
-        Self {
-            tick_ms: 1_000 / rustix::param::clock_ticks_per_second().clamp(1, 1_000),
-            page_bytes: u64::try_from(rustix::param::page_size()).unwrap_or(4_096),
-        }
-    }
-}
-
-/// Parses `/proc/PID/stat`. A process that has ended and only was not waited for is none.
-fn parse(pid: u32, bytes: &[u8], units: &Units) -> Option<ProcessStat> {
-    let text = String::from_utf8_lossy(bytes);
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split_ascii_whitespace().collect();
-    // Fields are counted from 1 in proc(5); the third, the state, is the first here.
-    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-    if matches!(*fields.first()?, "Z" | "X") {
-        return None;
-    }
+/// What a line says. A process that has ended and only was not waited for is none.
+fn row(pid: u32, stat: &Stat) -> Option<ProcessStat> {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    (!stat.is_zombie()).then_some(())?;
     Some(ProcessStat {
         pid,
-        parent: u32::try_from(number(4)?).ok()?,
-        start_ticks: number(22)?,
-        cpu_ms: (number(14)? + number(15)?) * units.tick_ms,
-        waited_cpu_ms: (number(16)? + number(17)?) * units.tick_ms,
-        resident_bytes: number(24)? * units.page_bytes,
+        parent: stat.parent()?,
+        start_ticks: stat.start_ticks()?,
+        cpu_ms: ms(stat.cpu()?),
+        waited_cpu_ms: ms(stat.waited_cpu()?),
+        resident_bytes: stat.resident_bytes()?,
     })
 }
 
@@ -150,19 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_are_those_of_the_manual() {
-        let line = b"12 (a) b) S 34 5 6 7 8 9 10 11 12 13 140 150 160 170 18 19 20 21 4242 23 24 25";
-        let units = Units { tick_ms: 10, page_bytes: 4_096 };
-        let expected = ProcessStat {
-            pid: 12,
-            parent: 34,
-            start_ticks: 4242,
-            cpu_ms: 2_900,
-            waited_cpu_ms: 3_300,
-            resident_bytes: 24 * 4_096,
-        };
-        assert_eq!(parse(12, line, &units), Some(expected));
-        assert_eq!(parse(12, b"12 (a) Z 34", &units), None);
+    fn a_process_that_has_ended_is_none() {
+        let line = |state: char| format!("12 (a) {state} 34 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 4242 23 24");
+        let of = |state| super::row(12, &Stat::parse(line(state).as_bytes()).unwrap());
+        assert_eq!(of('S').map(|row| (row.pid, row.parent, row.start_ticks)), Some((12, 34, 4242)));
+        assert_eq!(of('Z'), None);
     }
 
     #[test]
