@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
 use stopgate_core::hook::Hook;
+use stopgate_core::lock;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
@@ -265,19 +266,9 @@ impl Lock {
         let path = Self::path(home);
         let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        let deadline = Instant::now() + patience;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Self(file))),
-                Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
-                Err(std::fs::TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-                }
-            }
-        }
+        let is_ours =
+            lock::take(&file, Instant::now() + patience).with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(is_ours.then_some(Self(file)))
     }
 }
 

@@ -1,18 +1,18 @@
 //! One authority a home: the lock it holds for its life, and the socket it serves on.
 
-use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stopgate_core::env::{self, Env, ProcessEnv};
-use stopgate_core::fsx;
 use stopgate_core::holder::{Holder, is_same_file, own_text};
 use stopgate_core::paths::{Home, MAX_SOCKET_PATH_BYTES};
+use stopgate_core::{fsx, lock};
 
 /// Why the lock is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +25,9 @@ pub(crate) enum LockError {
     Io(#[from] io::Error),
 }
 
-/// How often a busy lock is tried: whoever asks whether it is held takes it for a moment, and so does the child of an
+/// How long a busy lock is waited for: whoever asks whether it is held takes it for a moment, and so does the child of an
 /// authority that was killed between `fork` and `execve`.
-const TRIES: usize = 50;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The held lock. It is released when the process ends, however it ends.
 pub(crate) struct InstanceLock {
@@ -42,21 +41,10 @@ impl InstanceLock {
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let mut file = options.open(home.lock())?;
-        let mut tries = 0;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries < TRIES => {
-                    tries += 1;
-                    std::thread::sleep(BETWEEN_TRIES);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let mut text = String::new();
-                    let _ = file.read_to_string(&mut text);
-                    return Err(LockError::Held(Holder::parse(&text).pid));
-                }
-                Err(TryLockError::Error(error)) => return Err(error.into()),
-            }
+        if !lock::take(&file, Instant::now() + PATIENCE)? {
+            let mut text = String::new();
+            let _ = file.read_to_string(&mut text);
+            return Err(LockError::Held(Holder::parse(&text).pid));
         }
         // For people and for `authority stop`. A full disk is no reason not to serve.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(own_text().as_bytes()));

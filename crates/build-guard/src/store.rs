@@ -3,11 +3,11 @@
 //! Every change is a compare-and-set under the lock, and replaces the file in one step: a crash leaves the old or
 //! the new state. What lies in a checkout may have been planted, so links are not followed and reads are bounded.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,14 +19,12 @@ use crate::owner::{Claimant, Rung, Surroundings, claim};
 use stopgate_core::checkout::Checkout;
 use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::fsx;
+use stopgate_core::{fsx, lock};
 
 /// Largest state file that is read.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
 /// How many builds of one checkout a hook looks at.
 const MAX_BUILDS: usize = 256;
-/// How long to sleep between two attempts to take a lock.
-const LOCK_RETRY: Duration = Duration::from_millis(1);
 /// Name of a state file that could not be understood, before a unique ending.
 const QUARANTINE_PREFIX: &str = "state.corrupt-";
 const STATE: &str = "state.json";
@@ -200,14 +198,7 @@ fn append(dir: &Path, bytes: serde_json::Result<Vec<u8>>) -> Result<(), BuildErr
 /// Takes the lock of `dir`: a build's directory, or [`root`] for starting one.
 pub fn lock(dir: &Path, deadline: Instant) -> Result<File, BuildError> {
     let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &dir.join("lock"))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
-            Err(TryLockError::WouldBlock) => return Err(BuildError::Busy),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-    }
+    if lock::take(&file, deadline)? { Ok(file) } else { Err(BuildError::Busy) }
 }
 
 /// A stop that a build holds.
@@ -287,6 +278,7 @@ mod tests {
     use super::super::state::Size;
     use super::*;
     use crate::owner::OwnerStamp;
+    use std::time::Duration;
     use stopgate_core::process::{Liveness, ProcessIdentity};
     use stopgate_core::session::{Harness, SessionKey};
     use stopgate_core::tmux::TmuxRecord;

@@ -11,7 +11,7 @@
 //! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
 //! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`] | the way to the authority, and around it when it is down |
 //! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
-//! | [`env`](mod@env), [`clock`], [`fsx`], [`stdin`], [`startup`], [`subprocess`] | the world, under limits |
+//! | [`env`](mod@env), [`clock`], [`fsx`], [`lock`], [`stdin`], [`startup`], [`subprocess`] | the world, under limits |
 //! | [`text`], [`json`], [`redact`], [`shell`] | text from outside |
 
 pub mod autostart;
@@ -29,6 +29,7 @@ pub mod hook;
 pub mod hook_log;
 pub mod json;
 pub mod lineage;
+pub mod lock;
 pub mod paths;
 pub mod process;
 pub mod protocol;
