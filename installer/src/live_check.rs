@@ -14,11 +14,12 @@ use stopgate_core::env::{self, Env};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::hook::TABLE;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
+use stopgate_core::subprocess::{Ended, Ending};
 use stopgate_core::text::one_line;
 
 use crate::printer::{Printer, Tone, columns};
 use crate::wiring::{Entry, hook_of};
-use run::{Call, Ending, Ran};
+use run::{Call, Ran};
 
 /// How long one hook may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -51,19 +52,24 @@ impl Answer {
     /// Reads a hook's answer off its output.
     pub(crate) fn of(ran: &Ran) -> Self {
         let problem = |problem: String| Self::Problem { problem };
-        match &ran.ending {
-            Ending::NotStarted(error) => return problem(format!("cannot be started: {error}")),
-            Ending::TimedOut => return problem(format!("no end within {} s; killed", DEADLINE.as_secs())),
+        let Ended { ending, stdout, stderr } = match &ran.ended {
+            Ok(ended) => ended,
+            Err(error) => return problem(format!("cannot be started: {error}")),
+        };
+        match ending {
+            Ending::Deadline => return problem(format!("no end within {} s; killed", DEADLINE.as_secs())),
+            Ending::TooMuch => return problem("prints without end; killed".to_owned()),
+            Ending::Lost => return problem("was lost sight of".to_owned()),
             Ending::Exited(status) if !status.success() => {
-                return problem(format!("{status}: {}", one_line(&String::from_utf8_lossy(&ran.stderr), SHOWN_CHARS)));
+                return problem(format!("{status}: {}", one_line(&String::from_utf8_lossy(stderr), SHOWN_CHARS)));
             }
             Ending::Exited(_) => {}
         }
-        if ran.stdout.is_empty() {
+        if stdout.is_empty() {
             return Self::Allowed;
         }
-        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&ran.stdout) else {
-            let text = String::from_utf8_lossy(&ran.stdout);
+        let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(stdout) else {
+            let text = String::from_utf8_lossy(stdout);
             return problem(format!("standard output is not one JSON object: {}", one_line(&text, SHOWN_CHARS)));
         };
         let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
@@ -172,9 +178,13 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
+    fn ended(ending: Ending, stdout: &str) -> Ran {
+        let ended = Ended { ending, stdout: stdout.into(), stderr: b"oops\n".to_vec() };
+        Ran { ended: Ok(ended), took: Duration::ZERO }
+    }
+
     fn ran(code: i32, stdout: &str) -> Ran {
-        let ending = Ending::Exited(ExitStatus::from_raw(code << 8));
-        Ran { ending, stdout: stdout.into(), stderr: b"oops\n".to_vec(), took: Duration::ZERO }
+        ended(Ending::Exited(ExitStatus::from_raw(code << 8)), stdout)
     }
 
     #[test]
@@ -188,7 +198,7 @@ mod tests {
         {
             assert!(Answer::of(&ran(code, stdout)).is_problem(), "{code} {stdout:?}");
         }
-        let late = Ran { ending: Ending::TimedOut, ..ran(0, "") };
+        let late = ended(Ending::Deadline, "");
         assert_eq!(Answer::of(&late).shown(), "PROBLEM: no end within 10 s; killed");
     }
 }

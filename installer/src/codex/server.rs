@@ -1,7 +1,6 @@
 //! One `codex app-server`: JSON-RPC by lines over its standard input and output, under one deadline.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stopgate_core::env::{self, Env};
+use stopgate_core::subprocess;
 use stopgate_core::text::one_line;
 
 /// For the start and all calls together; a start takes half a second.
@@ -22,11 +22,7 @@ const PASSED: [&str; 5] = [env::HOME, env::PATH, env::TMPDIR, env::USER, "CODEX_
 
 /// The `codex` that the search path leads to.
 pub(crate) fn client(environment: &dyn Env) -> Option<PathBuf> {
-    let path = environment.os(env::PATH)?;
-    let is_program = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("codex")).find(is_program)
+    subprocess::find(&environment.os(env::PATH)?, "codex")
 }
 
 /// A running server; it ends with the value.
@@ -98,11 +94,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not waited for: its id, and that of its group, cannot be anybody else's.
-        let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(group) = group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        subprocess::kill_group(&self.child);
         let _ = self.child.wait();
     }
 }
@@ -110,6 +102,7 @@ impl Drop for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
     use stopgate_core::env::MapEnv;
 
     fn codex(dir: &Path, script: &str) -> PathBuf {

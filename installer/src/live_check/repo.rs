@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use stopgate_core::env;
+use stopgate_core::subprocess::{self, Ended, Ending, Limits};
 use stopgate_core::text::one_line;
 
 const PLAN: &str = "docs/plan.md";
@@ -15,6 +16,10 @@ const BEGUN: &str = "# Plan\n\n- [x] Write the tokenizer\n- [ ] Write the parser
 const BEFORE: Duration = Duration::from_hours(1);
 /// Commits have whole seconds: this much later, the work is after the start of the session for sure.
 const AFTER: Duration = Duration::from_secs(1);
+
+/// How long git may take over so small a thing, and how much it may say.
+const GIT_PATIENCE: Duration = Duration::from_secs(30);
+const GIT_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Why there is no repository.
 #[derive(Debug)]
@@ -64,12 +69,20 @@ impl<'a> Repo<'a> {
         command.envs([("GIT_AUTHOR_DATE", &date), ("GIT_COMMITTER_DATE", &date)]);
         command.args(["-c", "user.name=stopgate", "-c", "user.email=live-check@stopgate.invalid"]);
         command.args(["-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null"]);
-        match command.args(args).current_dir(self.dir).stdin(Stdio::null()).output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => {
-                let said = one_line(&String::from_utf8_lossy(&output.stderr), 200);
+        command.args(args).current_dir(self.dir).stdin(Stdio::null());
+        let limits = Limits {
+            deadline: Instant::now() + GIT_PATIENCE,
+            stdout_bytes: GIT_OUTPUT_BYTES,
+            stderr_bytes: GIT_OUTPUT_BYTES,
+            alone: false,
+        };
+        match subprocess::finish(command, &limits) {
+            Ok(Ended { ending: Ending::Exited(status), .. }) if status.success() => Ok(()),
+            Ok(Ended { ending: Ending::Exited(_), stderr, .. }) => {
+                let said = one_line(&String::from_utf8_lossy(&stderr), 200);
                 Err(GitProblem::Failed(format!("git {}: {said}", args.join(" "))))
             }
+            Ok(_) => Err(GitProblem::Failed(format!("git {}: does not end, and was killed", args.join(" ")))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(GitProblem::NotInstalled),
             Err(error) => Err(GitProblem::Failed(format!("git: {error}"))),
         }

@@ -1,17 +1,15 @@
 //! Runs a hook as a harness does in exec form: no shell, own process group, one deadline.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
+use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use stopgate_core::subprocess::{self, Ended, Limits};
+
 /// More output than any hook may give.
-const MAX_OUTPUT: u64 = 1024 * 1024;
-/// How long output may still come once the process has ended.
-const LATE_OUTPUT: Duration = Duration::from_millis(500);
+const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -24,90 +22,40 @@ pub(crate) struct Call<'a> {
     pub(crate) stdin: &'a [u8],
 }
 
-/// How it ended.
-#[derive(Debug)]
-pub(crate) enum Ending {
-    NotStarted(std::io::Error),
-    Exited(ExitStatus),
-    TimedOut,
-}
-
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    pub(crate) ending: Ending,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
+    /// How it ended and what it said; an error if it cannot be started.
+    pub(crate) ended: io::Result<Ended>,
     pub(crate) took: Duration,
 }
 
 /// Runs `call`; after `deadline` its whole process group is killed.
 pub(crate) fn run(call: &Call<'_>, deadline: Duration) -> Ran {
     let began = Instant::now();
+    let limits = Limits {
+        deadline: began + deadline,
+        stdout_bytes: MAX_OUTPUT_BYTES,
+        stderr_bytes: MAX_OUTPUT_BYTES,
+        alone: false,
+    };
+    let ended = command(call).and_then(|command| subprocess::finish(command, &limits));
+    Ran { ended, took: began.elapsed() }
+}
+
+fn command(call: &Call<'_>) -> io::Result<Command> {
+    // A payload fits in the pipe, whether the hook reads it or not.
+    let (input, mut filled) = io::pipe()?;
+    filled.write_all(call.stdin)?;
     let mut command = Command::new(call.command);
-    command.args(call.args).current_dir(call.cwd).env_clear().envs(call.variables.iter().cloned());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            let took = began.elapsed();
-            return Ran { ending: Ending::NotStarted(error), stdout: Vec::new(), stderr: Vec::new(), took };
-        }
-    };
-    let stdout = child.stdout.take().map(drain);
-    let stderr = child.stderr.take().map(drain);
-    if let Some(mut stdin) = child.stdin.take() {
-        // A payload fits in the pipe; a hook that does not read it is no error.
-        let _ = stdin.write_all(call.stdin);
-    }
-    let ending = wait(&mut child, began, deadline);
-    let took = began.elapsed();
-    let collect = |output: Option<Receiver<Vec<u8>>>| {
-        output.and_then(|output| output.recv_timeout(LATE_OUTPUT).ok()).unwrap_or_default()
-    };
-    Ran { ending, stdout: collect(stdout), stderr: collect(stderr), took }
-}
-
-fn wait(child: &mut Child, began: Instant, deadline: Duration) -> Ending {
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ending::Exited(status),
-            Ok(None) if began.elapsed() < deadline => {
-                let quick = began.elapsed() < Duration::from_millis(50);
-                std::thread::sleep(if quick { Duration::from_micros(100) } else { Duration::from_millis(2) });
-            }
-            Ok(None) => {
-                kill_group(child);
-                let _ = child.wait();
-                return Ending::TimedOut;
-            }
-            Err(error) => return Ending::NotStarted(error),
-        }
-    }
-}
-
-/// Kills the group of `child`, which has not been waited for: its id cannot be anybody else's.
-fn kill_group(child: &mut Child) {
-    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    let killed = group.map(|group| rustix::process::kill_process_group(group, rustix::process::Signal::KILL));
-    if !matches!(killed, Some(Ok(()))) {
-        let _ = child.kill();
-    }
-}
-
-fn drain(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (done, output) = channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = (&mut pipe).take(MAX_OUTPUT).read_to_end(&mut bytes);
-        let _ = done.send(bytes);
-    });
-    output
+    command.args(call.args).current_dir(call.cwd).env_clear().envs(call.variables.iter().cloned()).stdin(input);
+    Ok(command)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stopgate_core::subprocess::Ending;
 
     fn shell(script: &str, deadline: Duration) -> Ran {
         let args = ["-c".to_owned(), script.to_owned()];
@@ -119,8 +67,9 @@ mod tests {
     #[test]
     fn output_and_status_are_collected() {
         let ran = shell("cat; echo err >&2; env | grep -c HOME; exit 3", Duration::from_secs(10));
-        assert!(matches!(ran.ending, Ending::Exited(status) if status.code() == Some(3)), "{ran:?}");
-        assert_eq!((ran.stdout.as_slice(), ran.stderr.as_slice()), (&b"in0\n"[..], &b"err\n"[..]));
+        let ended = ran.ended.unwrap();
+        assert!(matches!(ended.ending, Ending::Exited(status) if status.code() == Some(3)), "{ended:?}");
+        assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"in0\n"[..], &b"err\n"[..]));
     }
 
     #[test]
@@ -128,7 +77,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("late");
         let ran = shell(&format!("(sleep 1; touch {}) & sleep 60", mark.display()), Duration::from_millis(200));
-        assert!(matches!(ran.ending, Ending::TimedOut), "{ran:?}");
+        assert_eq!(ran.ended.unwrap().ending, Ending::Deadline);
         assert!(ran.took < Duration::from_secs(5));
         std::thread::sleep(Duration::from_millis(1200));
         assert!(!mark.exists(), "the child of the child lives on");
@@ -137,6 +86,6 @@ mod tests {
     #[test]
     fn a_missing_program_is_a_finding() {
         let call = Call { command: "/nowhere/x", args: &[], cwd: Path::new("/"), variables: &[], stdin: b"" };
-        assert!(matches!(run(&call, Duration::from_secs(1)).ending, Ending::NotStarted(_)));
+        assert!(run(&call, Duration::from_secs(1)).ended.is_err());
     }
 }
