@@ -121,30 +121,16 @@ fn unknown(name: &str) -> String {
     let Some((_, last)) = name.rsplit_once('.') else {
         return "unknown table; `stopgate config` lists all".to_owned();
     };
+    // No key is longer; a file may hold anything.
+    let last: String = last.chars().take(64).collect();
     let near = Config::keys()
-        .map(|key| (distance(last, key.name), key))
+        .map(|key| (strsim::levenshtein(&last, key.name), key))
         .filter(|(distance, key)| *distance <= 2.max(key.name.len() / 4))
         .min_by_key(|(distance, _)| *distance);
     match near {
         Some((_, key)) => format!("unknown key; did you mean {}.{}?", key.section, key.name),
         None => "unknown key; `stopgate config` lists all".to_owned(),
     }
-}
-
-/// How many letters have to be changed, added or taken away.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, letter) in left.chars().take(64).enumerate() {
-        let mut before = row[0];
-        row[0] = at + 1;
-        for (column, other) in right.iter().enumerate() {
-            let change = before + usize::from(letter != *other);
-            before = row[column + 1];
-            row[column + 1] = change.min(before + 1).min(row[column] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
