@@ -14,7 +14,6 @@ use stopgate_reaper::switch as file;
 use stopgate_reaper::switch::ReaperSwitch;
 
 use crate::context::Context;
-use crate::find::encoded;
 use crate::{ExitStatus, find, printer, when};
 
 #[derive(Args)]
@@ -228,7 +227,8 @@ fn explain(context: &Context, id: &str, json: bool) -> anyhow::Result<ExitStatus
     if row.state.is_over() {
         bail!("session {} is over ({}): there is nothing to explain", row.key(), row.state);
     }
-    let path = format!("{ROUTE_REAPER_EXPLAIN}?harness={}&session={}", row.harness, encoded(&row.session_id));
+    let named = [("harness", row.harness.name()), ("session", &row.session_id)];
+    let path = format!("{ROUTE_REAPER_EXPLAIN}?{}", serde_urlencoded::to_string(named)?);
     let explanation: Explanation = context.authority().get(&path)?;
     if json {
         printer::json(&explanation)?;
