@@ -52,7 +52,7 @@ impl Binaries {
         let cargo = ProcessEnv.os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["build", "--release", "--bins"])
-            .args(["-p", "stopgate-hooks", "-p", "stopgate-cli"])
+            .args(["-p", "stopgate-hooks", "-p", "stopgate-program"])
             .args(["-p", env!("CARGO_PKG_NAME")])
             .arg("--message-format=json-render-diagnostics")
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -93,11 +93,11 @@ fn mentioned(line: &str) -> Vec<Mentioned> {
     let words: Vec<&str> = line.split_whitespace().collect();
     for (at, word) in words.iter().enumerate() {
         let next = words.get(at + 1).copied();
-        // `cargo run -p stopgate-cli -- ...`, too.
+        // `cargo run -p stopgate-program -- ...`, too.
         let program = match word.rsplit('/').next() {
             Some("stopgate") => Some("stopgate"),
             Some("installer") => Some("installer"),
-            Some("stopgate-cli") if next == Some("--") => Some("stopgate"),
+            Some("stopgate-program") if next == Some("--") => Some("stopgate"),
             Some("stopgate-installer") if next == Some("--") => Some("installer"),
             _ => None,
         };

@@ -21,8 +21,8 @@ use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{Known, state};
 use stopgate_protocol::SessionRow;
 
-use self::snapshot::Snapshot;
 pub use self::operator::{harness_above, refusal};
+use self::snapshot::Snapshot;
 pub use self::transcript::end_of_transcript;
 
 /// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.

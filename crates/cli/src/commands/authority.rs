@@ -1,14 +1,13 @@
 //! `stopgate authority`
 
 use clap::{Args, Subcommand};
-use stopgate_authority::{RunError, RunOptions};
 use stopgate_client::{AskError, Silence, Successor};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_protocol::{Health, HealthStatus};
 
 use crate::context::Context;
-use crate::{ExitStatus, printer, when};
+use crate::{ExitStatus, Serve, printer, when};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -44,9 +43,12 @@ enum Action {
     },
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &Context, arguments: &Arguments, serve: Serve) -> anyhow::Result<ExitStatus> {
     match arguments.action {
-        Action::Run { detached } => serve(context, detached),
+        Action::Run { detached } => {
+            serve(&context.home, detached).map_err(anyhow::Error::from_boxed)?;
+            Ok(ExitStatus::Success)
+        }
         Action::Start { json } => {
             let authority = context.authority();
             let ensure = || authority.ensure(&ProcessEnv, Successor::ThisVersion);
@@ -92,15 +94,6 @@ fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
 /// What is to be said of an authority that lives without answering, if one does.
 pub(crate) fn silent(context: &Context) -> Option<String> {
     Some(context.authority().silent(Silence::DoesNotAnswer)?.to_string())
-}
-
-fn serve(context: &Context, detached: bool) -> anyhow::Result<ExitStatus> {
-    match stopgate_authority::run(&context.home, RunOptions { detached }) {
-        Ok(()) => Ok(ExitStatus::Success),
-        // Two hooks may start one at the same time; the second has nothing to do.
-        Err(RunError::AlreadyRunning(_)) if detached => Ok(ExitStatus::Success),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn show(context: &Context, health: &Health, json: bool) -> anyhow::Result<ExitStatus> {

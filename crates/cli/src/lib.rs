@@ -1,4 +1,4 @@
-//! `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
+//! The commands of `stopgate`: the operator's hand. Shows what the gate does and did, and turns it on, down and off.
 //!
 //! `commands` has a module for each; `context` is what they need. `builds`, `identity` and `find` know the builds of a
 //! checkout, who runs a command, and sessions; `when` is times for people. What prints is `stopgate-terminal`.
@@ -11,9 +11,11 @@ mod find;
 mod identity;
 mod when;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use stopgate_core::paths::Home;
 use stopgate_terminal::{self as printer, ExitStatus, shell_help};
 
 use crate::context::Context;
@@ -64,7 +66,12 @@ enum Command {
     Man(shell_help::ManArguments),
 }
 
-fn main() -> ExitCode {
+/// Serves as the authority of a home until it is asked to stop; the flag says whether in the background.
+pub type Serve = fn(&Home, bool) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The program's `main`. `serve` is `authority run`: whoever makes a program of this has the authority, these commands
+/// only know the way to it.
+pub fn main(serve: Serve) -> ExitCode {
     let arguments = Arguments::parse();
     let done = Context::of_process().and_then(|context| match arguments.command {
         Command::Status(arguments) => commands::status::run(&context, &arguments),
@@ -78,7 +85,7 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => commands::resume::run(&context, &arguments),
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
-        Command::Authority(arguments) => commands::authority::run(&context, &arguments),
+        Command::Authority(arguments) => commands::authority::run(&context, &arguments, serve),
         Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), &arguments)),
         Command::Man(arguments) => shell_help::man(Arguments::command(), &arguments),
     });
