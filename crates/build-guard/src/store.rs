@@ -19,7 +19,7 @@ use crate::owner::{Claimant, Rung, Surroundings, claim};
 use stopgate_core::checkout::Checkout;
 use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::{fsx, lock};
+use stopgate_core::fsx;
 
 /// Largest state file that is read.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
@@ -198,7 +198,7 @@ fn append(dir: &Path, bytes: serde_json::Result<Vec<u8>>) -> Result<(), BuildErr
 /// Takes the lock of `dir`: a build's directory, or [`root`] for starting one.
 pub fn lock(dir: &Path, deadline: Instant) -> Result<File, BuildError> {
     let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &dir.join("lock"))?;
-    if lock::take(&file, deadline)? { Ok(file) } else { Err(BuildError::Busy) }
+    if stopgate_core::lock::take(&file, deadline)? { Ok(file) } else { Err(BuildError::Busy) }
 }
 
 /// A stop that a build holds.
