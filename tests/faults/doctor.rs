@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_protocol::ROUTE_HEALTH;
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
-use stopgate_tests::person::Person;
+use stopgate_tests::person::{Person, finding_ids};
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{RunningAuthority, World, assert_silent, session_start};
@@ -25,22 +25,18 @@ fn report(person: &Person) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-fn ids(report: &Value) -> Vec<&str> {
-    report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect()
-}
-
 /// A person with an installation of which there is nothing to say.
 fn installed() -> Person {
     let person = Person::new();
     person.install(&[]);
-    assert_eq!(ids(&report(&person)), [""; 0]);
+    assert_eq!(finding_ids(&report(&person)), [""; 0]);
     person
 }
 
 /// The finding `id`, alone, with all that a person needs.
 fn finds(person: &Person, id: &str, level: &str, subject: &str) {
     let report = report(person);
-    assert_eq!(ids(&report), [id], "{report:#}");
+    assert_eq!(finding_ids(&report), [id], "{report:#}");
     let finding = &report["findings"][0];
     assert_eq!(finding["level"], level, "{finding:#}");
     assert!(finding["subject"].as_str().unwrap().contains(subject), "{finding:#}");
@@ -52,7 +48,7 @@ fn finds(person: &Person, id: &str, level: &str, subject: &str) {
 
 fn finds_nothing(person: &Person) {
     let report = report(person);
-    assert_eq!((ids(&report), &report["exitCode"]), (vec![], &json!(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec![], &json!(0)), "{report:#}");
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -147,7 +143,7 @@ fn an_authority_that_does_not_answer() {
     std::fs::remove_file(person.world.home.socket()).unwrap();
     finds(&person, "authority-broken", "problem", "authority");
     drop(stopped);
-    eventually("it listens again", || ids(&report(&person)).is_empty().then_some(()));
+    eventually("it listens again", || finding_ids(&report(&person)).is_empty().then_some(()));
 }
 
 #[test]
@@ -184,7 +180,7 @@ fn an_authority_of_another_version() {
     doctor.args(["doctor", "--json", "--no-fire"]);
     let output = finish(doctor, Stdin::from(""));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(ids(&report), ["authority-outdated"], "{report:#}");
+    assert_eq!(finding_ids(&report), ["authority-outdated"], "{report:#}");
     drop(fake);
     finds_nothing(&person);
 }
@@ -199,9 +195,9 @@ fn an_authority_whose_store_does_not_work() {
     set_mode(&person.world.home.database(), 0o600);
     let authority: RunningAuthority<'_> = person.world.authority();
     let found = report(&person);
-    assert_eq!(ids(&found), ["authority-troubled", "store-broken"], "{found:#}");
+    assert_eq!(finding_ids(&found), ["authority-troubled", "store-broken"], "{found:#}");
     std::fs::rename(person.world.root().join("aside"), person.world.home.database()).unwrap();
-    eventually("it recovers by itself", || ids(&report(&person)).is_empty().then_some(()));
+    eventually("it recovers by itself", || finding_ids(&report(&person)).is_empty().then_some(()));
     drop(authority);
 }
 

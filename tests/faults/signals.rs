@@ -82,19 +82,12 @@ fn is_whole(world: &World, step: &str) {
     }
 }
 
-fn enforcing() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 #[test]
 fn the_router_says_all_or_nothing_and_spools_whole_files() {
     if !can_trace_or_says_so() {
         return;
     }
-    let world = enforcing();
+    let world = World::enforcing();
     // Nobody listens: it spools.
     let stop_of = |run: usize| stop(&format!("s{run}"), Path::new("/"), EXCUSE);
     let ended = at_every_stage(&world, "stop-gate-router", stop_of, |step, said| {
@@ -151,7 +144,7 @@ fn the_recorder_leaves_a_whole_database() {
     if !can_trace_or_says_so() {
         return;
     }
-    let world = enforcing();
+    let world = World::enforcing();
     world.start_session("first", world.root());
     let start_of = |run: usize| session_start(&format!("s{run}"), world.root(), "startup");
     let ended = at_every_stage(&world, "session-start-recorder", start_of, |step, said| {

@@ -113,6 +113,11 @@ pub fn connect(home: &Home) -> Connection {
     connection
 }
 
+/// The one number that `query` finds in the store of a home.
+pub fn count(home: &Home, query: &str) -> i64 {
+    connect(home).query_row(query, [], |row| row.get(0)).unwrap()
+}
+
 /// The id of the evaluation with `number`.
 pub fn event_id(number: usize) -> String {
     format!("{:08x}-0000-7000-8000-{number:012x}", 0x1000_0000 + number)

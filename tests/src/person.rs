@@ -132,6 +132,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// What the doctor's `report` found, by id.
+pub fn finding_ids(report: &Value) -> Vec<&str> {
+    report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect()
+}
+
 /// The settings file that `init` makes where there was none, for the programs in `bin`.
 pub fn fresh_settings(bin: &Path) -> Value {
     let mut hooks = json!({});

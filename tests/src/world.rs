@@ -60,6 +60,14 @@ impl World {
         Self { dir, home, env: Vec::new() }
     }
 
+    /// An empty world in enforce.
+    pub fn enforcing() -> Self {
+        let world = Self::new();
+        world.home.create().unwrap();
+        std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
+        world
+    }
+
     /// Sets a variable for every process that is started from now on.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.env.push((name.to_owned(), value.to_owned()));
@@ -88,6 +96,13 @@ impl World {
             .env("STOPGATE_PATIENCE", "10")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path());
+        command
+    }
+
+    /// A program that may start the authority.
+    pub fn autostarting(&self, name: &str) -> Command {
+        let mut command = self.command(&binary(name));
+        command.env_remove("STOPGATE_NO_AUTOSTART");
         command
     }
 

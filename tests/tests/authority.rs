@@ -14,20 +14,10 @@ use stopgate_core::spool::Route;
 use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
 use stopgate_tests::agent::{agent, recorded_agent};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
+use stopgate_tests::person::text;
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, PLAIN, StopsAuthority, World, assert_silent, binary, session_start, stop};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A command that may start the authority.
-fn autostarting(world: &World, name: &str) -> std::process::Command {
-    let mut command = world.command(&binary(name));
-    command.env_remove("STOPGATE_NO_AUTOSTART");
-    command
-}
+use stopgate_tests::world::{EXCUSE, PLAIN, StopsAuthority, World, assert_silent, session_start, stop};
 
 fn health(world: &World) -> Value {
     world.stopgate_json(&["authority", "status", "--json"])
@@ -39,13 +29,13 @@ fn start_status_and_stop() {
     let _end = StopsAuthority(&world);
     let status = world.stopgate(&["authority", "status"]);
     assert_eq!((status.status.code(), text(&status.stdout).trim()), (Some(1), "not running"));
-    let mut start = autostarting(&world, "stopgate");
+    let mut start = world.autostarting("stopgate");
     start.args(["authority", "start"]);
     let started = finish(start, Stdin::from(""));
     assert!(started.status.success() && text(&started.stdout).starts_with("running, version"), "{started:?}");
     let first = health(&world)["pid"].clone();
 
-    let mut again = autostarting(&world, "stopgate");
+    let mut again = world.autostarting("stopgate");
     again.args(["authority", "start"]);
     assert!(finish(again, Stdin::from("")).status.success());
     assert_eq!(health(&world)["pid"], first, "the one that runs is kept");
@@ -77,7 +67,7 @@ fn everything_is_private() {
 fn the_recorder_starts_it_writes_the_row_itself_and_lets_go_of_the_harness() {
     let world = World::new();
     let _end = StopsAuthority(&world);
-    let mut recorder = autostarting(&world, "session-start-recorder");
+    let mut recorder = world.autostarting("session-start-recorder");
     recorder.arg("claude").env("SECRET_OF_THE_HARNESS", "hunter2");
     // `finish` reads stdout to its end: an authority that held it open would hang here.
     let output = finish(recorder, Stdin::from(&*session_start("s1", world.root(), "startup").to_string()));
@@ -120,7 +110,7 @@ fn many_first_starts_at_once_leave_one_authority_and_every_session() {
         for number in 0..8 {
             let world = &world;
             scope.spawn(move || {
-                let mut recorder = autostarting(world, "session-start-recorder");
+                let mut recorder = world.autostarting("session-start-recorder");
                 recorder.arg("claude");
                 let payload = session_start(&format!("s{number}"), world.root(), "startup");
                 assert_silent(&finish(recorder, Stdin::from(&*payload.to_string())));
@@ -168,7 +158,7 @@ fn an_older_authority_is_asked_to_hand_over() {
     world.home.create().unwrap();
     let old = json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "startedAtMs": 0, "problem": null});
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", &old.to_string()));
-    let mut start = autostarting(&world, "stopgate");
+    let mut start = world.autostarting("stopgate");
     start.args(["authority", "start"]).stdout(Stdio::piped());
     let starter = std::thread::spawn(move || finish(start, Stdin::from("")));
     // Health, then shutdown; then the old one goes, as a real one does.
@@ -275,9 +265,7 @@ fn a_recorded_agent_may_not_turn_its_gate_off_but_may_kill() {
 
 #[test]
 fn the_refusal_holds_without_an_authority_too() {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
+    let world = World::enforcing();
     let output = recorded_agent(&world, "s1", "\"$BIN/stopgate\" mode off; echo mode=$?");
     assert!(text(&output.stdout).contains("mode=2"), "{output:?}");
     let person = world.stopgate(&["mode", "off"]);

@@ -12,18 +12,15 @@ use serde_json::Value;
 use stopgate_core::decision::Decision;
 use stopgate_core::holder::own_text;
 use stopgate_tests::agent::recorded_agent;
+use stopgate_tests::person::text;
 use stopgate_tests::process::{Stopped, has_ended, signal};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, binary, session_start, stop};
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// Runs the CLI, which may start an authority.
 fn starting(world: &World, arguments: &[&str]) -> Output {
-    let mut command = world.command(&binary("stopgate"));
-    command.env_remove("STOPGATE_NO_AUTOSTART").args(arguments);
+    let mut command = world.autostarting("stopgate");
+    command.args(arguments);
     finish(command, Stdin::from(""))
 }
 

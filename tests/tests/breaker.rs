@@ -11,11 +11,8 @@ use stopgate_gate::breaker::{Breaker, BreakerLimits};
 use stopgate_protocol::{ROUTE_BREAKER, ROUTE_BREAKER_RESET};
 use stopgate_store::{BreakerRow, Store};
 use stopgate_tests::agent::recorded_agent;
+use stopgate_tests::person::text;
 use stopgate_tests::world::World;
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Two judges in the store: one is left alone, one has failed once.
 fn with_failures() -> World {

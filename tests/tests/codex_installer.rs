@@ -12,7 +12,7 @@ use std::process::Output;
 use serde_json::Value;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::codex_driver::{CodexSession, CodexSummary, real_codex};
-use stopgate_tests::person::{CODEX_WIRES, Person, text};
+use stopgate_tests::person::{CODEX_WIRES, Person, finding_ids, text};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::EXCUSE;
 
@@ -74,10 +74,6 @@ impl CodexPerson {
     }
 }
 
-fn ids(report: &Value) -> Vec<&str> {
-    report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect()
-}
-
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
@@ -102,7 +98,7 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     assert_eq!((silent.exit_code, silent.requests), (Some(0), 1), "{silent:#?}");
     assert_eq!(silent.feedback, Vec::<String>::new());
     let report = world.doctor();
-    assert_eq!(ids(&report).iter().filter(|id| **id == "codex-untrusted").count(), *CODEX_WIRES, "{report:#}");
+    assert_eq!(finding_ids(&report).iter().filter(|id| **id == "codex-untrusted").count(), *CODEX_WIRES, "{report:#}");
     assert_eq!(report["exitCode"], 1);
 
     // Trusted: the stop is held, without any flag that bypasses trust.
@@ -111,7 +107,7 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     let config = read(&world.file("config.toml"));
     assert!(CONFIG.lines().all(|line| config.contains(line)), "what was there stays: {config}");
     let report = world.doctor();
-    assert_eq!((ids(&report), &report["exitCode"]), (vec![], &Value::from(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec![], &Value::from(0)), "{report:#}");
     let held = world.session();
     assert_eq!((held.exit_code, held.requests), (Some(0), 2), "{held:#?}");
     assert_eq!(held.feedback.len(), 1, "{held:#?}");
@@ -145,7 +141,7 @@ fn what_a_person_switched_off_stays_off_and_what_others_own_is_never_trusted() {
     assert!(said.contains("disabled"), "{said}");
     assert_eq!(read(&world.file("config.toml")), off);
     let report = world.doctor();
-    assert_eq!((ids(&report), &report["exitCode"]), (vec!["codex-disabled"], &Value::from(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec!["codex-disabled"], &Value::from(0)), "{report:#}");
 
     // A person's edit beside ours: only what is ours goes.
     world.must(&["uninstall", "--harness", "codex", "--yes"]);
@@ -181,10 +177,10 @@ fn a_file_that_codex_rejects_since_is_found() {
     let written = read(&world.file("hooks.json"));
     write(&world.file("hooks.json"), &written.replacen('{', "{\n \"x\": 1,", 1));
     let report = world.doctor();
-    assert!(ids(&report).contains(&"settings-rejected"), "{report:#}");
+    assert!(finding_ids(&report).contains(&"settings-rejected"), "{report:#}");
     assert!(report["findings"][0]["what"].as_str().unwrap().contains("unknown field `x`"), "{report:#}");
     write(&world.file("hooks.json"), &written);
-    assert_eq!(ids(&world.doctor()), Vec::<&str>::new());
+    assert_eq!(finding_ids(&world.doctor()), Vec::<&str>::new());
 }
 
 #[test]
@@ -194,12 +190,12 @@ fn hooks_of_a_project_that_codex_does_not_trust_are_not_listed() {
     let init = ["init", "--harness", "codex", "--scope", "project", "--project", project, "--yes", "--no-live-check"];
     world.must(&init);
     let report = world.doctor();
-    assert!(ids(&report).contains(&"codex-not-listed"), "{report:#}");
+    assert!(finding_ids(&report).contains(&"codex-not-listed"), "{report:#}");
     let trusted = format!("[projects.{project:?}]\ntrust_level = \"trusted\"\n");
     write(&world.file("config.toml"), &trusted);
     let report = world.doctor();
-    assert!(!ids(&report).contains(&"codex-not-listed"), "{report:#}");
-    assert!(ids(&report).contains(&"codex-untrusted"), "now they are listed: {report:#}");
+    assert!(!finding_ids(&report).contains(&"codex-not-listed"), "{report:#}");
+    assert!(finding_ids(&report).contains(&"codex-untrusted"), "now they are listed: {report:#}");
 }
 
 #[test]

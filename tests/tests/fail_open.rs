@@ -20,14 +20,6 @@ use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, s
 const VERDICT: &str =
     r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
 
-/// A world in enforce.
-fn enforcing() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 /// Runs a hook with a short deadline, so that hangs of the authority do not make the tests slow.
 fn run(world: &World, hook: &str, stdin: Stdin) -> std::process::Output {
     let mut command = world.hook(hook);
@@ -69,7 +61,7 @@ fn payload(world: &World, hook: &str) -> Stdin {
 ))]
 #[case::huge_body(Behaviour::Says([&b"HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n"[..], &vec![b' '; 4_000_000]].concat()))]
 fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
-    let world = enforcing();
+    let world = World::enforcing();
     let fake = FakeAuthority::listen(&world.home.socket(), behaviour);
     for hook in HOOKS {
         assert_silent(&run(&world, hook, payload(&world, hook)));
@@ -80,7 +72,7 @@ fn a_misbehaving_authority(#[case] behaviour: Behaviour) {
 /// The control: the same world blocks when the authority says so, so the cases above prove something.
 #[test]
 fn a_positive_verdict_does_block() {
-    let world = enforcing();
+    let world = World::enforcing();
     let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let output = finish(world.hook("stop-gate-router"), payload(&world, "stop-gate-router"));
     assert_eq!(block_reason(&String::from_utf8(output.stdout).unwrap()), "[stopgate] go on");
@@ -88,7 +80,7 @@ fn a_positive_verdict_does_block() {
 
 #[test]
 fn nobody_listens() {
-    let world = enforcing();
+    let world = World::enforcing();
     for hook in HOOKS {
         assert_silent(&finish(world.hook(hook), payload(&world, hook)));
     }
@@ -104,7 +96,7 @@ fn nobody_listens() {
 /// A harness may close what it does not use. No file of ours must take the place of a standard handle.
 #[test]
 fn standard_handles_are_closed() {
-    let world = enforcing();
+    let world = World::enforcing();
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     for name in HOOKS {
         for closed in ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
@@ -143,7 +135,7 @@ fn standard_handles_are_closed() {
 /// A harness that has stopped reading: the verdict goes nowhere, and the hook ends well.
 #[test]
 fn nobody_reads_the_answer() {
-    let world = enforcing();
+    let world = World::enforcing();
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -176,7 +168,7 @@ fn the_home_is_a_file_or_read_only() {
     for hook in HOOKS {
         assert_silent(&run(&world, hook, payload(&world, hook)));
     }
-    let world = enforcing();
+    let world = World::enforcing();
     std::fs::set_permissions(world.home.root(), std::fs::Permissions::from_mode(0o500)).unwrap();
     for hook in HOOKS {
         assert_silent(&run(&world, hook, payload(&world, hook)));
@@ -186,7 +178,7 @@ fn the_home_is_a_file_or_read_only() {
 
 #[test]
 fn a_garbled_mode_means_off() {
-    let world = enforcing();
+    let world = World::enforcing();
     std::fs::write(world.home.mode_file(), "enforce!!").unwrap();
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     assert_silent(&run(&world, "stop-gate-router", payload(&world, "stop-gate-router")));
@@ -208,7 +200,7 @@ fn a_garbled_mode_means_off() {
 #[case::never_closed_and_empty(Stdin::NeverClosed(Vec::new()))]
 #[case::never_closed_halfway(Stdin::NeverClosed(br#"{"session_id":"s","hook_event_name":"#.to_vec()))]
 fn bad_input(#[case] stdin: Stdin) {
-    let world = enforcing();
+    let world = World::enforcing();
     // An authority that would block whatever reaches it.
     let deep = matches!(&stdin, Stdin::Bytes(bytes) if bytes.starts_with(b"{\"session_id\":\"s\",\"hook_event_name\":\"Stop\",\"x\":{"));
     let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
@@ -225,7 +217,7 @@ fn bad_input(#[case] stdin: Stdin) {
 
 #[test]
 fn no_argument_and_no_shape_means_allow() {
-    let world = enforcing();
+    let world = World::enforcing();
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let payload = json!({"session_id": "s", "hook_event_name": "Stop", "last_assistant_message": EXCUSE});
     let bare = world.command(&stopgate_tests::world::binary("stop-gate-router"));
@@ -237,7 +229,7 @@ fn no_argument_and_no_shape_means_allow() {
 #[test]
 fn no_file_may_grow() {
     for hook in HOOKS {
-        let world = enforcing();
+        let world = World::enforcing();
         let mut shell = world.command(std::path::Path::new("/bin/sh"));
         let program = stopgate_tests::world::binary(hook);
         shell.args(["-c", "ulimit -f 0; exec \"$0\" claude", program.to_str().unwrap()]);
@@ -249,7 +241,7 @@ fn no_file_may_grow() {
 
 #[test]
 fn a_closed_stdout_is_no_crash() {
-    let world = enforcing();
+    let world = World::enforcing();
     let _fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", VERDICT));
     let mut shell = world.command(std::path::Path::new("/bin/sh"));
     let hook = stopgate_tests::world::binary("stop-gate-router");

@@ -16,14 +16,6 @@ use stopgate_tests::world::{
     EXCUSE, PLAIN, RunningAuthority, World, assert_silent, block_reason, noted, session_start, stop, with,
 };
 
-/// A world in enforce with a running authority's mode already set.
-fn enforcing() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 /// The second that a commit's time is counted in must lie after the session's start.
 fn next_second() {
     std::thread::sleep(Duration::from_millis(1_100));
@@ -88,7 +80,7 @@ fn shadow_is_the_default_records_the_truth_and_never_blocks() {
 
 #[test]
 fn enforce_blocks_with_verified_pointers() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
 
@@ -120,7 +112,7 @@ fn enforce_blocks_with_verified_pointers() {
 
 #[test]
 fn a_codex_session_is_judged_in_its_own_dialect() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let _authority = world.authority();
     let run = |hook: &str, payload: &Value| {
@@ -135,7 +127,7 @@ fn a_codex_session_is_judged_in_its_own_dialect() {
 
 #[test]
 fn what_is_no_reason_to_hold_lets_go() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     let finished = stopgate_tests::checkout::Checkout::create(&world.root().join("finished"));
@@ -188,7 +180,7 @@ fn what_is_no_reason_to_hold_lets_go() {
 
 #[test]
 fn what_the_payload_or_a_switch_releases_is_not_even_asked_about() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
@@ -218,7 +210,7 @@ fn what_the_payload_or_a_switch_releases_is_not_even_asked_about() {
 
 #[test]
 fn background_tasks_and_an_unknown_start_are_released_and_recorded() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("busy", &checkout.top);
@@ -278,7 +270,7 @@ fn the_third_continue_is_a_force_allow_and_shadow_spends_nothing_of_it() {
 
 #[test]
 fn the_ceiling_outlives_the_authority() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
@@ -295,7 +287,7 @@ fn the_ceiling_outlives_the_authority() {
 
 #[test]
 fn the_ceiling_holds_while_the_store_cannot_be_written() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
@@ -316,7 +308,7 @@ fn the_ceiling_holds_while_the_store_cannot_be_written() {
 
 #[test]
 fn a_continue_that_nobody_waited_for_is_not_counted() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
@@ -332,7 +324,7 @@ fn a_continue_that_nobody_waited_for_is_not_counted() {
 
 #[test]
 fn a_repeated_delivery_counts_once_and_a_callers_word_does_not_enforce() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);

@@ -16,6 +16,7 @@ use stopgate_gate::facts::Facts;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::{Ceilings, Turn};
+use stopgate_tests::person::text;
 use stopgate_tests::world::World;
 
 /// At least this share of the messages that should continue is held, and at most that share of legitimate stops, in
@@ -39,10 +40,6 @@ fn rows(name: &str) -> Vec<Value> {
 
 fn eval(world: &World, arguments: &[&str]) -> Output {
     world.stopgate(&[&["gate", "eval"], arguments].concat())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -9,14 +9,6 @@ use stopgate_core::decision::Decision;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason};
 
-/// A world in enforce.
-fn enforcing() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 /// What decided over a session's only stop.
 fn decided(authority: &RunningAuthority<'_>, session: &str) -> String {
     let row = authority.judged(session);
@@ -26,7 +18,7 @@ fn decided(authority: &RunningAuthority<'_>, session: &str) -> String {
 
 #[test]
 fn legitimate_stops_are_let_go() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     for (number, (message, why)) in [
@@ -61,7 +53,7 @@ fn legitimate_stops_are_let_go() {
 
 #[test]
 fn excuses_in_other_words_are_held() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let _authority = world.authority();
     for (number, message) in [
@@ -102,7 +94,7 @@ fn checkout(top: &Path, plan: &str, text: &str) -> Checkout {
 
 #[test]
 fn what_only_looks_like_a_plan_of_the_work_is_no_evidence() {
-    let world = enforcing();
+    let world = World::enforcing();
     let authority = world.authority();
     let step = "- [ ] step\n";
     for (name, plan, text) in [
@@ -131,7 +123,7 @@ fn what_only_looks_like_a_plan_of_the_work_is_no_evidence() {
 
 #[test]
 fn a_step_of_the_session_or_of_another_checkout_is_no_evidence() {
-    let world = enforcing();
+    let world = World::enforcing();
     let authority = world.authority();
     let own = checkout(&world.root().join("own"), "plan.md", "- [ ] old\n");
     world.start_session("own", &own.top);
@@ -152,7 +144,7 @@ fn a_step_of_the_session_or_of_another_checkout_is_no_evidence() {
 
 #[test]
 fn secrets_of_a_plan_are_neither_shown_nor_stored() {
-    let world = enforcing();
+    let world = World::enforcing();
     let step = "log in with password=hunter2 or sk-ant-api03-ABCDEFGHIJKLMNOP";
     let checkout = checkout(&world.root().join("secret"), "plan.md", &format!("- [ ] {step}\n"));
     let authority = world.authority();

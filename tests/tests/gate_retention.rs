@@ -7,16 +7,12 @@ use std::time::Instant;
 use serde_json::json;
 use stopgate_core::clock::DAY_MS;
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_tests::evaluations::{Evaluation, connect, event_id, write, write_many};
+use stopgate_tests::evaluations::{Evaluation, connect, count, event_id, write, write_many};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{PLAIN, World};
 
 fn now() -> i64 {
     SystemClock.now_ms()
-}
-
-fn count(world: &World, query: &str) -> i64 {
-    connect(&world.home).query_row(query, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -46,12 +42,12 @@ fn what_is_old_goes_at_the_start_of_the_authority_and_nothing_else() {
             .unwrap();
     }
     let authority = world.authority();
-    eventually("what is old is gone", || (count(&world, "SELECT count(*) FROM gate_events") == 2).then_some(()));
-    eventually("and its room is given back", || (count(&world, "PRAGMA freelist_count") == 0).then_some(()));
+    eventually("what is old is gone", || (count(&world.home, "SELECT count(*) FROM gate_events") == 2).then_some(()));
+    eventually("and its room is given back", || (count(&world.home, "PRAGMA freelist_count") == 0).then_some(()));
     let left: Vec<_> = authority.log().into_iter().map(|row| row.event_id).collect();
     assert_eq!(left, [event_id(452), event_id(451)]);
     for (table, rows) in [("annotations", 1), ("hook_events", 1), ("continues", 1), ("contests", 1), ("sessions", 2)] {
-        assert_eq!(count(&world, &format!("SELECT count(*) FROM {table}")), rows, "{table}");
+        assert_eq!(count(&world.home, &format!("SELECT count(*) FROM {table}")), rows, "{table}");
     }
     // And it serves as before.
     world.start_session("s1", world.root());

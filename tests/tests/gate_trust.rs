@@ -11,20 +11,13 @@ use stopgate_core::clock::{Clock as _, SystemClock, monotonic_ms};
 use stopgate_protocol::{ROUTE_ANNOTATIONS, ROUTE_LOG, ROUTE_REPORT};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::build::{Site, Tmux};
-use stopgate_tests::evaluations::{Evaluation, connect, event_id, write};
+use stopgate_tests::evaluations::{Evaluation, connect, count, event_id, write};
+use stopgate_tests::person::text;
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{EXCUSE, World, binary};
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 fn now() -> i64 {
     SystemClock.now_ms()
-}
-
-fn count(world: &World, query: &str) -> i64 {
-    connect(&world.home).query_row(query, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -46,9 +39,9 @@ fn a_person_grades_by_the_beginning_of_an_id_and_the_last_grade_counts() {
     let log = world.stopgate_json(&["gate", "log", "--json"]);
     assert_eq!((&log[0]["grade"]["verdict"], &log[0]["event_id"]), (&json!("right"), &json!(id)));
     assert!(text(&world.stopgate(&["gate", "log"]).stdout).contains("[right]"));
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations"), 2, "the history is kept");
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations WHERE why LIKE '%hunter2%'"), 0);
-    assert_eq!(count(&world, "SELECT count(*) FROM operator_actions WHERE action = 'gate grade'"), 2);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 2, "the history is kept");
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations WHERE why LIKE '%hunter2%'"), 0);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM operator_actions WHERE action = 'gate grade'"), 2);
 }
 
 #[test]
@@ -70,7 +63,7 @@ fn an_id_that_means_several_none_or_nothing_is_an_error_that_helps() {
     refused("100", &["4 characters"]);
     refused("%___", &["not the beginning"]);
     refused(&event_id(1), &["no verdict to grade"]);
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations"), 0);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
 }
 
 #[test]
@@ -85,17 +78,17 @@ fn an_agent_may_not_grade_and_the_refusal_is_on_record() {
     let output = recorded_agent(&world, "s1", &script);
     assert!(text(&output.stdout).contains("grade=2"), "{output:?}");
     assert!(text(&output.stderr).contains("refused: `gate grade` is the operator's"), "{output:?}");
-    assert_eq!(count(&world, refusals), 1);
+    assert_eq!(count(&world.home, refusals), 1);
     drop(authority);
 
     let output = recorded_agent(&world, "s1", &script);
     assert!(text(&output.stdout).contains("grade=2"), "without an authority, too: {output:?}");
-    assert_eq!(count(&world, refusals), 2);
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations"), 0);
+    assert_eq!(count(&world.home, refusals), 2);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
 
     let person = world.stopgate(&["gate", "grade", &id, "right"]);
     assert!(person.status.success() && text(&person.stderr).contains("directly"), "{person:?}");
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations"), 1);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 1);
 }
 
 #[test]
@@ -110,7 +103,7 @@ fn the_routes_check_what_they_are_given() {
     assert_eq!(grade(&json!({"eventId": id})), 400);
     assert_eq!(grade(&json!({"eventId": "00000000-0000-7000-8000-000000000000", "verdict": "right"})), 404);
     assert_eq!(grade(&json!({"eventId": id, "verdict": "right", "untilMonotonicMs": monotonic_ms() - 1})), 409);
-    assert_eq!(count(&world, "SELECT count(*) FROM annotations"), 0);
+    assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
     assert_eq!(grade(&json!({"eventId": id, "verdict": "right"})), 200);
     let get = |path: &str| authority.request("GET", path, &Value::Null);
     assert_eq!(get(&format!("{ROUTE_LOG}?decision=great")).status, 400);

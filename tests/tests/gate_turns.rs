@@ -11,12 +11,6 @@ use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
 use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, noted, stop, with};
 
-fn enforcing() -> World {
-    let world = World::new();
-    world.set_mode("enforce");
-    world
-}
-
 fn prompt(world: &World, id: &str, cwd: &Path, text: &str) {
     let payload = json!({"session_id": id, "cwd": cwd, "hook_event_name": "UserPromptSubmit", "prompt": text,
                          "transcript_path": format!("/nowhere/{id}.jsonl"), "prompt_id": "p"});
@@ -35,7 +29,7 @@ fn stop_after_work(world: &World, checkout: &Checkout, id: &str) -> String {
 
 #[test]
 fn the_same_facts_as_at_the_last_continue_let_go_and_a_prompt_of_the_person_starts_anew() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s", &checkout.top);
@@ -53,7 +47,7 @@ fn the_same_facts_as_at_the_last_continue_let_go_and_a_prompt_of_the_person_star
 
 #[test]
 fn a_prompt_that_asks_to_stop_releases_the_session_until_the_next_one() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s", &checkout.top);
@@ -66,7 +60,7 @@ fn a_prompt_that_asks_to_stop_releases_the_session_until_the_next_one() {
 
 #[test]
 fn the_day_has_a_ceiling_whatever_the_person_prompts() {
-    let world = enforcing();
+    let world = World::enforcing();
     configure(&world, "[gate]\ncontinues_per_day = 2\n");
     let checkout = world.planned_checkout();
     let _authority = world.authority();
@@ -81,7 +75,7 @@ fn the_day_has_a_ceiling_whatever_the_person_prompts() {
 
 #[test]
 fn a_contest_lets_one_stop_go_and_no_other() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s", &checkout.top);
@@ -134,7 +128,7 @@ fn a_contest_lets_one_stop_go_and_no_other() {
 
 #[test]
 fn open_tasks_of_the_session_s_own_list_are_evidence_and_a_finished_list_is_none() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = Checkout::create(&world.root().join("plain"));
     checkout.write("a.txt", "a");
     checkout.commit("start");
@@ -163,7 +157,7 @@ fn open_tasks_of_the_session_s_own_list_are_evidence_and_a_finished_list_is_none
 
 #[test]
 fn a_session_that_the_build_guard_holds_is_left_to_it() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("builder", &checkout.top);
@@ -177,7 +171,7 @@ fn a_session_that_the_build_guard_holds_is_left_to_it() {
 
 #[test]
 fn what_is_configured_holds_at_once_a_checkout_only_tightens_and_a_fault_changes_nothing() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     let held = |id: &str| {
@@ -209,7 +203,7 @@ fn what_is_configured_holds_at_once_a_checkout_only_tightens_and_a_fault_changes
 
 #[test]
 fn a_verdict_is_explained_by_the_same_stages_again() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s", &checkout.top);

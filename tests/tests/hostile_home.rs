@@ -38,13 +38,6 @@ impl Plant {
     }
 }
 
-fn world() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 fn payload(world: &World, hook: &str) -> Value {
     match hook {
         "session-start-recorder" => session_start("s", world.root(), "startup"),
@@ -64,7 +57,7 @@ fn payload(world: &World, hook: &str) -> Value {
 #[case::wal("stopgate.db-wal")]
 #[case::shared_memory("stopgate.db-shm")]
 fn in_the_home(#[case] place: &str, #[values(Plant::Fifo, Plant::Link)] plant: Plant) {
-    let world = world();
+    let world = World::enforcing();
     if place.starts_with("stopgate.db-") {
         // A file with content, so that SQLite has a reason to look beside it.
         drop(stopgate_store::Store::open(&world.home, std::time::Duration::from_secs(10)).unwrap());
@@ -80,7 +73,7 @@ fn in_the_home(#[case] place: &str, #[values(Plant::Fifo, Plant::Link)] plant: P
 
 #[rstest]
 fn where_a_hook_leaves_its_beats(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
-    let world = world();
+    let world = World::enforcing();
     let verdict = r#"{"eventId":"e","decision":"allow","rule":null,"reminder":"","latencyMs":1}"#;
     let authority = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
     let path = |hook: &str, beat: Beat| world.home.beats().join(format!("{hook}.{}", beat.name()));
@@ -97,7 +90,7 @@ fn where_a_hook_leaves_its_beats(#[values(Plant::Fifo, Plant::Link)] plant: Plan
 
 #[test]
 fn an_authority_does_not_wait_for_what_lies_in_the_spool_or_at_its_database() {
-    let world = world();
+    let world = World::enforcing();
     let id = new_event_id(&SystemClock);
     Plant::Fifo.at(&world.home.spool().join(format!("{id}.event.json")));
     Plant::Fifo.at(&world.home.database());
@@ -122,7 +115,7 @@ fn stop_in(world: &World, dir: &Path) -> std::process::Output {
 
 #[rstest]
 fn at_the_lock_of_a_build(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
-    let world = world();
+    let world = World::enforcing();
     let dir = build(&world);
     let held = stop_in(&world, &dir);
     assert!(block_reason(&String::from_utf8(held.stdout).unwrap()).contains("[stopgate]"), "the control");
@@ -133,7 +126,7 @@ fn at_the_lock_of_a_build(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
 
 #[rstest]
 fn at_the_state_of_a_build(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
-    let world = world();
+    let world = World::enforcing();
     let dir = build(&world);
     plant.at(&dir.join("state.json"));
     assert_silent(&stop_in(&world, &dir));
@@ -141,7 +134,7 @@ fn at_the_state_of_a_build(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
 
 #[rstest]
 fn at_the_audit_of_a_build(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
-    let world = world();
+    let world = World::enforcing();
     let dir = build(&world);
     plant.at(&dir.join("audit.jsonl"));
     // The reminder is spent and counted; only its line in the audit is missing.

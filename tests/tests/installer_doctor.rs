@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use stopgate_tests::person::{Person, WIRING, fresh_settings, mode, read_settings, text, tree};
+use stopgate_tests::person::{Person, WIRING, finding_ids, fresh_settings, mode, read_settings, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 
 /// Runs the doctor of the installed programs: exit code and report.
@@ -18,10 +18,6 @@ fn doctor(person: &Person, arguments: &[&str]) -> (i32, Value) {
     let output = finish(command, Stdin::from(""));
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     (output.status.code().unwrap(), report)
-}
-
-fn ids(report: &Value) -> Vec<&str> {
-    report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect()
 }
 
 fn edit(path: &Path, change: impl Fn(&mut Value)) {
@@ -36,7 +32,7 @@ fn a_healthy_installation_has_no_findings_and_every_command_line_is_fired() {
     person.install(&[]);
     let before = std::fs::read(person.settings()).unwrap();
     let (code, report) = doctor(&person, &[]);
-    assert_eq!((code, ids(&report)), (0, vec![]), "{report:#}");
+    assert_eq!((code, finding_ids(&report)), (0, vec![]), "{report:#}");
     assert_eq!(report["unchecked"], json!([]));
     let fired = report["fired"].as_array().unwrap();
     assert_eq!(fired.len(), WIRING.len());
@@ -55,7 +51,7 @@ fn a_healthy_installation_has_no_findings_and_every_command_line_is_fired() {
 fn where_nothing_is_installed_it_says_so() {
     let person = Person::new();
     let (code, report) = person.json(&["doctor"]);
-    assert_eq!((code, ids(&report)), (1, vec!["not-installed"]));
+    assert_eq!((code, finding_ids(&report)), (1, vec!["not-installed"]));
     assert!(!person.world.home.root().exists());
 }
 
@@ -114,7 +110,7 @@ fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[cas
     damage(&person);
     let settings = std::fs::read(person.settings()).unwrap();
     let (code, report) = doctor(&person, &[]);
-    assert!(code == 1 && ids(&report).contains(&id), "{report:#}");
+    assert!(code == 1 && finding_ids(&report).contains(&id), "{report:#}");
     let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == id).unwrap();
     for part in ["subject", "what", "why", "fix"] {
         assert!(finding[part].as_str().is_some_and(|text| !text.is_empty()), "{finding:#}");
@@ -123,11 +119,11 @@ fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[cas
 
     let (code, fixed) = doctor(&person, &["--fix"]);
     if is_fixable {
-        assert_eq!((code, ids(&fixed)), (0, vec![]), "{fixed:#}");
+        assert_eq!((code, finding_ids(&fixed)), (0, vec![]), "{fixed:#}");
         assert!(!fixed["fixed"].as_array().unwrap().is_empty());
         assert_eq!(read_settings(&person.settings()), fresh_settings(&person.world.home.bin()));
     } else {
-        assert!(code == 1 && ids(&fixed).contains(&id), "{fixed:#}");
+        assert!(code == 1 && finding_ids(&fixed).contains(&id), "{fixed:#}");
     }
 }
 
@@ -143,7 +139,7 @@ fn what_is_only_to_be_known_fails_nothing(#[case] id: &str, #[case] change: fn(&
     person.install(&[]);
     change(&person);
     let (code, report) = doctor(&person, &[]);
-    assert_eq!((code, ids(&report)), (0, vec![id]), "{report:#}");
+    assert_eq!((code, finding_ids(&report)), (0, vec![id]), "{report:#}");
 }
 
 #[test]
@@ -170,7 +166,7 @@ fn what_others_registered_is_reported_and_left_alone_even_by_fix() {
     person.install(&[]);
     edit(&person.settings(), |all| all["hooks"]["Stop"][1]["hooks"][0]["timeout"] = json!(99));
     let (code, report) = doctor(&person, &["--fix"]);
-    assert_eq!((code, ids(&report)), (0, vec!["suspicious-timeout"]), "{report:#}");
+    assert_eq!((code, finding_ids(&report)), (0, vec!["suspicious-timeout"]), "{report:#}");
     let settings = read_settings(&person.settings());
     assert_eq!(
         settings["hooks"]["Stop"][0]["hooks"][0],

@@ -18,16 +18,9 @@ fn run(world: &World, hook: &str, payload: &Value, guard: Option<&str>) -> Outpu
     finish(command, Stdin::from(&*payload.to_string()))
 }
 
-fn enforcing() -> World {
-    let world = World::new();
-    world.home.create().unwrap();
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    world
-}
-
 #[test]
 fn with_the_guard_no_hook_asks_or_records_and_without_it_all_do() {
-    let world = enforcing();
+    let world = World::enforcing();
     let verdict = json!({"eventId": "e", "decision": "continue", "rule": "U2_PLAN_FILE_NEXT_STEP_EXPLICIT",
                          "reminder": "[stopgate] go on", "latencyMs": 1});
     let socket = world.home.socket_to_connect().unwrap();
@@ -56,7 +49,7 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn the_owner_of_a_build_that_judges_is_not_held() {
-    let world = enforcing();
+    let world = World::enforcing();
     let checkout = world.planned_checkout();
     let mut start = world.command(&stopgate_tests::world::binary("stopgate"));
     start.args(["build", "start", "write the parser"]).env("CLAUDE_CODE_SESSION_ID", "s1").current_dir(&checkout.top);

@@ -13,13 +13,10 @@ use serde_json::{Value, json};
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::switch::stamp;
 use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
+use stopgate_tests::person::text;
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{RunningAuthority, World, binary};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// The kill switch, after the authority has come to what lay in its socket.
 fn is_killed_after_waking(world: &World, authority: &RunningAuthority<'_>) -> bool {
