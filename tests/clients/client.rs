@@ -8,6 +8,7 @@ use stopgate_core::session::Harness;
 use stopgate_tests::claude_driver::CLAUDE_VARIABLE;
 use stopgate_tests::codex_driver::CODEX_VARIABLE;
 use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::versions::version;
 
 /// Names the older Claude Code.
 const OLD_CLAUDE_VARIABLE: &str = "STOPGATE_TEST_CLAUDE_OLD";
@@ -34,12 +35,16 @@ impl Client {
     }
 
     /// As the page calls it.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Claude => "Claude Code 2.1.329",
-            Self::OldClaude => "Claude Code 2.1.197",
-            Self::Codex => "Codex 0.169.0",
-        }
+    pub(crate) fn title(self) -> String {
+        format!("{} {}", if self.is_codex() { "Codex" } else { "Claude Code" }, self.version())
+    }
+
+    fn version(self) -> &'static str {
+        version(match self {
+            Self::Claude => "claude",
+            Self::OldClaude => "claude_old",
+            Self::Codex => "codex",
+        })
     }
 
     /// The variable that names its program.
@@ -67,8 +72,11 @@ impl Client {
         let mut command = Command::new(program);
         command.arg("--version").env_clear().env("HOME", home.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
         let output = finish(command, Stdin::from(""));
-        let version = self.title().rsplit(' ').next().unwrap();
-        assert!(String::from_utf8_lossy(&output.stdout).contains(version), "{} is not: {output:?}", self.title());
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains(self.version()),
+            "{} is not: {output:?}",
+            self.title()
+        );
     }
 
     /// Whose dialect it speaks.

@@ -8,9 +8,8 @@
 //! * [`evaluations`]: a made-up past of judged stops.
 //! * [`person`]: a machine as the installer finds it.
 //! * [`fake_authority`]: everything an authority can do wrong.
-//! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
-//! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
 //! * [`mock_openai`], [`codex_driver`]: the same for a real Codex.
+//! * [`versions`]: of what is run and not of this checkout.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
 #![allow(
     clippy::unwrap_used,
@@ -33,4 +32,5 @@ pub mod person;
 pub mod process;
 pub mod reaper;
 pub mod run;
+pub mod versions;
 pub mod world;
