@@ -8,6 +8,8 @@
 //! * [`evaluations`]: a made-up past of judged stops.
 //! * [`person`]: a machine as the installer finds it.
 //! * [`fake_authority`]: everything an authority can do wrong.
+//! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
+//! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
 //! * [`mock_openai`], [`codex_driver`]: the same for a real Codex.
 //! * [`versions`]: of what is run and not of this checkout.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
@@ -25,6 +27,7 @@ pub mod claude_driver;
 pub mod codex_driver;
 pub mod evaluations;
 pub mod fake_authority;
+mod loopback;
 pub mod mock_anthropic;
 pub mod mock_judge;
 pub mod mock_openai;

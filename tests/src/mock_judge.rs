@@ -1,4 +1,7 @@
-//! A judge on loopback that answers in either wire format, or does everything a judge behind HTTP can do wrong.
+//! A judge on loopback that answers in either wire format, or does everything a judge behind HTTP can do wrong. On raw
+//! sockets: no server would drip bytes, hang up, or say what is not HTTP.
+
+mod http;
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::mock_anthropic::http::{self, Request};
+use http::Request;
 
 /// What the judge does with a request.
 #[derive(Debug, Clone)]

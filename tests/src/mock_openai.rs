@@ -4,30 +4,28 @@
 //! conversation request is kept: what the model *received* is what the tests assert.
 
 use std::fmt::Write as _;
-use std::io::{self, BufReader};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, Uri};
 use serde_json::{Value, json};
 
-use crate::mock_anthropic::http::{self, Request};
+use crate::loopback::{Answer, Server};
 use crate::mock_anthropic::{Cursor, Recorded, RequestKind, Script, ToolCall, Turn, append, flatten};
 
-/// A connection on which nothing arrives for this long is closed.
-const READ_TIMEOUT: Duration = Duration::from_mins(2);
 /// A client in a loop is told to stop before it fills the memory.
 const MAX_REQUESTS: usize = 500;
 
 /// The running mock; it ends with the value.
 #[derive(Debug)]
 pub struct MockOpenAi {
-    address: SocketAddr,
+    server: Server,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -35,35 +33,22 @@ struct Shared {
     cursor: Mutex<Cursor>,
     requests: Mutex<Vec<Value>>,
     journal: Option<PathBuf>,
-    is_over: AtomicBool,
 }
 
 impl MockOpenAi {
     /// Listens on an ephemeral port of 127.0.0.1; with a `journal`, each request is appended to that file, too.
     pub fn start(script: Script, journal: Option<PathBuf>) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        let cursor = Mutex::new(Cursor::new(script));
-        let is_over = AtomicBool::new(false);
-        let shared = Arc::new(Shared { cursor, requests: Mutex::default(), journal, is_over });
-        let accepting = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if accepting.is_over.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let serving = Arc::clone(&accepting);
-                // A client that hangs up in the middle is its own business.
-                std::thread::spawn(move || drop(serve(&stream, &serving)));
-            }
-        });
-        Ok(Self { address, shared, acceptor: Some(acceptor) })
+        let shared = Arc::new(Shared { cursor: Mutex::new(Cursor::new(script)), requests: Mutex::default(), journal });
+        let serve = async |State(shared): State<Arc<Shared>>, method: Method, uri: Uri, body: Bytes| {
+            shared.answer(&method, &uri, &body).await.into_response()
+        };
+        let server = Server::start(Router::new().fallback(serve).with_state(Arc::clone(&shared)))?;
+        Ok(Self { server, shared })
     }
 
     /// The base URL of the model provider.
     pub fn url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}/v1", self.server.address())
     }
 
     /// The bodies of the conversation's requests so far.
@@ -72,46 +57,19 @@ impl MockOpenAi {
     }
 }
 
-impl Drop for MockOpenAi {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
-        // The acceptor sits in accept(); one last connection wakes it.
-        let woken = TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok();
-        if let Some(acceptor) = self.acceptor.take().filter(|_| woken) {
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    stream.set_read_timeout(Some(READ_TIMEOUT))?;
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = http::read_request(&mut reader)? {
-        if let Some(events) = shared.answer(&request)? {
-            http::write_event_stream(stream, &events)?;
-            return stream.shutdown(Shutdown::Both);
-        }
-        let is_models =
-            request.method == "GET" && request.path.split('?').next().is_some_and(|path| path.ends_with("/models"));
-        let (status, body) = if is_models {
-            (200, json!({ "object": "list", "data": [], "models": [] }))
-        } else {
-            (404, json!({ "error": { "message": "mock: no such endpoint", "type": "not_found", "code": null } }))
-        };
-        http::write_json(stream, status, &body, request.method == "HEAD")?;
-    }
-    Ok(())
-}
-
 impl Shared {
-    /// The event stream that answers `request`, if it is one to the model.
-    fn answer(&self, request: &Request) -> io::Result<Option<String>> {
-        let path = request.path.split('?').next().unwrap_or_default();
-        if request.method != "POST" || !path.ends_with("/responses") {
-            return Ok(None);
-        }
-        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else { return Ok(None) };
+    async fn answer(&self, method: &Method, uri: &Uri, bytes: &[u8]) -> Answer {
+        let body = serde_json::from_slice::<Value>(bytes);
+        let body = match (method.as_str(), body) {
+            ("POST", Ok(body)) if uri.path().ends_with("/responses") => body,
+            ("GET", _) if uri.path().ends_with("/models") => {
+                return Answer::Json(200, json!({ "object": "list", "data": [], "models": [] }));
+            }
+            _ => {
+                let error = json!({ "message": "mock: no such endpoint", "type": "not_found", "code": null });
+                return Answer::Json(404, json!({ "error": error }));
+            }
+        };
         let (label, turn, kind) = {
             let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
             if is_main(&body) {
@@ -126,14 +84,14 @@ impl Shared {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             requests.push(body.clone());
             if let Some(journal) = &self.journal {
-                let (method, path) = (request.method.clone(), request.path.clone());
-                append(journal, &Recorded { method, path, kind, answer: Some(label), body })?;
+                let (method, path) = (method.to_string(), uri.to_string());
+                append(journal, &Recorded { method, path, kind, answer: Some(label), body }).unwrap();
             }
             requests.len()
         };
-        std::thread::sleep(Duration::from_millis(turn.delay_ms));
+        tokio::time::sleep(Duration::from_millis(turn.delay_ms)).await;
         let turn = if number > MAX_REQUESTS { Turn::default() } else { turn };
-        Ok(Some(events(number, &turn)))
+        Answer::Stream(events(number, &turn))
     }
 }
 

@@ -1,13 +1,13 @@
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::RequestKind::{CountTokens, Main, Other, Side};
 use super::*;
 
 fn ask(mock: &MockAnthropic, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(mock.address).unwrap();
-    write!(stream, "{head} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
+    let mut stream = TcpStream::connect(mock.server.address()).unwrap();
+    write!(stream, "{head} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -28,7 +28,7 @@ fn every_route_answers_and_everything_is_recorded() {
     for part in [r#""text":"hello""#, r#""partial_json":"{\"command\":\"true\"}""#, r#""stop_reason":"tool_use""#] {
         assert!(streamed.contains(part), "{part} in {streamed}");
     }
-    assert!(streamed.ends_with("\n\n") && streamed.contains("event: message_stop\n"), "{streamed}");
+    assert!(streamed.ends_with("\r\n0\r\n\r\n") && streamed.contains("event: message_stop\n"), "{streamed}");
     assert!(ask(&mock, "POST /v1/messages", MAIN).starts_with("HTTP/1.1 529"));
     assert!(ask(&mock, "POST /v1/messages", "{}").contains(r#""text":"ok""#));
     assert!(ask(&mock, "POST /v1/messages/count_tokens", "{}").contains("input_tokens"));
@@ -45,12 +45,12 @@ fn every_route_answers_and_everything_is_recorded() {
 fn dropping_it_waits_for_nobody() {
     let slow = Script { turns: vec![Turn::text("late").after(Duration::from_mins(1))], ..Script::default() };
     let mock = MockAnthropic::start(slow).unwrap();
-    let address = mock.address;
+    let address = mock.server.address();
     let idle = TcpStream::connect(address).unwrap();
     let mut waiting = TcpStream::connect(address).unwrap();
     write!(waiting, "POST /v1/messages HTTP/1.1\r\ncontent-length: {}\r\n\r\n{MAIN}", MAIN.len()).unwrap();
     while mock.requests().is_empty() {
-        thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     drop(mock);
     assert!(TcpStream::connect(address).is_err());

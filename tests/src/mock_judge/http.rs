@@ -1,21 +1,17 @@
-//! As much of HTTP/1.1 as the clients of a model speak.
+//! As much of HTTP/1.1 as the authority speaks to a judge.
 
-use std::fmt::Write as _;
-use std::io::{self, BufRead, Read as _, Write};
-
-use serde_json::Value;
+use std::io::{self, BufRead, Read as _};
 
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 const MAX_BODY_BYTES: u64 = 32 << 20;
 
 /// One request, its body complete.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
+pub(super) struct Request {
+    pub(super) path: String,
     /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
 }
 
 fn bad(what: &str) -> io::Error {
@@ -23,13 +19,13 @@ fn bad(what: &str) -> io::Error {
 }
 
 /// The next request of a connection; `None` if the client has hung up between two.
-pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+pub(super) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut budget = MAX_HEAD_BYTES;
     let Some(first) = read_line(reader, &mut budget)? else {
         return Ok(None);
     };
     let mut words = first.split(' ');
-    let (Some(method), Some(path), Some(_version)) = (words.next(), words.next(), words.next()) else {
+    let (Some(_method), Some(path), Some(_version)) = (words.next(), words.next(), words.next()) else {
         return Err(bad("request line"));
     };
     let (mut length, mut chunked, mut headers) = (0, false, Vec::new());
@@ -53,7 +49,7 @@ pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Reque
     } else {
         read_exactly(reader, length, &mut body)?;
     }
-    Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), headers, body }))
+    Ok(Some(Request { path: path.to_owned(), headers, body }))
 }
 
 /// One line without its end; `None` at the end of the stream.
@@ -95,26 +91,6 @@ fn read_exactly(reader: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> i
     if reader.take(length).read_to_end(body)? as u64 == length { Ok(()) } else { Err(bad("body cut short")) }
 }
 
-/// A complete JSON answer; the connection stays open.
-pub(crate) fn write_json(mut to: impl Write, status: u16, value: &Value, head_only: bool) -> io::Result<()> {
-    let body = value.to_string();
-    let mut answer = format!("HTTP/1.1 {status} mock\r\n");
-    let _ = write!(answer, "content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-    if !head_only {
-        answer.push_str(&body);
-    }
-    to.write_all(answer.as_bytes())
-}
-
-/// A server-sent event stream that ends with the connection.
-pub(crate) fn write_event_stream(mut to: impl Write, events: &str) -> io::Result<()> {
-    to.write_all(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nconnection: close\r\n\r\n",
-    )?;
-    // Event by event, as a model would.
-    events.split_inclusive("\n\n").try_for_each(|event| to.write_all(event.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +98,7 @@ mod tests {
     fn bodies(mut wire: &[u8]) -> io::Result<Vec<String>> {
         let mut out = Vec::new();
         while let Some(request) = read_request(&mut wire)? {
-            out.push(format!("{} {} {}", request.method, request.path, String::from_utf8(request.body).unwrap()));
+            out.push(format!("{} {}", request.path, String::from_utf8(request.body).unwrap()));
         }
         Ok(out)
     }
@@ -131,7 +107,7 @@ mod tests {
     fn both_kinds_of_body_are_read_and_the_connection_goes_on() {
         let wire = b"POST /a HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\n\
             POST /b?c=d HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiHEAD / HTTP/1.1\r\n\r\n";
-        assert_eq!(bodies(wire).unwrap(), ["POST /a abc0123456789", "POST /b?c=d hi", "HEAD / "]);
+        assert_eq!(bodies(wire).unwrap(), ["/a abc0123456789", "/b?c=d hi", "/ "]);
     }
 
     #[test]
