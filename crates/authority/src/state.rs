@@ -62,8 +62,9 @@ impl State {
 
     /// [`State::open`] with a clock of the caller's.
     pub(crate) fn with_clock(home: Home, clock: Box<dyn Clock>) -> Arc<Self> {
-        let started_at_ms = clock.now_ms();
         let storage = Arc::new(Storage::open(home.clone(), clock));
+        // Only now does it serve: what a hook had to do without it before was no failure of this one.
+        let started_at_ms = storage.now_ms();
         let settings = Arc::new(Settings::load(home.clone()));
         Arc::new(Self {
             journal: Journal::of(&home),
