@@ -9,7 +9,7 @@ use serde_json::Value;
 use stopgate_core::client;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::paths::Home;
-use stopgate_protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS};
+use stopgate_protocol::{Endpoint, GateLog, GateLogRow, GetHealth, ListSessions, LogFilter};
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(15);
@@ -56,7 +56,7 @@ impl Authority {
             if let Ok(socket) = home.socket_to_connect() {
                 self.socket = socket;
             }
-            let Err(error) = self.get(ROUTE_HEALTH) else {
+            let Err(error) = self.get(GetHealth::PATH) else {
                 return Ok(());
             };
             if Instant::now() > deadline {
@@ -85,14 +85,14 @@ impl Authority {
 
     /// The newest `count` rows of its log.
     pub(crate) fn log(&self, count: usize) -> anyhow::Result<Vec<GateLogRow>> {
-        let body = self.get(&format!("{ROUTE_LOG}?tail={count}"))?;
+        let body = self.get(&format!("{}?tail={count}", LogFilter::PATH))?;
         let log: GateLog = serde_json::from_slice(&body).context("the log is not understood")?;
         Ok(log.events)
     }
 
     /// Ids of the sessions it knows the start of.
     pub(crate) fn started_sessions(&self) -> anyhow::Result<Vec<String>> {
-        let body: Value = serde_json::from_slice(&self.get(ROUTE_SESSIONS)?)?;
+        let body: Value = serde_json::from_slice(&self.get(ListSessions::PATH)?)?;
         let rows = body
             .as_array()
             .or_else(|| body.get("sessions")?.as_array())

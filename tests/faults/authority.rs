@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
 use stopgate_core::VERSION;
-use stopgate_protocol::ROUTE_HEALTH;
+use stopgate_protocol::{Endpoint, GetHealth};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::process::{Stopped, has_ended, signal};
 use stopgate_tests::run::eventually;
@@ -117,7 +117,7 @@ fn of_version(version: &'static str, place: &Place, behaviour: Behaviour) -> Fak
 }
 
 fn other_version(request: &str, version: &str, protocol: u32) -> Vec<u8> {
-    if request.contains(ROUTE_HEALTH) {
+    if request.contains(GetHealth::PATH) {
         let health = serde_json::json!({"status": "ok", "version": version, "protocol": protocol, "pid": 1,
                                         "startedAtMs": 0, "problem": null});
         return answer("200 OK", &health.to_string());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
-use stopgate_protocol::ROUTE_HEALTH;
+use stopgate_protocol::{Endpoint, GetHealth};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::person::{Person, finding_ids};
 use stopgate_tests::process::Stopped;
@@ -162,7 +162,7 @@ fn an_authority_that_cannot_start() {
 
 /// An authority of another version, which answers as a well one does.
 fn old(request: &str) -> Vec<u8> {
-    if !request.contains(ROUTE_HEALTH) {
+    if !request.contains(GetHealth::PATH) {
         return answer("200 OK", "[]");
     }
     let health =

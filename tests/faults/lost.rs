@@ -14,7 +14,7 @@ use stopgate_core::harness::{Payload, parse};
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin, ROUTE_EVALUATE, ROUTE_EVENTS};
 use stopgate_core::session::Harness;
 use stopgate_core::switch::Mode;
-use stopgate_protocol::ROUTE_HEALTH;
+use stopgate_protocol::{Endpoint, GetHealth};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{EXCUSE, HOOKS, PLAIN, World, assert_silent, binary, session_start, stop};
@@ -55,7 +55,7 @@ impl<'a> Killed<'a> {
             if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
                 self.again();
             }
-            ask(self.world, "GET", ROUTE_HEALTH, b"").filter(|status| *status == 200)
+            ask(self.world, "GET", GetHealth::PATH, b"").filter(|status| *status == 200)
         });
     }
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, minutes};
 use stopgate_core::session::state::SessionState;
-use stopgate_protocol::{ROUTE_REAPER, SessionRow};
+use stopgate_protocol::{GetReaper, SessionRow};
 use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, ReaperStatus};
 
 use crate::build::Site;
@@ -181,7 +181,7 @@ impl Drop for Stage {
 
 /// How the reaper is.
 pub fn status(authority: &RunningAuthority<'_>) -> ReaperStatus {
-    serde_json::from_slice(&authority.request("GET", ROUTE_REAPER, &Value::Null).body).unwrap()
+    authority.call(&GetReaper {})
 }
 
 /// The session `id` at the last look.

@@ -9,7 +9,8 @@ use stopgate_core::client::{self, Response};
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::spool;
-use stopgate_protocol::{GateLog, GateLogRow, ROUTE_HEALTH, ROUTE_LOG, ROUTE_SESSIONS, SessionRow};
+use stopgate_protocol::endpoint::{self, Endpoint, Message};
+use stopgate_protocol::{GateLogRow, GetHealth, ListSessions, LogFilter, SessionRow};
 
 use crate::checkout::Checkout;
 use crate::run::{Stdin, eventually, finish, under};
@@ -201,7 +202,7 @@ impl<'a> RunningAuthority<'a> {
             if authority.child.try_wait().unwrap().is_some() {
                 authority.child = command.spawn().unwrap();
             }
-            authority.try_get(ROUTE_HEALTH)
+            authority.try_get(GetHealth::PATH)
         });
         authority
     }
@@ -224,6 +225,16 @@ impl<'a> RunningAuthority<'a> {
         client::request(&socket, method, path, body.as_bytes(), Instant::now() + Duration::from_secs(30)).unwrap()
     }
 
+    /// What is answered to `request`, which has to be granted.
+    pub fn call<E: Endpoint>(&self, request: &E) -> E::Response {
+        let Message { target, body } = Message::of(request).unwrap();
+        let socket = self.world.home.socket_to_connect().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        let answer = client::request(&socket, E::METHOD.name(), &target, &body, until).unwrap();
+        assert!(matches!(answer.status, 200 | 202), "{target}: {answer:?}");
+        endpoint::response::<E>(&answer.body).unwrap()
+    }
+
     fn try_get(&self, path: &str) -> Option<Response> {
         let socket = self.world.home.socket_to_connect().ok()?;
         client::request(&socket, "GET", path, b"", Instant::now() + Duration::from_secs(5)).ok()
@@ -231,8 +242,7 @@ impl<'a> RunningAuthority<'a> {
 
     /// The gate's log, newest first.
     pub fn log(&self) -> Vec<GateLogRow> {
-        let response = self.request("GET", &format!("{ROUTE_LOG}?tail=1000"), &Value::Null);
-        serde_json::from_slice::<GateLog>(&response.body).unwrap().events
+        self.call(&LogFilter { tail: Some(1_000), ..LogFilter::default() }).events
     }
 
     /// The one row of a session's only stop, once it is judged.
@@ -247,7 +257,7 @@ impl<'a> RunningAuthority<'a> {
 
     /// Known sessions, also those that have ended.
     pub fn sessions(&self) -> Vec<SessionRow> {
-        serde_json::from_slice(&self.request("GET", &format!("{ROUTE_SESSIONS}?all=1"), &Value::Null).body).unwrap()
+        self.call(&ListSessions { all: true, id: None })
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stopgate_core::process::stat::Stat;
 use stopgate_core::protocol::ROUTE_EVENTS;
 use stopgate_core::spool::Route;
-use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
+use stopgate_protocol::{Endpoint, GetHealth, SetKill, SetMode, Shutdown};
 use stopgate_tests::agent::{agent, recorded_agent};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
 use stopgate_tests::person::text;
@@ -47,6 +47,15 @@ fn start_status_and_stop() {
     assert_eq!(text(&world.stopgate(&["authority", "stop"]).stdout).trim(), "stopped");
     assert_eq!(text(&world.stopgate(&["authority", "stop"]).stdout).trim(), "not running");
     assert!(!world.home.socket().exists());
+}
+
+#[test]
+fn an_end_is_asked_for_whatever_the_body_is() {
+    let world = World::new();
+    let authority = world.authority();
+    let asked = authority.request("POST", Shutdown::PATH, &json!("nonsense"));
+    assert_eq!(serde_json::from_slice::<Value>(&asked.body).unwrap(), json!({"stopping": true}), "{asked:?}");
+    eventually("it ends", || (!world.home.socket().exists()).then_some(()));
 }
 
 #[test]
@@ -180,7 +189,7 @@ fn another_protocol_is_refused_and_the_hook_fails_open() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426"), "{answer}");
-    assert_eq!(authority.request("GET", ROUTE_HEALTH, &Value::Null).status, 200);
+    assert_eq!(authority.request("GET", GetHealth::PATH, &Value::Null).status, 200);
     assert_eq!(authority.request("GET", "/nothing", &Value::Null).status, 404);
     assert_eq!(authority.request("POST", ROUTE_EVENTS, &json!({"eventId": "x"})).status, 400);
 }
@@ -277,16 +286,17 @@ fn mode_and_kill_routes_check_their_bodies() {
     let world = World::new();
     let authority = world.authority();
     for (route, body) in [
-        (ROUTE_MODE, json!({"mode": "loud"})),
-        (ROUTE_MODE, json!({})),
-        (ROUTE_KILL, json!({"value": "true"})),
-        (ROUTE_KILL, json!({})),
+        (SetMode::PATH, json!({"mode": "loud"})),
+        (SetMode::PATH, json!({})),
+        (SetKill::PATH, json!({"value": "true"})),
+        (SetKill::PATH, json!({})),
     ] {
         assert_eq!(authority.request("POST", route, &body).status, 400, "{route} {body}");
     }
     assert!(!world.home.mode_file().exists() && !world.home.kill_file().exists());
-    let flip =
-        |body: Value| -> Value { serde_json::from_slice(&authority.request("POST", ROUTE_MODE, &body).body).unwrap() };
+    let flip = |body: Value| -> Value {
+        serde_json::from_slice(&authority.request("POST", SetMode::PATH, &body).body).unwrap()
+    };
     assert_eq!(flip(json!({"mode": "enforce"})), json!({"mode": "enforce", "prior": "shadow", "changed": true}));
     assert_eq!(flip(json!({"mode": "enforce"})), json!({"mode": "enforce", "prior": "enforce", "changed": false}));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_gate::breaker::{Breaker, BreakerLimits};
-use stopgate_protocol::{ROUTE_BREAKER, ROUTE_BREAKER_RESET};
+use stopgate_protocol::{Endpoint, ListBreakers, ResetBreakers};
 use stopgate_store::{BreakerRow, Store};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::person::text;
@@ -81,7 +81,8 @@ fn an_agent_may_look_and_not_reset_with_an_authority_or_without() {
         assert!(said.contains("look=0") && said.contains("left alone") && said.contains("reset=2"), "{output:?}");
         assert!(text(&output.stderr).contains("refused: `gate breaker reset` is the operator's"), "{output:?}");
     }
-    let shown: Value = serde_json::from_slice(&authority.request("GET", ROUTE_BREAKER, &Value::Null).body).unwrap();
+    let shown: Value =
+        serde_json::from_slice(&authority.request("GET", ListBreakers::PATH, &Value::Null).body).unwrap();
     assert_eq!(shown["breakers"].as_array().unwrap().len(), 2);
     let noted = rusqlite::Connection::open(world.home.database()).unwrap().query_row(
         "SELECT count(*) FROM operator_actions WHERE action = 'gate breaker reset' AND outcome = 'refused'",
@@ -96,10 +97,11 @@ fn an_agent_may_look_and_not_reset_with_an_authority_or_without() {
 fn a_reset_that_is_late_or_garbled_resets_nothing_and_an_empty_one_does() {
     let world = with_failures();
     let authority = world.authority();
-    let reset = |body: &Value| authority.request("POST", ROUTE_BREAKER_RESET, body);
+    let reset = |body: &Value| authority.request("POST", ResetBreakers::PATH, body);
     assert_eq!(reset(&json!({"untilMonotonicMs": 1})).status, 409);
     assert_eq!(reset(&json!({"untilMonotonicMs": "soon"})).status, 400);
-    let shown: Value = serde_json::from_slice(&authority.request("GET", ROUTE_BREAKER, &Value::Null).body).unwrap();
+    let shown: Value =
+        serde_json::from_slice(&authority.request("GET", ListBreakers::PATH, &Value::Null).body).unwrap();
     assert_eq!(shown["breakers"].as_array().unwrap().len(), 2);
     let done = reset(&Value::Null);
     assert_eq!((done.status, serde_json::from_slice::<Value>(&done.body).unwrap()), (200, json!({"reset": 2})));

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use stopgate_core::clock::DAY_MS;
 use stopgate_core::clock::{Clock as _, SystemClock, monotonic_ms};
-use stopgate_protocol::{ROUTE_ANNOTATIONS, ROUTE_LOG, ROUTE_REPORT};
+use stopgate_protocol::{Endpoint, LogFilter, ReadReport, SetGrade};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::build::{Site, Tmux};
 use stopgate_tests::evaluations::{Evaluation, connect, count, event_id, write};
@@ -97,7 +97,7 @@ fn the_routes_check_what_they_are_given() {
     write(&world.home, &[Evaluation { at_ms: now(), ..Evaluation::held() }]);
     let authority = world.authority();
     let id = event_id(0);
-    let grade = |body: &Value| authority.request("POST", ROUTE_ANNOTATIONS, body).status;
+    let grade = |body: &Value| authority.request("POST", SetGrade::PATH, body).status;
     assert_eq!(grade(&json!({"eventId": "x", "verdict": "right"})), 400);
     assert_eq!(grade(&json!({"eventId": id, "verdict": "great"})), 400);
     assert_eq!(grade(&json!({"eventId": id})), 400);
@@ -106,10 +106,10 @@ fn the_routes_check_what_they_are_given() {
     assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
     assert_eq!(grade(&json!({"eventId": id, "verdict": "right"})), 200);
     let get = |path: &str| authority.request("GET", path, &Value::Null);
-    assert_eq!(get(&format!("{ROUTE_LOG}?decision=great")).status, 400);
-    assert_eq!(get(&format!("{ROUTE_LOG}?tail=great")).status, 200);
-    assert_eq!(get(&format!("{ROUTE_REPORT}?sinceMs=soon")).status, 400);
-    let whole: Value = serde_json::from_slice(&get(ROUTE_REPORT).body).unwrap();
+    assert_eq!(get(&format!("{}?decision=great", LogFilter::PATH)).status, 400);
+    assert_eq!(get(&format!("{}?tail=great", LogFilter::PATH)).status, 200);
+    assert_eq!(get(&format!("{}?sinceMs=soon", ReadReport::PATH)).status, 400);
+    let whole: Value = serde_json::from_slice(&get(ReadReport::PATH).body).unwrap();
     assert_eq!(whole["stops"], 1);
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use stopgate_core::session::state::SessionState;
-use stopgate_protocol::{ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN};
+use stopgate_protocol::{Endpoint, ExplainReaper, GetReaper, ReadReaperAudit, SetReaper};
 use stopgate_reaper::gates::{Confidence, Gate};
 use stopgate_reaper::report::AuditEvent;
 use stopgate_reaper::report::AuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
@@ -311,16 +311,16 @@ fn the_api_answers_and_bad_input_is_refused_by_name() {
     let stage = Stage::new();
     let authority = stage.site.world.authority();
     let get = |path: &str| authority.request("GET", path, &serde_json::Value::Null);
-    assert_eq!(get(ROUTE_REAPER).status, 200);
+    assert_eq!(get(GetReaper::PATH).status, 200);
     assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&get(ROUTE_REAPER_AUDIT).body).unwrap(),
+        serde_json::from_slice::<serde_json::Value>(&get(ReadReaperAudit::PATH).body).unwrap(),
         json!({"rows": []})
     );
-    assert_eq!(get(&format!("{ROUTE_REAPER_AUDIT}?limit=many")).status, 200);
-    assert_eq!(get(&format!("{ROUTE_REAPER_EXPLAIN}?harness=claude&session=none")).status, 404);
-    assert_eq!(get(&format!("{ROUTE_REAPER_EXPLAIN}?harness=vim&session=none")).status, 400);
+    assert_eq!(get(&format!("{}?limit=many", ReadReaperAudit::PATH)).status, 200);
+    assert_eq!(get(&format!("{}?harness=claude&session=none", ExplainReaper::PATH)).status, 404);
+    assert_eq!(get(&format!("{}?harness=vim&session=none", ExplainReaper::PATH)).status, 400);
     for body in [json!({"switch": "on"}), json!({}), json!([])] {
-        let answer = authority.request("POST", ROUTE_REAPER, &body);
+        let answer = authority.request("POST", SetReaper::PATH, &body);
         assert_eq!(answer.status, 400, "{body}");
     }
     assert!(!status(&authority).enabled, "nothing of that was taken");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::switch::stamp;
-use stopgate_protocol::{ROUTE_HEALTH, ROUTE_KILL, ROUTE_MODE};
+use stopgate_protocol::{Endpoint, GetHealth, SetKill, SetMode};
 use stopgate_tests::person::text;
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, finish};
@@ -21,7 +21,7 @@ use stopgate_tests::world::{RunningAuthority, World, binary};
 /// The kill switch, after the authority has come to what lay in its socket.
 fn is_killed_after_waking(world: &World, authority: &RunningAuthority<'_>) -> bool {
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(authority.request("GET", ROUTE_HEALTH, &Value::Null).status, 200);
+    assert_eq!(authority.request("GET", GetHealth::PATH, &Value::Null).status, 200);
     world.home.kill_file().exists()
 }
 
@@ -79,15 +79,15 @@ fn a_mode_that_nobody_waits_for_is_not_set() {
     let authority = world.authority();
     let stopped = Stopped::new(authority.pid());
     // What any client leaves behind, also one that says nothing about its deadline.
-    drop(send(&world, ROUTE_MODE, &json!({"mode": "enforce"})));
-    drop(send(&world, ROUTE_KILL, &json!({"value": true})));
+    drop(send(&world, SetMode::PATH, &json!({"mode": "enforce"})));
+    drop(send(&world, SetKill::PATH, &json!({"value": true})));
     let set = world.stopgate(&["mode", "enforce", "--yes"]);
     assert!(set.status.success() && text(&set.stderr).contains("was written to"), "{set:?}");
     std::fs::write(world.home.mode_file(), "off\n").unwrap();
     drop(stopped);
     assert!(!is_killed_after_waking(&world, &authority));
     assert_eq!(mode_file(&world), "off\n", "the person has turned it off since");
-    let _asker = send(&world, ROUTE_MODE, &json!({"mode": "enforce"}));
+    let _asker = send(&world, SetMode::PATH, &json!({"mode": "enforce"}));
     stopgate_tests::run::eventually("one that is waited for is", || (mode_file(&world) == "enforce\n").then_some(()));
 }
 
@@ -98,10 +98,10 @@ fn a_flip_counts_until_its_deadline_and_for_the_state_it_saw() {
     let flip = |route: &str, body: &Value| authority.request("POST", route, body).status;
     let (mode, kill) = (world.home.mode_file(), world.home.kill_file());
 
-    assert_eq!(flip(ROUTE_MODE, &json!({"mode": "enforce", "seen": "absent"})), 200);
-    assert_eq!(flip(ROUTE_MODE, &json!({"mode": "off", "seen": "absent"})), 409, "somebody has chosen since");
+    assert_eq!(flip(SetMode::PATH, &json!({"mode": "enforce", "seen": "absent"})), 200);
+    assert_eq!(flip(SetMode::PATH, &json!({"mode": "off", "seen": "absent"})), 409, "somebody has chosen since");
     assert_eq!(mode_file(&world), "enforce\n");
-    assert_eq!(flip(ROUTE_MODE, &json!({"mode": "off", "seen": stamp(&mode)})), 200);
+    assert_eq!(flip(SetMode::PATH, &json!({"mode": "off", "seen": stamp(&mode)})), 200);
 
     File::create(&kill).unwrap();
     let seen = stamp(&kill);
@@ -109,13 +109,13 @@ fn a_flip_counts_until_its_deadline_and_for_the_state_it_saw() {
     std::fs::write(&kill, "again").unwrap();
     let off = |until: u64, seen: &str| json!({"value": false, "seen": seen, "untilMonotonicMs": until});
     let later = monotonic_ms() + 60_000;
-    assert_eq!(flip(ROUTE_KILL, &off(later, &seen)), 409, "it was turned on again since");
-    assert_eq!(flip(ROUTE_KILL, &off(monotonic_ms() - 1, &stamp(&kill))), 409, "late");
+    assert_eq!(flip(SetKill::PATH, &off(later, &seen)), 409, "it was turned on again since");
+    assert_eq!(flip(SetKill::PATH, &off(monotonic_ms() - 1, &stamp(&kill))), 409, "late");
     assert!(kill.exists());
-    assert_eq!(flip(ROUTE_KILL, &off(later, &stamp(&kill))), 200);
-    assert_eq!(flip(ROUTE_KILL, &json!({"value": true, "done": true})), 200);
+    assert_eq!(flip(SetKill::PATH, &off(later, &stamp(&kill))), 200);
+    assert_eq!(flip(SetKill::PATH, &json!({"value": true, "done": true})), 200);
     assert!(!kill.exists(), "a note is no flip");
-    assert_eq!(flip(ROUTE_KILL, &json!({"value": true})), 200);
+    assert_eq!(flip(SetKill::PATH, &json!({"value": true})), 200);
     assert!(kill.exists());
 }
 

@@ -1,4 +1,4 @@
-//! The authority's routes, one module a subject.
+//! The authority's routes: `stopgate_protocol::endpoints` says what there is, the modules here do it, one a subject.
 
 mod breaker;
 mod control;
@@ -11,47 +11,96 @@ mod views;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, body::Bytes};
-use serde::de::DeserializeOwned;
-use stopgate_core::protocol::{MAX_REQUEST_BYTES, PROTOCOL_VERSION, ROUTE_EVALUATE, ROUTE_EVENTS};
-use stopgate_protocol::{
-    Problem, ROUTE_ANNOTATIONS, ROUTE_BREAKER, ROUTE_BREAKER_RESET, ROUTE_CONTEST, ROUTE_EXPLAIN, ROUTE_HEALTH,
-    ROUTE_KILL, ROUTE_LOG, ROUTE_MODE, ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN, ROUTE_REPORT,
-    ROUTE_SESSION_END, ROUTE_SESSIONS, ROUTE_SHUTDOWN,
-};
+use axum::{Json, http::header::CONTENT_TYPE};
+use serde::Serialize;
+use stopgate_core::protocol::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
+use stopgate_protocol::Problem;
+use stopgate_protocol::endpoint::{self, Caller, Endpoint, Method};
+use stopgate_store::StoreError;
 
+use crate::peer::Peer;
 use crate::state::State;
+use crate::{operator, version};
+
+/// What each subject serves.
+const SUBJECTS: [fn(Routes) -> Routes; 7] =
+    [views::routes, events::routes, gate::routes, trust::routes, control::routes, breaker::routes, reaper::routes];
 
 /// All routes.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .route(ROUTE_HEALTH, get(views::health))
-        .route(ROUTE_EVENTS, post(events::take))
-        .route(ROUTE_EVALUATE, post(gate::evaluate))
-        .route(ROUTE_MODE, post(control::set_mode))
-        .route(ROUTE_KILL, post(control::set_kill_switch))
-        .route(ROUTE_EXPLAIN, get(gate::explain))
-        .route(ROUTE_CONTEST, post(gate::contest))
-        .route(ROUTE_BREAKER, get(breaker::show))
-        .route(ROUTE_BREAKER_RESET, post(breaker::reset))
-        .route(ROUTE_LOG, get(views::log))
-        .route(ROUTE_ANNOTATIONS, post(trust::annotate))
-        .route(ROUTE_REPORT, get(trust::report))
-        .route(ROUTE_SESSIONS, get(views::sessions))
-        .route(ROUTE_SESSION_END, post(reaper::end))
-        .route(ROUTE_REAPER, get(reaper::status).post(reaper::set))
-        .route(ROUTE_REAPER_AUDIT, get(reaper::audit))
-        .route(ROUTE_REAPER_EXPLAIN, get(reaper::explain))
-        .route(ROUTE_SHUTDOWN, post(control::shutdown))
+    let Routes(routes) = SUBJECTS.iter().fold(Routes(Router::new()), |routes, serve| serve(routes));
+    routes
         .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))
+        .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "this route has other methods"))
         .layer(middleware::from_fn(check_protocol))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(state)
+}
+
+/// Routes, each with what serves it.
+struct Routes(Router<Arc<State>>);
+
+impl Routes {
+    /// Has `handler` serve what it takes. It is called with what is asked of whom by whom, once it is clear that they
+    /// may ask it.
+    fn serve<E, F>(self, handler: impl Fn(Arc<State>, Peer, E) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        E: Endpoint,
+        F: Future<Output = Result<E::Response, Response>> + Send + 'static,
+    {
+        let serve = move |Shared(state): Shared<Arc<State>>,
+                          ConnectInfo(peer): ConnectInfo<Peer>,
+                          uri: Uri,
+                          body: Result<Bytes, BytesRejection>| {
+            let handler = handler.clone();
+            async move {
+                let asked = match ask::<E>(&state, &peer, &uri, body).await {
+                    Ok(request) => handler(state, peer, request).await,
+                    Err(problem) => Err(problem),
+                };
+                asked.map_or_else(|problem| problem, |response| answer(&response))
+            }
+        };
+        let method = match E::METHOD {
+            Method::Get => get(serve),
+            Method::Post => post(serve),
+        };
+        Self(self.0.route(E::PATH, method))
+    }
+}
+
+/// What is asked, if whoever asks may. This is the one place where callers are told apart.
+async fn ask<E: Endpoint>(
+    state: &Arc<State>,
+    peer: &Peer,
+    uri: &Uri,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<E, Response> {
+    let body = body.map_err(|refused| problem(refused.status(), refused.body_text()))?;
+    let request: E = endpoint::request(uri.query().unwrap_or_default(), &body)
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
+    if let Caller::Operator { action } = request.caller(&version::own()) {
+        let (state, peer) = (Arc::clone(state), peer.clone());
+        let allowed = off_loop(move || operator::check(&state, peer, &action)).await?;
+        allowed.map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
+    }
+    Ok(request)
+}
+
+/// A response as HTTP has it; one that says nothing is "accepted" without a body.
+fn answer(response: &impl Serialize) -> Response {
+    match serde_json::to_vec(response) {
+        Ok(json) if json == b"null" => StatusCode::ACCEPTED.into_response(),
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer cannot be written: {error}")),
+    }
 }
 
 /// Refuses requests of another protocol version. A request that names none (a person with `curl`) is served.
@@ -73,9 +122,9 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(Problem { error: error.into() })).into_response()
 }
 
-/// Reads a JSON body; the error names line, column and field but quotes nothing.
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Response> {
-    serde_json::from_slice(bytes).map_err(|error| problem(StatusCode::BAD_REQUEST, format!("body: {error}")))
+/// The answer where the store cannot be used.
+fn unavailable(error: StoreError) -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
 /// Runs blocking work off the event loop.
@@ -83,4 +132,32 @@ async fn off_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stopgate_core::paths::Home;
+    use stopgate_protocol::endpoints;
+
+    use crate::rehearsal::Rehearsal;
+
+    #[test]
+    fn every_route_of_the_table_is_served_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Rehearsal::at(&Home::at(dir.path().join("home"))).unwrap();
+        let ask = |method: &str, path: &str| {
+            let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let (quiet, patience) = (Duration::from_secs(2), Duration::from_secs(20));
+            let answer = authority.answer(request.as_bytes(), quiet, patience).unwrap();
+            String::from_utf8(answer).unwrap()
+        };
+        for route in endpoints::ALL {
+            let answer = ask(route.method.name(), route.path);
+            assert!(!answer.contains("no such route") && !answer.starts_with("HTTP/1.1 405 "), "{route:?}: {answer}");
+        }
+        assert!(ask("GET", "/nothing").contains("no such route"));
+        assert!(ask("PUT", "/health").starts_with("HTTP/1.1 405 "));
+    }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::de::DeserializeOwned;
 use stopgate_client::{AskError, Authority, Successor};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
@@ -11,7 +10,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
-use stopgate_protocol::{Condition, SessionRow};
+use stopgate_protocol::{Condition, Endpoint, SessionRow};
 use stopgate_store::{Store, StoreError};
 
 use crate::printer;
@@ -53,14 +52,13 @@ impl Context {
         .map(|_| ())
     }
 
-    /// Asks the authority for `path`, starting it if need be; if it cannot be had, `from_store` reads the same
-    /// from the file.
-    pub(crate) fn read<T: DeserializeOwned>(
+    /// Asks the authority, starting it if need be; if it cannot be had, `from_store` reads the same from the file.
+    pub(crate) fn read<E: Endpoint>(
         &self,
-        path: &str,
-        from_store: impl FnOnce(&Store) -> Result<T, StoreError>,
-    ) -> anyhow::Result<T> {
-        match self.ensure_authority().and_then(|()| self.authority().get(path)) {
+        request: &E,
+        from_store: impl FnOnce(&Store) -> Result<E::Response, StoreError>,
+    ) -> anyhow::Result<E::Response> {
+        match self.ensure_authority().and_then(|()| self.authority().call(request)) {
             Ok(answer) => Ok(answer),
             Err(error) if self.home.database().exists() => {
                 printer::note(format!("note: {error}; reading the store directly"));

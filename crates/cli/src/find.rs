@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use stopgate_protocol::{ROUTE_SESSIONS, SessionRow};
+use stopgate_protocol::{ListSessions, SessionRow};
 
 use stopgate_store::Store;
 
@@ -18,8 +18,7 @@ const MAX_NAMED: usize = 5;
 
 /// Known sessions, the last active first; those that said that they ended only with `all`.
 pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<SessionRow>> {
-    let path = if all { format!("{ROUTE_SESSIONS}?all=1") } else { ROUTE_SESSIONS.to_owned() };
-    context.read(&path, |store| {
+    context.read(&ListSessions { all, id: None }, |store| {
         let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
         stopgate_registry::look(&mut rows, context.now_ms);
         Ok(rows)
@@ -29,7 +28,7 @@ pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<Sessi
 /// Sessions that have not ended as an authority that runs sees them, or else the store: for whoever starts nothing, and
 /// says nothing if there is nothing to be read.
 pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
-    context.authority().get(ROUTE_SESSIONS).unwrap_or_else(|_| sessions_in_store(context))
+    context.authority().call(&ListSessions::default()).unwrap_or_else(|_| sessions_in_store(context))
 }
 
 /// [`sessions_at_hand`] past an authority that does not answer.
@@ -45,8 +44,8 @@ pub(crate) fn session(context: &Context, id: &str) -> anyhow::Result<SessionRow>
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!("session id {id:?}: give the id, or the beginning of it, as `stopgate sessions` shows it");
     }
-    let path = format!("{ROUTE_SESSIONS}?{}", serde_urlencoded::to_string([("id", id)])?);
-    let mut rows: Vec<SessionRow> = context.read(&path, |store| {
+    let named = ListSessions { all: false, id: Some(id.to_owned()) };
+    let mut rows = context.read(&named, |store| {
         let mut rows = store.sessions_named(id, MAX_SESSIONS)?;
         stopgate_registry::look(&mut rows, context.now_ms);
         Ok(rows)

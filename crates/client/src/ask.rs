@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use stopgate_core::client::{self, ClientError};
 use stopgate_core::holder::{Holder, holder};
 use stopgate_core::paths::Home;
-use stopgate_protocol::{Health, Problem, ROUTE_HEALTH};
+use stopgate_protocol::endpoint::{self, Message};
+use stopgate_protocol::{Endpoint, GetHealth, Health, Problem};
 
 use crate::error::AskError;
 use crate::limits::ANSWER;
@@ -31,46 +30,27 @@ impl<'a> Authority<'a> {
         Self { notice, ..self }
     }
 
-    /// Asks for `path`.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
-        self.ask("GET", path, b"", ANSWER)
+    /// Asks `request`.
+    pub fn call<E: Endpoint>(&self, request: &E) -> Result<E::Response, AskError> {
+        self.call_within(ANSWER, request)
     }
 
-    /// Sends `body` to `path`.
-    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, AskError> {
-        self.post_within(ANSWER, path, body)
-    }
-
-    /// Sends `body` to `path`, and waits for the answer no longer than `patience`.
-    pub fn post_within<T: DeserializeOwned>(
-        &self,
-        patience: Duration,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, AskError> {
-        self.ask("POST", path, &serde_json::to_vec(body).map_err(AskError::NotUnderstood)?, patience)
-    }
-
-    fn ask<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        path: &str,
-        body: &[u8],
-        patience: Duration,
-    ) -> Result<T, AskError> {
+    /// Asks `request`, and waits for the answer no longer than `patience`.
+    pub fn call_within<E: Endpoint>(&self, patience: Duration, request: &E) -> Result<E::Response, AskError> {
+        let Message { target, body } = Message::of(request)?;
         let socket = self.home.socket_to_connect().map_err(|_| ClientError::Absent)?;
-        let response = client::request(&socket, method, path, body, Instant::now() + patience)?;
+        let response = client::request(&socket, E::METHOD.name(), &target, &body, Instant::now() + patience)?;
         if !(200..300).contains(&response.status) {
             let error = serde_json::from_slice::<Problem>(&response.body)
                 .map_or_else(|_| format!("the authority answered with status {}", response.status), |said| said.error);
             return Err(AskError::Refused { status: response.status, error });
         }
-        serde_json::from_slice(&response.body).map_err(AskError::NotUnderstood)
+        endpoint::response::<E>(&response.body).map_err(AskError::NotUnderstood)
     }
 
     /// Who serves; `None` if nobody listens. Somebody may live all the same: see [`Authority::find`].
     pub fn health(&self) -> Result<Option<Health>, AskError> {
-        match self.get(ROUTE_HEALTH) {
+        match self.call(&GetHealth {}) {
             Ok(health) => Ok(Some(health)),
             Err(AskError::Unreachable(ClientError::Absent)) => Ok(None),
             Err(error) => Err(error),

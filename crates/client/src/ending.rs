@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_core::VERSION;
 use stopgate_core::holder::HolderProcess;
-use stopgate_protocol::{Health, ROUTE_SHUTDOWN, Shutdown};
+use stopgate_protocol::{Health, Shutdown, Stopping};
 
 use crate::ask::Authority;
 use crate::error::AskError;
@@ -43,7 +43,7 @@ impl Authority<'_> {
     fn ask_to_end(&self, running: &Health, how: &Shutdown) -> Result<(), AskError> {
         let pid = running.pid;
         let process = self.holder().and_then(|holder| holder.verified(self.home));
-        let _: serde_json::Value = self.post(ROUTE_SHUTDOWN, how).map_err(|error| match error {
+        let Stopping { .. } = self.call(how).map_err(|error| match error {
             AskError::Unreachable(_) => self.silent(Silence::DoesNotAnswer).map_or(error, AskError::Silent),
             error => error,
         })?;

@@ -1,6 +1,7 @@
 //! Why the authority could not be asked, started or ended.
 
 use stopgate_core::client::ClientError;
+use stopgate_protocol::endpoint::NotSent;
 
 use crate::silent::Silent;
 
@@ -27,6 +28,9 @@ pub enum AskError {
          then try again"
     )]
     OtherVersion(String),
+    /// It cannot be asked this.
+    #[error(transparent)]
+    NotSent(#[from] NotSent),
     /// It answered something else than expected.
     #[error("the authority's answer is not understood: {0}")]
     NotUnderstood(serde_json::Error),

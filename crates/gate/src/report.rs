@@ -135,7 +135,7 @@ pub struct Sessions {
     pub most_held: Vec<OfSession>,
 }
 
-/// What the gate did. Answer of `GET` `ROUTE_REPORT`.
+/// What the gate did. Answer of `stopgate_protocol::ReadReport`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Beginning of the span, milliseconds UTC.

@@ -32,14 +32,18 @@ pub struct BreakerState {
     pub updated_at_ms: UnixMillis,
 }
 
-/// Answer of [`ROUTE_BREAKER`](super::ROUTE_BREAKER).
+/// Asks for the breakers of judges that failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListBreakers {}
+
+/// Answer of [`ListBreakers`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerStates {
     /// Breakers that count a failure, the last changed first; a judge that works has none.
     pub breakers: Vec<BreakerState>,
 }
 
-/// Body of [`ROUTE_BREAKER_RESET`](super::ROUTE_BREAKER_RESET); may be empty.
+/// Closes all breakers; may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResetBreakers {
@@ -48,7 +52,12 @@ pub struct ResetBreakers {
     pub condition: Condition,
 }
 
-/// Answer of [`ROUTE_BREAKER_RESET`](super::ROUTE_BREAKER_RESET).
+impl ResetBreakers {
+    /// As it is typed.
+    pub const ACTION: &str = "gate breaker reset";
+}
+
+/// Answer of [`ResetBreakers`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakersReset {
     /// How many breakers were closed.

@@ -1,11 +1,12 @@
-//! What a person says about a verdict.
+//! What a person says about a verdict, and what that adds up to.
 
 use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
 use stopgate_gate::report::Grade;
 
 use crate::Condition;
 
-/// Body of `POST` [`crate::ROUTE_ANNOTATIONS`].
+/// Grades a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetGrade {
@@ -24,7 +25,12 @@ pub struct SetGrade {
     pub condition: Condition,
 }
 
-/// Answer of `POST` [`crate::ROUTE_ANNOTATIONS`].
+impl SetGrade {
+    /// As it is typed.
+    pub const ACTION: &str = "gate grade";
+}
+
+/// Answer of [`SetGrade`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graded {
     /// The stop.
@@ -33,4 +39,12 @@ pub struct Graded {
     pub verdict: Grade,
     /// The one that counted before.
     pub prior: Option<Grade>,
+}
+
+/// Asks what the gate did, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadReport {
+    /// Since when; without it, everything.
+    pub since_ms: UnixMillis,
 }

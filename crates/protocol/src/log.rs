@@ -13,7 +13,7 @@ use stopgate_gate::pipeline::Recording;
 use stopgate_gate::report::Annotation;
 use stopgate_gate::{EvidencePointer, RuleId};
 
-/// Body of [`ROUTE_CONTEST`](super::ROUTE_CONTEST).
+/// An agent says why its stop is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contest {
@@ -23,14 +23,22 @@ pub struct Contest {
     pub why: String,
 }
 
-/// Answer of [`ROUTE_CONTEST`](super::ROUTE_CONTEST).
+/// Answer of [`Contest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contested {
     /// Always true.
     pub taken: bool,
 }
 
-/// Answer of [`ROUTE_EXPLAIN`](super::ROUTE_EXPLAIN).
+/// Asks what the verdict on a stop was reached from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExplainStop {
+    /// The event's id, or how it begins.
+    pub event: String,
+}
+
+/// Answer of [`ExplainStop`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// How many stops have an event id that begins so.
@@ -44,7 +52,7 @@ pub struct Explanation {
     pub contest: Option<String>,
 }
 
-/// One row of [`ROUTE_LOG`](super::ROUTE_LOG): a stop and what became of it. Field names are snake case, as scripts read them from
+/// One row of [`GateLog`]: a stop and what became of it. Field names are snake case, as scripts read them from
 /// `stopgate gate log --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateLogRow {
@@ -90,7 +98,7 @@ pub struct GateLogRow {
     pub preview: String,
 }
 
-/// Answer of [`ROUTE_LOG`](super::ROUTE_LOG).
+/// Answer of [`LogFilter`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateLog {
     /// Rows, newest first.
@@ -100,10 +108,14 @@ pub struct GateLog {
     pub grades: BTreeMap<String, Annotation>,
 }
 
-/// Which rows of the log are wanted; what is not given wants them all.
+/// Asks for the log, or for some of its rows; what is not given wants them all. A filter that is garbage is refused: the
+/// whole log is not what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogFilter {
+    /// How many rows, the newest; see [`LogFilter::rows`].
+    #[serde(deserialize_with = "crate::rows_or_none", skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
     /// Beginning of the session's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -116,6 +128,17 @@ pub struct LogFilter {
     /// Only would-blocks that nobody has graded, without those of the installer's live check.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ungraded: bool,
+}
+
+impl LogFilter {
+    /// Rows that are given when nobody says how many, and at most.
+    const ROWS: u32 = 100;
+    const MAX_ROWS: u32 = 1_000;
+
+    /// How many rows are given at most.
+    pub fn rows(&self) -> u32 {
+        self.tail.unwrap_or(Self::ROWS).clamp(1, Self::MAX_ROWS)
+    }
 }
 
 /// What was decided about a stop, or that nothing was.

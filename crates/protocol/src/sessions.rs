@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::harness::registration::HooksLost;
@@ -12,7 +12,24 @@ use stopgate_core::session::state::{SessionState, Turn};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::tmux::TmuxPlace;
 
-/// Body of [`ROUTE_SESSION_END`](super::ROUTE_SESSION_END).
+/// Asks for sessions, the last active first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListSessions {
+    /// Also those that are over.
+    #[serde(deserialize_with = "flag", skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Only those whose id begins so, whether or not they are over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// A flag as programs send it, `true`, and as people type it, `1`.
+fn flag<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
+    Ok(!matches!(String::deserialize(field)?.as_str(), "" | "0" | "false"))
+}
+
+/// Ends a session, as the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSession {
     /// Which client.
@@ -21,7 +38,14 @@ pub struct EndSession {
     pub session_id: String,
 }
 
-/// Answer of [`ROUTE_SESSION_END`](super::ROUTE_SESSION_END).
+impl EndSession {
+    /// What is asked, by the session's name.
+    pub fn action(&self) -> String {
+        format!("end {}", SessionKey { harness: self.harness, session_id: self.session_id.clone() })
+    }
+}
+
+/// Answer of [`EndSession`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEnded {
     /// How it was ended: `terminated` on SIGTERM, or `killed`.
@@ -32,7 +56,7 @@ pub struct SessionEnded {
     pub resume_command: String,
 }
 
-/// One row of [`ROUTE_SESSIONS`](super::ROUTE_SESSIONS). Field names are snake case, as scripts read them from `stopgate sessions --json`.
+/// One row of the answer of [`ListSessions`]. Field names are snake case, as scripts read them from `stopgate sessions --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRow {
     /// Which client.

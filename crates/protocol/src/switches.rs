@@ -1,12 +1,11 @@
-//! The operator's switches: mode, kill switch and reaper.
+//! The operator's switches: mode and kill switch. The reaper's is in `reaper`.
 
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
 use stopgate_core::switch::Mode;
-use stopgate_reaper::switch::ReaperSwitch;
 
-/// Body of `POST` [`ROUTE_MODE`](super::ROUTE_MODE).
+/// Sets the mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetMode {
     /// The mode to set.
@@ -16,7 +15,14 @@ pub struct SetMode {
     pub condition: Condition,
 }
 
-/// Answer of [`ROUTE_MODE`](super::ROUTE_MODE).
+impl SetMode {
+    /// As it is typed.
+    pub fn action(&self) -> String {
+        format!("mode {}", self.mode.name())
+    }
+}
+
+/// Answer of [`SetMode`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModeState {
     /// The mode that applies now.
@@ -27,7 +33,7 @@ pub struct ModeState {
     pub changed: bool,
 }
 
-/// Body of `POST` [`ROUTE_KILL`](super::ROUTE_KILL).
+/// Sets the kill switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetKill {
     /// On or off.
@@ -46,17 +52,14 @@ pub struct SetKill {
     pub condition: Condition,
 }
 
-/// Body of `POST` [`ROUTE_REAPER`](super::ROUTE_REAPER).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetReaper {
-    /// What is chosen.
-    pub switch: ReaperSwitch,
-    /// When that still counts.
-    #[serde(flatten)]
-    pub condition: Condition,
+impl SetKill {
+    /// As it is typed.
+    pub const fn action(&self) -> &'static str {
+        if self.value { "kill on" } else { "kill off" }
+    }
 }
 
-/// Answer of [`ROUTE_KILL`](super::ROUTE_KILL).
+/// Answer of [`SetKill`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KillState {

@@ -10,7 +10,7 @@ use super::switch::ReaperSwitch;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::Harness;
 
-/// Answer of `GET` `ROUTE_REAPER`.
+/// Answer of `stopgate_protocol::GetReaper`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReaperStatus {
     /// Whether it looks.
@@ -67,7 +67,7 @@ pub struct ReaperSession {
     pub reap_pending: bool,
 }
 
-/// Answer of `GET` `ROUTE_REAPER_EXPLAIN`.
+/// Answer of `stopgate_protocol::ExplainReaper`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The session.
@@ -82,7 +82,7 @@ pub struct Explanation {
     pub outlook: String,
 }
 
-/// One row of `GET` `ROUTE_REAPER_AUDIT`.
+/// One row of `stopgate_protocol::ReadReaperAudit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRow {
     /// When.
@@ -159,7 +159,7 @@ impl AuditEvent {
     }
 }
 
-/// Answer of `GET` `ROUTE_REAPER_AUDIT`.
+/// Answer of `stopgate_protocol::ReadReaperAudit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReaperAudit {
     /// Rows, newest last.

@@ -83,11 +83,12 @@ impl Store {
 
     /// The newest `tail` stops, newest first.
     pub fn gate_log(&self, tail: u32) -> Result<Vec<GateLogRow>, StoreError> {
-        self.gate_log_of(tail, &LogFilter::default())
+        self.gate_log_of(&LogFilter { tail: Some(tail), ..LogFilter::default() })
     }
 
-    /// The newest `tail` stops that `filter` wants, newest first.
-    pub fn gate_log_of(&self, tail: u32, filter: &LogFilter) -> Result<Vec<GateLogRow>, StoreError> {
+    /// The stops that `filter` wants, newest first.
+    pub fn gate_log_of(&self, filter: &LogFilter) -> Result<Vec<GateLogRow>, StoreError> {
+        let tail = filter.rows();
         let mut wanted = vec!["1"];
         let mut values: Vec<(&str, &dyn ToSql)> = vec![(":tail", &tail)];
         if let Some(session) = &filter.session {

@@ -10,7 +10,7 @@ use stopgate_core::hook::{Event, Hook};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
-use stopgate_protocol::{GateLog, GateLogRow, ROUTE_LOG};
+use stopgate_protocol::{GateLogRow, LogFilter};
 
 use super::repo::{GitProblem, Repo};
 use super::run::{Call, run};
@@ -166,8 +166,8 @@ impl Registered<'_> {
 fn wait_for_verdict(home: &Home, session: &str) -> Result<GateLogRow, String> {
     let began = Instant::now();
     loop {
-        let asked = authority::of(home).get(&format!("{ROUTE_LOG}?tail={TAIL}"));
-        let log: GateLog = asked.map_err(|error| error.to_string())?;
+        let asked = authority::of(home).call(&LogFilter { tail: Some(TAIL), ..LogFilter::default() });
+        let log = asked.map_err(|error| error.to_string())?;
         let judged = |row: &GateLogRow| row.session_id == session && row.fail_open.as_deref() != Some(PENDING);
         if let Some(row) = log.events.into_iter().find(judged) {
             return Ok(row);

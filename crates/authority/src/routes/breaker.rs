@@ -2,49 +2,34 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use stopgate_protocol::{BreakerStates, BreakersReset, ResetBreakers};
+use axum::response::Response;
+use stopgate_protocol::{BreakerStates, BreakersReset, ListBreakers, ResetBreakers};
 
-use super::control::{answer, still_counts};
-use super::{body, off_loop, problem};
+use super::control::still_counts;
+use super::{Routes, off_loop, problem};
 use crate::operator;
 use crate::peer::Peer;
 use crate::state::State;
 
-/// The action, as it is logged and refused.
-const RESET: &str = "gate breaker reset";
-
-pub(super) async fn show(Shared(state): Shared<Arc<State>>) -> Response {
-    let look = move || BreakerStates { breakers: state.judges.breakers(&state.storage) };
-    off_loop(look).await.map_or_else(|problem| problem, |states| Json(states).into_response())
+/// The routes of this subject.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.serve(show).serve(reset)
 }
 
-pub(super) async fn reset(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    bytes: Bytes,
-) -> Response {
-    let ResetBreakers { condition } = if bytes.is_empty() {
-        ResetBreakers::default()
-    } else {
-        match body(&bytes) {
-            Ok(wanted) => wanted,
-            Err(problem) => return problem,
-        }
-    };
+async fn show(state: Arc<State>, _: Peer, _: ListBreakers) -> Result<BreakerStates, Response> {
+    off_loop(move || BreakerStates { breakers: state.judges.breakers(&state.storage) }).await
+}
+
+async fn reset(state: Arc<State>, peer: Peer, wanted: ResetBreakers) -> Result<BreakersReset, Response> {
     let work = move || {
-        still_counts(&peer, &condition, &state.home.database(), "stopgate gate breaker")?;
-        operator::check(&state, peer.clone(), RESET).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
+        still_counts(&peer, &wanted.condition, &state.home.database(), "stopgate gate breaker")?;
         let reset = state
             .judges
             .reset_breakers(&state.storage)
             .map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, format!("not reset: {error}")))?;
-        operator::done(&state, peer, RESET, &reset.to_string());
+        operator::done(&state, peer, ResetBreakers::ACTION, &reset.to_string());
         Ok(BreakersReset { reset })
     };
-    answer(off_loop(work).await)
+    off_loop(work).await?
 }

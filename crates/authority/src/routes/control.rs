@@ -4,44 +4,35 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::switch::{self, KillRecord};
 use stopgate_core::text::one_line;
-use stopgate_protocol::version::is_newer;
-use stopgate_protocol::{Condition, KillState, ModeState, SetKill, SetMode, Shutdown};
+use stopgate_protocol::{Condition, KillState, ModeState, SetKill, SetMode, Shutdown, Stopping};
 
-use super::{body, off_loop, problem};
+use super::{Routes, off_loop, problem};
+use crate::operator;
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{operator, version};
 
-pub(super) async fn set_mode(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    bytes: Bytes,
-) -> Response {
-    let SetMode { mode, condition } = match body(&bytes) {
-        Ok(wanted) => wanted,
-        Err(problem) => return problem,
-    };
+/// The routes of this subject.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.serve(set_mode).serve(set_kill_switch).serve(shutdown)
+}
+
+async fn set_mode(state: Arc<State>, peer: Peer, wanted: SetMode) -> Result<ModeState, Response> {
     let flip = move || {
         let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
         let file = state.home.mode_file();
-        let action = format!("mode {}", mode.name());
-        still_counts(&peer, &condition, &file, "stopgate mode")?;
-        operator::check(&state, peer.clone(), &action).map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
-        let prior = switch::read_mode(&state.home).mode();
+        still_counts(&peer, &wanted.condition, &file, "stopgate mode")?;
+        let (mode, prior) = (wanted.mode, switch::read_mode(&state.home).mode());
         switch::write_mode(&state.home, mode).map_err(not_written(&file))?;
-        operator::done(&state, peer, &action, prior.name());
+        operator::done(&state, peer, &wanted.action(), prior.name());
         Ok(ModeState { mode, prior, changed: mode != prior })
     };
-    answer(off_loop(flip).await)
+    off_loop(flip).await?
 }
 
 /// Refuses (409) a flip that nobody waits for any more, or that answers a state which is no more: it lay in the
@@ -67,15 +58,7 @@ pub(super) fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
     move |error| problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", file.display()))
 }
 
-pub(super) async fn set_kill_switch(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    bytes: Bytes,
-) -> Response {
-    let wanted: SetKill = match body(&bytes) {
-        Ok(wanted) => wanted,
-        Err(problem) => return problem,
-    };
+async fn set_kill_switch(state: Arc<State>, peer: Peer, wanted: SetKill) -> Result<KillState, Response> {
     let flip = move || {
         let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
         let file = state.home.kill_file();
@@ -90,45 +73,20 @@ pub(super) async fn set_kill_switch(
             if !wanted.done {
                 switch::set_kill(&state.home, &record).map_err(not_written(&file))?;
             }
-            operator::done(&state, peer, "kill on", &record.reason);
+            operator::done(&state, peer, wanted.action(), &record.reason);
         } else {
-            operator::check(&state, peer.clone(), "kill off")
-                .map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
             switch::clear_kill(&state.home).map_err(not_written(&file))?;
-            operator::done(&state, peer, "kill off", "");
+            operator::done(&state, peer, wanted.action(), "");
         }
         let on = switch::is_killed(&ProcessEnv, &state.home);
         Ok(KillState { kill_switch: on, prior, changed: on != prior })
     };
-    answer(off_loop(flip).await)
+    off_loop(flip).await?
 }
 
-/// Ends the authority: the operator's to do. An agent may only have it hand over to a newer program.
-pub(super) async fn shutdown(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    bytes: Bytes,
-) -> Response {
-    // Whatever the body is, the person must get through.
-    let Shutdown { for_version } = serde_json::from_slice(&bytes).unwrap_or_default();
-    let hands_over = for_version.is_some_and(|successor| is_newer(&successor, &version::own()));
-    let allowed = {
-        let state = Arc::clone(&state);
-        off_loop(move || if hands_over { Ok(()) } else { operator::check(&state, peer, "authority stop") }).await
-    };
-    match allowed {
-        Ok(Ok(())) => {}
-        Ok(Err(refusal)) => return problem(StatusCode::FORBIDDEN, refusal),
-        Err(problem) => return problem,
-    }
-    tracing::info!(hands_over, "asked to stop");
+/// Ends the authority, or has it make way for a newer program.
+async fn shutdown(state: Arc<State>, _: Peer, wanted: Shutdown) -> Result<Stopping, Response> {
+    tracing::info!(for_version = wanted.for_version, "asked to stop");
     state.stop.notify_one();
-    (StatusCode::ACCEPTED, Json(serde_json::json!({ "stopping": true }))).into_response()
-}
-
-pub(super) fn answer<T: serde::Serialize>(done: Result<Result<T, Response>, Response>) -> Response {
-    match done {
-        Ok(Ok(state)) => Json(state).into_response(),
-        Ok(Err(problem)) | Err(problem) => problem,
-    }
+    Ok(Stopping { stopping: true })
 }

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use axum::response::Response;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::HookEvent;
 use stopgate_core::session::SessionKey;
+use stopgate_protocol::EventTaken;
+use stopgate_store::StoreError;
 
-use super::{body, off_loop, problem};
+use super::{Routes, off_loop, problem, unavailable};
+use crate::peer::Peer;
 use crate::state::State;
 use crate::{facts, process_files};
+
+/// The routes of this subject.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.serve(take)
+}
 
 /// Longest time for hashing the uncommitted changes at a session's start.
 const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
@@ -25,35 +29,23 @@ const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
 /// How old a start may be for the checkout still to be as it was then.
 const FRESH_MS: UnixMillis = 10_000;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Taken {
-    event_id: String,
-    /// False when the event was known already.
-    recorded: bool,
-}
-
-pub(super) async fn take(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
-    let reported: HookEvent = match body(&bytes) {
-        Ok(reported) => reported,
-        Err(problem) => return problem,
-    };
+async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTaken, Response> {
     if !is_event_id(&reported.event_id) {
-        return problem(StatusCode::BAD_REQUEST, "eventId: not a UUID");
+        return Err(problem(StatusCode::BAD_REQUEST, "eventId: not a UUID"));
     }
     if SessionKey::new(reported.event.key.harness, &reported.event.key.session_id).is_none() {
-        return problem(StatusCode::BAD_REQUEST, "event.key.session_id: must be 1 to 128 printable ASCII characters");
+        let what = "event.key.session_id: must be 1 to 128 printable ASCII characters";
+        return Err(problem(StatusCode::BAD_REQUEST, what));
     }
-    let event_id = reported.event_id.clone();
-    match off_loop(move || record(&state, &reported)).await {
-        Ok(Ok(recorded)) => Json(Taken { event_id, recorded }).into_response(),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error),
-        Err(problem) => problem,
-    }
+    let take = move || {
+        let recorded = record(&state, &reported)?;
+        Ok(EventTaken { event_id: reported.event_id, recorded })
+    };
+    off_loop(take).await?.map_err(unavailable)
 }
 
-/// Remembers and stores an event; an error means that it is not stored.
-fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
+/// Remembers and stores an event; false when it was stored already. An error means that it is not stored.
+fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> {
     let starts = matches!(reported.event.kind, EventKind::SessionStart { .. });
     if starts {
         state.memory().session_started(&reported.event.key, reported.at_ms, reported.origin.head.clone());
@@ -61,7 +53,7 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, String> {
     if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
         state.memory().prompted(&reported.event.key, reported.at_ms);
     }
-    let recorded = state.storage.with_store(|store| store.record_event(reported)).map_err(|error| error.to_string())?;
+    let recorded = state.storage.with_store(|store| store.record_event(reported))?;
     // The hook, out of patience, may have written the row itself; what only the authority notes is still missing then.
     let is_fresh = || state.storage.now_ms() - reported.at_ms < FRESH_MS;
     if starts

@@ -3,12 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Query, State as Shared};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use axum::response::Response;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
@@ -17,61 +13,48 @@ use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
-use stopgate_protocol::{Contest, Contested};
+use stopgate_protocol::{Contest, Contested, ExplainStop, Explanation};
 
 use super::views::log_settles;
-use super::{body, off_loop, problem};
+use super::{Routes, off_loop, problem, unavailable};
 use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{Answer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
 
+/// The routes of this subject.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.serve(evaluate).serve(explain).serve(contest)
+}
+
 /// Longest reason of a contest that is kept.
 const MAX_CONTEST_CHARS: usize = 500;
 
-/// `?event=` of an explanation: an event id, or how one begins.
-#[derive(Deserialize)]
-pub(super) struct ExplainQuery {
-    #[serde(default)]
-    event: String,
+async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<Explanation, Response> {
+    let explained = off_loop(move || state.storage.with_store(|store| store.explain(&wanted.event))).await?;
+    explained.map_err(unavailable)
 }
 
-pub(super) async fn explain(Shared(state): Shared<Arc<State>>, Query(query): Query<ExplainQuery>) -> Response {
-    let read = move || state.storage.with_store(|store| store.explain(&query.event));
-    match off_loop(read).await {
-        Ok(Ok(explanation)) => Json(explanation).into_response(),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(problem) => problem,
-    }
-}
-
-/// Takes an agent's word that its next stop is right. Everybody may: it costs one reminder, and a person can grade it.
-pub(super) async fn contest(Shared(state): Shared<Arc<State>>, bytes: Bytes) -> Response {
-    let contest: Contest = match body(&bytes) {
-        Ok(contest) => contest,
-        Err(problem) => return problem,
-    };
+/// Takes an agent's word that its next stop is right.
+async fn contest(state: Arc<State>, _: Peer, contest: Contest) -> Result<Contested, Response> {
     let Some(key) = SessionKey::new(contest.session.harness, &contest.session.session_id) else {
-        return problem(StatusCode::BAD_REQUEST, "session.session_id: must be 1 to 128 printable ASCII characters");
+        let what = "session.session_id: must be 1 to 128 printable ASCII characters";
+        return Err(problem(StatusCode::BAD_REQUEST, what));
     };
     let why = text::one_line(&redact(&contest.why), MAX_CONTEST_CHARS);
     if why.is_empty() {
-        return problem(StatusCode::BAD_REQUEST, "why: must say something");
+        return Err(problem(StatusCode::BAD_REQUEST, "why: must say something"));
     }
     // A reminder is answered before it is stored, and it is what the agent speaks against.
     log_settles(&state).await;
     let record = move || {
         if state.standing(&key, Mode::Enforce).0.is_none() {
-            return Ok(false);
+            return Err(problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"));
         }
-        state.storage.with_store(|store| store.record_contest(&key, &why, state.storage.now_ms())).map(|()| true)
+        let recorded = state.storage.with_store(|store| store.record_contest(&key, &why, state.storage.now_ms()));
+        recorded.map(|()| Contested { taken: true }).map_err(unavailable)
     };
-    match off_loop(record).await {
-        Ok(Ok(false)) => problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"),
-        Ok(Ok(true)) => Json(Contested { taken: true }).into_response(),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(problem) => problem,
-    }
+    off_loop(record).await?
 }
 
 /// Tells the evaluation that whoever asked is gone, when its handler is dropped before it has answered.
@@ -83,32 +66,26 @@ impl Drop for Asker {
     }
 }
 
-pub(super) async fn evaluate(
-    Shared(state): Shared<Arc<State>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    bytes: Bytes,
-) -> Response {
+async fn evaluate(
+    state: Arc<State>,
+    peer: Peer,
+    mut request: EvaluateRequest,
+) -> Result<Option<EvaluateResponse>, Response> {
     let received = Instant::now();
-    let mut request: EvaluateRequest = match body(&bytes) {
-        Ok(request) => request,
-        Err(problem) => return problem,
-    };
-    if let Err(error) = check(&request) {
-        return problem(StatusCode::BAD_REQUEST, error);
-    }
+    check(&request).map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
     // The switches are files: read here too, so that a caller's word alone never enforces.
     let mode = switch::read_mode(&state.home).mode();
     if switch::is_killed(&ProcessEnv, &state.home) {
-        return Json(EvaluateResponse::ALLOW).into_response();
+        return Ok(Some(EvaluateResponse::ALLOW));
     }
     match mode {
-        Mode::Off => return Json(EvaluateResponse::ALLOW).into_response(),
+        Mode::Off => return Ok(Some(EvaluateResponse::ALLOW)),
         Mode::Shadow => request.mode = Mode::Shadow,
         Mode::Enforce => {}
     }
     match request.mode {
-        Mode::Enforce => enforce(state, request, received, Gone::of(peer)).await,
-        Mode::Off | Mode::Shadow => shadow(state, request, received).await,
+        Mode::Enforce => enforce(state, request, received, Gone::of(peer)).await.map(Some),
+        Mode::Off | Mode::Shadow => shadow(state, request, received).await.map(|()| None),
     }
 }
 
@@ -131,42 +108,43 @@ fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
 
 /// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not:
 /// it is logged then as not delivered.
-async fn enforce(state: Arc<State>, request: EvaluateRequest, received: Instant, gone: Gone) -> Response {
+async fn enforce(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    received: Instant,
+    gone: Gone,
+) -> Result<EvaluateResponse, Response> {
     let heard = Heard::quickly(&state, &request);
     if let Some((response, given)) = heard.as_ref().and_then(|heard| heard.foregone(&state, &request, received)) {
         let noted = state.journal.note(Answer::Given(Box::new(given)));
         judge_afterwards(state, request, heard, received, noted);
-        return Json(response).into_response();
+        return Ok(response);
     }
     let unsettled = state.unsettled();
     // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
     let _asker = Asker(gone.clone());
-    let mut verdict = match judge_in_turn(&state, request, heard, received, gone).await {
-        Ok(verdict) => verdict,
-        Err(problem) => return problem,
-    };
-    let response = Json(&verdict.response).into_response();
+    let mut verdict = judge_in_turn(&state, request, heard, received, gone).await?;
+    let response = verdict.response.clone();
     // The log can wait; the agent should not.
     tokio::task::spawn_blocking(move || {
         verdict.write(&state);
         drop(unsettled);
     });
-    response
+    Ok(response)
 }
 
 /// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
-async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Response {
+async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Result<(), Response> {
     let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
     // A judge may take its time: until it has spoken the log shows the stop as pending.
-    let taken = if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
+    if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
         // A task of its own: what is stored is also judged, whether or not the hook still waits.
         let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
         stored.unwrap_or_else(|_| Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short")))
     } else {
         judge_afterwards(state, request, None, received, noted);
         Ok(())
-    };
-    taken.map_or_else(|problem| problem, |()| StatusCode::ACCEPTED.into_response())
+    }
 }
 
 /// Stores a stop, and has it judged if it is new. An error means that it is neither stored nor noted.
@@ -183,7 +161,7 @@ async fn store_and_judge(
     match taken {
         // Delivered before.
         Ok(Ok(false)) => state.journal.forget(noted),
-        Ok(Err(error)) if noted.is_none() => return Err(problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        Ok(Err(error)) if noted.is_none() => return Err(unavailable(error)),
         Err(problem) if noted.is_none() => return Err(problem),
         _ => judge_afterwards(state, request, None, received, noted),
     }

@@ -3,29 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Query, State as Shared};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use axum::response::Response;
 use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
-use stopgate_protocol::{Decided, GateLog, Health, HealthStatus, LogFilter};
-use stopgate_store::StoreError;
+use stopgate_protocol::{GateLog, GetHealth, Health, HealthStatus, ListSessions, LogFilter, SessionRow};
 
-use super::{off_loop, problem};
+use super::{Routes, off_loop, unavailable};
+use crate::peer::Peer;
 use crate::state::State;
 use crate::{descriptors, version};
 
-/// Rows of the log that are given when nobody says how many, and at most.
-const DEFAULT_TAIL: u32 = 100;
-const MAX_TAIL: u32 = 1_000;
+/// The routes of this subject.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.serve(health).serve(log).serve(sessions)
+}
+
 /// How long the log waits for stops that are being judged.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// Sessions that are given at most.
 const MAX_SESSIONS: u32 = 1_000;
 
-pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
+async fn health(state: Arc<State>, _: Peer, _: GetHealth) -> Result<Health, Response> {
     let look = move || {
         let problems = [state.storage.problem(), descriptors::problem()];
         let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
@@ -39,19 +37,7 @@ pub(super) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
             config_problem: state.settings.problem(),
         }
     };
-    off_loop(look).await.map_or_else(|problem| problem, |health| Json(health).into_response())
-}
-
-/// Query of the log; a `tail` of garbage counts as not given. A filter of garbage is refused: the whole log is not
-/// what was asked for.
-#[derive(Deserialize)]
-pub(super) struct LogQuery {
-    tail: Option<String>,
-    session: Option<String>,
-    decision: Option<Decided>,
-    event: Option<String>,
-    #[serde(default)]
-    ungraded: bool,
+    off_loop(look).await
 }
 
 /// Waits until what was answered is in the log, but not long.
@@ -59,46 +45,27 @@ pub(super) async fn log_settles(state: &State) {
     state.settled(env::patiently(LOG_PATIENCE)).await;
 }
 
-pub(super) async fn log(Shared(state): Shared<Arc<State>>, Query(query): Query<LogQuery>) -> Response {
-    let tail = query.tail.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_TAIL).clamp(1, MAX_TAIL);
+async fn log(state: Arc<State>, _: Peer, filter: LogFilter) -> Result<GateLog, Response> {
     // Whoever has just seen a stop answered expects it in the log.
     log_settles(&state).await;
-    let LogQuery { session, decision, event, ungraded, .. } = query;
-    let filter = LogFilter { session, decision, event, ungraded };
     let read = move || {
         state.storage.with_store(|store| {
-            let events = store.gate_log_of(tail, &filter)?;
+            let events = store.gate_log_of(&filter)?;
             Ok(GateLog { grades: store.grades_of(&events)?, events })
         })
     };
-    match off_loop(read).await {
-        Ok(Ok(log)) => Json(log).into_response(),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(problem) => problem,
-    }
+    off_loop(read).await?.map_err(unavailable)
 }
 
-/// `?all=1` gives sessions that are over, too; `?id=` only those whose id begins so.
-#[derive(Deserialize)]
-pub(super) struct SessionsQuery {
-    #[serde(default)]
-    all: String,
-    id: Option<String>,
-}
-
-pub(super) async fn sessions(Shared(state): Shared<Arc<State>>, Query(query): Query<SessionsQuery>) -> Response {
+async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Vec<SessionRow>, Response> {
     let read = move || {
-        let mut rows = state.storage.with_store(|store| match &query.id {
+        let mut rows = state.storage.with_store(|store| match &wanted.id {
             Some(id) => store.sessions_named(id, MAX_SESSIONS),
-            None if matches!(query.all.as_str(), "" | "0") => store.sessions_not_ended(MAX_SESSIONS),
-            None => store.sessions(MAX_SESSIONS),
+            None if wanted.all => store.sessions(MAX_SESSIONS),
+            None => store.sessions_not_ended(MAX_SESSIONS),
         })?;
         stopgate_registry::look(&mut rows, state.storage.now_ms());
-        Ok::<_, StoreError>(rows)
+        Ok(rows)
     };
-    match off_loop(read).await {
-        Ok(Ok(sessions)) => Json(sessions).into_response(),
-        Ok(Err(error)) => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(problem) => problem,
-    }
+    off_loop(read).await?.map_err(unavailable)
 }

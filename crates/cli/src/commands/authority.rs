@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use stopgate_client::{AskError, Silence, Successor};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
-use stopgate_protocol::{Health, HealthStatus};
+use stopgate_protocol::{Health, HealthStatus, Shutdown};
 
 use crate::context::Context;
 use crate::{ExitStatus, Serve, printer, when};
@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, serve: Serve) -> any
 
 fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
     let authority = context.authority();
-    let refusal = || context.refused_to_agent("authority stop");
+    let refusal = || context.refused_to_agent(Shutdown::ACTION);
     let stopped =
         match printer::with_progress("waiting for the authority to stop", || authority.stop_or_signal(refusal)) {
             Ok(stopped) => stopped,

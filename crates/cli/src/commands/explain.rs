@@ -7,7 +7,7 @@ use stopgate_core::text::one_line;
 use stopgate_gate::facts::{Facts, Plan};
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
-use stopgate_protocol::{Explanation, GateLogRow, ROUTE_EXPLAIN};
+use stopgate_protocol::{ExplainStop, GateLogRow};
 
 use crate::context::Context;
 use crate::{ExitStatus, printer, when};
@@ -52,8 +52,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if wanted.is_empty() || !wanted.chars().all(|symbol| symbol.is_ascii_hexdigit() || symbol == '-') {
         bail!("{:?} is no event id: `stopgate gate log --json` shows them", arguments.event);
     }
-    let path = format!("{ROUTE_EXPLAIN}?event={wanted}");
-    let explanation: Explanation = context.read(&path, |store| store.explain(&wanted))?;
+    let asked = ExplainStop { event: wanted.clone() };
+    let explanation = context.read(&asked, |store| store.explain(&wanted))?;
     let event = match (explanation.found, explanation.event) {
         (0, _) => bail!("no stop has an event id that begins with {wanted}: `stopgate gate log --json` shows them"),
         (_, Some(event)) => event,

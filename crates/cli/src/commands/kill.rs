@@ -9,7 +9,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::switch::{self, KillRecord, KillSet, KillSource};
 use stopgate_core::text::one_line;
-use stopgate_protocol::{Condition, KillState, ROUTE_KILL, SetKill};
+use stopgate_protocol::{Condition, SetKill};
 
 use crate::context::Context;
 use crate::{ExitStatus, printer, when};
@@ -75,7 +75,7 @@ fn turn_on(context: &Context, reason: &str, json: bool) -> anyhow::Result<ExitSt
     // For the authority's record; it may well be down. It writes nothing: that would come at any time, if it is hung.
     let until = Condition { seen: None, ..Context::condition("", NOTE) };
     let told = SetKill { value: true, reason: record.reason, by: record.by, done: true, condition: until };
-    let _: Result<KillState, AskError> = context.authority().post_within(NOTE, ROUTE_KILL, &told);
+    let _ = context.authority().call_within(NOTE, &told);
     if json {
         print_state(true, prior)?;
     } else {
@@ -90,8 +90,7 @@ fn turn_off(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
     let prior = switch::is_killed(&ProcessEnv, &context.home);
     let condition = Context::condition(&seen, ANSWER);
     let flip = SetKill { value: false, reason: String::new(), by: String::new(), done: false, condition };
-    let asked: Result<KillState, AskError> = context.authority().post(ROUTE_KILL, &flip);
-    match asked {
+    match context.authority().call(&flip) {
         Ok(_) => {}
         Err(AskError::Refused { status: 403, error }) => {
             printer::note(format!("stopgate: {error}"));
@@ -99,7 +98,7 @@ fn turn_off(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
         }
         Err(AskError::Refused { status: 409, error }) => bail!(error),
         Err(_) => {
-            if let Some(refusal) = context.refused_to_agent("kill off") {
+            if let Some(refusal) = context.refused_to_agent(flip.action()) {
                 printer::note(format!("stopgate: {refusal}"));
                 return Ok(ExitStatus::Refused);
             }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use stopgate_client::{ANSWER, AskError};
 use stopgate_core::switch::{self, Mode, ModeReading};
-use stopgate_protocol::{ModeState, ROUTE_MODE, SetMode};
+use stopgate_protocol::{Condition, ModeState, SetMode};
 
 use super::gate::ready;
 use crate::context::Context;
@@ -58,8 +58,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }
     }
     let asked = context.ensure_authority().and_then(|()| {
-        let condition = Context::condition(&seen, ANSWER);
-        context.authority().post(ROUTE_MODE, &SetMode { mode: wanted, condition })
+        context.authority().call(&SetMode { mode: wanted, condition: Context::condition(&seen, ANSWER) })
     });
     let state = match asked {
         Ok(state) => state,
@@ -70,7 +69,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         Err(AskError::Refused { status: 409, error }) => bail!(error),
         // The switch is a file: it can be set with the authority down or broken.
         Err(error) => {
-            if let Some(refusal) = context.refused_to_agent(&format!("mode {}", wanted.name())) {
+            if let Some(refusal) =
+                context.refused_to_agent(&SetMode { mode: wanted, condition: Condition::default() }.action())
+            {
                 printer::note(format!("stopgate: {refusal}"));
                 return Ok(ExitStatus::Refused);
             }

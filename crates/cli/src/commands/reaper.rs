@@ -7,9 +7,9 @@ use stopgate_client::{ANSWER, AskError};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
-use stopgate_protocol::{ROUTE_REAPER, ROUTE_REAPER_AUDIT, ROUTE_REAPER_EXPLAIN, SetReaper};
+use stopgate_protocol::{ExplainReaper, GetReaper, ReadReaperAudit, SetReaper};
 use stopgate_reaper::pressure::Pressure;
-use stopgate_reaper::report::{AuditRow, Explanation, ReaperAudit, ReaperStatus};
+use stopgate_reaper::report::{AuditRow, ReaperAudit, ReaperStatus};
 use stopgate_reaper::switch as file;
 use stopgate_reaper::switch::ReaperSwitch;
 
@@ -71,8 +71,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     match &arguments.action {
         Action::Status { json } => {
             context.ensure_authority()?;
-            let status: ReaperStatus = context.authority().get(ROUTE_REAPER)?;
-            show(context, &status, *json)
+            show(context, &context.authority().call(&GetReaper {})?, *json)
         }
         Action::Audit { limit, json } => audit(context, *limit, *json),
         Action::Enable { live: true, yes, .. } if !agreed(*yes) => Ok(ExitStatus::Refused),
@@ -92,8 +91,7 @@ fn set(context: &Context, wanted: ReaperSwitch, json: bool) -> anyhow::Result<Ex
     let path = context.home.reaper_file();
     let seen = switch::stamp(&path);
     let asked = context.ensure_authority().and_then(|()| {
-        let body = SetReaper { switch: wanted, condition: Context::condition(&seen, ANSWER) };
-        context.authority().post::<ReaperStatus>(ROUTE_REAPER, &body)
+        context.authority().call(&SetReaper { switch: wanted, condition: Context::condition(&seen, ANSWER) })
     });
     match asked {
         Ok(status) => show(context, &status, json),
@@ -192,8 +190,8 @@ struct JsonRow<'a> {
 }
 
 fn audit(context: &Context, limit: u32, json: bool) -> anyhow::Result<ExitStatus> {
-    let path = format!("{ROUTE_REAPER_AUDIT}?limit={limit}");
-    let audit: ReaperAudit = context.read(&path, |store| Ok(ReaperAudit { rows: store.reaper_audit(limit)? }))?;
+    let wanted = ReadReaperAudit { limit: Some(limit) };
+    let audit = context.read(&wanted, |store| Ok(ReaperAudit { rows: store.reaper_audit(wanted.rows())? }))?;
     if json {
         let rows: Vec<_> = audit.rows.iter().map(|row| JsonRow { at: when::rfc3339(row.at_ms), row }).collect();
         printer::json(&rows)?;
@@ -227,14 +225,13 @@ fn explain(context: &Context, id: &str, json: bool) -> anyhow::Result<ExitStatus
     if row.state.is_over() {
         bail!("session {} is over ({}): there is nothing to explain", row.key(), row.state);
     }
-    let named = [("harness", row.harness.name()), ("session", &row.session_id)];
-    let path = format!("{ROUTE_REAPER_EXPLAIN}?{}", serde_urlencoded::to_string(named)?);
-    let explanation: Explanation = context.authority().get(&path)?;
+    let key = row.key();
+    let explanation = context.authority().call(&ExplainReaper { harness: row.harness, session: row.session_id })?;
     if json {
         printer::json(&explanation)?;
         return Ok(ExitStatus::Success);
     }
-    printer::line(format!("session    {}", row.key()));
+    printer::line(format!("session    {key}"));
     printer::line(format!("verdict    {}", explanation.session.verdict));
     printer::line(format!("outlook    {}", explanation.outlook));
     printer::line(format!("pressure   {}", pressure(&explanation.pressure)));

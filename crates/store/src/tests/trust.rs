@@ -75,7 +75,7 @@ fn the_log_is_filtered() {
     let failed = judged(&mut store, "x%", 30, None);
     let staged = judged(&mut store, &format!("{LIVE_CHECK_PREFIX}1"), 40, Some(Decision::Continue));
     let wanted = |store: &Store, filter: &LogFilter| {
-        store.gate_log_of(10, filter).unwrap().into_iter().map(|row| row.event_id).collect::<Vec<_>>().join(" ")
+        store.gate_log_of(filter).unwrap().into_iter().map(|row| row.event_id).collect::<Vec<_>>().join(" ")
     };
     let session = |text: &str| LogFilter { session: Some(text.into()), ..LogFilter::default() };
     assert_eq!(wanted(&store, &session("ab")), format!("{gone} {held}"));

@@ -9,7 +9,7 @@ use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
 use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
-use stopgate_protocol::{ROUTE_SESSIONS, SessionRow};
+use stopgate_protocol::{ListSessions, SessionRow};
 use stopgate_store::LATEST_VERSION;
 
 use super::finding::{Checkup, Repair};
@@ -193,7 +193,7 @@ fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
 
 /// Sessions that go on without a word, and harnesses of which none was ever seen.
 fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let rows: Vec<SessionRow> = match authority::of(&context.home).get(ROUTE_SESSIONS) {
+    let rows = match authority::of(&context.home).call(&ListSessions::default()) {
         Ok(rows) => rows,
         Err(error) => return checkup.unchecked("the sessions", error.to_string()),
     };

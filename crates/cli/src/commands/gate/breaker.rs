@@ -6,9 +6,7 @@ use serde::Serialize;
 use stopgate_client::{ANSWER, AskError};
 use stopgate_core::clock::UnixMillis;
 use stopgate_gate::breaker::Standing;
-use stopgate_protocol::{
-    BreakerState, BreakerStates, BreakersReset, ROUTE_BREAKER, ROUTE_BREAKER_RESET, ResetBreakers,
-};
+use stopgate_protocol::{BreakerState, BreakerStates, BreakersReset, ListBreakers, ResetBreakers};
 
 use crate::context::Context;
 use crate::{ExitStatus, printer, when};
@@ -45,7 +43,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
-    let states: BreakerStates = context.read(ROUTE_BREAKER, |store| {
+    let states = context.read(&ListBreakers {}, |store| {
         let rows = store.breakers()?.into_iter();
         Ok(BreakerStates { breakers: rows.map(|row| row.state(context.now_ms)).collect() })
     })?;
@@ -94,10 +92,9 @@ fn describe(breaker: &BreakerState) -> String {
 }
 
 fn reset(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
-    let asked = context.ensure_authority().and_then(|()| {
-        let condition = Context::until(ANSWER);
-        context.authority().post(ROUTE_BREAKER_RESET, &ResetBreakers { condition })
-    });
+    let asked = context
+        .ensure_authority()
+        .and_then(|()| context.authority().call(&ResetBreakers { condition: Context::until(ANSWER) }));
     let BreakersReset { reset } = match asked {
         Ok(answer) => answer,
         Err(AskError::Refused { status: 403, error }) => {
@@ -106,7 +103,7 @@ fn reset(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
         }
         Err(AskError::Refused { error, .. }) => bail!(error),
         Err(error) => {
-            if let Some(refusal) = context.refused_to_agent("gate breaker reset") {
+            if let Some(refusal) = context.refused_to_agent(ResetBreakers::ACTION) {
                 printer::note(format!("stopgate: {refusal}"));
                 return Ok(ExitStatus::Refused);
             }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::session::{Harness, SessionKey};
-use stopgate_protocol::{Contest, Contested, ROUTE_CONTEST};
+use stopgate_protocol::Contest;
 
 use crate::context::Context;
 use crate::{ExitStatus, identity, printer};
@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     };
     context.ensure_authority()?;
     let body = Contest { session, why: arguments.why.clone() };
-    let taken: Contested = context.authority().post(ROUTE_CONTEST, &body)?;
+    let taken = context.authority().call(&body)?;
     if arguments.json {
         printer::json(&taken)?;
     } else {

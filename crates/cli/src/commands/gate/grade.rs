@@ -9,8 +9,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::Grade;
-use stopgate_protocol::{Condition, GateLogRow, LogFilter, ROUTE_ANNOTATIONS};
-use stopgate_protocol::{Graded, SetGrade};
+use stopgate_protocol::{Condition, GateLogRow, Graded, LogFilter, SetGrade};
 use stopgate_store::{Grading, NewGrade};
 
 use super::log;
@@ -83,8 +82,9 @@ fn find(context: &Context, prefix: &str) -> anyhow::Result<GateLogRow> {
             "{prefix:?} is not the beginning of an event's id ({MIN_PREFIX} characters or more); see `stopgate gate log`"
         );
     }
-    let filter = LogFilter { event: Some(prefix.to_owned()), ..LogFilter::default() };
-    let mut found = log::fetch(context, MAX_CANDIDATES + 1, &filter)?.events;
+    let tail = Some(MAX_CANDIDATES + 1);
+    let filter = LogFilter { tail, event: Some(prefix.to_owned()), ..LogFilter::default() };
+    let mut found = log::fetch(context, &filter)?.events;
     match (found.pop(), found.is_empty()) {
         (None, _) => bail!("no event's id begins with {prefix}; see `stopgate gate log`"),
         (Some(only), true) => Ok(only),
@@ -114,13 +114,13 @@ pub(super) fn submit(context: &Context, event_id: &str, grade: Grade, why: &str)
     let operator = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
     let condition = Condition { seen: None, ..Context::condition("", ANSWER) };
     let wanted = SetGrade { event_id: event_id.to_owned(), verdict: grade, why, operator, condition };
-    let asked = context.ensure_authority().and_then(|()| context.authority().post(ROUTE_ANNOTATIONS, &wanted));
+    let asked = context.ensure_authority().and_then(|()| context.authority().call(&wanted));
     let refusal = match asked {
         Ok(graded) => return Ok(Some(graded)),
         Err(AskError::Refused { status: 403, error }) => error,
         Err(AskError::Refused { status: 404 | 409 | 422, error }) => bail!(error),
         // A grade is a row: it can be written with the authority down or broken.
-        Err(error) => match context.refused_to_agent("gate grade") {
+        Err(error) => match context.refused_to_agent(SetGrade::ACTION) {
             Some(refusal) => refusal,
             None => return directly(context, &wanted, &error).map(Some),
         },

@@ -8,7 +8,7 @@ use stopgate_core::decision::Decision;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::Annotation;
-use stopgate_protocol::{Decided, GateLog, GateLogRow, LogFilter, ROUTE_LOG};
+use stopgate_protocol::{Decided, GateLog, GateLogRow, LogFilter};
 
 use crate::context::Context;
 use crate::{ExitStatus, printer, when};
@@ -68,22 +68,22 @@ struct JsonRow<'a> {
     grade: Option<&'a Annotation>,
 }
 
-/// The newest `tail` stops that `filter` wants.
-pub(super) fn fetch(context: &Context, tail: u32, filter: &LogFilter) -> anyhow::Result<GateLog> {
-    let path = format!("{ROUTE_LOG}?tail={tail}&{}", serde_urlencoded::to_string(filter)?);
-    context.read(&path, |store| {
-        let events = store.gate_log_of(tail, filter)?;
+/// The stops that `filter` wants, newest first.
+pub(super) fn fetch(context: &Context, filter: &LogFilter) -> anyhow::Result<GateLog> {
+    context.read(filter, |store| {
+        let events = store.gate_log_of(filter)?;
         Ok(GateLog { grades: store.grades_of(&events)?, events })
     })
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let filter = LogFilter {
+        tail: Some(arguments.tail),
         session: arguments.session.clone(),
         decision: arguments.decision.map(Decided::from),
         ..LogFilter::default()
     };
-    let log = fetch(context, arguments.tail, &filter)?;
+    let log = fetch(context, &filter)?;
     if arguments.json {
         let grade = |row: &GateLogRow| log.grades.get(&row.event_id);
         let rows: Vec<_> =
@@ -92,7 +92,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         return Ok(ExitStatus::Success);
     }
     if log.events.is_empty() {
-        let filtered = filter != LogFilter::default();
+        let filtered = arguments.session.is_some() || arguments.decision.is_some();
         printer::line(if filtered { "no such stop in the log" } else { "no stop has reached the gate yet" });
         return Ok(ExitStatus::Success);
     }

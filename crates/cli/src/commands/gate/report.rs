@@ -10,8 +10,8 @@ use clap::Args;
 use stopgate_core::clock::days;
 use stopgate_core::fsx;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
-use stopgate_gate::report::{Day, Report};
-use stopgate_protocol::{Decided, GateLog, LogFilter, ROUTE_REPORT};
+use stopgate_gate::report::Day;
+use stopgate_protocol::{Decided, GateLog, LogFilter, ReadReport};
 
 use super::log;
 use crate::context::Context;
@@ -37,8 +37,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let since = context.now_ms.saturating_sub(days(arguments.days)).max(0);
-    let path = format!("{ROUTE_REPORT}?sinceMs={since}");
-    let report: Report = context.read(&path, |store| store.report(since, context.now_ms))?;
+    let report = context.read(&ReadReport { since_ms: since }, |store| store.report(since, context.now_ms))?;
     if arguments.json {
         printer::json(&report)?;
     } else if let Some(file) = &arguments.html {
@@ -56,8 +55,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 
 /// The newest would-blocks of the span.
 fn would_blocks(context: &Context, since: i64) -> anyhow::Result<GateLog> {
-    let filter = LogFilter { decision: Some(Decided::Continue), ..LogFilter::default() };
-    let mut log = log::fetch(context, 1_000, &filter)?;
+    let filter = LogFilter { tail: Some(1_000), decision: Some(Decided::Continue), ..LogFilter::default() };
+    let mut log = log::fetch(context, &filter)?;
     log.events.retain(|row| row.at_ms >= since && !row.session_id.starts_with(LIVE_CHECK_PREFIX));
     log.events.truncate(SHOWN_ROWS);
     Ok(log)

@@ -36,8 +36,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         );
         return Ok(ExitStatus::Refused);
     }
-    let filter = LogFilter { session: arguments.session.clone(), ungraded: true, ..LogFilter::default() };
-    let rows = log::fetch(context, MAX_ROWS, &filter)?.events;
+    let session = arguments.session.clone();
+    let filter = LogFilter { tail: Some(MAX_ROWS), session, ungraded: true, ..LogFilter::default() };
+    let rows = log::fetch(context, &filter)?.events;
     if rows.is_empty() {
         printer::line("nothing to review: no would-block without a grade");
         return Ok(ExitStatus::Success);

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use stopgate_client::AskError;
-use stopgate_protocol::{EndSession, ROUTE_SESSION_END, SessionEnded, SessionRow};
+use stopgate_protocol::{EndSession, SessionEnded, SessionRow};
 
 use crate::context::Context;
 use crate::{ExitStatus, find, printer};
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 pub(crate) fn end(context: &Context, row: &SessionRow) -> Result<SessionEnded, AskError> {
     context.ensure_authority()?;
     let body = EndSession { harness: row.harness, session_id: row.session_id.clone() };
-    context.authority().post_within(PATIENCE, ROUTE_SESSION_END, &body)
+    context.authority().call_within(PATIENCE, &body)
 }
 
 /// What came of it, for people.

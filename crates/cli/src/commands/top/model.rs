@@ -2,9 +2,7 @@
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
-use stopgate_protocol::{
-    GateLog, GateLogRow, Health, ROUTE_HEALTH, ROUTE_LOG, ROUTE_REAPER, ROUTE_SESSIONS, SessionRow,
-};
+use stopgate_protocol::{GateLogRow, GetHealth, GetReaper, Health, ListSessions, LogFilter, SessionRow};
 use stopgate_reaper::report::ReaperStatus;
 
 use crate::context::Context;
@@ -66,10 +64,10 @@ impl Model {
         self.now_ms = context.now_ms;
         let authority = context.authority();
         let looked = (|| {
-            self.health = Some(authority.get(ROUTE_HEALTH)?);
-            self.sessions = authority.get(ROUTE_SESSIONS)?;
-            self.verdicts = authority.get::<GateLog>(&format!("{ROUTE_LOG}?tail={VERDICTS}"))?.events;
-            self.reaper = Some(authority.get(ROUTE_REAPER)?);
+            self.health = Some(authority.call(&GetHealth {})?);
+            self.sessions = authority.call(&ListSessions::default())?;
+            self.verdicts = authority.call(&LogFilter { tail: Some(VERDICTS), ..LogFilter::default() })?.events;
+            self.reaper = Some(authority.call(&GetReaper {})?);
             Ok::<_, stopgate_client::AskError>(())
         })();
         self.trouble = looked.err().map(|error| error.to_string());

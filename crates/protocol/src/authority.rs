@@ -1,0 +1,61 @@
+//! The authority itself: how it is, and its end.
+
+use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
+
+/// Asks how the authority is: who serves, and which version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetHealth {}
+
+/// How the authority is: answer of [`GetHealth`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`, or `degraded` when the store does not work, or cannot be written.
+    pub status: HealthStatus,
+    /// Version of the program.
+    pub version: String,
+    /// Version of the protocol.
+    pub protocol: u32,
+    /// The authority's process.
+    pub pid: u32,
+    /// When it began to serve.
+    pub started_at_ms: UnixMillis,
+    /// What is wrong, if something is.
+    pub problem: Option<String>,
+    /// What is wrong with `config.toml`, if something is; the last one without a fault stays in force.
+    #[serde(default)]
+    pub config_problem: Option<String>,
+}
+
+/// How well the authority is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// All is well.
+    Ok,
+    /// It serves, but without its store.
+    Degraded,
+}
+
+/// Ends the authority; may be empty, and what is not understood counts as empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Shutdown {
+    /// Version of the program that takes over. Agents may hand over to a newer one; ending it is the operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_version: Option<String>,
+}
+
+impl Shutdown {
+    /// As it is typed.
+    pub const ACTION: &str = "authority stop";
+}
+
+/// Answer of [`Shutdown`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stopping {
+    /// Always true.
+    pub stopping: bool,
+}

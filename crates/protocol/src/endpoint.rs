@@ -1,0 +1,171 @@
+//! What a route is, and how what is asked and answered goes over the socket. The routes themselves are a table,
+//! [`endpoints`](crate::endpoints).
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A route, by what is sent to it: the type of a request says where it goes, what comes back, and who may ask.
+pub trait Endpoint: Serialize + DeserializeOwned + Send + 'static {
+    /// `GET` carries the request as query, `POST` as body.
+    const METHOD: Method;
+    /// The path, without query.
+    const PATH: &'static str;
+    /// What is answered. What serializes as `null` is an answer without a body, status 202.
+    type Response: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Who may ask this of an authority that goes by `own_version`.
+    fn caller(&self, own_version: &str) -> Caller;
+
+    /// What a body that is not understood is taken for; `None` refuses it.
+    fn of_garbage() -> Option<Self> {
+        None
+    }
+}
+
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Looks at something.
+    Get,
+    /// Changes something.
+    Post,
+}
+
+impl Method {
+    /// As HTTP has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// Who may ask something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Everybody, agents too.
+    Anybody,
+    /// The operator: whoever does not descend from an agent.
+    Operator {
+        /// What is asked, as an agent is told that may not, and as it is logged.
+        action: String,
+    },
+}
+
+impl Caller {
+    /// The operator, for `action`.
+    pub fn operator(action: impl Into<String>) -> Self {
+        Self::Operator { action: action.into() }
+    }
+}
+
+/// A route without its types, for whoever goes through all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// How it is asked.
+    pub method: Method,
+    /// Where.
+    pub path: &'static str,
+}
+
+/// A request as it goes over the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Path and query.
+    pub target: String,
+    /// JSON; empty where the query says it all.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// What to send for `request`. Fails for a request that cannot be a query or JSON.
+    pub fn of<E: Endpoint>(request: &E) -> Result<Self, NotSent> {
+        match E::METHOD {
+            Method::Get => {
+                let query = serde_urlencoded::to_string(request).map_err(|error| NotSent(error.to_string()))?;
+                let mark = if query.is_empty() { "" } else { "?" };
+                Ok(Self { target: format!("{}{mark}{query}", E::PATH), body: Vec::new() })
+            }
+            Method::Post => {
+                let body = serde_json::to_vec(request).map_err(|error| NotSent(error.to_string()))?;
+                Ok(Self { target: E::PATH.to_owned(), body })
+            }
+        }
+    }
+}
+
+/// Why a request cannot be sent.
+#[derive(Debug)]
+pub struct NotSent(String);
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the request cannot be written: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotSent {}
+
+/// The request in what came over the socket; the error names line, column and field, and quotes nothing. No body is an
+/// object without fields.
+pub fn request<E: Endpoint>(query: &str, body: &[u8]) -> Result<E, String> {
+    match E::METHOD {
+        Method::Get => serde_urlencoded::from_str(query).map_err(|error| format!("query: {error}")),
+        Method::Post => serde_json::from_slice(if body.is_empty() { b"{}" } else { body })
+            .or_else(|error| E::of_garbage().ok_or_else(|| format!("body: {error}"))),
+    }
+}
+
+/// The answer of a route in the body that came back.
+pub fn response<E: Endpoint>(body: &[u8]) -> Result<E::Response, serde_json::Error> {
+    serde_json::from_slice(if body.is_empty() { b"null" } else { body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ListSessions, LogFilter, ResetBreakers, SetMode, Shutdown};
+
+    #[test]
+    fn a_body_that_is_garbage_is_refused_by_name() {
+        let refused = request::<SetMode>("", br#"{"mode": "loud"}"#).unwrap_err();
+        assert!(refused.starts_with("body: ") && refused.contains("loud"), "{refused}");
+        assert!(request::<SetMode>("", b"").is_err() && request::<ResetBreakers>("", b"nonsense").is_err());
+        assert_eq!(request::<ResetBreakers>("", b""), Ok(ResetBreakers::default()));
+    }
+
+    #[test]
+    fn an_end_is_asked_for_by_any_body_and_by_garbage_of_the_operator() {
+        for body in ["", "{}", "nonsense", "null", "[", r#"{"forVersion": 7}"#, "\u{fffd}"] {
+            let asked: Shutdown = request("", body.as_bytes()).unwrap();
+            assert_eq!(asked, Shutdown::default(), "{body:?}");
+            assert_eq!(asked.caller("0.0.1"), Caller::operator(Shutdown::ACTION), "{body:?}");
+        }
+        let newer: Shutdown = request("", br#"{"forVersion": "0.0.2"}"#).unwrap();
+        assert_eq!(
+            (newer.caller("0.0.1"), newer.caller("0.0.2")),
+            (Caller::Anybody, Caller::operator(Shutdown::ACTION))
+        );
+    }
+
+    #[test]
+    fn sessions_that_are_over_are_asked_for_as_people_type_it_and_as_programs_do() {
+        let all = |query: &str| request::<ListSessions>(query, b"").unwrap().all;
+        assert!(["all=1", "all=true", "all=yes"].into_iter().all(all));
+        assert!(!["", "all=", "all=0", "all=false"].into_iter().any(all));
+        let asked = ListSessions { all: true, id: Some("a b&c".to_owned()) };
+        let Message { target, body } = Message::of(&asked).unwrap();
+        assert_eq!((target.as_str(), body.as_slice()), ("/sessions?all=true&id=a+b%26c", &[][..]));
+        assert_eq!(request::<ListSessions>(target.split_once('?').unwrap().1, b""), Ok(asked));
+    }
+
+    #[test]
+    fn a_number_of_rows_that_is_garbage_is_not_given_and_a_filter_that_is_garbage_is_refused() {
+        assert_eq!(request::<LogFilter>("tail=great", b""), Ok(LogFilter::default()));
+        assert_eq!(request::<LogFilter>("tail=7", b"").unwrap().rows(), 7);
+        assert!(request::<LogFilter>("decision=great", b"").unwrap_err().starts_with("query: "));
+    }
+}

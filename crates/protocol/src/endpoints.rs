@@ -1,0 +1,117 @@
+//! Every route of the socket, one line each: method, path, what is sent, what comes back, and who may ask.
+
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse, HookEvent, ROUTE_EVALUATE, ROUTE_EVENTS};
+use stopgate_gate::report::Report;
+use stopgate_reaper::report::{self as reaper, ReaperAudit, ReaperStatus};
+use stopgate_reaper::switch::ReaperSwitch;
+
+use crate::endpoint::{Caller, Endpoint, Method, Route};
+use crate::version::is_newer;
+use crate::{
+    BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop, Explanation,
+    GateLog, GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, LogFilter, ModeState,
+    ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper,
+    Shutdown, Stopping,
+};
+
+/// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and the
+/// authority's version. `, else` says what a body is taken for that is not understood; without it such a body is refused.
+macro_rules! endpoints {
+    ($($(#[doc = $doc:literal])+ $method:ident $path:tt $request:ty => $response:ty, $caller:expr $(, else $garbage:expr)?;)+) => {
+        $(
+            $(#[doc = $doc])+
+            impl Endpoint for $request {
+                const METHOD: Method = Method::$method;
+                const PATH: &'static str = $path;
+                type Response = $response;
+
+                fn caller(&self, own_version: &str) -> Caller {
+                    let who: fn(&Self, &str) -> Caller = $caller;
+                    who(self, own_version)
+                }
+
+                $(fn of_garbage() -> Option<Self> {
+                    Some($garbage)
+                })?
+            }
+        )+
+
+        /// Every route.
+        pub const ALL: &[Route] = &[$(Route { method: Method::$method, path: $path }),+];
+    };
+}
+
+/// Everybody may.
+fn anybody<T>(_: &T, _: &str) -> Caller {
+    Caller::Anybody
+}
+
+endpoints! {
+    /// Who serves, and which version.
+    Get "/health" GetHealth => Health, anybody;
+
+    /// Something happened in a session. Hooks send it; what they link of it is in `stopgate_core::protocol`.
+    Post ROUTE_EVENTS HookEvent => EventTaken, anybody;
+    /// Judge a stop. Hooks send it. In shadow it is answered without a verdict.
+    Post ROUTE_EVALUATE EvaluateRequest => Option<EvaluateResponse>, anybody;
+
+    /// Set the mode.
+    Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, _| Caller::operator(wanted.action());
+    /// Set the kill switch: everybody may let everybody go.
+    Post "/internal/stop-gate/kill-switch" SetKill => KillState, |wanted, _| {
+        if wanted.value { Caller::Anybody } else { Caller::operator(wanted.action()) }
+    };
+
+    /// Verdicts, newest first.
+    Get "/internal/stop-gate/log" LogFilter => GateLog, anybody;
+    /// What the verdict on a stop was reached from.
+    Get "/internal/stop-gate/explain" ExplainStop => Explanation, anybody;
+    /// What the gate did, counted.
+    Get "/internal/stop-gate/report" ReadReport => Report, anybody;
+    /// An agent says why its stop is right; the next stop of its session goes through. It costs one reminder, and a
+    /// person can grade it.
+    Post "/internal/stop-gate/contest" Contest => Contested, anybody;
+    /// Grade a verdict.
+    Post "/internal/stop-gate/annotations" SetGrade => Graded, |_, _| Caller::operator(SetGrade::ACTION);
+
+    /// The breakers of judges that failed.
+    Get "/internal/stop-gate/breaker" ListBreakers => BreakerStates, anybody;
+    /// Close them all.
+    Post "/internal/stop-gate/breaker/reset" ResetBreakers => BreakersReset, |_, _| Caller::operator(ResetBreakers::ACTION);
+
+    /// Known sessions.
+    Get "/sessions" ListSessions => Vec<SessionRow>, anybody;
+    /// End a session.
+    Post "/sessions/end" EndSession => SessionEnded, |wanted, _| Caller::operator(wanted.action());
+
+    /// How the reaper is.
+    Get "/sessions/reaper" GetReaper => ReaperStatus, anybody;
+    /// Set its switch. Anybody may turn it off: that ends nobody.
+    Post "/sessions/reaper" SetReaper => ReaperStatus, |wanted, _| match wanted.switch {
+        ReaperSwitch::Off => Caller::Anybody,
+        ReaperSwitch::DryRun | ReaperSwitch::Live => Caller::operator(wanted.action()),
+    };
+    /// What it decided and did, newest last.
+    Get "/sessions/reaper/audit" ReadReaperAudit => ReaperAudit, anybody;
+    /// Every gate of a session with its value.
+    Get "/sessions/reaper/explain" ExplainReaper => reaper::Explanation, anybody;
+
+    /// End the authority. An agent may only have it hand over to a newer program; whatever the body is, the person must
+    /// get through.
+    Post "/authority/shutdown" Shutdown => Stopping, |wanted, own_version| match &wanted.for_version {
+        Some(version) if is_newer(version, own_version) => Caller::Anybody,
+        _ => Caller::operator(Shutdown::ACTION),
+    }, else Shutdown::default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_are_the_same() {
+        for (at, route) in ALL.iter().enumerate() {
+            assert!(!ALL[at + 1..].contains(route), "{route:?}");
+        }
+    }
+}
