@@ -64,8 +64,11 @@ pub enum Ending {
 }
 
 /// Runs `command` to its end, which a child that still holds its output does not put off. Its input is what the command
-/// says; an error if it cannot be started.
+/// says; an error if it cannot be started. With no time left it is not started at all.
 pub fn finish(mut command: Command, limits: &Limits) -> io::Result<Ended> {
+    if Instant::now() >= limits.deadline {
+        return Ok(Ended { ending: Ending::Deadline, stdout: Vec::new(), stderr: Vec::new() });
+    }
     command.stdout(Stdio::piped()).process_group(0);
     if limits.stderr_bytes > 0 {
         command.stderr(Stdio::piped());
