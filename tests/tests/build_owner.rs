@@ -178,8 +178,11 @@ fn the_owner_comes_back_in_a_new_pane_of_its_tmux_session() {
     assert_eq!((owner(&site, &id, "/tmux/session"), site.used(&id)), (json!("work"), 1));
 
     // The server itself was restarted on its socket and numbers its panes anew.
+    let server = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
     tmux.run(&["kill-server"]);
     back.ended();
+    // Whoever asks a server that is about to end is told "server exited unexpectedly", and gets no new one.
+    eventually("the server has gone", || has_ended(server).then_some(()));
     let stranger = tmux.agent(&["new-session", "-s", "strange"]);
     let again = tmux.agent(&["new-session", "-s", "work"]);
     for (agent, session) in [(&stranger, "fifth"), (&again, "newest")] {
