@@ -8,7 +8,7 @@ use stopgate_build_guard::owner::{Claimant, Rung, Surroundings};
 use stopgate_build_guard::reason;
 use stopgate_build_guard::store::{self, Held};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
-use stopgate_core::env::{self, Env, ProcessEnv};
+use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::harness::{Event, EventKind, Reply};
 use stopgate_core::hook;
 use stopgate_core::process::host;
@@ -18,10 +18,6 @@ use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
 use stopgate_core::{autostart, checkout, lineage, stop_request};
 
 use crate::{Hook, Outcome, parent_pid};
-
-/// After how many blocks in a row Claude Code ends a turn, whatever a hook says: observed with 2.1.329. Codex has no
-/// such limit.
-const CLAUDE_BLOCK_CAP: u32 = 8;
 
 /// The hook's `main`.
 pub fn build_stop_hook() {
@@ -82,13 +78,11 @@ fn claimant(event: &Event) -> Claimant {
     }
 }
 
-/// `CLAUDE_CODE_STOP_HOOK_BLOCK_CAP`, where 0 means no cap.
+/// The harness's own limit on blocks in a row.
 fn block_cap(environment: &dyn Env, harness: Harness) -> Option<u32> {
-    if harness != Harness::Claude {
-        return None;
-    }
-    let set = environment.text(env::CLAUDE_CODE_STOP_HOOK_BLOCK_CAP).and_then(|text| text.parse().ok());
-    Some(set.unwrap_or(CLAUDE_BLOCK_CAP)).filter(|cap| *cap > 0)
+    let cap = harness.spec().block_cap?;
+    let set = environment.text(cap.variable).and_then(|text| text.parse().ok());
+    Some(set.unwrap_or(cap.usual)).filter(|cap| *cap > 0)
 }
 
 /// The block stands already; an audit that fails takes nothing back.
@@ -134,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_harness_s_own_cap_is_respected() {
-        let of = |text| block_cap(&MapEnv::of([(env::CLAUDE_CODE_STOP_HOOK_BLOCK_CAP, text)]), Harness::Claude);
+        let of = |text| block_cap(&MapEnv::of([("CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", text)]), Harness::Claude);
         assert_eq!([of("3"), of("0"), of("many"), of("-1")], [Some(3), None, Some(8), Some(8)]);
         assert_eq!(block_cap(&MapEnv::default(), Harness::Claude), Some(8));
         assert_eq!(block_cap(&MapEnv::default(), Harness::Codex), None);

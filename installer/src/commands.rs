@@ -36,21 +36,40 @@ pub(crate) struct Where {
 }
 
 /// A coding agent, on the command line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Client {
-    /// Claude Code
-    #[default]
-    Claude,
-    /// Codex CLI
-    Codex,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client(Harness);
+
+impl Client {
+    const ALL: [Self; Harness::ALL.len()] = {
+        let mut all = [Self(Harness::DEFAULT); Harness::ALL.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = Self(Harness::ALL[at]);
+            at += 1;
+        }
+        all
+    };
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self(Harness::DEFAULT)
+    }
+}
+
+impl clap::ValueEnum for Client {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.0.name()).help(self.0.spec().product))
+    }
 }
 
 impl From<Client> for Harness {
     fn from(client: Client) -> Self {
-        match client {
-            Client::Claude => Self::Claude,
-            Client::Codex => Self::Codex,
-        }
+        client.0
     }
 }
 
@@ -70,7 +89,7 @@ impl<'a> Context<'a> {
     /// The settings file that `place` names. Naming a project means its scope.
     pub(crate) fn locate(&self, place: &Where) -> Result<Location> {
         let harness = Harness::from(place.harness);
-        let of_project = if harness == Harness::Claude { Scope::ProjectLocal } else { Scope::Project };
+        let of_project = harness.spec().local_settings.map_or(Scope::Project, |_| Scope::ProjectLocal);
         let scope = place.scope.unwrap_or(if place.project.is_some() { of_project } else { Scope::User });
         if scope == Scope::User && place.project.is_some() {
             return Err(crate::exit::Refusal(
@@ -83,18 +102,10 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The name of `harness` for people.
-pub(crate) const fn product(harness: Harness) -> &'static str {
-    match harness {
-        Harness::Claude => "Claude Code",
-        Harness::Codex => "Codex",
-    }
-}
-
 /// The arguments, each after a space, that name the file at `location` on the command line.
 pub(crate) fn undo_arguments(location: &Location) -> String {
     let mut arguments = String::new();
-    if location.harness != Harness::Claude {
+    if location.harness != Harness::DEFAULT {
         arguments.push_str(" --harness ");
         arguments.push_str(location.harness.name());
     }

@@ -11,6 +11,7 @@ mod backup;
 mod codex;
 mod commands;
 mod deploy;
+mod dialect;
 mod digest;
 mod exit;
 mod guide;

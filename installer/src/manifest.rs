@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stopgate_core::fsx;
+use stopgate_core::harness::EventName;
 use stopgate_core::hook::{self, Hook, TABLE, Wire};
 use stopgate_core::session::Harness;
 
@@ -64,9 +65,15 @@ pub(crate) struct Row {
     pub(crate) timeout_seconds: u16,
     /// Place in the event's group, from 0.
     pub(crate) position: usize,
-    /// The harness that has the event; both where none is named.
+    /// The harness that alone has the event; all that have it where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) harness: Option<Harness>,
+}
+
+/// The only harness that has `event`; `None` where several do.
+fn only(event: EventName) -> Option<Harness> {
+    let mut having = Harness::ALL.into_iter().filter(|harness| harness.spec().has(event));
+    having.next().filter(|_| having.next().is_none())
 }
 
 /// The rows of the table.
@@ -76,7 +83,7 @@ pub(crate) fn rows() -> Vec<Row> {
         hook: hook.name().to_owned(),
         timeout_seconds: wire.timeout.as_seconds(),
         position: TABLE[..index].iter().filter(|(_, other)| other.event == wire.event).count(),
-        harness: wire.only,
+        harness: only(wire.event),
     };
     TABLE.iter().enumerate().map(row).collect()
 }
@@ -176,7 +183,7 @@ mod tests {
         let (before, rest) = page.split_once(HEAD).unwrap();
         let after: String = rest.split_inclusive('\n').skip_while(|line| line.starts_with('|')).collect();
         let row = |row: Row| {
-            let only = if row.harness == Some(Harness::Claude) { " (Claude Code)" } else { "" };
+            let only = row.harness.map(|harness| format!(" ({})", harness.spec().product)).unwrap_or_default();
             format!("| {}{only} | {} | {} | {} |\n", row.event, row.hook, row.timeout_seconds, row.position)
         };
         let table: String = rows().into_iter().map(row).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use stopgate_core::session::Harness;
 
 use crate::codex::config;
-use crate::settings::codex;
+use crate::dialect;
 use crate::settings::document::{Document, Unfit};
 use crate::settings::edit;
 use crate::wiring::Wiring;
@@ -35,7 +35,7 @@ pub fn settings(harness: Harness, bin: &Path, bytes: &[u8]) -> Result<Rehearsed,
     let said = |unfit: Unfit| unfit.to_string();
     let wiring = Wiring::of(harness, bin).map_err(|error| error.to_string())?;
     let before = Document::parse(bytes).map_err(said)?;
-    let rejected = |document: &Document| (harness == Harness::Codex).then(|| codex::rejection(document)).flatten();
+    let rejected = |document: &Document| dialect::of(harness).rejection(document);
     if let Some(unfit) = rejected(&before) {
         return Err(unfit.to_string());
     }

@@ -1,16 +1,7 @@
-//! As much of a shell as command lines in settings files need: which one runs them, and reading plain words back.
+//! As much of a shell as command lines in settings files need: reading plain words back.
 
-use stopgate_core::session::Harness;
 use stopgate_core::shell::is_plain;
 pub(crate) use stopgate_core::shell::word;
-
-/// The shell that `harness` runs command lines with, seen with the real clients.
-pub(crate) const fn of(harness: Harness) -> &'static str {
-    match harness {
-        Harness::Claude => "/bin/sh",
-        Harness::Codex => "/bin/bash",
-    }
-}
 
 /// The words of a command line that does nothing but run one program; `None` if there is more to it (variables,
 /// redirections, several commands) or a quote is left open.

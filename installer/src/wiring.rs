@@ -41,10 +41,10 @@ impl Entry {
     /// Program and arguments that `harness` starts. Without arguments there is a shell in between: `sh` for Claude
     /// Code, `bash` for Codex, whatever the person's own is.
     pub(crate) fn argv(&self, harness: Harness) -> (String, Vec<String>) {
-        if harness == Harness::Claude && !self.args.is_empty() {
+        if harness.spec().takes_arguments && !self.args.is_empty() {
             return (self.command.clone(), self.args.clone());
         }
-        (shell::of(harness).to_owned(), vec!["-c".to_owned(), self.command.clone()])
+        (harness.spec().shell.to_owned(), vec!["-c".to_owned(), self.command.clone()])
     }
 
     /// The same place as `other`: the hook of one event.
@@ -80,9 +80,10 @@ impl Wiring {
         let text = bin.to_str().ok_or_else(|| UnspeakableHome(bin.to_owned()))?;
         let entry = |(hook, wire): (Hook, Wire)| {
             let path = format!("{text}/{}", hook.name());
-            let (command, args) = match harness {
-                Harness::Claude => (path, vec![harness.name().to_owned()]),
-                Harness::Codex => (format!("{} {}", shell::word(&path), harness.name()), Vec::new()),
+            let (command, args) = if harness.spec().takes_arguments {
+                (path, vec![harness.name().to_owned()])
+            } else {
+                (format!("{} {}", shell::word(&path), harness.name()), Vec::new())
             };
             (hook, Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout })
         };

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use stopgate_build_guard::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::env::{self, Env};
+use stopgate_core::env::Env;
 use stopgate_core::process::host;
 use stopgate_core::process::{self, ProcFs, ProcessIdentity};
-use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
 
 use crate::context::Context;
@@ -41,31 +41,19 @@ impl OwnerFlags {
 
 /// The session whose shell tool this process runs in, as far as the environment tells.
 pub(crate) fn own_session(environment: &dyn Env, context: &Context) -> Option<SessionKey> {
+    let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
     match harness_above() {
-        // Codex does not tell its shell tool: the registry may know the one session of that process.
-        Some((Harness::Codex, process)) => context.only_session_of(Harness::Codex, &process),
-        _ => SessionKey::new(Harness::Claude, &environment.text(env::CLAUDE_CODE_SESSION_ID)?),
+        Some((harness, process)) if harness.spec().session_variable.is_none() => {
+            context.only_session_of(harness, &process)
+        }
+        Some((harness, _)) => told(harness),
+        None => Harness::ALL.into_iter().find_map(told),
     }
 }
 
 /// The nearest harness that this process descends from.
 fn harness_above() -> Option<(Harness, ProcessIdentity)> {
-    let own = std::process::id();
-    let claude = process::harness_root(&ProcFs, own, Harness::Claude);
-    let codex = process::harness_root(&ProcFs, own, Harness::Codex);
-    match (claude, codex) {
-        // One runs inside the other: the inner one counts.
-        (Some(claude), Some(codex)) => {
-            if process::harness_root(&ProcFs, codex.pid, Harness::Claude).is_some() {
-                Some((Harness::Codex, codex))
-            } else {
-                Some((Harness::Claude, claude))
-            }
-        }
-        (Some(claude), None) => Some((Harness::Claude, claude)),
-        (None, Some(codex)) => Some((Harness::Codex, codex)),
-        (None, None) => None,
-    }
+    process::nearest_harness(&ProcFs, std::process::id())
 }
 
 /// The owner's stamp: what the flags name, or else what the environment tells.
@@ -97,8 +85,8 @@ pub(crate) fn stamp(
 }
 
 fn session_id(text: &str) -> anyhow::Result<String> {
-    SessionKey::new(Harness::Claude, text)
-        .map(|key| key.session_id)
+    session::is_session_id(text)
+        .then(|| text.to_owned())
         .with_context(|| format!("--owner-session {text:?}: not a session id; `stopgate sessions` shows them"))
 }
 

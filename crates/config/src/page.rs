@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use stopgate_core::hook::{self, Hook, TABLE, Wire};
+use stopgate_core::session::Harness;
 
 use crate::keys::{Key, Section};
 use crate::setting::Project;
@@ -35,7 +36,7 @@ const TAIL: &str = "
 | `STOPGATE_NO_AUTOSTART` | `1` keeps hooks and commands from starting the authority |
 | `STOPGATE_DEADLINE_MS` | how long a hook may take in all, {deadlines}; it is registered with {registered}, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
-| `CLAUDE_CONFIG_DIR`, `CODEX_HOME` | where the harness keeps its settings; the installer and the doctor look there |
+| {directories} | where the harness keeps its settings; the installer and the doctor look there |
 | `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | no colour with any value of the first but an empty one, or with `CLICOLOR=0`; colour even where there is no terminal with `CLICOLOR_FORCE=1` |
 ";
 
@@ -51,7 +52,12 @@ pub fn page() -> String {
         }
         out.push_str(&row(&key));
     }
-    out + &TAIL.replace("{deadlines}", &deadlines()).replace("{registered}", &registered())
+    let directories: Vec<_> =
+        Harness::ALL.iter().map(|harness| format!("`{}`", harness.spec().directory_variable)).collect();
+    out + &TAIL
+        .replace("{directories}", &directories.join(", "))
+        .replace("{deadlines}", &deadlines())
+        .replace("{registered}", &registered())
 }
 
 /// What a hook may take, in milliseconds.

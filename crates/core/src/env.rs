@@ -1,4 +1,5 @@
-//! The only door to the process environment: named constants behind a read trait.
+//! The only door to the process environment: named constants behind a read trait. Variables of a harness are in its row
+//! ([`crate::harness::Spec`]).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -34,12 +35,6 @@ pub const PATH: &str = "PATH";
 pub const TMUX: &str = "TMUX";
 /// tmux: the pane this process lives in, `%7`.
 pub const TMUX_PANE: &str = "TMUX_PANE";
-/// Claude Code: directory of the user's settings, default `~/.claude`.
-pub const CLAUDE_CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
-/// Claude Code: how many stops in a row a hook may block; 0 means any number.
-pub const CLAUDE_CODE_STOP_HOOK_BLOCK_CAP: &str = "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP";
-/// Claude Code: the session whose shell tool this process runs in.
-pub const CLAUDE_CODE_SESSION_ID: &str = "CLAUDE_CODE_SESSION_ID";
 /// Language and encoding of what programs print.
 pub const LANG: &str = "LANG";
 /// Who is at the keyboard, for the kill switch's record.

@@ -1,11 +1,13 @@
-//! What a harness tells a hook, and what a hook may answer.
+//! The harnesses: what they tell a hook, what a hook may answer, and what else is known of them.
 //!
-//! [`claude`] and [`codex`] are the only two places that know a dialect; everything else sees [`Event`] and
-//! [`Reply`]. Unknown fields are ignored and unknown events skipped, because both clients grow new ones.
+//! [`claude`] and [`codex`] are the only two places that know a dialect, and hold the harness's row ([`Spec`]);
+//! everything else sees [`Event`] and [`Reply`]. Unknown fields are ignored and unknown events skipped, because both
+//! clients grow new ones.
 
 pub mod claude;
 pub mod codex;
 pub mod registration;
+mod spec;
 mod wire;
 
 use std::path::PathBuf;
@@ -14,7 +16,65 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::registration::HooksLost;
-use crate::session::{Harness, SessionKey};
+pub use self::spec::{BlockCap, EventName, Spec};
+use crate::session::SessionKey;
+
+/// A coding-agent client that runs hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Harness {
+    /// Anthropic's Claude Code.
+    Claude,
+    /// `OpenAI`'s Codex CLI.
+    Codex,
+}
+
+impl Harness {
+    /// All harnesses.
+    pub const ALL: [Self; 2] = [Self::Claude, Self::Codex];
+
+    /// The one that is meant where none is named.
+    pub const DEFAULT: Self = Self::ALL[0];
+
+    /// Its row.
+    pub const fn spec(self) -> &'static Spec {
+        match self {
+            Self::Claude => &claude::SPEC,
+            Self::Codex => &codex::SPEC,
+        }
+    }
+
+    /// The command that takes the session with this id up again. Not in the row: hooks do without it.
+    pub(crate) fn resume(self, id: &str) -> Vec<String> {
+        match self {
+            Self::Claude => claude::resume(id),
+            Self::Codex => codex::resume(id),
+        }
+    }
+
+    /// The name used as the hooks' argument, in the store and on screen.
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+}
+
+impl std::fmt::Display for Harness {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Harness {
+    type Err = UnknownHarness;
+
+    fn from_str(name: &str) -> Result<Self, UnknownHarness> {
+        Self::ALL.into_iter().find(|harness| harness.name() == name).ok_or(UnknownHarness)
+    }
+}
+
+/// The name is that of no harness this version speaks with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownHarness;
 
 /// Longest part of the last assistant message that is kept: its end, where an agent says why it stops.
 pub const MAX_MESSAGE_BYTES: usize = 32 * 1024;
@@ -180,18 +240,14 @@ impl std::fmt::Display for PayloadError {
 /// Reads a payload. `harness` is the hook's argument; without it the payload's shape decides.
 pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadError> {
     let wire = wire::Payload::of(bytes)?;
-    let harness = match harness {
-        Some(harness) => harness,
-        None => match (claude::recognises(&wire), codex::recognises(&wire)) {
-            (true, false) => Harness::Claude,
-            (false, true) => Harness::Codex,
-            _ => return Err(PayloadError::NoHarness),
-        },
-    };
-    match harness {
-        Harness::Claude => claude::read(&wire),
-        Harness::Codex => codex::read(&wire),
-    }
+    let harness = harness.or_else(|| recognised(&wire)).ok_or(PayloadError::NoHarness)?;
+    (harness.spec().read)(&wire)
+}
+
+/// The one harness whose marks `wire` has.
+fn recognised(wire: &wire::Payload) -> Option<Harness> {
+    let mut those = Harness::ALL.into_iter().filter(|harness| (harness.spec().recognises)(wire));
+    those.next().filter(|_| those.next().is_none())
 }
 
 /// What a Stop hook tells its harness.
@@ -218,12 +274,9 @@ impl Reply {
         let filled = |text: &'_ str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
         match self {
             Self::Allow => None,
-            // Both know it, and show it to the person alone.
+            // All know it, and show it to the person alone.
             Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
-            Self::Block { reason } => match harness {
-                Harness::Claude => claude::block(&filled(reason)?),
-                Harness::Codex => codex::block(&filled(reason)?),
-            },
+            Self::Block { reason } => (harness.spec().block)(&filled(reason)?),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::harness::EventName;
 use crate::session::Harness;
 
 /// Number of the table of what is registered, as `migrations/wiring` has it: another one with each change of a [`Wire`],
@@ -60,7 +61,7 @@ const STOP_GATE_ROUTER: Row = Row {
     name: "stop-gate-router",
     subject: "asks the authority whether a turn may end",
     deadline: DEADLINE,
-    wires: &[Wire::on(Event::Stop)],
+    wires: &[Wire::on(EventName::Stop)],
     sqlite: false,
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 1.5)],
 };
@@ -69,7 +70,7 @@ const BUILD_STOP: Row = Row {
     name: "build-stop-hook",
     subject: "holds the session that owns a live build",
     deadline: DEADLINE,
-    wires: &[Wire::on(Event::Stop)],
+    wires: &[Wire::on(EventName::Stop)],
     sqlite: false,
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::BesideArchive, 1.1)],
 };
@@ -79,17 +80,17 @@ const SESSION_START_RECORDER: Row = Row {
     subject: "reports what happens to sessions, and starts the authority",
     deadline: DEADLINE,
     wires: &[
-        Wire::on(Event::SessionStart),
-        Wire::on(Event::UserPromptSubmit),
+        Wire::on(EventName::SessionStart),
+        Wire::on(EventName::UserPromptSubmit),
         // A hook that says nothing decides nothing: the harness asks the person as it would have without one.
-        Wire::on(Event::PermissionRequest),
-        Wire::on(Event::PreCompact),
-        Wire::on(Event::PostCompact),
+        Wire::on(EventName::PermissionRequest),
+        Wire::on(EventName::PreCompact),
+        Wire::on(EventName::PostCompact),
         // The last that a session's hooks hear when they are taken out.
-        Wire::on(Event::ConfigChange).only(Harness::Claude),
+        Wire::on(EventName::ConfigChange),
         // Codex gives the end of a session no more, and shows a warning in every session that would have more. The
         // recorder's own waits keep it below.
-        Wire::on(Event::SessionEnd).within(Timeout::seconds(3)),
+        Wire::on(EventName::SessionEnd).within(Timeout::seconds(3)),
     ],
     sqlite: true,
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 2.0), Pace(When::Unanswered, 4.0)],
@@ -129,55 +130,6 @@ impl Hook {
     }
 }
 
-/// An event that a hook is registered for; harnesses that have it spell it alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// A session begins.
-    SessionStart,
-    /// The person sends a prompt.
-    UserPromptSubmit,
-    /// The agent asks whether it may use a tool.
-    PermissionRequest,
-    /// The agent wants to end its turn.
-    Stop,
-    /// Compaction begins.
-    PreCompact,
-    /// Compaction is done.
-    PostCompact,
-    /// A settings file has changed.
-    ConfigChange,
-    /// A session ends.
-    SessionEnd,
-}
-
-impl Event {
-    /// All of them, in the order of a session's life: that of the table, and of our groups in a settings file.
-    pub const ALL: [Self; 8] = [
-        Self::SessionStart,
-        Self::UserPromptSubmit,
-        Self::PermissionRequest,
-        Self::Stop,
-        Self::PreCompact,
-        Self::PostCompact,
-        Self::ConfigChange,
-        Self::SessionEnd,
-    ];
-
-    /// The key in a settings file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SessionStart => "SessionStart",
-            Self::UserPromptSubmit => "UserPromptSubmit",
-            Self::PermissionRequest => "PermissionRequest",
-            Self::Stop => "Stop",
-            Self::PreCompact => "PreCompact",
-            Self::PostCompact => "PostCompact",
-            Self::ConfigChange => "ConfigChange",
-            Self::SessionEnd => "SessionEnd",
-        }
-    }
-}
-
 /// How long the harness lets a hook run: whole seconds, the one unit that every harness accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -204,29 +156,23 @@ impl Timeout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wire {
     /// The event; all of its kind, whatever tool or trigger it names.
-    pub event: Event,
+    pub event: EventName,
     /// How long the harness lets the hook run.
     pub timeout: Timeout,
-    /// The harness that has the event; `None`: all.
-    pub only: Option<Harness>,
 }
 
 impl Wire {
-    const fn on(event: Event) -> Self {
-        Self { event, timeout: USUAL, only: None }
+    const fn on(event: EventName) -> Self {
+        Self { event, timeout: USUAL }
     }
 
     const fn within(self, timeout: Timeout) -> Self {
         Self { timeout, ..self }
     }
 
-    const fn only(self, harness: Harness) -> Self {
-        Self { only: Some(harness), ..self }
-    }
-
-    /// Whether it is registered for `harness`.
+    /// Whether it is registered for `harness`: it has the event.
     pub fn is_of(self, harness: Harness) -> bool {
-        self.only.is_none_or(|only| only == harness)
+        harness.spec().has(self.event)
     }
 }
 
@@ -245,13 +191,13 @@ const fn lines() -> usize {
 pub const TABLE: [(Hook, Wire); lines()] = {
     let mut table = [(Hook::ALL[0], Hook::ALL[0].row().wires[0]); lines()];
     let (mut filled, mut event) = (0, 0);
-    while event < Event::ALL.len() {
+    while event < EventName::ALL.len() {
         let mut hook = 0;
         while hook < Hook::ALL.len() {
             let wires = Hook::ALL[hook].row().wires;
             let mut at = 0;
             while at < wires.len() {
-                if wires[at].event as u8 == Event::ALL[event] as u8 {
+                if wires[at].event as u8 == EventName::ALL[event] as u8 {
                     table[filled] = (Hook::ALL[hook], wires[at]);
                     filled += 1;
                 }
@@ -261,7 +207,7 @@ pub const TABLE: [(Hook, Wire); lines()] = {
         }
         event += 1;
     }
-    assert!(filled == table.len(), "an event is not in Event::ALL");
+    assert!(filled == table.len(), "an event is not in EventName::ALL");
     table
 };
 
@@ -293,7 +239,7 @@ mod tests {
         for (hook, wire) in TABLE {
             assert!((1..=60).contains(&wire.timeout.as_seconds()), "seconds, not milliseconds");
             assert!((DEADLINES.0..=DEADLINES.1).contains(&hook.row().deadline));
-            let has_own_waits = wire.event == Event::SessionEnd && hook == Hook::SessionStartRecorder;
+            let has_own_waits = wire.event == EventName::SessionEnd && hook == Hook::SessionStartRecorder;
             assert!(has_own_waits || wire.timeout == USUAL, "{} on {}", hook.name(), wire.event.name());
         }
     }

@@ -195,12 +195,24 @@ const MAX_ANCESTORS: usize = 24;
 
 /// The nearest ancestor of `pid` (itself included) that is the client `harness`.
 pub fn harness_root(table: &dyn ProcessTable, pid: u32, harness: Harness) -> Option<ProcessIdentity> {
+    nearest(table, pid, |command| command == harness.spec().command)
+}
+
+/// The nearest ancestor of `pid` (itself included) that is a client at all, and which. Where one runs inside another, the
+/// inner one counts.
+pub fn nearest_harness(table: &dyn ProcessTable, pid: u32) -> Option<(Harness, ProcessIdentity)> {
+    let of = |command: &str| Harness::ALL.into_iter().find(|harness| command == harness.spec().command);
+    let found = nearest(table, pid, |command| of(command).is_some())?;
+    Some((of(&found.command)?, found))
+}
+
+fn nearest(table: &dyn ProcessTable, pid: u32, is_meant: impl Fn(&str) -> bool) -> Option<ProcessIdentity> {
     let mut current = pid;
     for _ in 0..MAX_ANCESTORS {
         let Lookup::Found(row) = table.row(current) else {
             return None;
         };
-        if row.command == harness.name() {
+        if is_meant(&row.command) {
             return Some(identity_of(table, current, row, table.boot_id()?));
         }
         if row.parent <= 1 {
@@ -265,6 +277,8 @@ mod tests {
         assert_eq!(harness_root(&table, 8, Harness::Codex).map(|root| root.pid), Some(7));
         assert_eq!(harness_root(&table, 8, Harness::Claude).map(|root| root.pid), Some(5));
         assert_eq!(harness_root(&table, 1, Harness::Claude), None);
+        let nearest = |pid| nearest_harness(&table, pid).map(|(harness, found)| (harness, found.pid));
+        assert_eq!([nearest(8), nearest(6), nearest(1)], [Some((Harness::Codex, 7)), Some((Harness::Claude, 5)), None]);
         assert_eq!(ancestry(&table, 8), [(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)]);
     }
 

@@ -1,53 +1,13 @@
 //! Who is speaking: a harness and its session id, never a working directory.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::harness::Harness;
+
 pub mod resume;
 pub mod state;
-
-/// A coding-agent client that runs hooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Harness {
-    /// Anthropic's Claude Code.
-    Claude,
-    /// `OpenAI`'s Codex CLI.
-    Codex,
-}
-
-impl Harness {
-    /// All harnesses.
-    pub const ALL: [Self; 2] = [Self::Claude, Self::Codex];
-
-    /// The name used as the hooks' argument, in the store and on screen.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Claude => "claude",
-            Self::Codex => "codex",
-        }
-    }
-}
-
-impl fmt::Display for Harness {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.name())
-    }
-}
-
-impl FromStr for Harness {
-    type Err = UnknownHarness;
-
-    fn from_str(name: &str) -> Result<Self, UnknownHarness> {
-        Self::ALL.into_iter().find(|harness| harness.name() == name).ok_or(UnknownHarness)
-    }
-}
-
-/// The name is that of no harness this version speaks with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownHarness;
 
 /// Longest session id that is believed; both harnesses use 36-character UUIDs.
 const MAX_SESSION_ID_BYTES: usize = 128;
@@ -64,11 +24,13 @@ pub struct SessionKey {
 impl SessionKey {
     /// A key, if `session_id` can be one: not blank, at most 128 bytes, printable ASCII.
     pub fn new(harness: Harness, session_id: &str) -> Option<Self> {
-        let plausible = !session_id.is_empty()
-            && session_id.len() <= MAX_SESSION_ID_BYTES
-            && session_id.bytes().all(|byte| byte.is_ascii_graphic());
-        plausible.then(|| Self { harness, session_id: session_id.to_owned() })
+        is_session_id(session_id).then(|| Self { harness, session_id: session_id.to_owned() })
     }
+}
+
+/// Whether `text` can be the id of a session, in whatever harness.
+pub fn is_session_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SESSION_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl fmt::Display for SessionKey {

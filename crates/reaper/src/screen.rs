@@ -4,6 +4,9 @@
 //! Only what the client itself draws around its prompt counts. What stands above in the conversation is anybody's
 //! words: names of tools and products, even "esc to interrupt", mean nothing there.
 
+mod claude;
+mod codex;
+
 use serde::{Deserialize, Serialize};
 
 use stopgate_core::session::Harness;
@@ -49,8 +52,8 @@ pub fn read(harness: Harness, capture: &str) -> Screen {
         lines.pop();
     }
     match harness {
-        Harness::Claude => claude(&lines),
-        Harness::Codex => codex(&lines),
+        Harness::Claude => claude::read(&lines),
+        Harness::Codex => codex::read(&lines),
     }
 }
 
@@ -78,70 +81,8 @@ fn is_blank(text: &str) -> bool {
     text.chars().all(char::is_whitespace)
 }
 
-/// How many lines a prompt may take, and how many the hints below it.
-const MAX_PROMPT_LINES: usize = 40;
-const MAX_FOOTER_LINES: usize = 6;
 /// How far above the prompt the line of a running turn stands.
 const STATUS_LINES: usize = 6;
-/// How far from the bottom a question stands.
-const QUESTION_LINES: usize = 15;
-
-fn claude(lines: &[Line]) -> Screen {
-    let rules: Vec<usize> = (0..lines.len()).filter(|index| lines[*index].is_rule()).collect();
-    let Some((top, bottom)) = rules.len().checked_sub(2).map(|last| (rules[last], rules[last + 1])) else {
-        return question(lines);
-    };
-    let (prompt, footer) = (&lines[top + 1..bottom], &lines[bottom + 1..]);
-    let is_prompt = prompt.first().is_some_and(|line| line.text.starts_with('❯')) && prompt.len() <= MAX_PROMPT_LINES;
-    if !is_prompt || footer.iter().filter(|line| !line.is_blank()).count() > MAX_FOOTER_LINES {
-        return question(lines);
-    }
-    let above = || lines[..top].iter().rev().filter(|line| !line.is_blank()).take(STATUS_LINES);
-    if footer.iter().any(|line| line.text.contains("esc to interrupt")) || above().any(|line| is_spinner(&line.text)) {
-        return Screen::Busy;
-    }
-    let typed = |line: &Line| !is_blank(line.bright.trim_start_matches('❯'));
-    if prompt.iter().any(typed) { Screen::Draft } else { Screen::Idle }
-}
-
-/// `✶ Wandering…`, `* Burrowing… (5s · ↓ 5 tokens)`: a turning glyph and a few words that end in an ellipsis.
-fn is_spinner(text: &str) -> bool {
-    let mut chars = text.chars();
-    if !chars.next().is_some_and(|glyph| "·✢✳✶✻✽*".contains(glyph)) || chars.next() != Some(' ') {
-        return false;
-    }
-    let Some((words, _)) = chars.as_str().split_once('…') else { return false };
-    words.starts_with(char::is_uppercase) && words.split(' ').count() <= 4
-}
-
-fn question(lines: &[Line]) -> Screen {
-    let asks = |line: &Line| {
-        let text = line.text.trim();
-        text.starts_with("❯ 1.") || text.starts_with("Esc to cancel") || text == "Do you want to proceed?"
-    };
-    let near = lines.iter().rev().filter(|line| !line.is_blank()).take(QUESTION_LINES);
-    if near.into_iter().any(asks) { Screen::Asking } else { Screen::Unknown }
-}
-
-fn codex(lines: &[Line]) -> Screen {
-    let Some(prompt) = lines.iter().rposition(|line| line.text.starts_with('›')) else { return Screen::Unknown };
-    let footer = lines[prompt + 1..].iter().filter(|line| !line.is_blank()).count();
-    let above = lines[..prompt].iter().rev().filter(|line| !line.is_blank()).take(STATUS_LINES);
-    let works = |line: &Line| line.text.starts_with(['•', '◦']) && line.text.trim_end().ends_with("esc to interrupt)");
-    let typed = lines[prompt].bright.trim_start_matches('›').trim();
-    let is_choice = typed.split_once('.').is_some_and(|(number, _)| number.parse::<u8>().is_ok());
-    if above.into_iter().any(works) {
-        Screen::Busy
-    } else if is_choice {
-        Screen::Asking
-    } else if !typed.is_empty() {
-        Screen::Draft
-    } else if (1..=3).contains(&footer) {
-        Screen::Idle
-    } else {
-        Screen::Unknown
-    }
-}
 
 /// Takes the colours off. They carry on from one line to the next.
 fn lines(capture: &str) -> Vec<Line> {

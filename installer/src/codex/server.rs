@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stopgate_core::env::{self, Env};
+use stopgate_core::session::Harness;
 use stopgate_core::subprocess;
 use stopgate_core::text::one_line;
 
@@ -18,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 const SHOWN_CHARS: usize = 200;
 /// What the client needs of the person's environment.
-const PASSED: [&str; 5] = [env::HOME, env::PATH, env::TMPDIR, env::USER, "CODEX_HOME"];
+const PASSED: [&str; 5] = [env::HOME, env::PATH, env::TMPDIR, env::USER, Harness::Codex.spec().directory_variable];
 
 /// The `codex` that the search path leads to.
 pub(crate) fn client(environment: &dyn Env) -> Option<PathBuf> {

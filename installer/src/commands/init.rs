@@ -13,7 +13,7 @@ use stopgate_core::switch::read_mode;
 
 use self::plan::Plan;
 use super::apply::{self, Applied};
-use super::{Context, Where, product, undo_arguments};
+use super::{Context, Where, undo_arguments};
 use crate::deploy::{self, Change, Program};
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
@@ -23,7 +23,7 @@ use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::locate::{Location, Scope};
 use crate::wiring::Entry;
-use crate::{authority, codex, home, leftovers, shell, version};
+use crate::{authority, codex, dialect, home, leftovers, shell, version};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -124,8 +124,9 @@ impl<'a> Report<'a> {
 pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitStatus> {
     let printer = context.printer;
     let location = context.locate(&arguments.place)?;
-    if arguments.trust && location.harness != Harness::Codex {
-        return Err(Refusal("--trust goes with --harness codex: Claude Code asks for no trust in hooks".into()).into());
+    if arguments.trust && !dialect::of(location.harness).asks_for_trust() {
+        let product = location.harness.spec().product;
+        return Err(Refusal(format!("--trust goes with --harness codex: {product} asks for no trust in hooks")).into());
     }
     refuse_absent(context, &location)?;
     let exe =
@@ -135,7 +136,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let mut report = Report::of(&plan);
 
     let (harness, scope) = (plan.wiring.harness(), plan.settings.location.scope.name());
-    printer.line(printer.toned(Tone::Heading, &format!("stopgate for {}, {scope} scope", product(harness))));
+    printer.line(printer.toned(Tone::Heading, &format!("stopgate for {}, {scope} scope", harness.spec().product)));
     printer.diff(&plan.preview());
     for warning in &plan.settings.warnings {
         printer::note(format!("warning: {warning}"));
@@ -185,7 +186,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     report.backup = written.backup;
 
-    if harness == Harness::Codex {
+    if dialect::of(harness).asks_for_trust() {
         let trust = trust::see_to(context, &plan, arguments.trust);
         report.problems.extend(trust.problem.clone());
         report.trust = Some(trust);
@@ -222,15 +223,16 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
 /// Only a harness that is here gets files: an empty configuration directory would look like a used one.
 fn refuse_absent(context: &Context<'_>, location: &Location) -> Result<(), Refusal> {
     let is_there = location.scope != Scope::User
-        || location.harness != Harness::Codex
-        || codex::client(context.environment).is_some()
+        || dialect::of(location.harness).is_here(context.environment)
         || location.path.parent().is_some_and(Path::is_dir);
     if is_there {
         return Ok(());
     }
     let dir = location.path.parent().unwrap_or(&location.path).display();
+    let spec = location.harness.spec();
     Err(Refusal(format!(
-        "Codex is not here: there is neither a program `codex` on the search path nor a directory {dir}; install it first"
+        "{} is not here: there is neither a program `{}` on the search path nor a directory {dir}; install it first",
+        spec.product, spec.command
     )))
 }
 
@@ -271,7 +273,7 @@ fn try_hooks(context: &Context<'_>, plan: &Plan, state: &authority::State) -> Re
     let scratch = tempfile::tempdir().context("no temporary directory for the live check")?;
     let cwd = plan.settings.location.project.as_deref().unwrap_or(scratch.path());
     let harness = plan.wiring.harness();
-    let runs = product(harness);
+    let runs = harness.spec().product;
     printer.heading(&format!("live check: every registered command line, run as {runs} runs it"));
     let hooks = live_check::probe(context.environment, harness, &entries, cwd);
     live_check::print_table(printer, &hooks, plan.wiring.bin());

@@ -65,7 +65,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         .into());
     }
     // Only the path matters here: a backup does not say which harness its file belongs to.
-    let location = Location { harness: Harness::Claude, scope: Scope::User, path: chosen.path.clone(), project: None };
+    let location = Location { harness: Harness::DEFAULT, scope: Scope::User, path: chosen.path.clone(), project: None };
     let plan = SettingsPlan::restore(location, bytes)?;
     let printer = context.printer;
     let mut report = Report {

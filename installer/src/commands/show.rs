@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use stopgate_core::VERSION;
 use stopgate_core::fsx;
+use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
-use super::{Client, Context, product};
+use super::{Client, Context};
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::Manifest;
 use crate::settings::locate::{Scope, locate};
-use crate::{deploy, home, plugin, shell, version};
+use crate::{deploy, dialect, home, plugin, shell, version};
 
 /// Arguments of `snippet`.
 #[derive(Debug, clap::Args)]
@@ -67,14 +68,15 @@ pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Re
     let mut notes = vec![format!(
         "Paste this into {} ({}); where an event has groups already, add ours as the last one.",
         location.path.display(),
-        product(harness)
+        harness.spec().product
     )];
-    if !bin.join("stop-gate-router").is_file() {
+    if !bin.join(Hook::ALL[0].name()).is_file() {
         let again = format!("installer snippet {} --programs", harness.name());
         notes.push(format!("The programs are not in {} yet: `{again}` puts them there.", bin.display()));
     }
-    if harness == Harness::Codex {
-        notes.push("Codex asks you to trust the hooks when it starts next; until then it skips them.".to_owned());
+    if dialect::of(harness).asks_for_trust() {
+        let product = harness.spec().product;
+        notes.push(format!("{product} asks you to trust the hooks when it starts next; until then it skips them."));
     }
     for note in notes {
         crate::printer::note(note);

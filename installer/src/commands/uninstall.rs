@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use stopgate_core::paths::Home;
-use stopgate_core::session::Harness;
 
 use super::{Context, Where};
 use crate::codex::config::Withdrawn;
@@ -16,7 +15,7 @@ use crate::printer::{self, Consent, Tone};
 use crate::settings::locate::Location;
 use crate::settings::plan::{self, SettingsPlan};
 use crate::settings::write::WriteError;
-use crate::{authority, codex, deploy, home, leftovers};
+use crate::{authority, codex, deploy, dialect, home, leftovers};
 
 const MAX_ATTEMPTS: usize = 5;
 /// How often in a row no authority has to be found, and how long to wait in between.
@@ -237,7 +236,7 @@ fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last:
     if is_purge {
         printer.line(format!("  remove  {root}, with log, sessions, verdicts and backups"));
         // It reads its hooks only when it starts, and tells the person of each program that is not there.
-        if chosen.is_empty() || chosen.iter().any(|undo| undo.location.harness == Harness::Codex) {
+        if chosen.is_empty() || chosen.iter().any(|undo| dialect::of(undo.location.harness).remembers_hooks()) {
             printer.line("  note    a Codex that runs now will say \"Hook failed\" until it is started anew");
         }
     } else if is_last {

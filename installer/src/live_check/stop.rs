@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use stopgate_core::decision::Decision;
 use stopgate_core::env::{self, Env};
-use stopgate_core::hook::{Event, Hook};
+use stopgate_core::harness::EventName;
+use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
@@ -132,20 +133,20 @@ fn attempt(registered: &Registered<'_>, home: &Home, authority: &State) -> Resul
         Err(GitProblem::Failed(problem)) => return Err(problem),
     };
     let session = session_id();
-    let fire = |event: Event, hook: Hook| registered.fire(event, hook, &session, &top);
-    fire(Event::SessionStart, Hook::SessionStartRecorder)?;
+    let fire = |event: EventName, hook: Hook| registered.fire(event, hook, &session, &top);
+    fire(EventName::SessionStart, Hook::SessionStartRecorder)?;
     repo.make_progress().map_err(|problem| match problem {
         GitProblem::NotInstalled => "git is gone".to_owned(),
         GitProblem::Failed(problem) => problem,
     })?;
-    let answer = fire(Event::Stop, Hook::StopGateRouter);
+    let answer = fire(EventName::Stop, Hook::StopGateRouter);
     let row = wait_for_verdict(home, &session);
-    fire(Event::SessionEnd, Hook::SessionStartRecorder)?;
+    fire(EventName::SessionEnd, Hook::SessionStartRecorder)?;
     judge(mode, answer?, &row?)
 }
 
 impl Registered<'_> {
-    fn fire(&self, event: Event, hook: Hook, session: &str, cwd: &Path) -> Result<Answer, String> {
+    fn fire(&self, event: EventName, hook: Hook, session: &str, cwd: &Path) -> Result<Answer, String> {
         let name = hook.name();
         let entry = self
             .entries

@@ -8,9 +8,6 @@ use stopgate_core::session::Harness;
 
 use crate::exit::Refusal;
 
-/// Codex: the directory of its configuration, default `~/.codex`.
-const CODEX_HOME: &str = "CODEX_HOME";
-
 /// Which of a harness's settings files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -53,31 +50,24 @@ pub(crate) fn locate(
     project: Option<&Path>,
     cwd: &Path,
 ) -> Result<Location, Refusal> {
-    let relative = match (harness, scope) {
-        (_, Scope::User) => {
-            let path = user_dir(environment, harness)?.join(user_file(harness));
+    let spec = harness.spec();
+    let file = match scope {
+        Scope::User => {
+            let path = user_dir(environment, harness)?.join(spec.settings);
             return speakable(Location { harness, scope, path, project: None });
         }
-        (Harness::Claude, Scope::Project) => ".claude/settings.json",
-        (Harness::Claude, Scope::ProjectLocal) => ".claude/settings.local.json",
-        (Harness::Codex, Scope::Project) => ".codex/hooks.json",
-        (Harness::Codex, Scope::ProjectLocal) => {
-            return Err(Refusal("Codex knows no project-local hooks; use --scope project or --scope user".to_owned()));
-        }
+        Scope::Project => spec.settings,
+        Scope::ProjectLocal => spec.local_settings.ok_or_else(|| {
+            let product = spec.product;
+            Refusal(format!("{product} knows no project-local hooks; use --scope project or --scope user"))
+        })?,
     };
     let named = cwd.join(project.unwrap_or(Path::new("")));
     let project =
         named.canonicalize().ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
             Refusal(format!("{}: no such directory; name the project with --project", named.display()))
         })?;
-    speakable(Location { harness, scope, path: project.join(relative), project: Some(project) })
-}
-
-const fn user_file(harness: Harness) -> &'static str {
-    match harness {
-        Harness::Claude => "settings.json",
-        Harness::Codex => "hooks.json",
-    }
+    speakable(Location { harness, scope, path: project.join(spec.directory).join(file), project: Some(project) })
 }
 
 fn speakable(location: Location) -> Result<Location, Refusal> {
@@ -90,10 +80,7 @@ fn speakable(location: Location) -> Result<Location, Refusal> {
 
 /// The directory of the person's own configuration of `harness`.
 pub(crate) fn user_dir(environment: &dyn Env, harness: Harness) -> Result<PathBuf, Refusal> {
-    let (variable, directory) = match harness {
-        Harness::Claude => (env::CLAUDE_CONFIG_DIR, ".claude"),
-        Harness::Codex => (CODEX_HOME, ".codex"),
-    };
+    let (variable, directory) = (harness.spec().directory_variable, harness.spec().directory);
     let set = |name| environment.os(name).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
     if let Some(dir) = set(variable) {
         if dir.is_absolute() {
@@ -121,10 +108,10 @@ mod tests {
         assert_eq!(find(&home, Harness::Claude).unwrap(), Path::new("/home/dev/.claude/settings.json"));
         assert_eq!(find(&home, Harness::Codex).unwrap(), Path::new("/home/dev/.codex/hooks.json"));
         let configured =
-            MapEnv::of([(env::HOME, "/home/dev"), (env::CLAUDE_CONFIG_DIR, "/cfg"), (CODEX_HOME, "/codex")]);
+            MapEnv::of([(env::HOME, "/home/dev"), ("CLAUDE_CONFIG_DIR", "/cfg"), ("CODEX_HOME", "/codex")]);
         assert_eq!(find(&configured, Harness::Claude).unwrap(), Path::new("/cfg/settings.json"));
         assert_eq!(find(&configured, Harness::Codex).unwrap(), Path::new("/codex/hooks.json"));
-        for bad in [MapEnv::of([(env::HOME, "rel")]), MapEnv::of([(env::CLAUDE_CONFIG_DIR, "rel")])] {
+        for bad in [MapEnv::of([(env::HOME, "rel")]), MapEnv::of([("CLAUDE_CONFIG_DIR", "rel")])] {
             assert!(find(&bad, Harness::Claude).is_err());
         }
     }

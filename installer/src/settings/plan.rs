@@ -9,14 +9,14 @@ use stopgate_core::paths::Home;
 use stopgate_core::redact::{REDACTED, redact};
 use stopgate_core::session::Harness;
 
-use super::codex;
 use super::document::{Document, Problem, Unfit, Value};
 use super::edit::{self, Created};
 use super::foreign;
-use super::ignored::{Flaw, flaws};
+use super::ignored::Flaw;
 use super::locate::{Location, Scope};
 use super::write::Target;
 use crate::backup;
+use crate::dialect;
 use crate::digest::sha256;
 use crate::exit::Refusal;
 use crate::ledger::{Install, Original};
@@ -52,9 +52,8 @@ impl SettingsPlan {
         let before = target.read()?;
         let in_file = |unfit: Unfit| refuse(&target.file, &unfit);
         let document = Document::parse(before.as_deref().unwrap_or_default()).map_err(in_file)?;
-        if location.harness == Harness::Codex
-            && let Some(unfit) = codex::rejection(&document)
-        {
+        let dialect = dialect::of(location.harness);
+        if let Some(unfit) = dialect.rejection(&document) {
             return Err(in_file(unfit).into());
         }
         let had_ours = !edit::registered(&document, wiring.bin()).map_err(in_file)?.is_empty();
@@ -68,14 +67,13 @@ impl SettingsPlan {
         check(&document, &installed, wiring.bin(), &created).map_err(in_file)?;
         let entries = edit::registered(&installed, wiring.bin()).map_err(in_file)?;
         let after = if installed.text() == document.text() { before.clone() } else { Some(installed.to_bytes()) };
-        let (flaws, mut warnings) = match location.harness {
-            Harness::Claude => (flaws(&document), claude_warnings(&document, &target, &flaws(&document))),
-            // It would not do to leave a file that was well and is rejected now.
-            Harness::Codex => match codex::rejection(&installed) {
-                Some(unfit) => return Err(in_file(unfit).into()),
-                None => (Vec::new(), codex::moved_warning(&document, &installed, wiring.bin()).into_iter().collect()),
-            },
-        };
+        // It would not do to leave a file that was well and is rejected now.
+        if let Some(unfit) = dialect.rejection(&installed) {
+            return Err(in_file(unfit).into());
+        }
+        let flaws = dialect.flaws(&document);
+        let mut warnings = ignored_warnings(location.harness, &document, &target, &flaws);
+        warnings.extend(dialect.moved(&document, &installed, wiring.bin()));
         warnings.extend(target_warnings(&location, &target));
         warnings.extend(foreign::warnings(&document, wiring.bin()));
         Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
@@ -100,11 +98,10 @@ impl SettingsPlan {
         };
         let had_ours = before != after;
         let (entries, mut warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
-        if location.harness == Harness::Codex
-            && let (Some(before), Some(after)) = (&before, &after)
+        if let (Some(before), Some(after)) = (&before, &after)
             && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
         {
-            warnings.extend(codex::moved_warning(&before, &after, bin));
+            warnings.extend(dialect::of(location.harness).moved(&before, &after, bin));
         }
         if let Some(Ok(left)) = after.as_deref().map(Document::parse) {
             warnings.extend(foreign::warnings(&left, bin));
@@ -283,18 +280,20 @@ fn without_ours(bytes: &[u8], bin: &Path, created: &Created) -> Result<Option<Ve
     Ok(Some(if cleaned.text() == document.text() { bytes.to_vec() } else { cleaned.to_bytes() }))
 }
 
-fn claude_warnings(document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String> {
+/// What keeps `harness` from reading the file, or from running its hooks.
+fn ignored_warnings(harness: Harness, document: &Document, target: &Target, flaws: &[Flaw]) -> Vec<String> {
+    let (dialect, product) = (dialect::of(harness), harness.spec().product);
     let file = target.file.display();
     let flaw = |flaw: &Flaw| format!("{file}: {flaw}; {} the whole file, stopgate's hooks included", flaw.by());
     let mut warnings: Vec<_> = flaws.iter().map(flaw).collect();
-    if let Some(problem) = document.strictness_problem() {
+    if dialect.wants_strict_json()
+        && let Some(problem) = document.strictness_problem()
+    {
         warnings.push(format!(
-            "{file}: not strict JSON ({problem}); Claude Code ignores the whole file in `claude -p`, stopgate's hooks included"
+            "{file}: not strict JSON ({problem}); {product} ignores the whole file in `claude -p`, stopgate's hooks included"
         ));
     }
-    if document.value().and_then(|value| value.get("disableAllHooks").cloned()) == Some(Value::Bool(true)) {
-        warnings.push(format!("{file}: `disableAllHooks` is true: no hook will run until it is removed"));
-    }
+    warnings.extend(dialect.misgivings(document).into_iter().map(|misgiving| format!("{file}: {misgiving}")));
     warnings
 }
 

@@ -3,24 +3,44 @@
 use serde::Serialize;
 
 use super::wire::Payload;
-use super::{Payload as Read, PayloadError};
-use crate::session::Harness;
+use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec};
+
+/// Claude Code's row.
+pub(super) const SPEC: Spec = Spec {
+    name: "claude",
+    product: "Claude Code",
+    command: "claude",
+    directory: ".claude",
+    directory_variable: "CLAUDE_CONFIG_DIR",
+    settings: "settings.json",
+    local_settings: Some("settings.local.json"),
+    takes_arguments: true,
+    shell: "/bin/sh",
+    events: &EventName::ALL,
+    // `projects/<name of the directory>/<id>.jsonl`
+    transcripts: ("projects", 2),
+    session_variable: Some("CLAUDE_CODE_SESSION_ID"),
+    block_cap: Some(BlockCap { variable: "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", usual: 8 }),
+    recognises,
+    read,
+    block,
+};
 
 /// Whether the payload has marks that only Claude Code leaves.
-pub(super) fn recognises(wire: &Payload) -> bool {
+fn recognises(wire: &Payload) -> bool {
     wire.has("prompt_id")
         || wire.has("background_tasks")
         || matches!(wire.text("transcript_path"), Ok(Some(path)) if path.contains("/.claude/"))
 }
 
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
-pub(super) fn read(wire: &Payload) -> Result<Read, PayloadError> {
+fn read(wire: &Payload) -> Result<Read, PayloadError> {
     let pending = wire.length("background_tasks")? + wire.length("session_crons")?;
     wire.event(Harness::Claude, pending)
 }
 
 /// A Stop block. Claude Code takes the reason whole and adds "Stop hook feedback:" before it.
-pub(super) fn block(reason: &str) -> Option<String> {
+fn block(reason: &str) -> Option<String> {
     block_object(reason)
 }
 
@@ -32,4 +52,10 @@ pub(super) fn block_object(reason: &str) -> Option<String> {
         reason: &'a str,
     }
     serde_json::to_string(&Block { decision: "block", reason }).ok()
+}
+
+/// The command that takes a session up again; an id is never read as an option.
+pub(super) fn resume(id: &str) -> Vec<String> {
+    let words = if id.starts_with('-') { vec![format!("--resume={id}")] } else { vec!["--resume".into(), id.into()] };
+    [vec!["claude".to_owned()], words].concat()
 }

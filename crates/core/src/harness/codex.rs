@@ -1,25 +1,60 @@
 //! Codex's dialect (observed with 0.169.0).
 
 use super::wire::Payload;
-use super::{Payload as Read, PayloadError};
-use crate::session::Harness;
+use super::{EventName, Harness, Payload as Read, PayloadError, Spec};
 use crate::text;
+
+/// Codex's row.
+pub(super) const SPEC: Spec = Spec {
+    name: "codex",
+    product: "Codex",
+    command: "codex",
+    directory: ".codex",
+    directory_variable: "CODEX_HOME",
+    settings: "hooks.json",
+    local_settings: None,
+    takes_arguments: false,
+    shell: "/bin/bash",
+    events: &[
+        EventName::SessionStart,
+        EventName::UserPromptSubmit,
+        EventName::PermissionRequest,
+        EventName::Stop,
+        EventName::PreCompact,
+        EventName::PostCompact,
+        EventName::SessionEnd,
+    ],
+    // `sessions/YYYY/MM/DD/rollout-*.jsonl`
+    transcripts: ("sessions", 4),
+    // The registry may know the one session of a process.
+    session_variable: None,
+    block_cap: None,
+    recognises,
+    read,
+    block,
+};
 
 /// Codex cuts a block's reason at about 10,000 characters and says so in the text; stay well below.
 const MAX_REASON_BYTES: usize = 8_000;
 
 /// Whether the payload has marks that only Codex leaves.
-pub(super) fn recognises(wire: &Payload) -> bool {
+fn recognises(wire: &Payload) -> bool {
     let rollout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("rollout-"));
     wire.has("turn_id") || matches!(wire.text("transcript_path"), Ok(Some(path)) if rollout(path))
 }
 
 /// Reads a payload. Codex does not report background tasks.
-pub(super) fn read(wire: &Payload) -> Result<Read, PayloadError> {
+fn read(wire: &Payload) -> Result<Read, PayloadError> {
     wire.event(Harness::Codex, 0)
 }
 
 /// A Stop block. Any field besides the two makes Codex drop the whole answer.
-pub(super) fn block(reason: &str) -> Option<String> {
+fn block(reason: &str) -> Option<String> {
     super::claude::block_object(text::head(reason, MAX_REASON_BYTES))
+}
+
+/// The command that takes a session up again; an id is never read as an option.
+pub(super) fn resume(id: &str) -> Vec<String> {
+    let end_of_options = id.starts_with('-').then_some("--");
+    ["codex", "resume"].into_iter().chain(end_of_options).chain([id]).map(str::to_owned).collect()
 }

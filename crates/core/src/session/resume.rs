@@ -23,39 +23,19 @@ pub fn resume_command(
     transcript: Option<&Path>,
     home: Option<&Path>,
 ) -> ResumeCommand {
-    // An id is never read as an option.
-    let joined = format!("--resume={}", key.session_id);
-    let argv: &[&str] = match key.harness {
-        Harness::Claude if key.session_id.starts_with('-') => &["claude", &joined],
-        Harness::Claude => &["claude", "--resume", &key.session_id],
-        Harness::Codex if key.session_id.starts_with('-') => &["codex", "resume", "--", &key.session_id],
-        Harness::Codex => &["codex", "resume", &key.session_id],
-    };
-    let place = transcript.and_then(|transcript| files_of(key.harness, transcript)).filter(|found| {
-        let usual = match key.harness {
-            Harness::Claude => ".claude",
-            Harness::Codex => ".codex",
-        };
-        home.is_none_or(|home| home.join(usual) != *found)
-    });
-    let variable = match key.harness {
-        Harness::Claude => crate::env::CLAUDE_CONFIG_DIR,
-        Harness::Codex => "CODEX_HOME",
-    };
+    let spec = key.harness.spec();
+    let place = transcript.and_then(|transcript| files_of(key.harness, transcript));
+    let place = place.filter(|found| home.is_none_or(|home| home.join(spec.directory) != *found));
     ResumeCommand {
         dir: dir.map(Path::to_owned),
-        env: place.and_then(|path| Some((variable, path.to_str()?.to_owned()))).into_iter().collect(),
-        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        env: place.and_then(|path| Some((spec.directory_variable, path.to_str()?.to_owned()))).into_iter().collect(),
+        argv: key.harness.resume(&key.session_id),
     }
 }
 
-/// The harness's own directory, as far as a transcript's path tells: `<it>/projects/<name>/<id>.jsonl`, or
-/// `<it>/sessions/YYYY/MM/DD/rollout-*.jsonl`.
+/// The harness's own directory, as far as a transcript's path tells.
 fn files_of(harness: Harness, transcript: &Path) -> Option<&Path> {
-    let (levels, name) = match harness {
-        Harness::Claude => (2, "projects"),
-        Harness::Codex => (4, "sessions"),
-    };
+    let (name, levels) = harness.spec().transcripts;
     let dir = transcript.ancestors().nth(levels)?;
     (dir.file_name()? == name).then(|| dir.parent())?
 }

@@ -13,7 +13,6 @@ use crate::live_check::{hook_environment, probe};
 use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::write::read_settings;
-use crate::shell;
 use crate::wiring::{Entry, hook_of};
 
 const SHELL_DEADLINE: Duration = Duration::from_secs(10);
@@ -57,7 +56,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 /// What the shell takes to run nothing; `None` if there is no shell in between.
 fn shell_cost(context: &Context<'_>, harness: Harness, entry: &Entry) -> Option<f64> {
     let (program, _) = entry.argv(harness);
-    if program != shell::of(harness) {
+    if program != harness.spec().shell {
         return None;
     }
     let args = ["-c".to_owned(), ":".to_owned()];

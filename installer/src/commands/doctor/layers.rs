@@ -1,29 +1,37 @@
-//! The layers of Claude Code's settings: one of them may switch every hook off.
+//! The layers of a harness's settings, where it has any: one of them may switch every hook off.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use stopgate_core::session::Harness;
 
 use super::finding::Checkup;
 use crate::commands::Context;
+use crate::dialect;
 use crate::ledger::Ledger;
 use crate::settings::document::{Document, Value};
 use crate::settings::locate::user_dir;
 use crate::settings::write::read_settings;
 
-/// Settings that an administrator sets for everybody on the machine.
-const MANAGED: &str = "/etc/claude-code/managed-settings.json";
-
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let claude: Vec<_> = ledger.installs.iter().filter(|install| install.harness == Harness::Claude).collect();
-    if claude.is_empty() {
+    for harness in Harness::ALL {
+        if let Some(managed) = dialect::of(harness).managed_settings() {
+            check_of(harness, Path::new(managed), context, ledger, checkup);
+        }
+    }
+}
+
+fn check_of(harness: Harness, managed: &Path, context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    let installs: Vec<_> = ledger.installs.iter().filter(|install| install.harness == harness).collect();
+    if installs.is_empty() {
         return;
     }
-    let mut layers = vec![PathBuf::from(MANAGED)];
-    layers.extend(user_dir(context.environment, Harness::Claude).ok().map(|dir| dir.join("settings.json")));
+    let spec = harness.spec();
+    let mut layers = vec![managed.to_owned()];
+    layers.extend(user_dir(context.environment, harness).ok().map(|dir| dir.join(spec.settings)));
     let cwd = std::env::current_dir().ok();
-    for project in claude.iter().filter_map(|install| install.project.as_ref()).chain(&cwd) {
-        layers.extend([".claude/settings.json", ".claude/settings.local.json"].map(|name| project.join(name)));
+    for project in installs.iter().filter_map(|install| install.project.as_ref()).chain(&cwd) {
+        let names = [spec.settings].into_iter().chain(spec.local_settings);
+        layers.extend(names.map(|name| project.join(spec.directory).join(name)));
     }
     layers.sort();
     layers.dedup();
@@ -37,7 +45,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
             let why = "no hook of any file or plugin runs while it is, and nothing says so";
             checkup.problem("hooks-disabled", path.display(), what, why, "take it out of that file if you want hooks");
         }
-        if is_on("allowManagedHooksOnly") && path == std::path::Path::new(MANAGED) {
+        if is_on("allowManagedHooksOnly") && path == managed {
             let what = "`allowManagedHooksOnly` is true";
             let why = "only the administrator's hooks run on this machine";
             checkup.problem("hooks-managed", path.display(), what, why, "ask the administrator");

@@ -1,4 +1,4 @@
-//! Plugins of Claude Code that register our hooks a second time. (Codex names its own, see `registration`.)
+//! Plugins in a harness's directory that register our hooks a second time. (Codex names its own, see `registration`.)
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use stopgate_core::session::Harness;
 use super::finding::Checkup;
 use super::registration::double;
 use crate::commands::Context;
+use crate::dialect;
 use crate::ledger::Ledger;
 use crate::settings::document::{Document, Value};
 use crate::settings::edit;
@@ -19,10 +20,18 @@ const MAX_DEPTH: usize = 6;
 const MAX_DIRECTORIES: usize = 5_000;
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let Some(install) = ledger.installs.iter().find(|install| install.harness == Harness::Claude) else { return };
-    let Ok(dir) = user_dir(context.environment, Harness::Claude) else { return };
+    for harness in Harness::ALL {
+        if let Some(plugins) = dialect::of(harness).plugins() {
+            check_of(harness, plugins, context, ledger, checkup);
+        }
+    }
+}
+
+fn check_of(harness: Harness, plugins: &str, context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    let Some(install) = ledger.installs.iter().find(|install| install.harness == harness) else { return };
+    let Ok(dir) = user_dir(context.environment, harness) else { return };
     let enabled = enabled(&dir);
-    for file in hook_files(&dir.join("plugins")) {
+    for file in hook_files(&dir.join(plugins)) {
         let Ok(Some(bytes)) = read_settings(&file) else { continue };
         let Ok(document) = Document::parse(&bytes) else { continue };
         let is_ours = edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty());
@@ -34,7 +43,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
             continue;
         };
         if is_ours {
-            let remove = format!("claude plugin disable {plugin}");
+            let remove = format!("{} plugin disable {plugin}", harness.spec().command);
             double(
                 &install.settings.display().to_string(),
                 &format!("the plugin in {}", file.display()),

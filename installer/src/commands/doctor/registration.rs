@@ -5,14 +5,14 @@ use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Registered, Repair};
 use crate::codex::{self, Trust};
-use crate::commands::{Context, product, undo_arguments};
+use crate::commands::{Context, undo_arguments};
+use crate::dialect;
 use crate::ledger::{Install, Ledger};
 use crate::settings::document::Document;
+use crate::settings::edit;
 use crate::settings::foreign::{self, Foreign};
-use crate::settings::ignored::flaws;
 use crate::settings::locate::{Location, Scope, locate};
 use crate::settings::write::read_settings;
-use crate::settings::{codex as dialect, edit};
 use crate::shell;
 use crate::wiring::{Entry, Wiring, hook_of};
 
@@ -46,15 +46,11 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
             return checkup.problem("settings-broken", shown, problem, why, "mend it there");
         }
     };
-    if location.harness == Harness::Codex
-        && let Some(unfit) = dialect::rejection(&document)
-    {
+    if let Some(unfit) = dialect::of(location.harness).rejection(&document) {
         let why = "no hook of the file runs, and `codex exec` does not say so";
         return checkup.problem("settings-rejected", shown, unfit.to_string(), why, "mend it there");
     }
-    if location.harness == Harness::Claude {
-        ignored(&shown, &document, checkup);
-    }
+    ignored(location.harness, &shown, &document, checkup);
     let bin = context.home.bin();
     let (Ok(wiring), Ok(entries)) = (Wiring::of(location.harness, &bin), edit::registered(&document, &bin)) else {
         return checkup.unchecked(shown, "its hooks are not laid out as hooks are");
@@ -80,7 +76,7 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
         checkup.fixable("entry-stale", &shown, what, "it runs for nothing", init(&location), repair);
     }
     others(&shown, &foreign, checkup);
-    if location.harness == Harness::Codex && !entries.is_empty() {
+    if dialect::of(location.harness).asks_for_trust() && !entries.is_empty() {
         trust(context, &location, checkup);
     }
 }
@@ -94,14 +90,17 @@ fn read(location: &Location) -> Result<Document, String> {
     Ok(document)
 }
 
-/// What keeps Claude Code from reading the file at all.
-fn ignored(shown: &str, document: &Document, checkup: &mut Checkup) {
+/// What keeps `harness` from reading the file at all.
+fn ignored(harness: Harness, shown: &str, document: &Document, checkup: &mut Checkup) {
     let why = "a harness that ignores the file runs none of its hooks, and does not say so";
-    for flaw in flaws(document) {
+    let dialect = dialect::of(harness);
+    for flaw in dialect.flaws(document) {
         let what = format!("{flaw}; {} the whole file", flaw.by());
         checkup.problem("settings-ignored", shown, what, why, "mend it there");
     }
-    if let Some(problem) = document.strictness_problem() {
+    if dialect.wants_strict_json()
+        && let Some(problem) = document.strictness_problem()
+    {
         let what = format!("not strict JSON ({problem}): `claude -p` ignores the whole file");
         checkup.problem("settings-ignored", shown, what, why, "take comments and trailing commas out");
     }
@@ -301,22 +300,24 @@ fn unrecorded(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
         }
         let Ok(document) = read(&location) else { continue };
         if edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty()) {
-            let what = format!("holds entries for {} that the installer did not write", product(harness));
+            let what = format!("holds entries for {} that the installer did not write", harness.spec().product);
             let why = "migrate and uninstall leave alone what is not in the ledger";
             checkup.notice("unrecorded", location.path.display(), what, why, init(&location));
         }
     }
 }
 
-/// Codex runs the same command from two files twice; Claude Code runs it once.
+/// A harness may run the same command from two files twice.
 fn several_files(ledger: &Ledger, checkup: &mut Checkup) {
-    let of = |scope| move |install: &&Install| install.harness == Harness::Codex && install.scope == scope;
-    let Some(user) = ledger.installs.iter().find(of(Scope::User)) else { return };
-    for project in ledger.installs.iter().filter(of(Scope::Project)) {
+    let of = |scope| move |install: &&Install| dialect::of(install.harness).runs_every_file() && install.scope == scope;
+    for (user, project) in ledger.installs.iter().filter(of(Scope::User)).flat_map(|user| {
+        let projects = ledger.installs.iter().filter(of(Scope::Project));
+        projects.filter(|project| project.harness == user.harness).map(move |project| (user, project))
+    }) {
         let fix = format!("installer uninstall{}", undo_arguments(&project.location()));
         let file = project.settings.display().to_string();
         let what = format!("registered twice: there, and in {}", user.settings.display());
-        let why = "Codex runs every hook of both files in that project";
-        checkup.problem("double-registration", file, what, why, fix);
+        let why = format!("{} runs every hook of both files in that project", project.harness.spec().product);
+        checkup.problem("double-registration", file, what, &why, fix);
     }
 }

@@ -10,7 +10,6 @@ use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::fsx;
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
-use stopgate_core::session::Harness;
 use stopgate_core::spool;
 use stopgate_store::{LATEST_VERSION, Store};
 
@@ -23,7 +22,7 @@ use crate::settings::edit;
 use crate::settings::locate::Location;
 use crate::settings::write::Target;
 use crate::wiring::Wiring;
-use crate::{authority, backup};
+use crate::{authority, backup, dialect};
 
 /// How long the migration of the database waits for others who write.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -198,7 +197,7 @@ fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
                 let count = applied.refused.len();
                 notes.push(format!("{count} taken out by a person and not added again (`installer init` adds them)"));
             }
-            if applied.is_something() && location.harness == Harness::Codex {
+            if applied.is_something() && dialect::of(location.harness).asks_for_trust() {
                 notes.push(
                     "Codex skips what has changed until you trust it (`installer init --harness codex --trust`)".into(),
                 );

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Whose session that is
-    #[arg(long, value_parser = ["claude", "codex"], default_value = "claude", requires = "session")]
+    #[arg(long, value_parser = Harness::ALL.map(Harness::name), default_value = Harness::DEFAULT.name(), requires = "session")]
     harness: String,
     /// Print JSON
     #[arg(long)]

@@ -1,0 +1,114 @@
+//! What is known of a harness: its row, which stands beside its dialect.
+//!
+//! What other crates make of a harness (its transcript, its screen, its settings) is theirs, with one `match` each that
+//! has all harnesses.
+
+use super::wire::Payload;
+use super::{Payload as Read, PayloadError};
+
+/// The row of a harness.
+pub struct Spec {
+    /// The hooks' argument, the value of `--harness`, and its name in the store and on screen.
+    pub name: &'static str,
+    /// The name of the product.
+    pub product: &'static str,
+    /// Name of its process, as the kernel keeps it (15 bytes at most).
+    pub command: &'static str,
+    /// Directory of its configuration, in a person's home and in a project.
+    pub directory: &'static str,
+    /// The variable that names another one instead of that in the home.
+    pub directory_variable: &'static str,
+    /// The file in that directory that hooks are registered in.
+    pub settings: &'static str,
+    /// The same of a person alone in a project, if it knows that.
+    pub local_settings: Option<&'static str>,
+    /// Whether an entry of that file has arguments; else its command is a whole command line.
+    pub takes_arguments: bool,
+    /// The shell that it runs command lines with, seen with the real client, whatever the person's own is.
+    pub shell: &'static str,
+    /// The events that it has.
+    pub events: &'static [EventName],
+    /// Where its transcripts are: a directory in that of its configuration, and how many levels below it.
+    pub transcripts: (&'static str, usize),
+    /// The variable that tells its shell tool which session it runs in, if there is one.
+    pub session_variable: Option<&'static str>,
+    /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.
+    pub block_cap: Option<BlockCap>,
+    /// Whether a payload has marks that only this harness leaves.
+    pub(super) recognises: fn(&Payload) -> bool,
+    /// Reads a payload.
+    pub(super) read: fn(&Payload) -> Result<Read, PayloadError>,
+    /// What to print for a Stop block with this reason.
+    pub(super) block: fn(&str) -> Option<String>,
+}
+
+impl Spec {
+    /// Whether it has `event`.
+    pub fn has(&self, event: EventName) -> bool {
+        self.events.contains(&event)
+    }
+}
+
+impl std::fmt::Debug for Spec {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.name)
+    }
+}
+
+/// A harness's own limit on blocks in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockCap {
+    /// The variable that sets it; 0 means no limit.
+    pub variable: &'static str,
+    /// What it is otherwise.
+    pub usual: u32,
+}
+
+/// An event that a hook can be registered for; harnesses that have it spell it alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventName {
+    /// A session begins.
+    SessionStart,
+    /// The person sends a prompt.
+    UserPromptSubmit,
+    /// The agent asks whether it may use a tool.
+    PermissionRequest,
+    /// The agent wants to end its turn.
+    Stop,
+    /// Compaction begins.
+    PreCompact,
+    /// Compaction is done.
+    PostCompact,
+    /// A settings file has changed.
+    ConfigChange,
+    /// A session ends.
+    SessionEnd,
+}
+
+impl EventName {
+    /// All of them, in the order of a session's life: that of our groups in a settings file.
+    pub const ALL: [Self; 8] = [
+        Self::SessionStart,
+        Self::UserPromptSubmit,
+        Self::PermissionRequest,
+        Self::Stop,
+        Self::PreCompact,
+        Self::PostCompact,
+        Self::ConfigChange,
+        Self::SessionEnd,
+    ];
+
+    /// The key in a settings file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SessionStart => "SessionStart",
+            Self::UserPromptSubmit => "UserPromptSubmit",
+            Self::PermissionRequest => "PermissionRequest",
+            Self::Stop => "Stop",
+            Self::PreCompact => "PreCompact",
+            Self::PostCompact => "PostCompact",
+            Self::ConfigChange => "ConfigChange",
+            Self::SessionEnd => "SessionEnd",
+        }
+    }
+}

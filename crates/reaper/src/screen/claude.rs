@@ -1,0 +1,47 @@
+//! Claude Code's prompt (2.1.329): between two rules, with its hints below.
+
+use super::{Line, STATUS_LINES, Screen, is_blank};
+
+/// How many lines a prompt may take, and how many the hints below it.
+const MAX_PROMPT_LINES: usize = 40;
+const MAX_FOOTER_LINES: usize = 6;
+/// How far from the bottom a question stands.
+const QUESTION_LINES: usize = 15;
+
+/// Reads a pane.
+pub(super) fn read(lines: &[Line]) -> Screen {
+    let rules: Vec<usize> = (0..lines.len()).filter(|index| lines[*index].is_rule()).collect();
+    let Some((top, bottom)) = rules.len().checked_sub(2).map(|last| (rules[last], rules[last + 1])) else {
+        return question(lines);
+    };
+    let (prompt, footer) = (&lines[top + 1..bottom], &lines[bottom + 1..]);
+    let is_prompt = prompt.first().is_some_and(|line| line.text.starts_with('❯')) && prompt.len() <= MAX_PROMPT_LINES;
+    if !is_prompt || footer.iter().filter(|line| !line.is_blank()).count() > MAX_FOOTER_LINES {
+        return question(lines);
+    }
+    let above = || lines[..top].iter().rev().filter(|line| !line.is_blank()).take(STATUS_LINES);
+    if footer.iter().any(|line| line.text.contains("esc to interrupt")) || above().any(|line| is_spinner(&line.text)) {
+        return Screen::Busy;
+    }
+    let typed = |line: &Line| !is_blank(line.bright.trim_start_matches('❯'));
+    if prompt.iter().any(typed) { Screen::Draft } else { Screen::Idle }
+}
+
+/// `✶ Wandering…`, `* Burrowing… (5s · ↓ 5 tokens)`: a turning glyph and a few words that end in an ellipsis.
+fn is_spinner(text: &str) -> bool {
+    let mut chars = text.chars();
+    if !chars.next().is_some_and(|glyph| "·✢✳✶✻✽*".contains(glyph)) || chars.next() != Some(' ') {
+        return false;
+    }
+    let Some((words, _)) = chars.as_str().split_once('…') else { return false };
+    words.starts_with(char::is_uppercase) && words.split(' ').count() <= 4
+}
+
+fn question(lines: &[Line]) -> Screen {
+    let asks = |line: &Line| {
+        let text = line.text.trim();
+        text.starts_with("❯ 1.") || text.starts_with("Esc to cancel") || text == "Do you want to proceed?"
+    };
+    let near = lines.iter().rev().filter(|line| !line.is_blank()).take(QUESTION_LINES);
+    if near.into_iter().any(asks) { Screen::Asking } else { Screen::Unknown }
+}
