@@ -102,8 +102,8 @@ fn git(top: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use std::time::Instant;
-    use stopgate_build_guard::hold::{LetGo, Turn};
-    use stopgate_build_guard::owner::{Claimant, Surroundings};
+    use stopgate_build_guard::hold::{BuildTurn, LetGo};
+    use stopgate_build_guard::owner::{Claimant, OwnerSurroundings};
     use stopgate_core::checkout;
     use stopgate_core::process::{Liveness, ProcessIdentity};
     use stopgate_core::session::SessionKey;
@@ -112,7 +112,7 @@ mod tests {
 
     struct Untold;
 
-    impl Surroundings for Untold {
+    impl OwnerSurroundings for Untold {
         fn liveness(&self, process: &ProcessIdentity) -> Liveness {
             process::liveness(&ProcFs, process)
         }
@@ -142,7 +142,7 @@ mod tests {
         for build in builds {
             let stamp = store::read(&build).unwrap().unwrap().owner.unwrap();
             assert_eq!(Untold.liveness(stamp.process.as_ref().unwrap()), Liveness::Alive);
-            let turn = Turn { continued: false, cap: None, released: false };
+            let turn = BuildTurn { continued: false, cap: None, released: false };
             let stop = |id: &str| store::spend(&build, &claimant(id), turn, &Untold, 1, Instant::now()).unwrap();
             assert_eq!(stop("me").unwrap_err(), LetGo::NotOwner);
             assert!(stop(&stamp.session_id.unwrap()).is_ok());

@@ -3,13 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use stopgate_build_guard::guard::Guard;
+use stopgate_build_guard::guard::BuildGuard;
 use stopgate_build_guard::reason;
 use stopgate_build_guard::state::BuildState;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else { return };
-    let guard = Guard::of(&value);
+    let guard = BuildGuard::of(&value);
     if let Ok(state) = serde_json::from_value::<BuildState>(value.clone()) {
         let guard = guard.as_ref().expect("the hook does not understand what everybody else does");
         assert_eq!((guard.phase, guard.size), (state.phase, state.size));
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(!reason.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "{reason:?}");
     let before = value.clone();
     guard.write_into(&mut value);
-    assert_eq!(Guard::of(&value).as_ref(), Some(&guard), "what the hook writes it does not read");
+    assert_eq!(BuildGuard::of(&value).as_ref(), Some(&guard), "what the hook writes it does not read");
     for (name, field) in before.as_object().unwrap() {
         if !["remindersUsed", "remindersInTurn", "owner"].contains(&name.as_str()) {
             assert_eq!(value.get(name), Some(field), "{name} changed");

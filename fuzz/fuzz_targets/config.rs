@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use stopgate_config::{
-    Config, Faults, Project, Shown, effective, load_for_checkout, missing_keys, parse, values, with_missing_keys,
+    Config, Faults, Project, ShownValue, effective, load_for_checkout, missing_keys, parse, values, with_missing_keys,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -61,10 +61,10 @@ fn only_tighter(config: &Config) {
     for ((key, (name, was)), (_, is)) in missing_keys("").iter().zip(before).zip(values(config)) {
         let allowed = match (key.project, &was, &is) {
             _ if was == is => true,
-            (Project::Lower, Shown::Count(was), Shown::Count(is)) => is < was,
-            (Project::Only(word), _, Shown::Text(is)) => is == word,
-            (Project::Only(word), _, Shown::Flag(is)) => is.to_string() == word,
-            (Project::Extend, Shown::List(was), Shown::List(is)) => is.starts_with(was),
+            (Project::Lower, ShownValue::Count(was), ShownValue::Count(is)) => is < was,
+            (Project::Only(word), _, ShownValue::Text(is)) => is == word,
+            (Project::Only(word), _, ShownValue::Flag(is)) => is.to_string() == word,
+            (Project::Extend, ShownValue::List(was), ShownValue::List(is)) => is.starts_with(was),
             _ => false,
         };
         assert!(allowed, "{name} went from {was:?} to {is:?} by a checkout's word");

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use stopgate_gate::facts::Facts;
-use stopgate_gate::judge::Question;
+use stopgate_gate::judge::JudgeQuestion;
 use stopgate_gate::rules;
 use stopgate_gate::signals::{self, Signal};
 
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let facts = Facts::default();
     let decision = rules::decide(&found, &facts).decision();
     assert!(decision != stopgate_core::decision::Decision::Continue, "held without evidence");
-    let question = Question::new(&text, found, &facts);
+    let question = JudgeQuestion::new(&text, found, &facts);
     let prompt = question.prompt(7);
     assert!(prompt.whole().len() < 128 * 1024);
     // And a judge that answers with the same text.

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use stopgate_build_guard::hold::{LetGo, Turn};
-use stopgate_build_guard::owner::{Claimant, Rung, Surroundings};
+use stopgate_build_guard::hold::{BuildTurn, LetGo};
+use stopgate_build_guard::owner::{Claimant, OwnerSurroundings, Rung};
 use stopgate_build_guard::reason;
-use stopgate_build_guard::store::{self, Held};
+use stopgate_build_guard::store::{self, HeldBuild};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::harness::{Event, EventKind, Reply};
@@ -17,24 +17,24 @@ use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
 use stopgate_core::{autostart, checkout, lineage, stop_request};
 
-use crate::{Hook, Outcome, parent_pid};
+use crate::{HookOutcome, RunningHook, parent_pid};
 
 /// The hook's `main`.
 pub fn build_stop_hook() {
     crate::run(hook::Hook::BuildStop, hold_owner);
 }
 
-fn hold_owner(hook: &Hook) -> Outcome {
+fn hold_owner(hook: &RunningHook) -> HookOutcome {
     let event = match hook.event() {
         Ok(event) => event,
         Err(outcome) => return outcome,
     };
     // A subagent speaks with its session's id, but it is not what owns the build.
-    let EventKind::Stop(stop) = &event.kind else { return Outcome::Nothing };
+    let EventKind::Stop(stop) = &event.kind else { return HookOutcome::Nothing };
     if event.agent_id.is_some() {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     }
-    let allow = Outcome::Answer(event.key.harness, Reply::Allow);
+    let allow = HookOutcome::Answer(event.key.harness, Reply::Allow);
     let Some(checkout) = event.cwd.as_deref().and_then(checkout::find) else {
         return allow;
     };
@@ -42,7 +42,7 @@ fn hold_owner(hook: &Hook) -> Outcome {
     if builds.is_empty() {
         return allow;
     }
-    let turn = Turn {
+    let turn = BuildTurn {
         continued: stop.stop_hook_active,
         cap: block_cap(&ProcessEnv, event.key.harness),
         released: stop_request::is_released(&hook.home, &event.key),
@@ -54,12 +54,12 @@ fn hold_owner(hook: &Hook) -> Outcome {
             hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
-        match store::spend(&dir, &claimant, turn, &World(hook), now, hook.deadline) {
+        match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline) {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);
                 let program = reason::call(&checkout.worktree, autostart::program(&hook.home).as_deref());
                 let reason = reason::render(&held.state, &held.guard, &program);
-                return Outcome::Answer(event.key.harness, Reply::Block { reason });
+                return HookOutcome::Answer(event.key.harness, Reply::Block { reason });
             }
             Ok(Err(LetGo::Spent)) => tell_once(hook, &dir),
             Ok(Err(_)) => {}
@@ -86,7 +86,7 @@ fn block_cap(environment: &dyn Env, harness: Harness) -> Option<u32> {
 }
 
 /// The block stands already; an audit that fails takes nothing back.
-fn audit(hook: &Hook, dir: &Path, held: &Held, claimant: &Claimant, now: UnixMillis) {
+fn audit(hook: &RunningHook, dir: &Path, held: &HeldBuild, claimant: &Claimant, now: UnixMillis) {
     let detail = match held.rung {
         Rung::Session => None,
         rung => Some(format!("owner recognised by {}, now session {}", rung.name(), claimant.key)),
@@ -97,7 +97,7 @@ fn audit(hook: &Hook, dir: &Path, held: &Held, claimant: &Claimant, now: UnixMil
 }
 
 /// Notes the end of the budget at the first stop after it.
-fn tell_once(hook: &Hook, dir: &Path) {
+fn tell_once(hook: &RunningHook, dir: &Path) {
     if store::mark_spent(dir) {
         let detail = format!("{}: all reminders are spent, the owner is let go from here on", dir.display());
         hook.note("build no longer protected", &detail);
@@ -105,9 +105,9 @@ fn tell_once(hook: &Hook, dir: &Path) {
 }
 
 /// What the ladder of ownership asks, answered from `/proc` and from what recorder and authority wrote down.
-struct World<'a>(&'a Hook);
+struct ProcWorld<'a>(&'a RunningHook);
 
-impl Surroundings for World<'_> {
+impl OwnerSurroundings for ProcWorld<'_> {
     fn liveness(&self, process: &ProcessIdentity) -> Liveness {
         process::liveness(&ProcFs, process)
     }

@@ -7,7 +7,7 @@ use stopgate_core::harness::{Event, EventKind};
 use stopgate_core::redact::redact;
 use stopgate_core::spool::{self, Route};
 
-use crate::Hook;
+use crate::RunningHook;
 
 /// Why a request was not delivered.
 pub(crate) enum Undelivered {
@@ -26,7 +26,7 @@ impl Undelivered {
     }
 }
 
-impl Hook {
+impl RunningHook {
     /// Posts `body` to `route`; any answer but 200 and 202 counts as undelivered.
     pub(crate) fn post(&self, route: Route, body: &[u8], deadline: Instant) -> Result<Response, Undelivered> {
         let socket = self.home.socket_to_connect().map_err(|_| Undelivered::Absent)?;

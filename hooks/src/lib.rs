@@ -38,7 +38,7 @@ const STDIN_DEADLINE: Duration = Duration::from_secs(1);
 const RESERVE: Duration = Duration::from_millis(20);
 
 /// A hook that runs.
-pub(crate) struct Hook {
+pub(crate) struct RunningHook {
     name: &'static str,
     home: Home,
     /// The harness named by the hook's argument.
@@ -48,7 +48,7 @@ pub(crate) struct Hook {
 }
 
 /// How a hook fared.
-pub(crate) enum Outcome {
+pub(crate) enum HookOutcome {
     /// It did its work; this is the answer.
     Answer(Harness, Reply),
     /// There was nothing to do.
@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
 }
 
 /// Runs a hook from start to end. Its process ends with success whatever happens: only what is printed can hold an agent.
-pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&Hook) -> Outcome) {
+pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutcome) {
     let started = Instant::now();
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
     std::panic::set_hook(Box::new(|_| leave()));
@@ -78,10 +78,10 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&Hook) -> Outcome) {
     let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
     let deadline = started + deadline(&ProcessEnv, hook.row().deadline).saturating_sub(RESERVE);
     let name = hook.name();
-    let hook = Hook { name, home, harness, started, deadline };
+    let hook = RunningHook { name, home, harness, started, deadline };
     beat::leave(&hook.home, name, Beat::Fired);
     match body(&hook) {
-        Outcome::Answer(harness, reply) => {
+        HookOutcome::Answer(harness, reply) => {
             if let Some(text) = reply.render(harness) {
                 // The one place that prints; a harness that hung up is no reason to fail.
                 let mut stdout = std::io::stdout().lock();
@@ -89,8 +89,8 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&Hook) -> Outcome) {
             }
             beat::leave(&hook.home, name, Beat::Delivered);
         }
-        Outcome::Nothing => {}
-        Outcome::Failed { problem, detail } => hook.failed(problem, &detail),
+        HookOutcome::Nothing => {}
+        HookOutcome::Failed { problem, detail } => hook.failed(problem, &detail),
     }
 }
 
@@ -114,22 +114,22 @@ fn deadline(environment: &dyn Env, usual: Duration) -> Duration {
         .clamp(hook::DEADLINES.0, hook::DEADLINES.1)
 }
 
-impl Hook {
+impl RunningHook {
     /// Reads and parses the payload; `Err` holds how the hook ends without one.
-    fn event(&self) -> Result<Event, Outcome> {
+    fn event(&self) -> Result<Event, HookOutcome> {
         let until = self.deadline.min(self.started + env::patiently(STDIN_DEADLINE));
         let (bytes, ending) = stdin::read(std::io::stdin(), stdin::MAX_BYTES, until)
-            .map_err(|error| Outcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
-        if ending == stdin::Ending::TooLarge {
+            .map_err(|error| HookOutcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
+        if ending == stdin::ReadEnding::TooLarge {
             let detail = format!("more than {} bytes", stdin::MAX_BYTES);
-            return Err(Outcome::Failed { problem: "payload too large", detail });
+            return Err(HookOutcome::Failed { problem: "payload too large", detail });
         }
         match harness::parse(self.harness, &bytes) {
             Ok(Payload::Known(event)) => Ok(event),
-            Ok(Payload::Unknown { .. }) => Err(Outcome::Nothing),
+            Ok(Payload::Unknown { .. }) => Err(HookOutcome::Nothing),
             Err(error) => {
                 let detail = format!("{error} ({} bytes, {ending:?})", bytes.len());
-                Err(Outcome::Failed { problem: "payload not understood", detail })
+                Err(HookOutcome::Failed { problem: "payload not understood", detail })
             }
         }
     }

@@ -14,7 +14,7 @@ use stopgate_core::{checkout, lineage, process, stop_request};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
-use crate::{Hook, Outcome, parent_pid};
+use crate::{HookOutcome, RunningHook, parent_pid};
 
 /// How long the authority may take to take an event in. This, the second for the input and [`STORE_PATIENCE`] keep the
 /// hook below what Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
@@ -27,14 +27,14 @@ pub fn session_start_recorder() {
     crate::run(hook::Hook::SessionStartRecorder, record);
 }
 
-fn record(hook: &Hook) -> Outcome {
+fn record(hook: &RunningHook) -> HookOutcome {
     let mut event = match hook.event() {
         Ok(event) => event,
         Err(outcome) => return outcome,
     };
     // Stops go to the gate, and a subagent's comings and goings are not the session's.
     if matches!(event.kind, EventKind::Stop(_) | EventKind::SubagentStop) || event.agent_id.is_some() {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     }
     let harness = event.key.harness;
     if matches!(event.kind, EventKind::SessionStart { .. }) {
@@ -54,22 +54,23 @@ fn record(hook: &Hook) -> Outcome {
     let origin = origin(hook, &event);
     let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin, event };
     let Ok(body) = serde_json::to_vec(&reported) else {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     };
     match hook.post(Route::HookEvent, &body, Instant::now() + env::patiently(ACKNOWLEDGEMENT)) {
-        Ok(_) => Outcome::Answer(harness, Reply::Allow),
+        Ok(_) => HookOutcome::Answer(harness, Reply::Allow),
         Err(undelivered) => without_authority(hook, reported, undelivered),
     }
 }
 
 /// What only this process can see of the session.
-fn origin(hook: &Hook, event: &Event) -> Origin {
+fn origin(hook: &RunningHook, event: &Event) -> Origin {
     let starts = matches!(event.kind, EventKind::SessionStart { .. });
     let checkout = event.cwd.as_deref().and_then(checkout::find);
     let harness_process =
         parent_pid().and_then(|parent| process::harness_root(&process::ProcFs, parent, event.key.harness));
     let predecessor = harness_process.as_ref().and_then(|process| {
-        let entry = lineage::Entry { session: event.key.session_id.clone(), event: lineage::What::of(&event.kind)? };
+        let entry =
+            lineage::LineageEntry { session: event.key.session_id.clone(), event: lineage::What::of(&event.kind)? };
         lineage::record(&hook.home, process, entry)
     });
     Origin {
@@ -83,7 +84,7 @@ fn origin(hook: &Hook, event: &Event) -> Origin {
 }
 
 /// Writes the row itself and sees to it that the next event finds an authority.
-fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelivered) -> Outcome {
+fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: Undelivered) -> HookOutcome {
     let stored = hook
         .home
         .create()
@@ -97,18 +98,18 @@ fn without_authority(hook: &Hook, mut reported: HookEvent, undelivered: Undelive
     // Only where nobody listens: a hung authority holds its lock, and a second one could not serve.
     let started = matches!(undelivered, Undelivered::Absent).then(|| autostart(&ProcessEnv, &hook.home));
     match (stored, started) {
-        (Err(error), _) => Outcome::Failed { problem: "event spooled", detail: error.to_string() },
+        (Err(error), _) => HookOutcome::Failed { problem: "event spooled", detail: error.to_string() },
         (Ok(_), Some(Autostart::Started(_) | Autostart::Forbidden)) => {
-            Outcome::Answer(reported.event.key.harness, Reply::Allow)
+            HookOutcome::Answer(reported.event.key.harness, Reply::Allow)
         }
-        (Ok(_), Some(Autostart::NoProgram)) => Outcome::Failed {
+        (Ok(_), Some(Autostart::NoProgram)) => HookOutcome::Failed {
             problem: "authority not started",
             detail: format!("no program {}", hook.home.bin().join(stopgate_core::autostart::PROGRAM).display()),
         },
         (Ok(_), Some(Autostart::Failed(error))) => {
-            Outcome::Failed { problem: "authority not started", detail: error.to_string() }
+            HookOutcome::Failed { problem: "authority not started", detail: error.to_string() }
         }
-        (Ok(_), None) => Outcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
+        (Ok(_), None) => HookOutcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
     }
 }
 

@@ -15,7 +15,7 @@ use stopgate_core::spool::Route;
 use stopgate_core::switch::{self, Mode};
 
 use crate::delivery::{Undelivered, redacted};
-use crate::{Hook, Outcome};
+use crate::{HookOutcome, RunningHook};
 
 /// How long shadow waits for the authority to take the stop in. The verdict is not waited for.
 const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
@@ -25,29 +25,29 @@ pub fn stop_gate_router() {
     crate::run(hook::Hook::StopGateRouter, judge);
 }
 
-fn judge(hook: &Hook) -> Outcome {
+fn judge(hook: &RunningHook) -> HookOutcome {
     let mode = switch::read_mode(&hook.home);
     if mode == switch::ModeReading::Unreadable {
-        return Outcome::Failed { problem: "mode unreadable", detail: "treated as off".to_owned() };
+        return HookOutcome::Failed { problem: "mode unreadable", detail: "treated as off".to_owned() };
     }
     let mode = mode.mode();
     if mode == Mode::Off {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     }
     let event = match hook.event() {
         Ok(event) => event,
         Err(outcome) => return outcome,
     };
     let EventKind::Stop(stop) = &event.kind else {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     };
     if release::by_payload(&event, stop).is_some() {
-        return Outcome::Answer(event.key.harness, Reply::Allow);
+        return HookOutcome::Answer(event.key.harness, Reply::Allow);
     }
     ask(hook, mode, event)
 }
 
-fn ask(hook: &Hook, mode: Mode, event: Event) -> Outcome {
+fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
     let harness = event.key.harness;
     let deadline = match mode {
         Mode::Enforce => hook.deadline,
@@ -62,31 +62,31 @@ fn ask(hook: &Hook, mode: Mode, event: Event) -> Outcome {
         deadline_ms: u64::try_from(waits).unwrap_or(0),
     };
     let Ok(body) = serde_json::to_vec(&request) else {
-        return Outcome::Nothing;
+        return HookOutcome::Nothing;
     };
     match hook.post(Route::Evaluate, &body, deadline) {
         Ok(response) if mode == Mode::Enforce => answer(harness, &response.body),
-        Ok(_) => Outcome::Answer(harness, Reply::Allow),
+        Ok(_) => HookOutcome::Answer(harness, Reply::Allow),
         Err(undelivered) => put_away(hook, request, undelivered),
     }
 }
 
 /// Turns a verdict into an answer: only a continue with a reminder of ours holds the agent.
-fn answer(harness: Harness, body: &[u8]) -> Outcome {
+fn answer(harness: Harness, body: &[u8]) -> HookOutcome {
     let Ok(verdict) = serde_json::from_slice::<EvaluateResponse>(body) else {
-        return Outcome::Failed { problem: "verdict not understood", detail: format!("{} bytes", body.len()) };
+        return HookOutcome::Failed { problem: "verdict not understood", detail: format!("{} bytes", body.len()) };
     };
     if verdict.decision == Decision::Continue && verdict.reminder.starts_with("[stopgate]") {
-        return Outcome::Answer(harness, Reply::Block { reason: verdict.reminder });
+        return HookOutcome::Answer(harness, Reply::Block { reason: verdict.reminder });
     }
     if verdict.note.starts_with("[stopgate]") {
-        return Outcome::Answer(harness, Reply::Note { text: verdict.note });
+        return HookOutcome::Answer(harness, Reply::Note { text: verdict.note });
     }
-    Outcome::Answer(harness, Reply::Allow)
+    HookOutcome::Answer(harness, Reply::Allow)
 }
 
-fn put_away(hook: &Hook, mut request: EvaluateRequest, undelivered: Undelivered) -> Outcome {
+fn put_away(hook: &RunningHook, mut request: EvaluateRequest, undelivered: Undelivered) -> HookOutcome {
     request.event = redacted(request.event);
     hook.spool(Route::Evaluate, &request.event_id, serde_json::to_vec(&request).ok());
-    Outcome::Failed { problem: "stop not judged", detail: undelivered.detail() }
+    HookOutcome::Failed { problem: "stop not judged", detail: undelivered.detail() }
 }

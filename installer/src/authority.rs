@@ -11,7 +11,7 @@ use crate::printer;
 /// How the authority is after [`ensure`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
-pub(crate) enum State {
+pub(crate) enum AuthorityState {
     /// It answers.
     Running {
         /// Version of the program that runs.
@@ -39,14 +39,14 @@ pub(crate) fn of(home: &Home) -> Authority<'_> {
 }
 
 /// Sees to it that the installed authority answers. Another one hands over. Call it under the installer's lock.
-pub(crate) fn ensure(environment: &dyn Env, home: &Home) -> State {
+pub(crate) fn ensure(environment: &dyn Env, home: &Home) -> AuthorityState {
     match of(home).ensure(environment, Successor::Installed) {
-        Ok(up) => State::Running { version: up.health.version, pid: up.health.pid, started: up.started },
+        Ok(up) => AuthorityState::Running { version: up.health.version, pid: up.health.pid, started: up.started },
         Err(AskError::Forbidden { running: None }) => {
-            State::NotStarted { reason: "STOPGATE_NO_AUTOSTART is set".to_owned() }
+            AuthorityState::NotStarted { reason: "STOPGATE_NO_AUTOSTART is set".to_owned() }
         }
-        Err(error @ AskError::Forbidden { .. }) => State::NotStarted { reason: error.to_string() },
-        Err(error) => State::Failed { problem: problem(&error) },
+        Err(error @ AskError::Forbidden { .. }) => AuthorityState::NotStarted { reason: error.to_string() },
+        Err(error) => AuthorityState::Failed { problem: problem(&error) },
     }
 }
 

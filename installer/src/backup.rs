@@ -49,7 +49,7 @@ pub(crate) struct Kept {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Origin {
+struct BackupOrigin {
     path: PathBuf,
     sha256: String,
     taken_at_ms: UnixMillis,
@@ -63,7 +63,7 @@ pub(crate) fn list(home: &Home) -> Result<Vec<Kept>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", home.backups().display())),
     };
     let read = |dir: PathBuf| {
-        let origin: Origin = serde_json::from_slice(&std::fs::read(dir.join("origin")).ok()?).ok()?;
+        let origin: BackupOrigin = serde_json::from_slice(&std::fs::read(dir.join("origin")).ok()?).ok()?;
         let copy = dir.join(origin.path.file_name()?);
         let id = dir.file_name()?.to_str()?.to_owned();
         Some(Kept { id, path: origin.path, sha256: origin.sha256, taken_at_ms: origin.taken_at_ms, copy })

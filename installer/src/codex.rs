@@ -87,7 +87,7 @@ pub(crate) struct Listed {
 
 /// What Codex answered about one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct CodexAnswer {
     /// Our hooks in the file.
     pub(crate) hooks: Vec<Listed>,
     /// Our hooks that come from a plugin.
@@ -115,20 +115,25 @@ impl std::fmt::Display for Unasked {
 }
 
 /// Asks Codex about our hooks in the file at `location`.
-pub(crate) fn ask(environment: &dyn Env, location: &Location, bin: &Path) -> Result<Answer, Unasked> {
+pub(crate) fn ask(environment: &dyn Env, location: &Location, bin: &Path) -> Result<CodexAnswer, Unasked> {
     let program = client(environment).ok_or(Unasked::NoClient)?;
-    let mut server = server::Server::start(environment, &program).map_err(Unasked::Failed)?;
+    let mut server = server::CodexServer::start(environment, &program).map_err(Unasked::Failed)?;
     list(&mut server, environment, location, bin).map_err(Unasked::Failed)
 }
 
-fn list(server: &mut server::Server, env: &dyn Env, location: &Location, bin: &Path) -> Result<Answer, String> {
+fn list(
+    server: &mut server::CodexServer,
+    env: &dyn Env,
+    location: &Location,
+    bin: &Path,
+) -> Result<CodexAnswer, String> {
     let home = env.os(env::HOME).map(PathBuf::from);
     let cwd = location.project.clone().or(home).unwrap_or_else(|| PathBuf::from("/"));
     let result = server.call("hooks/list", &json!({ "cwds": [cwd] }))?;
     let rows = result["data"].as_array().ok_or_else(|| format!("not an answer to hooks/list: {result}"))?;
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let file = real(&location.path);
-    let mut answer = Answer::default();
+    let mut answer = CodexAnswer::default();
     for row in rows {
         let texts =
             |name: &str| row[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
@@ -198,7 +203,7 @@ pub(crate) fn trust(
 ) -> Result<Trusted> {
     let program = client(environment).context("there is no program `codex` on the search path")?;
     let failed = |problem: String| anyhow::anyhow!("`codex app-server`: {problem}");
-    let mut server = server::Server::start(environment, &program).map_err(failed)?;
+    let mut server = server::CodexServer::start(environment, &program).map_err(failed)?;
     let before = list(&mut server, environment, location, &home.bin()).map_err(failed)?;
     let wanted: Vec<&Listed> = before.hooks.iter().filter(|hook| hook.trust.can_be_given()).collect();
     if wanted.is_empty() {

@@ -28,7 +28,7 @@ const SHOWN_CHARS: usize = 100;
 /// What a hook answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "answer")]
-pub(crate) enum Answer {
+pub(crate) enum HookAnswer {
     /// Nothing: go on.
     Allowed,
     /// A valid answer that does not block.
@@ -48,7 +48,7 @@ pub(crate) enum Answer {
     },
 }
 
-impl Answer {
+impl HookAnswer {
     /// Reads a hook's answer off its output.
     pub(crate) fn of(ran: &Ran) -> Self {
         let problem = |problem: String| Self::Problem { problem };
@@ -101,7 +101,7 @@ pub(crate) struct Probe {
     pub(crate) event: String,
     pub(crate) command: String,
     #[serde(flatten)]
-    pub(crate) answer: Answer,
+    pub(crate) answer: HookAnswer,
     pub(crate) milliseconds: f64,
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn probe(environment: &dyn Env, harness: Harness, entries: &[Entry], 
             Probe {
                 event: entry.event.clone(),
                 command: entry.command.clone(),
-                answer: Answer::of(&ran),
+                answer: HookAnswer::of(&ran),
                 milliseconds: (ran.took.as_secs_f64() * 10_000.0).round() / 10.0,
             }
         })
@@ -189,16 +189,16 @@ mod tests {
 
     #[test]
     fn only_documented_answers_are_well() {
-        assert_eq!(Answer::of(&ran(0, "")), Answer::Allowed);
+        assert_eq!(HookAnswer::of(&ran(0, "")), HookAnswer::Allowed);
         let block = r#"{"decision":"block","reason":"[stopgate] go on"}"#;
-        assert_eq!(Answer::of(&ran(0, block)), Answer::Blocked { reason: "[stopgate] go on".into() });
-        assert_eq!(Answer::of(&ran(0, "{}")), Answer::Answered { fields: Vec::new() });
+        assert_eq!(HookAnswer::of(&ran(0, block)), HookAnswer::Blocked { reason: "[stopgate] go on".into() });
+        assert_eq!(HookAnswer::of(&ran(0, "{}")), HookAnswer::Answered { fields: Vec::new() });
         for (code, stdout) in
             [(1, ""), (0, "hello"), (0, "{} {}"), (0, "\n"), (0, "[]"), (0, r#"{"decision":"block"}"#)]
         {
-            assert!(Answer::of(&ran(code, stdout)).is_problem(), "{code} {stdout:?}");
+            assert!(HookAnswer::of(&ran(code, stdout)).is_problem(), "{code} {stdout:?}");
         }
         let late = ended(Ending::Deadline, "");
-        assert_eq!(Answer::of(&late).shown(), "PROBLEM: no end within 10 s; killed");
+        assert_eq!(HookAnswer::of(&late).shown(), "PROBLEM: no end within 10 s; killed");
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Manifest {
     /// Texts that are written for a person, with [`BIN_PLACEHOLDER`] for their `bin`.
     pub(crate) texts: Vec<File>,
     /// What is registered.
-    pub(crate) table: Vec<Row>,
+    pub(crate) table: Vec<ManifestRow>,
 }
 
 /// One file.
@@ -59,7 +59,7 @@ impl File {
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Row {
+pub(crate) struct ManifestRow {
     pub(crate) event: String,
     pub(crate) hook: String,
     pub(crate) timeout_seconds: u16,
@@ -77,8 +77,8 @@ fn only(event: EventName) -> Option<Harness> {
 }
 
 /// The rows of the table.
-pub(crate) fn rows() -> Vec<Row> {
-    let row = |(index, (hook, wire)): (usize, &(Hook, Wire))| Row {
+pub(crate) fn rows() -> Vec<ManifestRow> {
+    let row = |(index, (hook, wire)): (usize, &(Hook, Wire))| ManifestRow {
         event: wire.event.name().to_owned(),
         hook: hook.name().to_owned(),
         timeout_seconds: wire.timeout.as_seconds(),
@@ -182,7 +182,7 @@ mod tests {
         let page = include_str!("../../docs/installer.md");
         let (before, rest) = page.split_once(HEAD).unwrap();
         let after: String = rest.split_inclusive('\n').skip_while(|line| line.starts_with('|')).collect();
-        let row = |row: Row| {
+        let row = |row: ManifestRow| {
             let only = row.harness.map(|harness| format!(" ({})", harness.spec().product)).unwrap_or_default();
             format!("| {}{only} | {} | {} | {} |\n", row.event, row.hook, row.timeout_seconds, row.position)
         };
@@ -198,7 +198,7 @@ mod tests {
         let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<_> = names.filter(|name| name.starts_with(char::is_numeric)).collect();
         names.sort();
-        let tables: Vec<Vec<Row>> =
+        let tables: Vec<Vec<ManifestRow>> =
             names.iter().map(|name| serde_json::from_slice(&std::fs::read(dir.join(name)).unwrap()).unwrap()).collect();
         for (number, (name, table)) in (1..).zip(names.iter().zip(&tables)) {
             assert!(name.starts_with(&format!("{number:04}_")) && !table.is_empty(), "{name}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, minutes};
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::{GetReaper, SessionRow};
-use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, ReaperStatus};
+use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, ReaperSession, ReaperStatus};
 
 use crate::build::Site;
 use crate::process::has_ended;
@@ -122,9 +122,11 @@ impl Stage {
     }
 
     /// What the audit says of a session, without the decisions.
-    pub fn deeds(&self, session: &str) -> Vec<AuditEvent> {
+    pub fn deeds(&self, session: &str) -> Vec<ReaperAuditEvent> {
         let rows = self.audit().into_iter();
-        rows.filter(|row| row.session_id == session && row.event != AuditEvent::Decision).map(|row| row.event).collect()
+        rows.filter(|row| row.session_id == session && row.event != ReaperAuditEvent::Decision)
+            .map(|row| row.event)
+            .collect()
     }
 
     /// The row of a session.

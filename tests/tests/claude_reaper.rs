@@ -13,7 +13,7 @@ use serde_json::json;
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::gates::Gate;
-use stopgate_reaper::report::AuditEvent::{ReapPending, Reaped, Reaping};
+use stopgate_reaper::report::ReaperAuditEvent::{ReapPending, Reaped, Reaping};
 use stopgate_tests::build::Said;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace, real_claude};

@@ -15,7 +15,7 @@ use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
 use stopgate_gate::signals::Signals;
-use stopgate_gate::turn::{Ceilings, Turn};
+use stopgate_gate::turn::{Ceilings, PersonTurn};
 use stopgate_tests::person::text;
 use stopgate_tests::world::World;
 
@@ -243,7 +243,7 @@ fn started(message: &str) -> Inputs {
             session_start_ms: Some(1),
         },
         message: message.to_owned(),
-        turn: Turn::default(),
+        turn: PersonTurn::default(),
         limits: Ceilings::default(),
         has_judge: false,
     }
@@ -253,7 +253,7 @@ fn started(message: &str) -> Inputs {
 #[derive(Default)]
 struct Asked(bool);
 
-impl pipeline::World for Asked {
+impl pipeline::PipelineWorld for Asked {
     fn facts(&mut self) -> Facts {
         self.0 = true;
         Facts::default()

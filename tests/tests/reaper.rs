@@ -7,8 +7,8 @@ use serde_json::json;
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::{Endpoint, ExplainReaper, GetReaper, ReadReaperAudit, SetReaper};
 use stopgate_reaper::gates::{Confidence, Gate};
-use stopgate_reaper::report::AuditEvent;
-use stopgate_reaper::report::AuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
+use stopgate_reaper::report::ReaperAuditEvent;
+use stopgate_reaper::report::ReaperAuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
 use stopgate_tests::build::Said;
 use stopgate_tests::reaper::{CRITICAL, MINUTE, NORMAL, Stage, StandIn, looked, screen, status};
 use stopgate_tests::run::eventually;
@@ -48,7 +48,7 @@ fn an_idle_session_is_ended_under_pressure_and_its_resume_command_is_known() {
     let decisions: Vec<_> = stage
         .audit()
         .into_iter()
-        .filter(|row| row.event == AuditEvent::Decision && row.session_id == "idle")
+        .filter(|row| row.event == ReaperAuditEvent::Decision && row.session_id == "idle")
         .map(|row| row.kept_by)
         .collect();
     assert_eq!(decisions.last(), Some(&None), "eligible in the end");

@@ -21,10 +21,10 @@ use stopgate_gate::judge::FailureKind;
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::reminder;
 use stopgate_gate::signals::Signals;
-use stopgate_gate::turn::Turn;
+use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
-use crate::journal::{Answer, Given, Noted};
+use crate::journal::{Given, JournalAnswer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::turns;
@@ -105,7 +105,7 @@ pub(crate) fn evaluate(
         let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
         let (session, stored) = state.standing(key, mode);
         let turn = turns::of_session(state, key, mode, &stored, session.and_then(|session| session.started_at_ms));
-        inputs.turn = Turn { contested: inputs.turn.contested, ..turn };
+        inputs.turn = PersonTurn { contested: inputs.turn.contested, ..turn };
         contest = stored.contest;
     }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
@@ -116,7 +116,7 @@ pub(crate) fn evaluate(
     verdict.aside.contest = used;
     if gone.somebody_waits() {
         // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
-        verdict.noted = state.journal.note(Answer::Given(Box::new(verdict.given(state.storage.now_ms()))));
+        verdict.noted = state.journal.note(JournalAnswer::Given(Box::new(verdict.given(state.storage.now_ms()))));
     }
     if verdict.aside.continues.is_some() {
         verdict.count(state, late_from, late);

@@ -64,14 +64,14 @@ const INHERITED: [&str; 12] = [
 
 /// Where git is, and where it may look for programs itself.
 #[derive(Debug)]
-struct Program {
+struct GitProgram {
     path: PathBuf,
     search: OsString,
 }
 
 /// git, where it is found the first time.
-fn program() -> Option<&'static Program> {
-    static FOUND: OnceLock<Program> = OnceLock::new();
+fn program() -> Option<&'static GitProgram> {
+    static FOUND: OnceLock<GitProgram> = OnceLock::new();
     if let Some(found) = FOUND.get() {
         return Some(found);
     }
@@ -80,9 +80,9 @@ fn program() -> Option<&'static Program> {
 }
 
 /// git on the search path `path`, and what of that it may search itself: no directory that depends on where one is.
-fn find(path: &OsStr) -> Option<Program> {
+fn find(path: &OsStr) -> Option<GitProgram> {
     let directories = std::env::split_paths(path).filter(|directory| directory.is_absolute());
-    Some(Program { path: subprocess::find(path, "git")?, search: std::env::join_paths(directories).ok()? })
+    Some(GitProgram { path: subprocess::find(path, "git")?, search: std::env::join_paths(directories).ok()? })
 }
 
 #[cfg(test)]

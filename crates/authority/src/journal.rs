@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// What a hook was told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "camelCase")]
-pub(crate) enum Answer {
+pub(crate) enum JournalAnswer {
     /// That the stop is taken in; the verdict comes afterwards.
     Taken {
         /// The stop.
@@ -46,7 +46,7 @@ pub(crate) struct Given {
     pub(crate) at_ms: UnixMillis,
 }
 
-impl Answer {
+impl JournalAnswer {
     /// Without what the agent said, which may hold secrets, and which the store does not keep.
     fn stripped(mut self) -> Self {
         let request = match &mut self {
@@ -83,7 +83,7 @@ struct Lines {
     /// Lines that are not known to be stored.
     open: usize,
     /// Those of them whose storing has failed.
-    left: Vec<Answer>,
+    left: Vec<JournalAnswer>,
 }
 
 /// See the module.
@@ -105,7 +105,7 @@ impl Journal {
 
     /// Writes down what a hook is about to be told: one write, so quick that it may be made on the event loop. `None`
     /// if it cannot be kept here.
-    pub(crate) fn note(&self, answer: Answer) -> Option<Noted> {
+    pub(crate) fn note(&self, answer: JournalAnswer) -> Option<Noted> {
         let mut line = serde_json::to_vec(&answer.stripped()).ok()?;
         line.push(b'\n');
         match self.lines().append(&self.path, &line) {
@@ -121,7 +121,7 @@ impl Journal {
     pub(crate) fn settle(&self, _: Noted, left: Option<Given>) {
         let mut lines = self.lines();
         if let Some(given) = left {
-            lines.left.push(Answer::Given(Box::new(given)).stripped());
+            lines.left.push(JournalAnswer::Given(Box::new(given)).stripped());
         } else {
             lines.open = lines.open.saturating_sub(1);
             lines.empty(EMPTY_BYTES);
@@ -138,7 +138,7 @@ impl Journal {
     /// Stores what an earlier authority has noted.
     pub(crate) fn take_over(&self, storage: &Storage) {
         let Ok(bytes) = fsx::read_regular(&self.path, MAX_BYTES * 2) else { return };
-        let found: Vec<Answer> = bytes
+        let found: Vec<JournalAnswer> = bytes
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             // The last line of an authority that was killed while it wrote was told to nobody.

@@ -14,7 +14,7 @@ use stopgate_config::{JudgeConfig, JudgeKind};
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::event_id::nonce;
 use stopgate_core::paths::Home;
-use stopgate_gate::judge::{FailureKind, JudgeFailure, Opinion, Prompt, Question};
+use stopgate_gate::judge::{FailureKind, JudgeFailure, JudgePrompt, JudgeQuestion, Opinion};
 use stopgate_protocol::BreakerState;
 use stopgate_store::StoreError;
 use tokio::sync::Semaphore;
@@ -97,7 +97,7 @@ pub(crate) fn ask(
     judges: &Judges,
     storage: &Storage,
     config: &JudgeConfig,
-    question: &Question,
+    question: &JudgeQuestion,
     until: Instant,
 ) -> JudgeOutcome {
     ask_in(&ProcessEnv, judges, storage, config, question, until)
@@ -109,7 +109,7 @@ fn ask_in(
     judges: &Judges,
     storage: &Storage,
     config: &JudgeConfig,
-    question: &Question,
+    question: &JudgeQuestion,
     until: Instant,
 ) -> JudgeOutcome {
     if config.kind == JudgeKind::None {
@@ -144,7 +144,7 @@ fn answer(
     environment: &dyn Env,
     home: &Home,
     config: &JudgeConfig,
-    prompt: &Prompt,
+    prompt: &JudgePrompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {
     let bytes = match config.kind {

@@ -92,8 +92,8 @@ fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
     let ended = runtime.block_on(serve(home, listener, place));
     match ended {
         // Work that outlasts the graceful end is git processes, which have deadlines of their own.
-        Ok(Ending::Graceful) | Err(_) => runtime.shutdown_timeout(Duration::from_millis(500)),
-        Ok(Ending::AtOnce) => runtime.shutdown_background(),
+        Ok(ServeEnding::Graceful) | Err(_) => runtime.shutdown_timeout(Duration::from_millis(500)),
+        Ok(ServeEnding::AtOnce) => runtime.shutdown_background(),
     }
     tracing::info!("stopped");
     drop(lock);
@@ -137,16 +137,16 @@ fn log_to(home: &Home, options: RunOptions) -> Result<(), RunError> {
 
 /// How serving ended.
 #[derive(Clone, Copy)]
-enum Ending {
+enum ServeEnding {
     /// What was taken in was finished, as far as that was possible within [`DRAIN`].
     Graceful,
     /// A second signal.
     AtOnce,
 }
 
-async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: Place) -> Result<Ending, RunError> {
+async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: Place) -> Result<ServeEnding, RunError> {
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed("cannot use the socket"))?;
-    let mut signals = Signals::listen().map_err(failed("cannot listen for signals"))?;
+    let mut signals = EndSignals::listen().map_err(failed("cannot listen for signals"))?;
     let state = {
         let home = home.clone();
         let open = move || {
@@ -169,7 +169,7 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
     let until_told = async { drop(told_to_stop.await) };
     let mut serving = pin!(axum::serve(listener, service).with_graceful_shutdown(until_told).into_future());
     tokio::select! {
-        served = &mut serving => return served.map(|()| Ending::Graceful).map_err(failed("cannot serve")),
+        served = &mut serving => return served.map(|()| ServeEnding::Graceful).map_err(failed("cannot serve")),
         signal = signals.next() => tracing::info!(signal, "asked to stop"),
         () = state.stop.notified() => {}
     }
@@ -184,22 +184,22 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
             if drained.is_err() {
                 tracing::warn!("ended with requests unfinished");
             }
-            Ok(Ending::Graceful)
+            Ok(ServeEnding::Graceful)
         }
         signal = signals.next() => {
             tracing::warn!(signal, "asked to stop again: ending at once");
-            Ok(Ending::AtOnce)
+            Ok(ServeEnding::AtOnce)
         }
     }
 }
 
 /// The signals that end the authority.
-struct Signals {
+struct EndSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
+impl EndSignals {
     fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

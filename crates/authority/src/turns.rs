@@ -4,7 +4,7 @@ use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::stop_request;
 use stopgate_core::switch::Mode;
-use stopgate_gate::turn::Turn;
+use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Continued, TurnRecord};
 
 use crate::state::State;
@@ -16,7 +16,7 @@ pub(crate) fn of_session(
     mode: Mode,
     stored: &TurnRecord,
     started: Option<UnixMillis>,
-) -> Turn {
+) -> PersonTurn {
     let mut turn = of(stored, &state.memory().turn(key, mode), started, state.storage.now_ms());
     turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = stop_request::is_released(&state.home, key);
@@ -24,7 +24,7 @@ pub(crate) fn of_session(
 }
 
 /// Of store and memory each may have seen what the other has not: the larger count holds.
-fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>, now_ms: UnixMillis) -> Turn {
+fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>, now_ms: UnixMillis) -> PersonTurn {
     let prompt_at_ms = stored.prompt_at_ms.max(remembered.prompt_at_ms).max(started);
     let since = |continues: &[Continued], at_ms: UnixMillis| continues.iter().filter(|one| one.at_ms >= at_ms).count();
     let count = |at_ms| {
@@ -32,7 +32,7 @@ fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>,
         u32::try_from(larger).unwrap_or(u32::MAX)
     };
     let newest = stored.continues.first().into_iter().chain(remembered.continues.first()).max_by_key(|one| one.at_ms);
-    Turn {
+    PersonTurn {
         now_ms,
         prompt_at_ms,
         continues_since_prompt: count(prompt_at_ms.unwrap_or(0)),

@@ -16,7 +16,7 @@ use stopgate_core::tmux::TmuxPlace;
 
 /// What decides whether a stop is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
+pub struct BuildGuard {
     /// How far the build is.
     pub phase: Phase,
     /// How strongly it is protected.
@@ -31,7 +31,7 @@ pub struct Guard {
     pub pause: Option<Pause>,
 }
 
-impl Guard {
+impl BuildGuard {
     /// Reads it off a state; `None` if that is none.
     pub fn of(state: &Value) -> Option<Self> {
         Some(Self {
@@ -144,7 +144,7 @@ mod tests {
         #[test]
         fn reads_and_writes_what_the_derived_code_does(state in states(), owner in stamps(), used in any::<u32>()) {
             let mut value = serde_json::to_value(&state).unwrap();
-            let mut guard = Guard::of(&value).unwrap();
+            let mut guard = BuildGuard::of(&value).unwrap();
             prop_assert_eq!(
                 (&guard.owner, guard.phase, guard.size, guard.reminders_used, guard.pause),
                 (&state.owner, state.phase, state.size, state.reminders_used, state.pause)
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_garbled_is_not_guessed() {
         let good = serde_json::json!({"phase": "idle", "size": "small"});
-        assert!(Guard::of(&good).is_some());
+        assert!(BuildGuard::of(&good).is_some());
         for (field, bad) in [
             ("phase", Value::from("done")),
             ("size", Value::Null),
@@ -176,8 +176,8 @@ mod tests {
         ] {
             let mut state = good.clone();
             state[field] = bad.clone();
-            assert_eq!(Guard::of(&state), None, "{field}: {bad}");
+            assert_eq!(BuildGuard::of(&state), None, "{field}: {bad}");
         }
-        assert_eq!(Guard::of(&Value::Null), None);
+        assert_eq!(BuildGuard::of(&Value::Null), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Whom a build holds: a pure decision.
 
-use super::guard::Guard;
+use super::guard::BuildGuard;
 use crate::owner::{Claimant, OwnerStamp, Rung};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::process::ProcessIdentity;
@@ -8,7 +8,7 @@ use stopgate_core::tmux::TmuxPlace;
 
 /// What is known of the turn that wants to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct BuildTurn {
     /// A stop hook has kept it going before.
     pub continued: bool,
     /// After how many blocks in a row the harness ends the turn whatever a hook says; `None` if it never does.
@@ -36,7 +36,13 @@ pub enum LetGo {
 
 /// Decides on a stop. `Ok` holds the state to write before the block is printed: one reminder more, and the owner's
 /// stamp brought up to date if its session or its process is another one now.
-pub fn judge(state: &Guard, claimant: &Claimant, rung: Rung, turn: Turn, now: UnixMillis) -> Result<Guard, LetGo> {
+pub fn judge(
+    state: &BuildGuard,
+    claimant: &Claimant,
+    rung: Rung,
+    turn: BuildTurn,
+    now: UnixMillis,
+) -> Result<BuildGuard, LetGo> {
     if state.phase.is_terminal() {
         return Err(LetGo::Ended);
     }
@@ -90,42 +96,43 @@ mod tests {
     use proptest::prelude::*;
     use stopgate_core::session::{Harness, SessionKey};
 
-    const TURN: Turn = Turn { continued: false, cap: Some(8), released: false };
+    const TURN: BuildTurn = BuildTurn { continued: false, cap: Some(8), released: false };
 
     fn claimant(id: &str) -> Claimant {
         Claimant { key: SessionKey::new(Harness::Claude, id).unwrap(), tmux: None, process: None, host: "h".into() }
     }
 
-    fn build(size: Size) -> Guard {
+    fn build(size: Size) -> BuildGuard {
         let owner = OwnerStamp { session_id: Some("old".into()), ..OwnerStamp::default() };
         let phase = Phase::Executing;
-        Guard { phase, size, owner: Some(owner), reminders_used: 0, reminders_in_turn: 0, pause: None }
+        BuildGuard { phase, size, owner: Some(owner), reminders_used: 0, reminders_in_turn: 0, pause: None }
     }
 
     #[test]
     fn who_is_let_go_and_why() {
         let own = Rung::Session;
-        let judge = |state: &Guard, rung, turn| judge(state, &claimant("old"), rung, turn, 100).unwrap_err();
+        let judge = |state: &BuildGuard, rung, turn| judge(state, &claimant("old"), rung, turn, 100).unwrap_err();
         let live = build(Size::Small);
-        assert_eq!(judge(&Guard { phase: Phase::Failed, ..live.clone() }, own, TURN), LetGo::Ended);
-        assert_eq!(judge(&live, own, Turn { released: true, ..TURN }), LetGo::Released);
-        let paused = |until_ms| Guard { pause: Some(Pause { until_ms }), ..live.clone() };
+        assert_eq!(judge(&BuildGuard { phase: Phase::Failed, ..live.clone() }, own, TURN), LetGo::Ended);
+        assert_eq!(judge(&live, own, BuildTurn { released: true, ..TURN }), LetGo::Released);
+        let paused = |until_ms| BuildGuard { pause: Some(Pause { until_ms }), ..live.clone() };
         assert_eq!(judge(&paused(None), own, TURN), LetGo::Paused);
         assert_eq!(judge(&paused(Some(101)), own, TURN), LetGo::Paused);
         assert!(super::judge(&paused(Some(100)), &claimant("old"), own, TURN, 100).is_ok(), "the pause is over");
-        assert_eq!(judge(&Guard { reminders_used: 3, ..live }, own, TURN), LetGo::Spent);
+        assert_eq!(judge(&BuildGuard { reminders_used: 3, ..live }, own, TURN), LetGo::Spent);
     }
 
     #[test]
     fn a_budget_above_the_harness_s_cap_is_spent_over_several_turns() {
         let mut state = build(Size::Large);
-        let mut stop = |continued| match judge(&state, &claimant("old"), Rung::Session, Turn { continued, ..TURN }, 1) {
-            Ok(next) => {
-                state = next;
-                Ok(state.reminders_used)
-            }
-            Err(reason) => Err(reason),
-        };
+        let mut stop =
+            |continued| match judge(&state, &claimant("old"), Rung::Session, BuildTurn { continued, ..TURN }, 1) {
+                Ok(next) => {
+                    state = next;
+                    Ok(state.reminders_used)
+                }
+                Err(reason) => Err(reason),
+            };
         let first: Vec<_> = (0..9).map(|count| stop(count > 0)).collect();
         assert_eq!(first[7], Ok(8));
         assert_eq!(first[8], Err(LetGo::TurnCap));
@@ -154,7 +161,7 @@ mod tests {
         ) {
             let mut state = build(size);
             for (continued, released) in stops {
-                let turn = Turn { continued, released, ..TURN };
+                let turn = BuildTurn { continued, released, ..TURN };
                 if let Ok(next) = judge(&state, &claimant("old"), Rung::Session, turn, 1) {
                     prop_assert!(!released);
                     prop_assert_eq!(next.reminders_used, state.reminders_used + 1);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::state::{BuildState, Phase, Step};
+use super::state::{BuildState, BuildStep, Phase};
 use stopgate_core::clock::UnixMillis;
 
 /// How often a build may go to `fixing`; the next time it is escalated to a person. The number of an earlier build guard.
@@ -16,7 +16,7 @@ pub const MAX_TESTS: u32 = 1_000_000;
 
 /// Why a build does not move.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum MoveRefused {
     /// It is over.
     Ended(Phase),
     /// There is no such way from here.
@@ -38,7 +38,7 @@ pub enum Refused {
     Failing(Vec<u32>),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for MoveRefused {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(phase) => write!(out, "the build has ended ({}) and cannot change any more", phase.name()),
@@ -65,7 +65,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for MoveRefused {}
 
 /// Where a build may go from `phase` with `stopgate build to` and `complete`. `failed` and `escalated` can be reached
 /// from every phase that is not terminal.
@@ -95,10 +95,10 @@ pub enum Moved {
 }
 
 /// Moves the build to `to`.
-pub fn go(state: &mut BuildState, to: Phase, now: UnixMillis) -> Result<Moved, Refused> {
+pub fn go(state: &mut BuildState, to: Phase, now: UnixMillis) -> Result<Moved, MoveRefused> {
     live(state)?;
     if to.is_terminal() {
-        return Err(Refused::OwnCommand(to));
+        return Err(MoveRefused::OwnCommand(to));
     }
     allowed(state.phase, to)?;
     if to == Phase::Fixing {
@@ -123,20 +123,20 @@ fn exhausted(state: &mut BuildState, limit: &'static str, now: UnixMillis) -> Mo
 }
 
 /// Records a step that was done.
-pub fn step(state: &mut BuildState, step: Step) -> Result<(), Refused> {
+pub fn step(state: &mut BuildState, step: BuildStep) -> Result<(), MoveRefused> {
     live(state)?;
     if state.phase != Phase::Executing {
-        return Err(Refused::NotExecuting(state.phase));
+        return Err(MoveRefused::NotExecuting(state.phase));
     }
     if !(1..=MAX_STEP).contains(&step.number) {
-        return Err(Refused::OutOfRange(format!("step {}: not within 1 to {MAX_STEP}", step.number)));
+        return Err(MoveRefused::OutOfRange(format!("step {}: not within 1 to {MAX_STEP}", step.number)));
     }
     if step.tests > MAX_TESTS {
-        return Err(Refused::OutOfRange(format!("--tests {}: more than {MAX_TESTS}", step.tests)));
+        return Err(MoveRefused::OutOfRange(format!("--tests {}: more than {MAX_TESTS}", step.tests)));
     }
     if step.passing > step.tests {
         let (passing, tests) = (step.passing, step.tests);
-        return Err(Refused::OutOfRange(format!("--passing {passing}: more than --tests {tests}")));
+        return Err(MoveRefused::OutOfRange(format!("--passing {passing}: more than --tests {tests}")));
     }
     match state.steps.binary_search_by_key(&step.number, |known| known.number) {
         Ok(at) => state.steps[at] = step,
@@ -146,23 +146,23 @@ pub fn step(state: &mut BuildState, step: Step) -> Result<(), Refused> {
 }
 
 /// Ends the build as done, if every test of every step passes.
-pub fn complete(state: &mut BuildState, now: UnixMillis) -> Result<(), Refused> {
+pub fn complete(state: &mut BuildState, now: UnixMillis) -> Result<(), MoveRefused> {
     live(state)?;
     allowed(state.phase, Phase::Complete)?;
     if state.steps.is_empty() {
-        return Err(Refused::NoSteps);
+        return Err(MoveRefused::NoSteps);
     }
     let failing: Vec<u32> =
         state.steps.iter().filter(|step| step.passing < step.tests).map(|step| step.number).collect();
     if !failing.is_empty() {
-        return Err(Refused::Failing(failing));
+        return Err(MoveRefused::Failing(failing));
     }
     end(state, Phase::Complete, None, now);
     Ok(())
 }
 
 /// Ends the build as [`Phase::Failed`] or [`Phase::Escalated`].
-pub fn give_up(state: &mut BuildState, phase: Phase, reason: String, now: UnixMillis) -> Result<(), Refused> {
+pub fn give_up(state: &mut BuildState, phase: Phase, reason: String, now: UnixMillis) -> Result<(), MoveRefused> {
     live(state)?;
     end(state, phase, Some(reason), now);
     Ok(())
@@ -174,12 +174,12 @@ fn end(state: &mut BuildState, phase: Phase, reason: Option<String>, now: UnixMi
     state.end_reason = reason;
 }
 
-fn live(state: &BuildState) -> Result<(), Refused> {
-    if state.phase.is_terminal() { Err(Refused::Ended(state.phase)) } else { Ok(()) }
+fn live(state: &BuildState) -> Result<(), MoveRefused> {
+    if state.phase.is_terminal() { Err(MoveRefused::Ended(state.phase)) } else { Ok(()) }
 }
 
-fn allowed(from: Phase, to: Phase) -> Result<(), Refused> {
-    if targets(from).contains(&to) { Ok(()) } else { Err(Refused::Illegal { from, to }) }
+fn allowed(from: Phase, to: Phase) -> Result<(), MoveRefused> {
+    if targets(from).contains(&to) { Ok(()) } else { Err(MoveRefused::Illegal { from, to }) }
 }
 
 #[cfg(test)]
@@ -196,8 +196,8 @@ mod tests {
         BuildState { phase, ..build() }
     }
 
-    fn done(number: u32, tests: u32, passing: u32) -> Step {
-        Step { number, description: "d".into(), tests, passing, recorded_at_ms: 0 }
+    fn done(number: u32, tests: u32, passing: u32) -> BuildStep {
+        BuildStep { number, description: "d".into(), tests, passing, recorded_at_ms: 0 }
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         step(&mut state, done(2, 5, 5)).unwrap();
         step(&mut state, done(1, 3, 2)).unwrap();
         assert_eq!((state.tests(), state.steps[0].number), ((8, 7), 1));
-        assert_eq!(complete(&mut state, 3), Err(Refused::Failing(vec![1])));
+        assert_eq!(complete(&mut state, 3), Err(MoveRefused::Failing(vec![1])));
         step(&mut state, done(1, 3, 3)).unwrap();
         go(&mut state, Phase::Verifying, 4).unwrap();
         complete(&mut state, 5).unwrap();
@@ -246,7 +246,7 @@ mod tests {
         assert!(refused(done(1, 1, 2)).contains("--passing 2"));
         assert!(refused(done(1, MAX_TESTS + 1, 0)).contains("--tests"));
         let planning = step(&mut at(Phase::Planning), done(1, 1, 1)).unwrap_err();
-        assert_eq!(planning, Refused::NotExecuting(Phase::Planning));
+        assert_eq!(planning, MoveRefused::NotExecuting(Phase::Planning));
         assert_eq!(
             go(&mut at(Phase::Clarify), Phase::Executing, 1).unwrap_err().to_string(),
             "no way from clarify to executing; from clarify it goes to planning, failed or escalated"

@@ -62,7 +62,7 @@ pub struct Claimant {
 }
 
 /// What the ladder asks of the world, and only when a rung needs it.
-pub trait Surroundings {
+pub trait OwnerSurroundings {
     /// Whether a process still runs.
     fn liveness(&self, process: &ProcessIdentity) -> Liveness;
     /// What stood beside `process` in tmux when it began; `None` if that is not known.
@@ -97,7 +97,7 @@ impl Rung {
 }
 
 /// Whether `claimant` is the owner that `stamp` names, and by which rung.
-pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn Surroundings) -> Option<Rung> {
+pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn OwnerSurroundings) -> Option<Rung> {
     if stamp.harness.is_some_and(|harness| harness != claimant.key.harness) {
         return None;
     }
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    impl Surroundings for World {
+    impl OwnerSurroundings for World {
         fn liveness(&self, _: &ProcessIdentity) -> Liveness {
             self.liveness
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::guard::Guard;
+use super::guard::BuildGuard;
 use super::state::Phase;
 use stopgate_core::json::{count, text};
 use stopgate_core::redact::redact;
@@ -34,7 +34,7 @@ pub fn call(top: &Path, program: Option<&Path>) -> String {
 
 /// The text for the model. `state` is the JSON on disk, `guard` what it says with this reminder counted, `program` what
 /// [`call`] says.
-pub fn render(state: &Value, guard: &Guard, program: &str) -> String {
+pub fn render(state: &Value, guard: &BuildGuard, program: &str) -> String {
     let quoted = |text: &str, max: usize| redact(&one_line(text, max));
     let worktree = state.get("worktree").and_then(|tree| {
         let path = one_line(text(tree, "path")?, MAX_BRANCH_CHARS + 22);
@@ -89,12 +89,12 @@ const fn hint(phase: Phase) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{BuildState, Size, Step, Worktree};
+    use super::super::state::{BuildState, BuildStep, Size, Worktree};
     use super::*;
 
     fn rendered(state: &BuildState) -> String {
         let value = serde_json::to_value(state).unwrap();
-        render(&value, &Guard::of(&value).unwrap(), PROGRAM)
+        render(&value, &BuildGuard::of(&value).unwrap(), PROGRAM)
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
             let mut state = BuildState::started("b".repeat(64), long(500), Size::Large, None, 0);
             state.phase = phase;
             state.reminders_used = 10;
-            state.steps = vec![Step {
+            state.steps = vec![BuildStep {
                 number: 999,
                 description: long(200),
                 tests: 1_000_000,

@@ -33,7 +33,7 @@ pub struct BuildState {
     pub reminders_in_turn: u32,
     /// What was done so far, by number.
     #[serde(default)]
-    pub steps: Vec<Step>,
+    pub steps: Vec<BuildStep>,
     /// How often it went to `fixing`.
     #[serde(default)]
     pub fix_cycles: u32,
@@ -166,7 +166,7 @@ impl Phase {
 /// A step that was done. A step that is recorded again replaces what was recorded before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Step {
+pub struct BuildStep {
     /// Its number in the plan, from 1.
     pub number: u32,
     /// What was done.
@@ -232,7 +232,7 @@ impl BuildState {
 
     /// Tests of all steps, and how many of them pass.
     pub fn tests(&self) -> (u64, u64) {
-        let sum = |count: fn(&Step) -> u32| self.steps.iter().map(|step| u64::from(count(step))).sum();
+        let sum = |count: fn(&BuildStep) -> u32| self.steps.iter().map(|step| u64::from(count(step))).sum();
         (sum(|step| step.tests), sum(|step| step.passing))
     }
 }

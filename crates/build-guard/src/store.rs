@@ -12,10 +12,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::guard::{self, Guard};
-use super::hold::{self, LetGo, Turn};
+use super::guard::{self, BuildGuard};
+use super::hold::{self, BuildTurn, LetGo};
 use super::state::{BuildState, Phase};
-use crate::owner::{Claimant, Rung, Surroundings, claim};
+use crate::owner::{Claimant, OwnerSurroundings, Rung, claim};
 use stopgate_core::checkout::Checkout;
 use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
@@ -30,7 +30,7 @@ const QUARANTINE_PREFIX: &str = "state.corrupt-";
 const STATE: &str = "state.json";
 const AUDIT: &str = "audit.jsonl";
 const PRIVATE: u32 = 0o600;
-/// [`AuditEvent::StopBlocked`] in the file.
+/// [`BuildAuditEvent::StopBlocked`] in the file.
 const STOP_BLOCKED: &str = "stop-blocked";
 
 /// A state file that cannot be used.
@@ -72,7 +72,7 @@ impl From<io::Error> for BuildError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum AuditEvent {
+pub enum BuildAuditEvent {
     BuildStarted,
     PhaseChanged,
     StepRecorded,
@@ -98,7 +98,7 @@ pub struct AuditLine {
     /// When.
     pub at_ms: UnixMillis,
     /// What.
-    pub event: AuditEvent,
+    pub event: BuildAuditEvent,
     /// The phase before, where it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Phase>,
@@ -203,11 +203,11 @@ pub fn lock(dir: &Path, deadline: Instant) -> Result<File, BuildError> {
 
 /// A stop that a build holds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Held {
+pub struct HeldBuild {
     /// The state on disk, with this reminder counted.
     pub state: Value,
     /// What of it decided.
-    pub guard: Guard,
+    pub guard: BuildGuard,
     /// How the owner was recognised.
     pub rung: Rung,
 }
@@ -217,11 +217,11 @@ pub struct Held {
 pub fn spend(
     dir: &Path,
     claimant: &Claimant,
-    turn: Turn,
-    world: &dyn Surroundings,
+    turn: BuildTurn,
+    world: &dyn OwnerSurroundings,
     now: UnixMillis,
     deadline: Instant,
-) -> Result<Result<Held, LetGo>, BuildError> {
+) -> Result<Result<HeldBuild, LetGo>, BuildError> {
     let judged = || judge(dir, claimant, turn, world, now);
     // Cheap refusal first: whoever is not held never opens the lock.
     if let Err(reason) = judged()? {
@@ -238,11 +238,11 @@ pub fn spend(
 fn judge(
     dir: &Path,
     claimant: &Claimant,
-    turn: Turn,
-    world: &dyn Surroundings,
+    turn: BuildTurn,
+    world: &dyn OwnerSurroundings,
     now: UnixMillis,
-) -> Result<Result<Held, LetGo>, BuildError> {
-    let understand = |state: Value| Guard::of(&state).map(|guard| (state, guard));
+) -> Result<Result<HeldBuild, LetGo>, BuildError> {
+    let understand = |state: Value| BuildGuard::of(&state).map(|guard| (state, guard));
     let Some((mut state, guard)) = read_as(dir, understand)? else { return Ok(Err(LetGo::Ended)) };
     if guard.phase.is_terminal() {
         return Ok(Err(LetGo::Ended));
@@ -252,7 +252,7 @@ fn judge(
     };
     Ok(hold::judge(&guard, claimant, rung, turn, now).map(|guard| {
         guard.write_into(&mut state);
-        Held { state, guard, rung }
+        HeldBuild { state, guard, rung }
     }))
 }
 
@@ -262,7 +262,7 @@ pub fn mark_spent(dir: &Path) -> bool {
 }
 
 /// Notes a held stop in the audit file: the same line that [`append_audit`] writes, without its derived code.
-pub fn append_blocked(dir: &Path, held: &Held, detail: Option<String>, now: UnixMillis) -> Result<(), BuildError> {
+pub fn append_blocked(dir: &Path, held: &HeldBuild, detail: Option<String>, now: UnixMillis) -> Result<(), BuildError> {
     let mut line = Map::new();
     line.insert("atMs".to_owned(), now.into());
     line.insert("event".to_owned(), STOP_BLOCKED.into());
@@ -283,11 +283,11 @@ mod tests {
     use stopgate_core::session::{Harness, SessionKey};
     use stopgate_core::tmux::TmuxRecord;
 
-    const TURN: Turn = Turn { continued: false, cap: None, released: false };
+    const TURN: BuildTurn = BuildTurn { continued: false, cap: None, released: false };
 
     struct Nowhere;
 
-    impl Surroundings for Nowhere {
+    impl OwnerSurroundings for Nowhere {
         fn liveness(&self, _: &ProcessIdentity) -> Liveness {
             Liveness::Unknown
         }
@@ -310,7 +310,7 @@ mod tests {
         state
     }
 
-    fn stop(dir: &Path, id: &str) -> Result<Result<Held, LetGo>, BuildError> {
+    fn stop(dir: &Path, id: &str) -> Result<Result<HeldBuild, LetGo>, BuildError> {
         spend(dir, &claimant(id), TURN, &Nowhere, 1, Instant::now() + Duration::from_secs(20))
     }
 
@@ -349,7 +349,7 @@ mod tests {
         let held = stop(dir.path(), "owner").unwrap().unwrap();
         append_blocked(dir.path(), &held, Some("why".into()), 9).unwrap();
         let line: AuditLine = serde_json::from_slice(&std::fs::read(dir.path().join(AUDIT)).unwrap()).unwrap();
-        assert_eq!((line.at_ms, line.event, line.detail.as_deref()), (9, AuditEvent::StopBlocked, Some("why")));
+        assert_eq!((line.at_ms, line.event, line.detail.as_deref()), (9, BuildAuditEvent::StopBlocked, Some("why")));
         assert_eq!(Some(line.state), read(dir.path()).unwrap());
     }
 

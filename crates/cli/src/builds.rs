@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use stopgate_build_guard::machine::Refused;
+use stopgate_build_guard::machine::MoveRefused;
 use stopgate_build_guard::state::{BuildState, Phase};
-use stopgate_build_guard::store::{self, AuditEvent, AuditLine, BuildError};
+use stopgate_build_guard::store::{self, AuditLine, BuildAuditEvent, BuildError};
 use stopgate_core::checkout::{self, Checkout};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
@@ -31,17 +31,17 @@ pub(crate) struct Build {
 }
 
 /// What became of a change.
-pub(crate) struct Change {
-    pub(crate) event: AuditEvent,
+pub(crate) struct BuildChange {
+    pub(crate) event: BuildAuditEvent,
     pub(crate) detail: Option<String>,
 }
 
-impl Change {
-    pub(crate) fn of(event: AuditEvent) -> Self {
+impl BuildChange {
+    pub(crate) fn of(event: BuildAuditEvent) -> Self {
         Self { event, detail: None }
     }
 
-    pub(crate) fn saying(event: AuditEvent, detail: impl Into<String>) -> Self {
+    pub(crate) fn saying(event: BuildAuditEvent, detail: impl Into<String>) -> Self {
         Self { event, detail: Some(detail.into()) }
     }
 }
@@ -110,7 +110,7 @@ impl Builds {
         if let Some(id) = id {
             let build = self.by_id(id)?;
             if build.state.phase.is_terminal() {
-                return Err(Refused::Ended(build.state.phase)).with_context(|| format!("build {id}"));
+                return Err(MoveRefused::Ended(build.state.phase)).with_context(|| format!("build {id}"));
             }
             return Ok(build);
         }
@@ -186,13 +186,13 @@ impl Builds {
         &self,
         build: &Build,
         now: UnixMillis,
-        change: impl FnOnce(&mut BuildState) -> anyhow::Result<Change>,
+        change: impl FnOnce(&mut BuildState) -> anyhow::Result<BuildChange>,
     ) -> anyhow::Result<BuildState> {
         let dir = &build.dir;
         let lock = lock(dir)?;
         let mut state = store::read(dir)?.with_context(|| format!("build {} has just gone", build.state.id))?;
         let before = state.phase;
-        let Change { event, detail } = change(&mut state)?;
+        let BuildChange { event, detail } = change(&mut state)?;
         let shown = || dir.display().to_string();
         store::write(dir, &state).with_context(shown)?;
         let from = (before != state.phase).then_some(before);

@@ -25,12 +25,12 @@ const MAX_SESSIONS: u32 = 1_000;
 const FLIP_MARGIN: Duration = Duration::from_millis(250);
 
 /// Where and when a command runs.
-pub(crate) struct Context {
+pub(crate) struct CliContext {
     pub(crate) home: Home,
     pub(crate) now_ms: UnixMillis,
 }
 
-impl Context {
+impl CliContext {
     pub(crate) fn of_process() -> anyhow::Result<Self> {
         Ok(Self { home: Home::of_process()?, now_ms: SystemClock.now_ms() })
     }

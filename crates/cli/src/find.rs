@@ -7,7 +7,7 @@ use stopgate_protocol::{ListSessions, SessionRow};
 
 use stopgate_store::Store;
 
-use crate::context::Context;
+use crate::context::CliContext;
 
 /// Sessions that are read when the store is read directly.
 const MAX_SESSIONS: u32 = 1_000;
@@ -17,7 +17,7 @@ const STORE_PATIENCE: Duration = Duration::from_millis(500);
 const MAX_NAMED: usize = 5;
 
 /// Known sessions, the last active first; those that said that they ended only with `all`.
-pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<SessionRow>> {
+pub(crate) fn sessions(context: &CliContext, all: bool) -> anyhow::Result<Vec<SessionRow>> {
     context.read(&ListSessions { all, id: None }, |store| {
         let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
         stopgate_registry::look(&mut rows, context.now_ms);
@@ -27,12 +27,12 @@ pub(crate) fn sessions(context: &Context, all: bool) -> anyhow::Result<Vec<Sessi
 
 /// Sessions that have not ended as an authority that runs sees them, or else the store: for whoever starts nothing, and
 /// says nothing if there is nothing to be read.
-pub(crate) fn sessions_at_hand(context: &Context) -> Vec<SessionRow> {
+pub(crate) fn sessions_at_hand(context: &CliContext) -> Vec<SessionRow> {
     context.authority().call(&ListSessions::default()).unwrap_or_else(|_| sessions_in_store(context))
 }
 
 /// [`sessions_at_hand`] past an authority that does not answer.
-pub(crate) fn sessions_in_store(context: &Context) -> Vec<SessionRow> {
+pub(crate) fn sessions_in_store(context: &CliContext) -> Vec<SessionRow> {
     let store = Store::open_to_read(&context.home, STORE_PATIENCE);
     let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
     stopgate_registry::look(&mut rows, context.now_ms);
@@ -40,7 +40,7 @@ pub(crate) fn sessions_in_store(context: &Context) -> Vec<SessionRow> {
 }
 
 /// The one session whose id is `id`, or begins so.
-pub(crate) fn session(context: &Context, id: &str) -> anyhow::Result<SessionRow> {
+pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionRow> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!("session id {id:?}: give the id, or the beginning of it, as `stopgate sessions` shows it");
     }

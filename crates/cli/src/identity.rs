@@ -11,7 +11,7 @@ use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
 
-use crate::context::Context;
+use crate::context::CliContext;
 
 /// Longest time for asking tmux.
 const TMUX_PATIENCE: Duration = Duration::from_secs(3);
@@ -40,7 +40,7 @@ impl OwnerFlags {
 }
 
 /// The session whose shell tool this process runs in, as far as the environment tells.
-pub(crate) fn own_session(environment: &dyn Env, context: &Context) -> Option<SessionKey> {
+pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option<SessionKey> {
     let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
     match harness_above() {
         Some((harness, process)) if harness.spec().session_variable.is_none() => {
@@ -59,7 +59,7 @@ fn harness_above() -> Option<(Harness, ProcessIdentity)> {
 /// The owner's stamp: what the flags name, or else what the environment tells.
 pub(crate) fn stamp(
     environment: &dyn Env,
-    context: &Context,
+    context: &CliContext,
     flags: &OwnerFlags,
     now: UnixMillis,
 ) -> anyhow::Result<OwnerStamp> {

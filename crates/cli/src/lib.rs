@@ -18,7 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use stopgate_core::paths::Home;
 use stopgate_terminal::{self as printer, ExitStatus, shell_help};
 
-use crate::context::Context;
+use crate::context::CliContext;
 
 /// What errors begin with.
 const NAME: &str = "stopgate";
@@ -73,7 +73,7 @@ pub type Serve = fn(&Home, bool) -> Result<(), Box<dyn Error + Send + Sync>>;
 /// only know the way to it.
 pub fn main(serve: Serve) -> ExitCode {
     let arguments = Arguments::parse();
-    let done = Context::of_process().and_then(|context| match arguments.command {
+    let done = CliContext::of_process().and_then(|context| match arguments.command {
         Command::Status(arguments) => commands::status::run(&context, &arguments),
         Command::Mode(arguments) => commands::mode::run(&context, &arguments),
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),

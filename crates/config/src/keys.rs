@@ -13,7 +13,7 @@ pub struct Section {
 
 /// What is to be known of a key, whatever its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct ConfigKey {
     /// The table it stands in.
     pub section: Section,
     /// Its name in that table.
@@ -28,7 +28,7 @@ pub struct Key {
     pub project: Project,
 }
 
-impl Key {
+impl ConfigKey {
     /// `gate.continues_per_day`.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.section.name, self.name)
@@ -66,7 +66,7 @@ macro_rules! table {
             pub(crate) const KEYS: &'static [KeyOf] = &[$(KeyOf {
                 section: $section,
                 name: stringify!($field),
-                describe: || $crate::keys::Key {
+                describe: || $crate::keys::ConfigKey {
                     section: Self::SECTION,
                     name: stringify!($field),
                     doc: concat!($($doc),+),

@@ -14,11 +14,11 @@ mod setting;
 mod tables;
 
 pub use fault::{Fault, Faults};
-pub use keys::{Key, Section};
+pub use keys::{ConfigKey, Section};
 pub use last_good::LastGood;
 pub use load::{load, load_for_checkout, parse, project_file, user_file};
 pub use page::page;
-pub use reference::{Shown, effective, missing_keys, reference, values, with_missing_keys};
+pub use reference::{ShownValue, effective, missing_keys, reference, values, with_missing_keys};
 pub use setting::{JudgeKind, JudgeWire, Project};
 pub use tables::{Config, GateConfig, JudgeConfig, KeyOf, PromotionConfig, ReaperConfig};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stopgate_core::hook::{self, Hook, TABLE, Wire};
 use stopgate_core::session::Harness;
 
-use crate::keys::{Key, Section};
+use crate::keys::{ConfigKey, Section};
 use crate::setting::Project;
 use crate::tables::Config;
 
@@ -85,7 +85,7 @@ fn heading(section: Section) -> String {
     )
 }
 
-fn row(key: &Key) -> String {
+fn row(key: &ConfigKey) -> String {
     let project = match key.project {
         Project::Never => "no".to_owned(),
         Project::Lower => "may lower it".to_owned(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
-use crate::keys::{Key, Section};
+use crate::keys::{ConfigKey, Section};
 use crate::load;
 use crate::setting::Project;
 use crate::tables::Config;
@@ -26,7 +26,7 @@ pub fn effective(config: &Config) -> String {
 /// The value of a key, for a program to read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Shown {
+pub enum ShownValue {
     /// True or false.
     Flag(bool),
     /// A whole number.
@@ -40,21 +40,21 @@ pub enum Shown {
 }
 
 /// Every key by its full name, with the value that `config` gives it.
-pub fn values(config: &Config) -> Vec<(String, Shown)> {
+pub fn values(config: &Config) -> Vec<(String, ShownValue)> {
     Config::keys().map(|key| ((key.describe)().full_name(), shown(&(key.show)(config)))).collect()
 }
 
-fn shown(value: &Value) -> Shown {
+fn shown(value: &Value) -> ShownValue {
     match value {
-        Value::Boolean(truth) => Shown::Flag(*truth.value()),
-        Value::Integer(number) => Shown::Count(*number.value()),
-        Value::Float(number) => Shown::Number(*number.value()),
-        Value::Array(texts) => Shown::List(texts.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
-        other => Shown::Text(other.as_str().unwrap_or_default().to_owned()),
+        Value::Boolean(truth) => ShownValue::Flag(*truth.value()),
+        Value::Integer(number) => ShownValue::Count(*number.value()),
+        Value::Float(number) => ShownValue::Number(*number.value()),
+        Value::Array(texts) => ShownValue::List(texts.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        other => ShownValue::Text(other.as_str().unwrap_or_default().to_owned()),
     }
 }
 
-fn write_out(mut value: impl FnMut(&Key) -> String) -> String {
+fn write_out(mut value: impl FnMut(&ConfigKey) -> String) -> String {
     let mut out = String::new();
     let mut section = "";
     for key in Config::keys().map(|key| (key.describe)()) {
@@ -76,7 +76,7 @@ fn heading(section: Section) -> String {
 }
 
 /// The meaning of a key as a comment, with what it may be.
-fn comment(key: &Key) -> String {
+fn comment(key: &ConfigKey) -> String {
     let project = match key.project {
         Project::Never => String::new(),
         Project::Lower => " A checkout may lower it.".to_owned(),
@@ -103,11 +103,11 @@ fn wrapped(text: &str) -> String {
 }
 
 /// The keys that `text`, a `config.toml` without a fault, does not set.
-pub fn missing_keys(text: &str) -> Vec<Key> {
+pub fn missing_keys(text: &str) -> Vec<ConfigKey> {
     let Ok(document) = text.parse::<DocumentMut>() else {
         return Vec::new();
     };
-    let has = |key: &Key| {
+    let has = |key: &ConfigKey| {
         let table = key.section.name.split('.').try_fold(document.as_item(), |item, name| item.get(name));
         table.and_then(|table| table.get(key.name)).is_some()
     };

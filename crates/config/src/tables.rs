@@ -1,6 +1,6 @@
 //! The configuration: what the gate, its judge and the reaper may do.
 
-use crate::keys::{Key, table};
+use crate::keys::{ConfigKey, table};
 use crate::setting::{JudgeKind, JudgeWire, Project};
 
 /// All that is configured.
@@ -28,7 +28,7 @@ impl Config {
 pub struct KeyOf {
     pub(crate) section: &'static str,
     pub(crate) name: &'static str,
-    pub(crate) describe: fn() -> Key,
+    pub(crate) describe: fn() -> ConfigKey,
     /// Puts a value into the operator's configuration; the error says what is expected.
     pub(crate) set: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
     /// Tightens the configuration by a value of a checkout's file; the error says why not.

@@ -239,13 +239,13 @@ impl std::fmt::Display for PayloadError {
 
 /// Reads a payload. `harness` is the hook's argument; without it the payload's shape decides.
 pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadError> {
-    let wire = wire::Payload::of(bytes)?;
+    let wire = wire::RawPayload::of(bytes)?;
     let harness = harness.or_else(|| recognised(&wire)).ok_or(PayloadError::NoHarness)?;
     (harness.spec().read)(&wire)
 }
 
 /// The one harness whose marks `wire` has.
-fn recognised(wire: &wire::Payload) -> Option<Harness> {
+fn recognised(wire: &wire::RawPayload) -> Option<Harness> {
     let mut those = Harness::ALL.into_iter().filter(|harness| (harness.spec().recognises)(wire));
     those.next().filter(|_| those.next().is_none())
 }

@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 
 /// Something that happened to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LineageEntry {
     /// The session.
     pub session: String,
     /// What happened to it.
@@ -66,11 +66,11 @@ impl What {
 ///
 /// A session continues the last one of the process that ended by `/clear` and is not continued yet (Claude Code
 /// says so), or else the only one that lives there (Codex says nothing at `/clear`).
-pub fn links(entries: &[Entry]) -> Vec<(&str, &str)> {
+pub fn links(entries: &[LineageEntry]) -> Vec<(&str, &str)> {
     let mut links: Vec<(&str, &str)> = Vec::new();
     let mut live: Vec<&str> = Vec::new();
     let mut cleared: Vec<&str> = Vec::new();
-    for Entry { session, event } in entries {
+    for LineageEntry { session, event } in entries {
         let session = session.as_str();
         match event {
             What::Started => {}
@@ -103,7 +103,7 @@ pub fn links(entries: &[Entry]) -> Vec<(&str, &str)> {
 }
 
 /// Whether `descendant` continues `ancestor`, directly or through others.
-pub fn descends(entries: &[Entry], ancestor: &str, descendant: &str) -> bool {
+pub fn descends(entries: &[LineageEntry], ancestor: &str, descendant: &str) -> bool {
     let links = links(entries);
     let mut current = descendant;
     // Each step follows another link, so there are no more steps than links.
@@ -118,19 +118,19 @@ pub fn descends(entries: &[Entry], ancestor: &str, descendant: &str) -> bool {
 }
 
 /// What is recorded of the sessions of `process`.
-pub fn read(home: &Home, process: &ProcessIdentity) -> Vec<Entry> {
+pub fn read(home: &Home, process: &ProcessIdentity) -> Vec<LineageEntry> {
     let Ok(text) = fsx::read_regular_text(&path(home, process), MAX_BYTES) else { return Vec::new() };
     text.lines().filter_map(parse).collect()
 }
 
-fn parse(line: &str) -> Option<Entry> {
+fn parse(line: &str) -> Option<LineageEntry> {
     let (word, session) = line.split_once(' ')?;
     let event = What::ALL.into_iter().find(|what| what.name() == word)?;
-    Some(Entry { session: session.to_owned(), event })
+    Some(LineageEntry { session: session.to_owned(), event })
 }
 
 /// Adds an entry, and returns the session that `entry.session` continues, if it can be told.
-pub fn record(home: &Home, process: &ProcessIdentity, entry: Entry) -> Option<String> {
+pub fn record(home: &Home, process: &ProcessIdentity, entry: LineageEntry) -> Option<String> {
     let path = path(home, process);
     if let Some(dir) = path.parent() {
         let _ = fsx::ensure_private_dir(dir);
@@ -153,8 +153,8 @@ mod tests {
     use What::{Cleared, Continued, Ended, Started};
     use rstest::rstest;
 
-    fn entries(list: &[(&str, What)]) -> Vec<Entry> {
-        list.iter().map(|(session, event)| Entry { session: (*session).to_owned(), event: *event }).collect()
+    fn entries(list: &[(&str, What)]) -> Vec<LineageEntry> {
+        list.iter().map(|(session, event)| LineageEntry { session: (*session).to_owned(), event: *event }).collect()
     }
 
     #[rstest]
@@ -184,7 +184,7 @@ mod tests {
             executable: None,
             boot_id: "b00d".into(),
         };
-        let add = |session: &str, event| record(&home, &process, Entry { session: session.into(), event });
+        let add = |session: &str, event| record(&home, &process, LineageEntry { session: session.into(), event });
         assert_eq!(add("a", Started), None);
         assert_eq!(add("a", Cleared), None);
         std::fs::OpenOptions::new().append(true).open(path(&home, &process)).unwrap().write_all(b"torn\n").unwrap();

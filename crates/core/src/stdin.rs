@@ -11,7 +11,7 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ReadEnding {
     /// The harness closed its end.
     Closed,
     /// The deadline came first; what arrived may still be a whole payload.
@@ -21,18 +21,18 @@ pub enum Ending {
 }
 
 /// Reads from `input` until it is closed, `cap` bytes have come, or `deadline` has passed.
-pub fn read(input: impl rustix::fd::AsFd, cap: usize, deadline: Instant) -> io::Result<(Vec<u8>, Ending)> {
+pub fn read(input: impl rustix::fd::AsFd, cap: usize, deadline: Instant) -> io::Result<(Vec<u8>, ReadEnding)> {
     let input = input.as_fd();
     let mut bytes = Vec::with_capacity(4096);
     loop {
         if bytes.len() > cap {
-            return Ok((bytes, Ending::TooLarge));
+            return Ok((bytes, ReadEnding::TooLarge));
         }
         // Asked also when none is left: whoever gets to run late must not miss what came in time.
         let left = deadline.saturating_duration_since(Instant::now());
         let mut waiting = [PollFd::new(&input, PollFlags::IN)];
         match poll(&mut waiting, Some(&timespec(left))) {
-            Ok(0) => return Ok((bytes, Ending::Deadline)),
+            Ok(0) => return Ok((bytes, ReadEnding::Deadline)),
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
@@ -41,7 +41,7 @@ pub fn read(input: impl rustix::fd::AsFd, cap: usize, deadline: Instant) -> io::
             bytes.reserve(bytes.len().max(4096));
         }
         match rustix::io::read(input, rustix::buffer::spare_capacity(&mut bytes)) {
-            Ok(0) => return Ok((bytes, Ending::Closed)),
+            Ok(0) => return Ok((bytes, ReadEnding::Closed)),
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }
@@ -70,14 +70,14 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"{}").unwrap();
         drop(writer);
-        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"{}".to_vec(), Ending::Closed));
+        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"{}".to_vec(), ReadEnding::Closed));
     }
 
     #[test]
     fn an_open_pipe_ends_at_the_deadline_with_what_came() {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"part").unwrap();
-        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"part".to_vec(), Ending::Deadline));
+        assert_eq!(read(&reader, 10, soon()).unwrap(), (b"part".to_vec(), ReadEnding::Deadline));
     }
 
     #[test]
@@ -85,9 +85,9 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"{}").unwrap();
         drop(writer);
-        assert_eq!(read(&reader, 10, Instant::now()).unwrap(), (b"{}".to_vec(), Ending::Closed));
+        assert_eq!(read(&reader, 10, Instant::now()).unwrap(), (b"{}".to_vec(), ReadEnding::Closed));
         let (reader, _writer) = io::pipe().unwrap();
-        assert_eq!(read(&reader, 10, Instant::now()).unwrap(), (vec![], Ending::Deadline));
+        assert_eq!(read(&reader, 10, Instant::now()).unwrap(), (vec![], ReadEnding::Deadline));
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
             let _ = writer.write_all(&vec![b'x'; 1 << 20]);
         });
         let (bytes, ending) = read(&reader, 10_000, Instant::now() + Duration::from_secs(20)).unwrap();
-        assert_eq!(ending, Ending::TooLarge);
+        assert_eq!(ending, ReadEnding::TooLarge);
         assert!(bytes.len() < 1 << 20);
         drop(reader);
         flood.join().unwrap();

@@ -80,7 +80,7 @@ pub enum Settlement {
 /// How a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum BreakerStanding {
     /// Everybody may ask.
     Closed,
     /// Nobody may.
@@ -89,7 +89,7 @@ pub enum Standing {
     HalfOpen,
 }
 
-impl Standing {
+impl BreakerStanding {
     /// The word in JSON and on screen.
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,13 +102,13 @@ impl Standing {
 
 impl Breaker {
     /// How it stands at `now_ms`.
-    pub const fn standing(&self, now_ms: UnixMillis) -> Standing {
+    pub const fn standing(&self, now_ms: UnixMillis) -> BreakerStanding {
         if self.open_until_ms <= 0 {
-            Standing::Closed
+            BreakerStanding::Closed
         } else if now_ms < self.open_until_ms {
-            Standing::Open
+            BreakerStanding::Open
         } else {
-            Standing::HalfOpen
+            BreakerStanding::HalfOpen
         }
     }
 
@@ -122,15 +122,15 @@ impl Breaker {
         let sane = self.sane(now_ms, limits);
         limits.failures > 0
             && match sane.standing(now_ms) {
-                Standing::Closed => false,
-                Standing::Open => true,
-                Standing::HalfOpen => now_ms < sane.probe_lease_until_ms,
+                BreakerStanding::Closed => false,
+                BreakerStanding::Open => true,
+                BreakerStanding::HalfOpen => now_ms < sane.probe_lease_until_ms,
             }
     }
 
     /// Asks to be let through; a probe is leased to `token`.
     pub fn admit(&mut self, now_ms: UnixMillis, limits: BreakerLimits, token: &str) -> Admission {
-        if limits.failures == 0 || self.standing(now_ms) == Standing::Closed {
+        if limits.failures == 0 || self.standing(now_ms) == BreakerStanding::Closed {
             return Admission::Ask;
         }
         if self.is_shut(now_ms, limits) {
@@ -152,7 +152,7 @@ impl Breaker {
         token: Option<&str>,
         valid: bool,
     ) -> Settlement {
-        let closed = self.standing(now_ms) == Standing::Closed;
+        let closed = self.standing(now_ms) == BreakerStanding::Closed;
         let speaks = match token {
             Some(token) => self.probe_token.as_deref() == Some(token),
             None => closed,
@@ -234,7 +234,7 @@ mod tests {
         for valid in [false, false, true, false, false] {
             assert_ne!(mended.settle(T0, LIMITS, None, valid), Settlement::Opened);
         }
-        assert_eq!((mended.consecutive_failures, mended.standing(T0)), (2, Standing::Closed));
+        assert_eq!((mended.consecutive_failures, mended.standing(T0)), (2, BreakerStanding::Closed));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_core::release::{Release, by_marks};
 use stopgate_core::switch::Mode;
 
-use crate::turn::Turn;
+use crate::turn::PersonTurn;
 
 /// What is known of a stop before its message is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Circumstances {
 }
 
 /// Every reason to let go that is known before the message is read, strongest first.
-pub fn before_judging(known: &Circumstances, turn: &Turn) -> Option<Release> {
+pub fn before_judging(known: &Circumstances, turn: &PersonTurn) -> Option<Release> {
     let first = [(known.killed, Release::KillSwitch), (known.mode == Mode::Off, Release::ModeOff)];
     let last = [
         (known.pending_tasks > 0, Release::BackgroundTasks),
@@ -52,7 +52,7 @@ mod tests {
             pending_tasks: 0,
             session_start_ms: Some(1),
         };
-        let turn = Turn::default();
+        let turn = PersonTurn::default();
         let ask = |known: Circumstances| before_judging(&known, &turn);
         assert_eq!(ask(plain.clone()), None);
         assert_eq!(ask(Circumstances { mode: Mode::Shadow, ..plain.clone() }), None, "shadow judges like enforce");
@@ -65,9 +65,9 @@ mod tests {
         assert_eq!(ask(Circumstances { pending_tasks: 1, ..plain.clone() }), Some(Release::BackgroundTasks));
         let unknown = Circumstances { session_start_ms: None, ..plain.clone() };
         assert_eq!(ask(unknown), Some(Release::SessionStartUnknown));
-        let asked = Turn { person_asked_to_stop: true, ..Turn::default() };
+        let asked = PersonTurn { person_asked_to_stop: true, ..PersonTurn::default() };
         assert_eq!(before_judging(&plain, &asked), Some(Release::PersonAskedToStop));
-        let contested = Turn { contested: true, ..Turn::default() };
+        let contested = PersonTurn { contested: true, ..PersonTurn::default() };
         assert_eq!(before_judging(&plain, &contested), Some(Release::Contested));
     }
 }

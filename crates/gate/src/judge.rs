@@ -11,7 +11,7 @@ mod tests;
 use std::fmt;
 
 pub use answer::MAX_ANSWER_BYTES;
-pub use prompt::Prompt;
+pub use prompt::JudgePrompt;
 
 use super::RuleId;
 use super::evidence::{EvidencePointer, is_safe_path};
@@ -32,7 +32,7 @@ const MAX_DETAIL_CHARS: usize = 200;
 
 /// What a judge is asked about one stop. Holds no secret and nothing that may not leave the machine besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct JudgeQuestion {
     message: String,
     signals: Signals,
     /// What may be pointed to: plans that predate the session, each of a safe path.
@@ -41,7 +41,7 @@ pub struct Question {
     commits: Vec<String>,
 }
 
-impl Question {
+impl JudgeQuestion {
     /// The question about a stop with this last message, in which `signals` were heard, among `facts`.
     pub fn new(message: &str, signals: Signals, facts: &Facts) -> Self {
         let offered = |plan: &&Plan| plan.predates_session && plan.open_steps > 0 && is_safe_path(&plan.path);

@@ -2,7 +2,7 @@
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct MarkdownLine {
     /// The text without surrounding white space; empty for a blank line, and in the place of code.
     pub(super) text: String,
     /// Where the text begins in the whole, in bytes.
@@ -12,7 +12,7 @@ pub(super) struct Line {
 }
 
 /// The lines of `markdown`, those of code and comments left out.
-pub(super) fn lines(markdown: &str) -> Vec<Line> {
+pub(super) fn lines(markdown: &str) -> Vec<MarkdownLine> {
     let mut lines = Vec::new();
     let mut fence: Option<Fence> = None;
     let mut in_comment = false;
@@ -40,7 +40,7 @@ pub(super) fn lines(markdown: &str) -> Vec<Line> {
             item_column = 0;
         }
         in_paragraph = !text.is_empty() && !text.starts_with('#');
-        lines.push(Line { text, at, is_item: item.is_some() });
+        lines.push(MarkdownLine { text, at, is_item: item.is_some() });
     }
     lines
 }

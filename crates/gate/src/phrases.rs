@@ -69,9 +69,9 @@ const TEXTS: [&str; 6] = [
 
 /// Which tables a clause has phrases of, and where the first of each stands, in words.
 #[derive(Debug)]
-pub(super) struct Fired([Option<(usize, usize)>; Table::ALL.len()]);
+pub(super) struct FiredTables([Option<(usize, usize)>; Table::ALL.len()]);
 
-impl Fired {
+impl FiredTables {
     /// Whether a phrase of `table` stands in the clause.
     pub(super) const fn has(&self, table: Table) -> bool {
         self.0[table as usize].is_some()
@@ -165,9 +165,9 @@ impl Phrases {
     }
 
     /// Compares a clause with all phrases. Linear in its length.
-    pub(super) fn fired(&self, words: &[String]) -> Fired {
+    pub(super) fn fired(&self, words: &[String]) -> FiredTables {
         let clause = Words { words, ids: words.iter().map(|word| self.ids.get(word.as_str()).copied()).collect() };
-        let mut fired = Fired([None; Table::ALL.len()]);
+        let mut fired = FiredTables([None; Table::ALL.len()]);
         for at in 0..words.len() {
             let starting: &[usize] = if at == 0 { &self.at_start } else { &[] };
             let by_word: &[usize] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::Facts;
-use super::rules::{self, Finding, RuleId};
+use super::rules::{self, RuleFinding, RuleId};
 use super::signals::{self, Signal, Signals};
-use super::turn::{self, Ceilings, Turn};
+use super::turn::{self, Ceilings, PersonTurn};
 use crate::circumstances::{self, Circumstances};
 use stopgate_core::decision::Decision;
 use stopgate_core::release::Release;
@@ -20,7 +20,7 @@ pub struct Inputs {
     /// The end of what the agent said last, without secrets: what is judged is what is written down.
     pub message: String,
     /// The person's turn and the session's day.
-    pub turn: Turn,
+    pub turn: PersonTurn,
     /// What limits continues.
     pub limits: Ceilings,
     /// Whether somebody is configured who judges what the rules cannot decide.
@@ -56,7 +56,7 @@ pub enum Judgement {
 }
 
 /// What the pipeline asks of the world, each at most once, and only when a stage needs it.
-pub trait World {
+pub trait PipelineWorld {
     /// The facts.
     fn facts(&mut self) -> Facts;
     /// What a judge makes of a stop that the rules cannot decide.
@@ -77,7 +77,7 @@ pub struct Answers {
     pub refused: Option<EvidenceFault>,
 }
 
-impl World for Answers {
+impl PipelineWorld for Answers {
     fn facts(&mut self) -> Facts {
         self.facts.clone().unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl Trace {
     /// The last stage: a continue has to keep within the ceilings. Apart from the others because the turn must not
     /// change between this and writing the continue down.
     #[must_use]
-    pub fn limited(mut self, turn: &Turn, ceilings: &Ceilings) -> Self {
+    pub fn limited(mut self, turn: &PersonTurn, ceilings: &Ceilings) -> Self {
         if let Some(fingerprint) = self.continues() {
             self.release = turn::ceiling(turn, ceilings, fingerprint);
             self.forced = self.release.is_some();
@@ -145,14 +145,14 @@ impl Trace {
     }
 
     /// Ends with what the message says: a legitimate reason, or no wish to leave.
-    fn let_go(self, legitimate: Option<Finding>) -> Self {
+    fn let_go(self, legitimate: Option<RuleFinding>) -> Self {
         match legitimate {
             Some(finding) => self.found(finding),
             None => self.released(Release::NoSignal),
         }
     }
 
-    fn found(mut self, finding: Finding) -> Self {
+    fn found(mut self, finding: RuleFinding) -> Self {
         self.rule = finding.rule;
         self.evidence = finding.evidence;
         self
@@ -160,12 +160,12 @@ impl Trace {
 }
 
 /// Runs the stages up to the verified finding; what is left is [`Trace::limited`].
-pub fn run(inputs: &Inputs, world: &mut dyn World) -> Trace {
+pub fn run(inputs: &Inputs, world: &mut dyn PipelineWorld) -> Trace {
     run_heard(inputs, signals::detect(&inputs.message), world)
 }
 
 /// [`run`] with what the message is known to say; `inputs` need not hold it.
-pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn World) -> Trace {
+pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorld) -> Trace {
     let mut trace = Trace::default();
     if let Some(release) = circumstances::before_judging(&inputs.circumstances, &inputs.turn) {
         return trace.released(release);
@@ -182,7 +182,7 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn World) -> Tr
     }
     let mut trace = if asks_judge {
         match trace.judgement.insert(world.judge(&signals, &facts)).clone() {
-            Judgement::Opinion { rule, evidence, .. } => trace.found(Finding { rule: Some(rule), evidence }),
+            Judgement::Opinion { rule, evidence, .. } => trace.found(RuleFinding { rule: Some(rule), evidence }),
             Judgement::Failed { .. } | Judgement::NotAsked { .. } => return trace.let_go(legitimate),
         }
     } else {
@@ -211,13 +211,13 @@ pub fn foregone(signals: &Signals, has_judge: bool) -> Option<Trace> {
 }
 
 /// Whether the message needs nothing beside it to let the stop go.
-fn decides(signals: &Signals, legitimate: Option<&Finding>, asks_judge: bool) -> bool {
+fn decides(signals: &Signals, legitimate: Option<&RuleFinding>, asks_judge: bool) -> bool {
     !asks_judge && (legitimate.is_some() || !signals.wants_to_leave())
 }
 
 /// Whether there is a judge, and the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the
 /// context window with neither. Without a judge the first is let go as legitimate, the second as no excuse.
-fn asks_judge(signals: &Signals, legitimate: Option<&Finding>, has_judge: bool) -> bool {
+fn asks_judge(signals: &Signals, legitimate: Option<&RuleFinding>, has_judge: bool) -> bool {
     let is_undecided = match legitimate {
         Some(_) => signals.wants_to_leave(),
         None => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),

@@ -20,7 +20,7 @@ pub use tally::Tally;
 
 /// One stop, as far as a report counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
+pub struct CountedStop {
     /// When, milliseconds UTC.
     pub at_ms: UnixMillis,
     /// The client.
@@ -51,7 +51,7 @@ pub struct Counted {
 
 /// How many of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
+pub struct KindCount {
     /// The kind.
     pub name: String,
     /// How many.
@@ -83,7 +83,7 @@ impl Grades {
 
 /// Stops that have a rule, a signal or a project in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Group {
+pub struct StopGroup {
     /// What they have in common.
     pub name: String,
     /// How many.
@@ -137,7 +137,7 @@ pub struct Sessions {
 
 /// What the gate did. Answer of `stopgate_protocol::ReadReport`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct GateReport {
     /// Beginning of the span, milliseconds UTC.
     pub since_ms: UnixMillis,
     /// Its end.
@@ -155,15 +155,15 @@ pub struct Report {
     /// Hints that were given.
     pub noted: u64,
     /// Stops by decision, the most first; `none` where there is no verdict.
-    pub by_decision: Vec<Count>,
+    pub by_decision: Vec<KindCount>,
     /// By the rule that decided, the most first.
-    pub by_rule: Vec<Group>,
+    pub by_rule: Vec<StopGroup>,
     /// By signal, the most first; a stop may have several.
-    pub by_signal: Vec<Group>,
+    pub by_signal: Vec<StopGroup>,
     /// By checkout, the most first.
-    pub by_project: Vec<Group>,
+    pub by_project: Vec<StopGroup>,
     /// Failures by kind, the most first.
-    pub failures: Vec<Count>,
+    pub failures: Vec<KindCount>,
     /// Judged stops without a failure since the last one that had one.
     pub clean_streak: u64,
     /// Stops that were judged, or should have been: what `clean_streak` is counted in.

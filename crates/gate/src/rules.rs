@@ -13,14 +13,14 @@ pub use table::{Basis, RuleId};
 
 /// What the rules found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct RuleFinding {
     /// The rule that spoke; `None` when there is nothing to go on with.
     pub rule: Option<RuleId>,
     /// What a continue rests on.
     pub evidence: Option<EvidencePointer>,
 }
 
-impl Finding {
+impl RuleFinding {
     const NOTHING: Self = Self { rule: None, evidence: None };
 
     fn of(rule: RuleId) -> Self {
@@ -34,42 +34,42 @@ impl Finding {
 }
 
 /// Rules that need no facts: stops that are legitimate by what the message says. The first of the table speaks.
-pub fn legitimate_stop(signals: &Signals) -> Option<Finding> {
+pub fn legitimate_stop(signals: &Signals) -> Option<RuleFinding> {
     let speaks = |rule: &RuleId| rule.legitimate_signal().is_some_and(|signal| signals.has(signal));
-    RuleId::ALL.into_iter().find(speaks).map(Finding::of)
+    RuleId::ALL.into_iter().find(speaks).map(RuleFinding::of)
 }
 
 /// The rules that need facts, in order of the strength of their evidence; what the person said comes first.
-pub fn decide(signals: &Signals, facts: &Facts) -> Finding {
+pub fn decide(signals: &Signals, facts: &Facts) -> RuleFinding {
     if let Some(finding) = legitimate_stop(signals) {
         return finding;
     }
     if !signals.wants_to_leave() {
-        return Finding::NOTHING;
+        return RuleFinding::NOTHING;
     }
     if facts.person_asked_to_stop {
         // The person's own last words, whatever the agent makes of them.
-        return Finding::of(RuleId::LegitAsAsked);
+        return RuleFinding::of(RuleId::LegitAsAsked);
     }
     if facts.is_stopgate {
-        return Finding::of(RuleId::MetaSelfReference);
+        return RuleFinding::of(RuleId::MetaSelfReference);
     }
     if let Some(finding) = work_on_record(facts) {
         return finding;
     }
     if signals.has(Signal::SelfDeferral) {
         // Recorded, never held.
-        return Finding::of(RuleId::SelfDeferral);
+        return RuleFinding::of(RuleId::SelfDeferral);
     }
-    Finding::NOTHING
+    RuleFinding::NOTHING
 }
 
 /// The rule with the strongest evidence among the facts that there is work to go on with.
-fn work_on_record(facts: &Facts) -> Option<Finding> {
+fn work_on_record(facts: &Facts) -> Option<RuleFinding> {
     let found = |rule: RuleId| {
         let basis = rule.basis()?;
         let evidence = basis.find(facts)?;
-        Some((basis, Finding { rule: Some(rule), evidence: Some(evidence) }))
+        Some((basis, RuleFinding { rule: Some(rule), evidence: Some(evidence) }))
     };
     let strongest = RuleId::ALL.into_iter().filter_map(found).min_by_key(|(basis, _)| *basis);
     strongest.map(|(_, finding)| finding)

@@ -8,7 +8,7 @@ mod heard;
 
 use std::ops::Range;
 
-use self::heard::{Heard, Lack, Promise, Question};
+use self::heard::{HeardClause, Lack, Promise, QuestionKind};
 use super::prose;
 
 /// Something the message says.
@@ -131,7 +131,7 @@ impl Signals {
 /// Reads the signals off a message.
 pub fn detect(message: &str) -> Signals {
     let mut clauses = prose::clauses(message);
-    let mut heard: Vec<Heard> = clauses.iter().map(Heard::of).collect();
+    let mut heard: Vec<HeardClause> = clauses.iter().map(HeardClause::of).collect();
     // What stands below "Here is the draft:" is not what the agent says of itself.
     if let Some(label) = heard.iter().position(|clause| clause.delivers) {
         let group = clauses[label].from_end;
@@ -145,10 +145,10 @@ pub fn detect(message: &str) -> Signals {
     Signals(sightings(&heard, listed_work(&clauses, &heard)))
 }
 
-fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting> {
-    let first = |test: &dyn Fn(&Heard) -> Option<Range<usize>>| heard.iter().find_map(test);
+fn sightings(heard: &[HeardClause], listed_work: Option<Range<usize>>) -> Vec<Sighting> {
+    let first = |test: &dyn Fn(&HeardClause) -> Option<Range<usize>>| heard.iter().find_map(test);
     let promised = |promise: Promise| first(&move |clause| clause.promise(promise));
-    let asks = |question: Question| first(&move |clause| clause.asks(question));
+    let asks = |question: QuestionKind| first(&move |clause| clause.asks(question));
 
     // Why the agent leaves.
     let context = first(&|clause| clause.context.clone());
@@ -189,9 +189,9 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
         (Signal::SelfDeferral, defers),
         (
             Signal::AsksQuestion,
-            asks(Question::Real)
-                .or_else(|| asks(Question::Courtesy).filter(|_| !excuse))
-                .or_else(|| asks(Question::GoOn).filter(|_| !hands_back)),
+            asks(QuestionKind::Real)
+                .or_else(|| asks(QuestionKind::Courtesy).filter(|_| !excuse))
+                .or_else(|| asks(QuestionKind::GoOn).filter(|_| !hands_back)),
         ),
         (Signal::ApprovalNeeded, lacks(Lack::Approval)),
         (Signal::MissingInfo, lacks(Lack::Information)),
@@ -218,14 +218,14 @@ fn sightings(heard: &[Heard], listed_work: Option<Range<usize>>) -> Vec<Sighting
 }
 
 /// Whether what is finished is said after what is open: then the open part was only a step of the story.
-fn is_rounded_off(heard: &[Heard]) -> bool {
-    let last = |test: fn(&Heard) -> bool| heard.iter().rposition(test);
+fn is_rounded_off(heard: &[HeardClause]) -> bool {
+    let last = |test: fn(&HeardClause) -> bool| heard.iter().rposition(test);
     last(|clause| clause.rounds_off && clause.open.is_none())
         > last(|clause| clause.open.is_some() || clause.deferred.is_some())
 }
 
 /// The first item of agent's work in a list that is said to be left.
-fn listed_work(clauses: &[prose::Clause], heard: &[Heard]) -> Option<Range<usize>> {
+fn listed_work(clauses: &[prose::Clause], heard: &[HeardClause]) -> Option<Range<usize>> {
     let mut label = None;
     for (clause, heard) in clauses.iter().zip(heard) {
         if heard.labels_open {

@@ -42,7 +42,7 @@ impl Default for Ceilings {
 /// What is known of the person's turn that the agent wants to end, and of the session's day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Turn {
+pub struct PersonTurn {
     /// Now.
     pub now_ms: UnixMillis,
     /// When the person last prompted; the session's start where no prompt was seen.
@@ -60,7 +60,7 @@ pub struct Turn {
 }
 
 /// Why a continue is not given after all.
-pub fn ceiling(turn: &Turn, ceilings: &Ceilings, fingerprint: &str) -> Option<Release> {
+pub fn ceiling(turn: &PersonTurn, ceilings: &Ceilings, fingerprint: &str) -> Option<Release> {
     if turn.continues_since_prompt >= ceilings.per_prompt {
         Some(Release::ContinueCeiling)
     } else if turn.continues_today >= ceilings.per_day {
@@ -85,16 +85,16 @@ mod tests {
     #[test]
     fn each_limit_lets_go_alone_and_below_all_of_them_nothing_does() {
         let ceilings = Ceilings::default();
-        let turn = Turn { now_ms: 1_000_000_000, prompt_at_ms: Some(999_000_000), ..Turn::default() };
-        let ask = |turn: &Turn| ceiling(turn, &ceilings, "f");
-        assert_eq!(ask(&Turn { continues_since_prompt: 1, continues_today: 9, ..turn.clone() }), None);
-        assert_eq!(ask(&Turn { continues_since_prompt: 2, ..turn.clone() }), Some(Release::ContinueCeiling));
-        assert_eq!(ask(&Turn { continues_today: 10, ..turn.clone() }), Some(Release::DayCeiling));
+        let turn = PersonTurn { now_ms: 1_000_000_000, prompt_at_ms: Some(999_000_000), ..PersonTurn::default() };
+        let ask = |turn: &PersonTurn| ceiling(turn, &ceilings, "f");
+        assert_eq!(ask(&PersonTurn { continues_since_prompt: 1, continues_today: 9, ..turn.clone() }), None);
+        assert_eq!(ask(&PersonTurn { continues_since_prompt: 2, ..turn.clone() }), Some(Release::ContinueCeiling));
+        assert_eq!(ask(&PersonTurn { continues_today: 10, ..turn.clone() }), Some(Release::DayCeiling));
         let long_ago = turn.now_ms - ceilings.prompt_wall_clock_ms;
-        assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago), ..turn.clone() }), Some(Release::PromptWallClock));
-        assert_eq!(ask(&Turn { prompt_at_ms: Some(long_ago + 1), ..turn.clone() }), None);
-        assert_eq!(ask(&Turn { prompt_at_ms: None, ..turn.clone() }), None, "an unknown time is no reason");
-        let same = Turn { last_fingerprint: Some("f".into()), ..turn.clone() };
+        assert_eq!(ask(&PersonTurn { prompt_at_ms: Some(long_ago), ..turn.clone() }), Some(Release::PromptWallClock));
+        assert_eq!(ask(&PersonTurn { prompt_at_ms: Some(long_ago + 1), ..turn.clone() }), None);
+        assert_eq!(ask(&PersonTurn { prompt_at_ms: None, ..turn.clone() }), None, "an unknown time is no reason");
+        let same = PersonTurn { last_fingerprint: Some("f".into()), ..turn.clone() };
         assert_eq!(ask(&same), Some(Release::NoProgress));
         assert_eq!(ceiling(&same, &ceilings, "g"), None);
         assert_eq!(ceiling(&same, &Ceilings { without_progress: false, ..ceilings.clone() }, "f"), None);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Condition;
 use stopgate_core::clock::UnixMillis;
-use stopgate_gate::breaker::Standing;
+use stopgate_gate::breaker::BreakerStanding;
 
 /// The breaker of one judge. Field names are snake case, as scripts read them from `stopgate gate breaker --json`.
 /// Times are milliseconds UTC; 0 means never.
@@ -15,7 +15,7 @@ pub struct BreakerState {
     /// The same for people.
     pub label: String,
     /// `closed` (it is asked), `open` (it is not) or `half-open` (one stop asks it, to see whether it works again).
-    pub state: Standing,
+    pub state: BreakerStanding,
     /// Kind of the last failure.
     pub last_failure: String,
     /// Failures since its last valid answer.

@@ -1,17 +1,17 @@
 //! Every route of the socket, one line each: method, path, what is sent, what comes back, and who may ask.
 
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse, HookEvent, ROUTE_EVALUATE, ROUTE_EVENTS};
-use stopgate_gate::report::Report;
+use stopgate_gate::report::GateReport;
 use stopgate_reaper::report::{self as reaper, ReaperAudit, ReaperStatus};
 use stopgate_reaper::switch::ReaperSwitch;
 
 use crate::endpoint::{Caller, Endpoint, Method, Route};
 use crate::version::is_newer;
 use crate::{
-    BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop, Explanation,
-    GateLog, GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, LogFilter, ModeState,
-    ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper,
-    Shutdown, Stopping,
+    BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop, GateLog,
+    GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, LogFilter, ModeState, ReadReaperAudit,
+    ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper, Shutdown,
+    StopExplanation, Stopping,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and the
@@ -65,9 +65,9 @@ endpoints! {
     /// Verdicts, newest first.
     Get "/internal/stop-gate/log" LogFilter => GateLog, anybody;
     /// What the verdict on a stop was reached from.
-    Get "/internal/stop-gate/explain" ExplainStop => Explanation, anybody;
+    Get "/internal/stop-gate/explain" ExplainStop => StopExplanation, anybody;
     /// What the gate did, counted.
-    Get "/internal/stop-gate/report" ReadReport => Report, anybody;
+    Get "/internal/stop-gate/report" ReadReport => GateReport, anybody;
     /// An agent says why its stop is right; the next stop of its session goes through. It costs one reminder, and a
     /// person can grade it.
     Post "/internal/stop-gate/contest" Contest => Contested, anybody;
@@ -94,7 +94,7 @@ endpoints! {
     /// What it decided and did, newest last.
     Get "/sessions/reaper/audit" ReadReaperAudit => ReaperAudit, anybody;
     /// Every gate of a session with its value.
-    Get "/sessions/reaper/explain" ExplainReaper => reaper::Explanation, anybody;
+    Get "/sessions/reaper/explain" ExplainReaper => reaper::ReaperExplanation, anybody;
 
     /// End the authority. An agent may only have it hand over to a newer program; whatever the body is, the person must
     /// get through.

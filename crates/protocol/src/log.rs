@@ -40,7 +40,7 @@ pub struct ExplainStop {
 
 /// Answer of [`ExplainStop`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Explanation {
+pub struct StopExplanation {
     /// How many stops have an event id that begins so.
     pub found: usize,
     /// The only one.

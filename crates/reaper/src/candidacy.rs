@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::activity::{CpuSample, TranscriptStamp};
-use super::gates::{Gate, Verdict};
+use super::gates::{Gate, ReaperVerdict};
 use stopgate_config::ReaperConfig;
 use stopgate_core::clock::{UnixMillis, minutes, seconds};
 
 /// What is remembered of a session from look to look. It is kept in the store: a restart loses no proof.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Memory {
+pub struct CandidateMemory {
     /// Looks in a row that found it idle, with the same screen.
     pub streak: Option<Streak>,
     /// Its transcript at the last look.
@@ -19,7 +19,7 @@ pub struct Memory {
     /// Its processor time at the last look.
     pub cpu: Option<CpuSample>,
     /// The last verdict.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<ReaperVerdict>,
 }
 
 /// Looks in a row that saw the same idle screen.
@@ -35,7 +35,7 @@ pub struct Streak {
 
 /// What a look leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum CandidacyStep {
     /// Something keeps it.
     Kept,
     /// It is idle, but not for long enough.
@@ -79,17 +79,17 @@ impl Why {
 /// Takes in one look. `pending` is when the session's end was announced; `threshold` how long it must have been idle
 /// under the present pressure.
 pub fn step(
-    memory: &mut Memory,
+    memory: &mut CandidateMemory,
     pending: &mut Option<UnixMillis>,
-    look: (Verdict, u64),
+    look: (ReaperVerdict, u64),
     now_ms: UnixMillis,
     threshold: Option<UnixMillis>,
     config: &ReaperConfig,
-) -> Step {
+) -> CandidacyStep {
     let (verdict, frame) = look;
-    if let Verdict::Keep(gate) = verdict {
+    if let ReaperVerdict::Keep(gate) = verdict {
         memory.streak = None;
-        return if pending.take().is_some() { Step::TakenBack(Why::Kept(gate)) } else { Step::Kept };
+        return if pending.take().is_some() { CandidacyStep::TakenBack(Why::Kept(gate)) } else { CandidacyStep::Kept };
     }
     let streak = match memory.streak {
         Some(streak) if streak.frame == frame && streak.since_ms <= now_ms => {
@@ -97,7 +97,11 @@ pub fn step(
         }
         _ => {
             memory.streak = Some(Streak { since_ms: now_ms, observations: 1, frame });
-            return if pending.take().is_some() { Step::TakenBack(Why::FrameChanged) } else { Step::Watched };
+            return if pending.take().is_some() {
+                CandidacyStep::TakenBack(Why::FrameChanged)
+            } else {
+                CandidacyStep::Watched
+            };
         }
     };
     memory.streak = Some(streak);
@@ -107,12 +111,12 @@ pub fn step(
     match *pending {
         Some(_) if threshold.is_none() => {
             *pending = None;
-            Step::TakenBack(Why::PressureGone)
+            CandidacyStep::TakenBack(Why::PressureGone)
         }
-        Some(since) if now_ms - since >= seconds(config.final_grace_seconds) => Step::Due,
-        Some(_) => Step::Announced,
-        None if matured => Step::Matured,
-        None => Step::Watched,
+        Some(since) if now_ms - since >= seconds(config.final_grace_seconds) => CandidacyStep::Due,
+        Some(_) => CandidacyStep::Announced,
+        None if matured => CandidacyStep::Matured,
+        None => CandidacyStep::Watched,
     }
 }
 
@@ -149,26 +153,32 @@ mod tests {
 
     const MINUTE: UnixMillis = minutes(1);
     const CRITICAL: Option<UnixMillis> = Some(15 * MINUTE);
-    const KEEP: Verdict = Verdict::Keep(Gate::TranscriptGrew);
+    const KEEP: ReaperVerdict = ReaperVerdict::Keep(Gate::TranscriptGrew);
 
     #[derive(Default)]
     struct Track {
-        memory: Memory,
+        memory: CandidateMemory,
         pending: Option<UnixMillis>,
     }
 
     impl Track {
-        fn look(&mut self, verdict: Verdict, frame: u64, minute: i64, threshold: Option<UnixMillis>) -> Step {
+        fn look(
+            &mut self,
+            verdict: ReaperVerdict,
+            frame: u64,
+            minute: i64,
+            threshold: Option<UnixMillis>,
+        ) -> CandidacyStep {
             let config = ReaperConfig::default();
             let step = step(&mut self.memory, &mut self.pending, (verdict, frame), minute * MINUTE, threshold, &config);
-            if step == Step::Matured {
+            if step == CandidacyStep::Matured {
                 self.pending = Some(minute * MINUTE);
             }
             step
         }
 
-        fn idle(&mut self, minute: i64) -> Step {
-            self.look(Verdict::Eligible, 1, minute, CRITICAL)
+        fn idle(&mut self, minute: i64) -> CandidacyStep {
+            self.look(ReaperVerdict::Eligible, 1, minute, CRITICAL)
         }
     }
 
@@ -176,22 +186,29 @@ mod tests {
     fn it_matures_at_the_threshold_and_is_due_after_the_grace() {
         let mut track = Track::default();
         for minute in (0..=14).step_by(2) {
-            assert_eq!(track.idle(minute), Step::Watched, "minute {minute}");
+            assert_eq!(track.idle(minute), CandidacyStep::Watched, "minute {minute}");
         }
-        assert_eq!(track.idle(16), Step::Matured);
-        assert_eq!(track.idle(16), Step::Announced);
-        assert_eq!(track.idle(18), Step::Due);
+        assert_eq!(track.idle(16), CandidacyStep::Matured);
+        assert_eq!(track.idle(16), CandidacyStep::Announced);
+        assert_eq!(track.idle(18), CandidacyStep::Due);
     }
 
     #[test]
     fn not_before_enough_looks_however_much_time_went_by() {
         let mut track = Track::default();
-        assert_eq!((track.idle(0), track.idle(600), track.idle(601)), (Step::Watched, Step::Watched, Step::Matured));
+        assert_eq!(
+            (track.idle(0), track.idle(600), track.idle(601)),
+            (CandidacyStep::Watched, CandidacyStep::Watched, CandidacyStep::Matured)
+        );
         let hasty = ReaperConfig { idle_threshold_critical_minutes: 0, ..ReaperConfig::default() };
-        let mut memory = Memory::default();
+        let mut memory = CandidateMemory::default();
         for minute in 0..=9 {
-            let look = (Verdict::Eligible, 1);
-            assert_eq!(step(&mut memory, &mut None, look, minute * MINUTE, Some(0), &hasty), Step::Watched, "window");
+            let look = (ReaperVerdict::Eligible, 1);
+            assert_eq!(
+                step(&mut memory, &mut None, look, minute * MINUTE, Some(0), &hasty),
+                CandidacyStep::Watched,
+                "window"
+            );
         }
     }
 
@@ -200,7 +217,7 @@ mod tests {
         let mut track = Track::default();
         for minute in 0..1_000 {
             let frame = u64::try_from(minute).unwrap();
-            assert_eq!(track.look(Verdict::Eligible, frame, minute, CRITICAL), Step::Watched);
+            assert_eq!(track.look(ReaperVerdict::Eligible, frame, minute, CRITICAL), CandidacyStep::Watched);
         }
     }
 
@@ -208,7 +225,7 @@ mod tests {
     fn an_announced_end_is_taken_back_when_anything_moves() {
         let announced = || {
             let mut track = Track::default();
-            (0..=16).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), Step::Due));
+            (0..=16).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), CandidacyStep::Due));
             assert!(track.pending.is_some());
             track
         };
@@ -218,33 +235,33 @@ mod tests {
             assert_eq!(track.pending, None);
             step
         };
-        assert_eq!(after(KEEP, 1, CRITICAL), Step::TakenBack(Why::Kept(Gate::TranscriptGrew)));
-        assert_eq!(after(Verdict::Eligible, 2, CRITICAL), Step::TakenBack(Why::FrameChanged));
-        assert_eq!(after(Verdict::Eligible, 1, None), Step::TakenBack(Why::PressureGone));
+        assert_eq!(after(KEEP, 1, CRITICAL), CandidacyStep::TakenBack(Why::Kept(Gate::TranscriptGrew)));
+        assert_eq!(after(ReaperVerdict::Eligible, 2, CRITICAL), CandidacyStep::TakenBack(Why::FrameChanged));
+        assert_eq!(after(ReaperVerdict::Eligible, 1, None), CandidacyStep::TakenBack(Why::PressureGone));
         let mut kept = announced();
         kept.look(KEEP, 1, 18, CRITICAL);
-        assert_eq!(kept.idle(20), Step::Watched, "the proof begins anew");
+        assert_eq!(kept.idle(20), CandidacyStep::Watched, "the proof begins anew");
     }
 
     #[test]
     fn without_pressure_it_is_only_watched_and_the_proof_adds_up() {
         let mut track = Track::default();
         for minute in (0..=60).step_by(2) {
-            assert_eq!(track.look(Verdict::Eligible, 1, minute, None), Step::Watched);
+            assert_eq!(track.look(ReaperVerdict::Eligible, 1, minute, None), CandidacyStep::Watched);
         }
-        assert_eq!(track.idle(62), Step::Matured);
+        assert_eq!(track.idle(62), CandidacyStep::Matured);
     }
 
     #[test]
     fn a_clock_that_went_back_begins_anew_and_memory_survives_json() {
         let mut track = Track::default();
-        track.memory.verdict = Some(Verdict::Eligible);
-        (10..=24).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), Step::Due));
-        let restored: Memory = serde_json::from_str(&serde_json::to_string(&track.memory).unwrap()).unwrap();
+        track.memory.verdict = Some(ReaperVerdict::Eligible);
+        (10..=24).step_by(2).for_each(|minute| assert_ne!(track.idle(minute), CandidacyStep::Due));
+        let restored: CandidateMemory = serde_json::from_str(&serde_json::to_string(&track.memory).unwrap()).unwrap();
         assert_eq!(restored, track.memory);
         let mut restarted = Track { memory: restored, pending: None };
-        assert_eq!(restarted.idle(26), Step::Matured, "candidacy survives a restart");
-        assert_eq!(track.idle(5), Step::Watched, "the clock went back");
+        assert_eq!(restarted.idle(26), CandidacyStep::Matured, "candidacy survives a restart");
+        assert_eq!(track.idle(5), CandidacyStep::Watched, "the clock went back");
         assert_eq!(track.memory.streak.unwrap().observations, 1);
     }
 

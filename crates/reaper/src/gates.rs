@@ -140,7 +140,7 @@ pub enum Confidence {
 
 /// Where a session lives in tmux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pane {
+pub enum PaneEvidence {
     /// Not in tmux.
     Outside,
     /// In tmux, but its pane is not there any more, or does not hold its process.
@@ -184,7 +184,7 @@ pub struct Evidence {
     /// Time since its first start.
     pub age_ms: Option<UnixMillis>,
     /// Where it lives in tmux.
-    pub pane: Pane,
+    pub pane: PaneEvidence,
     /// Another live session is in the same process.
     pub shares_process: bool,
     /// A live build that is, or may be, its.
@@ -215,7 +215,7 @@ impl Default for Evidence {
             other_host: false,
             liveness: Liveness::Unknown,
             age_ms: None,
-            pane: Pane::Outside,
+            pane: PaneEvidence::Outside,
             shares_process: false,
             build: None,
             held_ms_ago: None,
@@ -244,7 +244,7 @@ pub struct GateReading {
 /// What all gates together say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum ReaperVerdict {
     /// It is kept, because of this.
     Keep(Gate),
     /// Every gate is passed.
@@ -252,8 +252,11 @@ pub enum Verdict {
 }
 
 /// The first gate that keeps decides.
-pub fn verdict(readings: &[GateReading]) -> Verdict {
-    readings.iter().find(|reading| reading.keeps).map_or(Verdict::Eligible, |reading| Verdict::Keep(reading.gate))
+pub fn verdict(readings: &[GateReading]) -> ReaperVerdict {
+    readings
+        .iter()
+        .find(|reading| reading.keeps)
+        .map_or(ReaperVerdict::Eligible, |reading| ReaperVerdict::Keep(reading.gate))
 }
 
 /// Whether something but the screen keeps a session, so that its pane need not be read.
@@ -287,14 +290,14 @@ fn standing(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
         Some(age) => (age < min_age, format!("{} old, kept until {}", span(age), span(min_age))),
     };
     gate(Gate::SpawnGrace, young, age);
-    gate(Gate::OutsideTmux, evidence.pane == Pane::Outside, yes_no(evidence.pane == Pane::Outside));
-    let unresolved = evidence.pane == Pane::Unresolved;
+    gate(Gate::OutsideTmux, evidence.pane == PaneEvidence::Outside, yes_no(evidence.pane == PaneEvidence::Outside));
+    let unresolved = evidence.pane == PaneEvidence::Unresolved;
     let found = if unresolved { "not found, or it holds another process" } else { "holds the harness" };
     gate(Gate::PaneUnresolved, unresolved, found.to_owned());
     gate(Gate::SharedProcess, evidence.shares_process, yes_no(evidence.shares_process));
     let window = minutes(config.attached_window_minutes);
     let (attached, value) = match evidence.pane {
-        Pane::Resolved { client_used_ms_ago: Some(ago) } => {
+        PaneEvidence::Resolved { client_used_ms_ago: Some(ago) } => {
             (ago < window, format!("used {} ago, kept until {}", span(ago), span(window)))
         }
         _ => (false, "no client attached".to_owned()),
@@ -397,7 +400,7 @@ mod tests {
         Evidence {
             liveness: Liveness::Alive,
             age_ms: Some(10 * HOUR),
-            pane: Pane::Resolved { client_used_ms_ago: None },
+            pane: PaneEvidence::Resolved { client_used_ms_ago: None },
             turn: Some((Turn::Stopped, HOUR)),
             prompt_ms_ago: Some(HOUR),
             cpu: CpuDelta::Measured { main_cores: 0.001, child_cores: 0.0, children: 3 },
@@ -407,18 +410,18 @@ mod tests {
         }
     }
 
-    fn judge(evidence: &Evidence) -> Verdict {
+    fn judge(evidence: &Evidence) -> ReaperVerdict {
         verdict(&read(evidence, &ReaperConfig::default()))
     }
 
     #[test]
     fn proof_of_idleness_passes_every_gate() {
-        assert_eq!(judge(&idle()), Verdict::Eligible);
+        assert_eq!(judge(&idle()), ReaperVerdict::Eligible);
     }
 
     #[test]
     fn nothing_known_is_kept() {
-        assert_eq!(judge(&Evidence::default()), Verdict::Keep(Gate::LivenessUnknown));
+        assert_eq!(judge(&Evidence::default()), ReaperVerdict::Keep(Gate::LivenessUnknown));
     }
 
     #[rstest]
@@ -428,10 +431,10 @@ mod tests {
     #[case(Evidence { age_ms: Some(HOUR / 2 - 1), ..idle() }, Gate::SpawnGrace)]
     #[case(Evidence { age_ms: Some(-1), ..idle() }, Gate::SpawnGrace)]
     #[case(Evidence { age_ms: None, ..idle() }, Gate::SpawnGrace)]
-    #[case(Evidence { pane: Pane::Outside, ..idle() }, Gate::OutsideTmux)]
-    #[case(Evidence { pane: Pane::Unresolved, ..idle() }, Gate::PaneUnresolved)]
+    #[case(Evidence { pane: PaneEvidence::Outside, ..idle() }, Gate::OutsideTmux)]
+    #[case(Evidence { pane: PaneEvidence::Unresolved, ..idle() }, Gate::PaneUnresolved)]
     #[case(Evidence { shares_process: true, ..idle() }, Gate::SharedProcess)]
-    #[case(Evidence { pane: Pane::Resolved { client_used_ms_ago: Some(599_999) }, ..idle() }, Gate::AttachedClient)]
+    #[case(Evidence { pane: PaneEvidence::Resolved { client_used_ms_ago: Some(599_999) }, ..idle() }, Gate::AttachedClient)]
     #[case(Evidence { build: Some(LiveBuild { own: true, touched_ms_ago: 99 * HOUR }), ..idle() }, Gate::LiveBuild)]
     #[case(Evidence { build: Some(LiveBuild { own: false, touched_ms_ago: HOUR }), ..idle() }, Gate::LiveBuild)]
     #[case(Evidence { held_ms_ago: Some(HOUR / 2 - 1), ..idle() }, Gate::HeldTurn)]
@@ -455,12 +458,12 @@ mod tests {
     #[case(Evidence { screen: Seen::Frame(Screen::Draft, 1), ..idle() }, Gate::PendingInput)]
     #[case(Evidence { screen: Seen::Frame(Screen::Unknown, 1), ..idle() }, Gate::NoPositiveIdle)]
     fn each_gate_alone_keeps(#[case] evidence: Evidence, #[case] gate: Gate) {
-        assert_eq!(judge(&evidence), Verdict::Keep(gate));
+        assert_eq!(judge(&evidence), ReaperVerdict::Keep(gate));
     }
 
     #[rstest]
     #[case::grown_up(Evidence { age_ms: Some(HOUR / 2), ..idle() })]
-    #[case::client_unused(Evidence { pane: Pane::Resolved { client_used_ms_ago: Some(600_000) }, ..idle() })]
+    #[case::client_unused(Evidence { pane: PaneEvidence::Resolved { client_used_ms_ago: Some(600_000) }, ..idle() })]
     #[case::build_of_nobody_forgotten(Evidence { build: Some(LiveBuild { own: false, touched_ms_ago: 8 * HOUR }), ..idle() })]
     #[case::held_long_ago(Evidence { held_ms_ago: Some(HOUR / 2), ..idle() })]
     #[case::question_forgotten(Evidence { turn: Some((Turn::Asked, 8 * HOUR)), ..idle() })]
@@ -469,7 +472,7 @@ mod tests {
     #[case::compaction_lost(Evidence { compaction_ms_ago: Some(COMPACTION_MS), ..idle() })]
     #[case::never_prompted(Evidence { turn: Some((Turn::Started, HOUR)), prompt_ms_ago: None, ..idle() })]
     fn every_reason_that_rests_on_an_event_runs_out(#[case] evidence: Evidence) {
-        assert_eq!(judge(&evidence), Verdict::Eligible);
+        assert_eq!(judge(&evidence), ReaperVerdict::Eligible);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub struct ReaperSession {
 
 /// Answer of `stopgate_protocol::ExplainReaper`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Explanation {
+pub struct ReaperExplanation {
     /// The session.
     pub session: ReaperSession,
     /// Every gate with its value.
@@ -92,7 +92,7 @@ pub struct AuditRow {
     /// Which session.
     pub session_id: String,
     /// What happened.
-    pub event: AuditEvent,
+    pub event: ReaperAuditEvent,
     /// The gate, or the reason.
     pub kept_by: Option<String>,
     /// The pressure then.
@@ -104,7 +104,7 @@ pub struct AuditRow {
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AuditEvent {
+pub enum ReaperAuditEvent {
     /// The verdict on a session changed.
     Decision,
     /// Its end was announced.
@@ -127,7 +127,7 @@ pub enum AuditEvent {
     Ended,
 }
 
-impl AuditEvent {
+impl ReaperAuditEvent {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Decision,

@@ -48,7 +48,7 @@ pub fn frame(capture: &str) -> u64 {
 /// Reads a pane of `harness`, captured with its colours (`tmux capture-pane -e`).
 pub fn read(harness: Harness, capture: &str) -> Screen {
     let mut lines = lines(capture);
-    while lines.last().is_some_and(Line::is_blank) {
+    while lines.last().is_some_and(ScreenLine::is_blank) {
         lines.pop();
     }
     match harness {
@@ -59,13 +59,13 @@ pub fn read(harness: Harness, capture: &str) -> Screen {
 
 /// A line without its colours.
 #[derive(Debug, Default)]
-struct Line {
+struct ScreenLine {
     text: String,
     /// The text without what is drawn dim: a client's suggestions and placeholders.
     bright: String,
 }
 
-impl Line {
+impl ScreenLine {
     fn is_blank(&self) -> bool {
         is_blank(&self.text)
     }
@@ -85,13 +85,13 @@ fn is_blank(text: &str) -> bool {
 const STATUS_LINES: usize = 6;
 
 /// Takes the colours off. They carry on from one line to the next.
-fn lines(capture: &str) -> Vec<Line> {
+fn lines(capture: &str) -> Vec<ScreenLine> {
     let mut dim = false;
     capture.lines().map(|line| plain(line, &mut dim)).collect()
 }
 
-fn plain(line: &str, dim: &mut bool) -> Line {
-    let mut out = Line::default();
+fn plain(line: &str, dim: &mut bool) -> ScreenLine {
+    let mut out = ScreenLine::default();
     let mut rest = line;
     while let Some(char) = rest.chars().next() {
         if let Some(sequence) = rest.strip_prefix("\u{1b}[") {

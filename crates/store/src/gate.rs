@@ -11,7 +11,7 @@ use stopgate_core::event_id::is_event_id;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::release::Release;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
-use stopgate_protocol::{Explanation, GateLogRow, LogFilter};
+use stopgate_protocol::{GateLogRow, LogFilter, StopExplanation};
 
 use crate::rows::{Aside, GateRow, bad_text};
 use crate::sessions::touch_session;
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// The stop whose event id begins with `prefix`, with what its verdict was reached from.
-    pub fn explain(&self, prefix: &str) -> Result<Explanation, StoreError> {
+    pub fn explain(&self, prefix: &str) -> Result<StopExplanation, StoreError> {
         // Ids are hexadecimal digits and dashes: all that begin so stand before the prefix with a tilde.
         let mut query = self.connection.prepare_cached(
             "SELECT * FROM gate_events WHERE event_id >= ?1 AND event_id < ?1 || '~' ORDER BY event_id LIMIT 100",
@@ -133,7 +133,7 @@ impl Store {
         // What another version wrote may not be understood.
         let recording = inputs.and_then(|inputs| serde_json::from_str(&inputs).ok());
         let contest = event.as_ref().map(|event| self.contest_of(event)).transpose()?.flatten();
-        Ok(Explanation { found, event, recording, contest })
+        Ok(StopExplanation { found, event, recording, contest })
     }
 
     /// What an agent said against being held at `event`, or what let it go there.

@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
-use stopgate_reaper::candidacy::Memory;
-use stopgate_reaper::report::{AuditEvent, AuditRow, Trip};
+use stopgate_reaper::candidacy::CandidateMemory;
+use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
 use crate::rows::bad_text;
 use crate::{Store, StoreError};
@@ -14,7 +14,7 @@ const AUDIT: &str = "INSERT INTO reaper_audit (at_ms, harness, session_id, event
 
 impl Store {
     /// What is remembered of every session. A memory that is not understood counts as none.
-    pub fn reaper_memories(&self) -> Result<Vec<(SessionKey, Memory)>, StoreError> {
+    pub fn reaper_memories(&self) -> Result<Vec<(SessionKey, CandidateMemory)>, StoreError> {
         let mut query = self.connection.prepare_cached("SELECT harness, session_id, memory FROM reaper_candidates")?;
         let rows = query.query_map([], |row| {
             let memory: String = row.get(2)?;
@@ -28,7 +28,7 @@ impl Store {
     pub fn record_look(
         &mut self,
         now_ms: UnixMillis,
-        memories: &[(SessionKey, Memory)],
+        memories: &[(SessionKey, CandidateMemory)],
         audit: &[AuditRow],
     ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -148,7 +148,7 @@ fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<SessionKey> {
 fn read_audit(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let SessionKey { harness, session_id } = key(row, 0)?;
     let event: String = row.get("event")?;
-    let event = AuditEvent::ALL.into_iter().find(|known| known.name() == event);
+    let event = ReaperAuditEvent::ALL.into_iter().find(|known| known.name() == event);
     let detail: String = row.get("detail")?;
     Ok(AuditRow {
         at_ms: row.get("at_ms")?,

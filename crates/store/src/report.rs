@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::Row;
 use stopgate_core::clock::UnixMillis;
-use stopgate_gate::report::{Counted, Report, Tally};
+use stopgate_gate::report::{CountedStop, GateReport, Tally};
 
 use crate::rows::bad_text;
 use crate::{Store, StoreError};
@@ -21,7 +21,7 @@ pub(crate) const QUERY: &str = "
 impl Store {
     /// What the gate did from `since` to `until`. Takes time in proportion to the stops in that span; on the
     /// authority's side, ask a connection that nobody waits for ([`Store::open_to_read`]).
-    pub fn report(&self, since: UnixMillis, until: UnixMillis) -> Result<Report, StoreError> {
+    pub fn report(&self, since: UnixMillis, until: UnixMillis) -> Result<GateReport, StoreError> {
         let mut query = self.connection.prepare_cached(QUERY)?;
         let mut tally = Tally::default();
         for stop in query.query_map([since, until], read)? {
@@ -31,10 +31,10 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Counted> {
+fn read(row: &Row<'_>) -> rusqlite::Result<CountedStop> {
     let harness: String = row.get("harness")?;
     let word = |column: &str| -> rusqlite::Result<Option<String>> { row.get(column) };
-    Ok(Counted {
+    Ok(CountedStop {
         at_ms: row.get("at_ms")?,
         harness: harness.parse().map_err(|_| bad_text("harness"))?,
         session_id: row.get("session_id")?,

@@ -8,8 +8,8 @@ use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
-use stopgate_reaper::candidacy::Memory;
-use stopgate_reaper::report::{AuditEvent, AuditRow, Trip};
+use stopgate_reaper::candidacy::CandidateMemory;
+use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
 mod trust;
 
@@ -247,7 +247,7 @@ fn the_reaper_notes_an_end_only_of_a_session_that_has_done_nothing_since() {
         at_ms: 9,
         harness: Harness::Claude,
         session_id: "s".into(),
-        event: AuditEvent::Reaping,
+        event: ReaperAuditEvent::Reaping,
         kept_by: None,
         tier: None,
         detail: serde_json::Value::Null,
@@ -277,18 +277,18 @@ fn the_reaper_s_audit_skips_what_is_torn_and_a_trip_keeps_its_first_reason() {
         detail: serde_json::json!({"inputs": at_ms}),
     };
     let key = SessionKey::new(Harness::Claude, "s").unwrap();
-    let audit = [row(1, AuditEvent::ReapPending), row(2, AuditEvent::Reaped)];
-    store.record_look(2, &[(key.clone(), Memory::default())], &audit).unwrap();
+    let audit = [row(1, ReaperAuditEvent::ReapPending), row(2, ReaperAuditEvent::Reaped)];
+    store.record_look(2, &[(key.clone(), CandidateMemory::default())], &audit).unwrap();
     store.connection.execute("INSERT INTO reaper_audit (at_ms, harness, session_id, event, detail) VALUES (3, 'claude', 's', 'reaped', '{\"to')", []).unwrap();
-    store.record_reaper_event(&row(4, AuditEvent::Decision)).unwrap();
+    store.record_reaper_event(&row(4, ReaperAuditEvent::Decision)).unwrap();
     let times = |limit| store.reaper_audit(limit).unwrap().iter().map(|row| row.at_ms).collect::<Vec<_>>();
     assert_eq!((times(10), times(1)), (vec![1, 2, 4], vec![4]), "newest last");
     assert_eq!((store.reaped_since(0).unwrap(), store.reaped_since(3).unwrap()), (2, 0));
     assert_eq!(store.prune_reaper_audit(4).unwrap(), 3);
 
-    assert_eq!(store.reaper_memories().unwrap(), [(key, Memory::default())]);
+    assert_eq!(store.reaper_memories().unwrap(), [(key, CandidateMemory::default())]);
     store.connection.execute("UPDATE reaper_candidates SET memory = 'garbage'", []).unwrap();
-    assert_eq!(store.reaper_memories().unwrap()[0].1, Memory::default(), "not understood is nothing proven");
+    assert_eq!(store.reaper_memories().unwrap()[0].1, CandidateMemory::default(), "not understood is nothing proven");
     store.record_look(5, &[], &[]).unwrap();
     assert_eq!(store.reaper_memories().unwrap(), [], "what does not live is forgotten");
 

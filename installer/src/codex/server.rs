@@ -27,7 +27,7 @@ pub(crate) fn client(environment: &dyn Env) -> Option<PathBuf> {
 }
 
 /// A running server; it ends with the value.
-pub(super) struct Server {
+pub(super) struct CodexServer {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<String>,
@@ -35,7 +35,7 @@ pub(super) struct Server {
     calls: u64,
 }
 
-impl Server {
+impl CodexServer {
     pub(super) fn start(environment: &dyn Env, program: &Path) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.arg("app-server").env_clear().current_dir("/").process_group(0);
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for CodexServer {
     fn drop(&mut self) {
         subprocess::kill_group(&self.child);
         let _ = self.child.wait();
@@ -122,10 +122,10 @@ mod tests {
             ("read x; echo garbage; echo '{\"id\": 1, \"error\": {\"message\": \"no\"}}'", "no"),
         ] {
             let program = codex(dir.path(), script);
-            let error = Server::start(&env, &program).map(|_| ()).unwrap_err();
+            let error = CodexServer::start(&env, &program).map(|_| ()).unwrap_err();
             assert!(error.contains(said) || error.contains("hung up"), "{error}");
         }
-        assert!(Server::start(&env, Path::new("/nowhere/codex")).is_err());
+        assert!(CodexServer::start(&env, Path::new("/nowhere/codex")).is_err());
     }
 
     #[test]

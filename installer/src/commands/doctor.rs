@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
+struct DoctorReport<'a> {
     command: &'static str,
     version: &'static str,
     home: &'a std::path::Path,
@@ -67,7 +67,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         (false, true) => ExitStatus::Success,
     };
     show(context.printer, &checkup, &fixed);
-    context.printer.object(&Report {
+    context.printer.object(&DoctorReport {
         command: "doctor",
         version: VERSION,
         home: context.home.root(),

@@ -23,19 +23,19 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Say what keeps `upgrades/NEXT.md` from being released
-    Check(Where),
+    Check(GuidePlace),
     /// Make `upgrades/NEXT.md` the guide of a version, and begin a new one
     Promote {
         /// The version that is released
         #[arg(id = "release", value_name = "VERSION")]
         version: String,
         #[command(flatten)]
-        place: Where,
+        place: GuidePlace,
     },
 }
 
 #[derive(Debug, clap::Args)]
-struct Where {
+struct GuidePlace {
     /// The checkout
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,

@@ -11,7 +11,7 @@ use stopgate_core::VERSION;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::read_mode;
 
-use self::plan::Plan;
+use self::plan::InitPlan;
 use super::apply::{self, Applied};
 use super::{Context, Where, undo_arguments};
 use crate::deploy::{self, Change, Program};
@@ -50,9 +50,9 @@ pub(crate) struct Arguments {
 /// The report for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
+struct InitReport<'a> {
     command: &'static str,
-    outcome: Outcome,
+    outcome: InitOutcome,
     exit_code: u8,
     harness: Harness,
     scope: Scope,
@@ -63,29 +63,29 @@ struct Report<'a> {
     programs: Vec<Program>,
     warnings: &'a [String],
     backup: Option<PathBuf>,
-    authority: Option<authority::State>,
+    authority: Option<authority::AuthorityState>,
     live_check: Option<LiveCheck>,
     /// Whether Codex runs the hooks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trust: Option<trust::Report>,
+    trust: Option<trust::TrustReport>,
     problems: Vec<String>,
     next: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Outcome {
+enum InitOutcome {
     DryRun,
     NoConsent,
     AlreadyInstalled,
     Installed,
 }
 
-impl<'a> Report<'a> {
-    fn of(plan: &'a Plan) -> Self {
+impl<'a> InitReport<'a> {
+    fn of(plan: &'a InitPlan) -> Self {
         Self {
             command: "init",
-            outcome: Outcome::Installed,
+            outcome: InitOutcome::Installed,
             exit_code: 0,
             harness: plan.wiring.harness(),
             scope: plan.settings.location.scope,
@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn end_with_problems(self, context: &Context<'_>, outcome: Outcome) -> Result<ExitStatus> {
+    fn end_with_problems(self, context: &Context<'_>, outcome: InitOutcome) -> Result<ExitStatus> {
         for problem in &self.problems {
             printer::note(format!("problem: {problem}"));
         }
@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
         self.end(context, outcome, status)
     }
 
-    fn end(mut self, context: &Context<'_>, outcome: Outcome, status: ExitStatus) -> Result<ExitStatus> {
+    fn end(mut self, context: &Context<'_>, outcome: InitOutcome, status: ExitStatus) -> Result<ExitStatus> {
         self.outcome = outcome;
         self.exit_code = status.code();
         context.printer.object(&self)?;
@@ -132,8 +132,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let exe =
         std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
     let source = exe.parent().context("the installer is in no directory")?;
-    let plan = Plan::make(context.environment, &context.home, source, location)?;
-    let mut report = Report::of(&plan);
+    let plan = InitPlan::make(context.environment, &context.home, source, location)?;
+    let mut report = InitReport::of(&plan);
 
     let (harness, scope) = (plan.wiring.harness(), plan.settings.location.scope.name());
     printer.line(printer.toned(Tone::Heading, &format!("stopgate for {}, {scope} scope", harness.spec().product)));
@@ -148,7 +148,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     if arguments.dry_run {
         printer.line("");
         printer.line("Dry run: nothing was written.");
-        return report.end(context, Outcome::DryRun, ExitStatus::Success);
+        return report.end(context, InitOutcome::DryRun, ExitStatus::Success);
     }
     printer.line("");
     let consent = if plan.is_noop() && !arguments.yes && !arguments.trust {
@@ -160,27 +160,27 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         Some(Consent::Given) => {}
         Some(Consent::Declined) => {
             printer.line("Nothing was written.");
-            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+            return report.end(context, InitOutcome::NoConsent, ExitStatus::Refused);
         }
         Some(Consent::NobodyThere) => {
             printer::note("Nothing was written: there is no terminal to ask on. Run this again with --yes.");
-            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+            return report.end(context, InitOutcome::NoConsent, ExitStatus::Refused);
         }
         None => {
             printer.line("Installed already; nothing to write. `--yes` repeats the live check.");
             report.problems.extend(plan.settings.ignored());
-            return report.end_with_problems(context, Outcome::AlreadyInstalled);
+            return report.end_with_problems(context, InitOutcome::AlreadyInstalled);
         }
     }
 
     plan.home.create().with_context(|| format!("cannot create {}", plan.home.root().display()))?;
     let lock = Lock::take(&plan.home)?;
     let written = carry_out(&plan)?;
-    let outcome = if written.is_something { Outcome::Installed } else { Outcome::AlreadyInstalled };
+    let outcome = if written.is_something { InitOutcome::Installed } else { InitOutcome::AlreadyInstalled };
     report.settings_change = written.verb;
     report.programs = written.programs;
     match (outcome, &written.backup) {
-        (Outcome::AlreadyInstalled, _) => printer.line("Installed already; nothing was written."),
+        (InitOutcome::AlreadyInstalled, _) => printer.line("Installed already; nothing was written."),
         (_, Some(backup)) => printer.line(format!("Written. The file as it was: {}", backup.display())),
         (_, None) => printer.line("Written."),
     }
@@ -194,11 +194,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let state = authority::ensure(context.environment, &plan.home);
     drop(lock);
     match &state {
-        authority::State::Running { version, pid, .. } => {
+        authority::AuthorityState::Running { version, pid, .. } => {
             printer.line(format!("Authority {version} is running (pid {pid})."));
         }
-        authority::State::NotStarted { reason } => printer.line(format!("Authority not started: {reason}.")),
-        authority::State::Failed { problem } => report.problems.push(format!("authority: {problem}")),
+        authority::AuthorityState::NotStarted { reason } => printer.line(format!("Authority not started: {reason}.")),
+        authority::AuthorityState::Failed { problem } => report.problems.push(format!("authority: {problem}")),
     }
     if !arguments.no_live_check {
         let check = try_hooks(context, &plan, &state)?;
@@ -248,7 +248,7 @@ struct Written {
 
 /// Writes: programs first, then the ledger, then the settings that call the programs, so that an interruption leaves
 /// nothing registered that is not there, and nothing written that is not in the ledger. Call it under the lock.
-fn carry_out(plan: &Plan) -> Result<Written> {
+fn carry_out(plan: &InitPlan) -> Result<Written> {
     let mut is_something = home::create(&plan.home)?;
     is_something |= !leftovers::remove(&plan.leftovers).is_empty();
     let mut ledger = Ledger::read(&plan.home)?;
@@ -267,7 +267,7 @@ fn carry_out(plan: &Plan) -> Result<Written> {
 }
 
 /// The live check, printed as it goes.
-fn try_hooks(context: &Context<'_>, plan: &Plan, state: &authority::State) -> Result<LiveCheck> {
+fn try_hooks(context: &Context<'_>, plan: &InitPlan, state: &authority::AuthorityState) -> Result<LiveCheck> {
     let printer = context.printer;
     let entries = registered(plan)?;
     let scratch = tempfile::tempdir().context("no temporary directory for the live check")?;
@@ -287,14 +287,14 @@ fn try_hooks(context: &Context<'_>, plan: &Plan, state: &authority::State) -> Re
 }
 
 /// Our entries as they stand in the file now.
-fn registered(plan: &Plan) -> Result<Vec<Entry>> {
+fn registered(plan: &InitPlan) -> Result<Vec<Entry>> {
     let bytes = plan.settings.target.read()?.unwrap_or_default();
     let entries = Document::parse(&bytes).and_then(|document| edit::registered(&document, plan.wiring.bin()))?;
     anyhow::ensure!(!entries.is_empty(), "{}: stopgate's entries are gone again", plan.settings.target.file.display());
     Ok(entries)
 }
 
-fn next_steps(plan: &Plan) -> Vec<String> {
+fn next_steps(plan: &InitPlan) -> Vec<String> {
     let bin = plan.home.bin();
     let quoted = |path: &Path| shell::word(&path.display().to_string());
     let program = |name: &str| quoted(&bin.join(name));

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
+pub(crate) enum MigrateOutcome {
     Changed,
     Unchanged,
     /// Not done, for a reason that is no failure.
@@ -46,7 +46,7 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl MigrateOutcome {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Changed => "changed",
@@ -67,7 +67,7 @@ pub(crate) struct Step {
     /// What it was about.
     pub(crate) subject: String,
     /// What came of it.
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: MigrateOutcome,
     /// Why, or what exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// A step without more to say.
-    pub(crate) fn of(kind: &'static str, subject: impl Into<String>, outcome: Outcome) -> Self {
+    pub(crate) fn of(kind: &'static str, subject: impl Into<String>, outcome: MigrateOutcome) -> Self {
         Self { kind, subject: subject.into(), outcome, detail: None }
     }
 
@@ -89,7 +89,7 @@ impl Step {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+struct MigrateReport {
     command: &'static str,
     from: Option<String>,
     to: &'static str,
@@ -131,7 +131,7 @@ pub(crate) fn bring(context: &Context<'_>) -> Result<Vec<Step>> {
 }
 
 /// Call it under the lock.
-fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<Report> {
+fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<MigrateReport> {
     let home = &context.home;
     let from = ledger.version.clone();
     if let Some(newer) = from.as_deref().filter(|version| is_newer(version, VERSION)) {
@@ -150,18 +150,18 @@ fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<Report> {
     let guides = match deliver::pending(home, ledger, from.as_deref()) {
         Ok(guides) => guides,
         Err(error) => {
-            steps.push(Step::of("guide", "upgrade guides", Outcome::Failed).because(format!("{error:#}")));
+            steps.push(Step::of("guide", "upgrade guides", MigrateOutcome::Failed).because(format!("{error:#}")));
             Vec::new()
         }
     };
-    let failed = steps.iter().any(|step| step.outcome == Outcome::Failed);
+    let failed = steps.iter().any(|step| step.outcome == MigrateOutcome::Failed);
     if failed {
         ledger.save(home)?;
     } else {
         version::mark(home, ledger)?;
     }
     let status = if failed { ExitStatus::Failure } else { ExitStatus::Success };
-    let report = Report { command: "migrate", from, to: VERSION, exit_code: status.code(), steps, guides };
+    let report = MigrateReport { command: "migrate", from, to: VERSION, exit_code: status.code(), steps, guides };
     let text = serde_json::to_string_pretty(&report)? + "\n";
     let _ = fsx::write_atomic(&home.run().join("migrate.json"), text.as_bytes(), 0o600);
     Ok(report)
@@ -178,9 +178,10 @@ fn acknowledge(context: &Context<'_>, ledger: &mut Ledger) -> Result<ExitStatus>
     Ok(ExitStatus::Success)
 }
 
-fn show(context: &Context<'_>, quiet: bool, report: &Report) {
+fn show(context: &Context<'_>, quiet: bool, report: &MigrateReport) {
     let printer = context.printer;
-    let shown: Vec<&Step> = report.steps.iter().filter(|step| !quiet || step.outcome == Outcome::Failed).collect();
+    let shown: Vec<&Step> =
+        report.steps.iter().filter(|step| !quiet || step.outcome == MigrateOutcome::Failed).collect();
     if quiet {
         for step in shown {
             let detail = step.detail.as_deref().unwrap_or_default();
@@ -195,7 +196,7 @@ fn show(context: &Context<'_>, quiet: bool, report: &Report) {
         vec![step.outcome.word().to_owned(), step.kind.to_owned(), step.subject.clone(), detail]
     };
     for (line, step) in columns(&shown.iter().map(row).collect::<Vec<_>>()).iter().zip(&shown) {
-        let line = if step.outcome == Outcome::Failed { printer.toned(Tone::Bad, line) } else { line.clone() };
+        let line = if step.outcome == MigrateOutcome::Failed { printer.toned(Tone::Bad, line) } else { line.clone() };
         printer.line(format!("  {line}"));
     }
     for guide in &report.guides {

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
+struct RestoreReport<'a> {
     command: &'static str,
     outcome: &'static str,
     exit_code: u8,
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let location = Location { harness: Harness::DEFAULT, scope: Scope::User, path: chosen.path.clone(), project: None };
     let plan = SettingsPlan::restore(location, bytes)?;
     let printer = context.printer;
-    let mut report = Report {
+    let mut report = RestoreReport {
         command: "restore",
         outcome: "restored",
         exit_code: 0,
@@ -158,8 +158,15 @@ fn list(context: &Context<'_>, backups: &[Kept]) -> Result<ExitStatus> {
     if !backups.is_empty() {
         printer.line("`installer restore <id>` shows the change and asks before it writes.");
     }
-    let report =
-        Report { command: "restore", outcome: "list", exit_code: 0, restored: None, diff: None, backup: None, backups };
+    let report = RestoreReport {
+        command: "restore",
+        outcome: "list",
+        exit_code: 0,
+        restored: None,
+        diff: None,
+        backup: None,
+        backups,
+    };
     printer.object(&report)?;
     Ok(ExitStatus::Success)
 }

@@ -72,9 +72,9 @@ impl Undo {
 /// The report for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+struct UninstallReport {
     command: &'static str,
-    outcome: Outcome,
+    outcome: UninstallOutcome,
     exit_code: u8,
     home: PathBuf,
     settings: Vec<Undone>,
@@ -92,15 +92,15 @@ struct Undone {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Outcome {
+enum UninstallOutcome {
     NothingInstalled,
     DryRun,
     NoConsent,
     Uninstalled,
 }
 
-impl Report {
-    fn end(mut self, context: &Context<'_>, outcome: Outcome, status: ExitStatus) -> Result<ExitStatus> {
+impl UninstallReport {
+    fn end(mut self, context: &Context<'_>, outcome: UninstallOutcome, status: ExitStatus) -> Result<ExitStatus> {
         self.outcome = outcome;
         self.exit_code = status.code();
         context.printer.object(&self)?;
@@ -130,9 +130,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         check_purge(context, &remaining)?;
     }
     let is_purge = arguments.purge && context.home.root().exists();
-    let mut report = Report {
+    let mut report = UninstallReport {
         command: "uninstall",
-        outcome: Outcome::Uninstalled,
+        outcome: UninstallOutcome::Uninstalled,
         exit_code: 0,
         home: context.home.root().to_owned(),
         settings: Vec::new(),
@@ -144,7 +144,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         for install in remaining {
             printer.line(format!("It is installed in {} (or use --all).", install.settings.display()));
         }
-        return report.end(context, Outcome::NothingInstalled, ExitStatus::Success);
+        return report.end(context, UninstallOutcome::NothingInstalled, ExitStatus::Success);
     }
 
     let leftovers =
@@ -156,17 +156,17 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     printer.line("");
     if arguments.dry_run {
         printer.line("Dry run: nothing was changed.");
-        return report.end(context, Outcome::DryRun, ExitStatus::Success);
+        return report.end(context, UninstallOutcome::DryRun, ExitStatus::Success);
     }
     match printer::consent("Take this back?", arguments.yes) {
         Consent::Given => {}
         Consent::Declined => {
             printer.line("Nothing was changed.");
-            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+            return report.end(context, UninstallOutcome::NoConsent, ExitStatus::Refused);
         }
         Consent::NobodyThere => {
             printer::note("Nothing was changed: there is no terminal to ask on. Run this again with --yes.");
-            return report.end(context, Outcome::NoConsent, ExitStatus::Refused);
+            return report.end(context, UninstallOutcome::NoConsent, ExitStatus::Refused);
         }
     }
 
@@ -179,7 +179,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         leave_home(context, is_purge, &mut report);
     }
     let status = if report.problems.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
-    report.end(context, Outcome::Uninstalled, status)
+    report.end(context, UninstallOutcome::Uninstalled, status)
 }
 
 /// The settings files that are meant and hold something of ours.
@@ -214,7 +214,7 @@ fn has_programs(home: &Home) -> bool {
     home.bin().join(stopgate_core::autostart::PROGRAM).exists()
 }
 
-fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last: bool, is_purge: bool) {
+fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut UninstallReport, is_last: bool, is_purge: bool) {
     let printer = context.printer;
     printer.line(printer.toned(Tone::Heading, "stopgate is taken back"));
     for undo in chosen {
@@ -245,7 +245,7 @@ fn preview(context: &Context<'_>, chosen: &[Undo], report: &mut Report, is_last:
     }
 }
 
-fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut Report) -> Result<()> {
+fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut UninstallReport) -> Result<()> {
     if chosen.is_empty() {
         return Ok(());
     }
@@ -317,7 +317,7 @@ fn take_back(context: &Context<'_>, undo: &Undo) -> Result<String> {
 
 /// Takes the programs away, stops the authority, and removes the home if that was asked for. In this order: a hook
 /// that fires meanwhile finds no program to start another authority with.
-fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut Report) {
+fn leave_home(context: &Context<'_>, is_purge: bool, report: &mut UninstallReport) {
     let home = &context.home;
     let (done, failed) = deploy::withdraw(home);
     if !is_purge {

@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 }
 
 /// A release on the disk.
-struct Release {
+struct UnpackedRelease {
     dir: PathBuf,
     version: String,
     manifest: Option<Manifest>,
@@ -101,7 +101,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     hand_over(context, arguments)
 }
 
-fn open(context: &Context<'_>, from: &Path) -> Result<Release> {
+fn open(context: &Context<'_>, from: &Path) -> Result<UnpackedRelease> {
     let shown = from.display();
     let meta = std::fs::metadata(from).map_err(|error| Refusal(format!("{shown}: {error}")))?;
     let (dir, unpacked) = if meta.is_dir() {
@@ -123,7 +123,7 @@ fn open(context: &Context<'_>, from: &Path) -> Result<Release> {
         Some(manifest) => manifest.version.clone(),
         None => ask_version(context, &dir.join("installer"))?,
     };
-    Ok(Release { dir, version, manifest, _unpacked: unpacked })
+    Ok(UnpackedRelease { dir, version, manifest, _unpacked: unpacked })
 }
 
 /// The directory in `dir` that holds the programs: itself, its `bin`, or the one directory that an archive wraps.
@@ -166,7 +166,7 @@ fn ask_version(context: &Context<'_>, installer: &Path) -> Result<String> {
     Ok(version)
 }
 
-fn check_version(context: &Context<'_>, release: &Release, ledger: &Ledger) -> Result<(), Refusal> {
+fn check_version(context: &Context<'_>, release: &UnpackedRelease, ledger: &Ledger) -> Result<(), Refusal> {
     let new = Version::parse(&release.version);
     let present = ledger.version.as_deref().and_then(Version::parse);
     match (new, present) {
@@ -198,7 +198,7 @@ fn keep(context: &Context<'_>, programs: &[Program], version: &str) -> Result<Op
     Ok(Some(dir))
 }
 
-fn copy_guides(context: &Context<'_>, release: &Release) -> Result<()> {
+fn copy_guides(context: &Context<'_>, release: &UnpackedRelease) -> Result<()> {
     let source = [release.dir.join("upgrades"), release.dir.join("../upgrades")];
     let into = deliver::directory(&context.home);
     for guide in source.iter().find(|dir| dir.is_dir()).map(|dir| deliver::all(dir)).transpose()?.unwrap_or_default() {

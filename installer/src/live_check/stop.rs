@@ -15,8 +15,8 @@ use stopgate_protocol::{GateLogRow, LogFilter};
 
 use super::repo::{GitProblem, Repo};
 use super::run::{Call, run};
-use super::{Answer, DEADLINE, hook_environment, payload, session_id};
-use crate::authority::{self, State};
+use super::{DEADLINE, HookAnswer, hook_environment, payload, session_id};
+use crate::authority::{self, AuthorityState};
 use crate::wiring::Entry;
 
 /// How long the verdict may take to appear in the log.
@@ -87,10 +87,10 @@ pub(crate) fn show(
     home: &Home,
     harness: Harness,
     entries: &[Entry],
-    authority: &State,
+    authority: &AuthorityState,
 ) -> Shown {
     let bin = home.bin();
-    let registered = Registered { environment, harness, entries, bin: &bin };
+    let registered = RegisteredStop { environment, harness, entries, bin: &bin };
     match attempt(&registered, home, authority) {
         Ok(shown) => shown,
         Err(problem) => Shown::Problem { problem },
@@ -98,20 +98,20 @@ pub(crate) fn show(
 }
 
 /// What is fired, and how.
-struct Registered<'a> {
+struct RegisteredStop<'a> {
     environment: &'a dyn Env,
     harness: Harness,
     entries: &'a [Entry],
     bin: &'a Path,
 }
 
-fn attempt(registered: &Registered<'_>, home: &Home, authority: &State) -> Result<Shown, String> {
+fn attempt(registered: &RegisteredStop<'_>, home: &Home, authority: &AuthorityState) -> Result<Shown, String> {
     let environment = registered.environment;
     let skipped = |reason: String| Ok(Shown::Skipped { reason });
     match authority {
-        State::Running { .. } => {}
-        State::NotStarted { reason } => return skipped(format!("the authority is not running ({reason})")),
-        State::Failed { problem } => return Err(format!("the authority does not work: {problem}")),
+        AuthorityState::Running { .. } => {}
+        AuthorityState::NotStarted { reason } => return skipped(format!("the authority is not running ({reason})")),
+        AuthorityState::Failed { problem } => return Err(format!("the authority does not work: {problem}")),
     }
     if switch::is_killed(environment, home) {
         return skipped("the kill switch is on; `stopgate kill off` lifts it".to_owned());
@@ -145,8 +145,8 @@ fn attempt(registered: &Registered<'_>, home: &Home, authority: &State) -> Resul
     judge(mode, answer?, &row?)
 }
 
-impl Registered<'_> {
-    fn fire(&self, event: EventName, hook: Hook, session: &str, cwd: &Path) -> Result<Answer, String> {
+impl RegisteredStop<'_> {
+    fn fire(&self, event: EventName, hook: Hook, session: &str, cwd: &Path) -> Result<HookAnswer, String> {
         let name = hook.name();
         let entry = self
             .entries
@@ -157,8 +157,8 @@ impl Registered<'_> {
         let variables = hook_environment(self.environment);
         let (program, args) = entry.argv(self.harness);
         let call = Call { command: &program, args: &args, cwd, variables: &variables, stdin: &stdin };
-        match Answer::of(&run(&call, DEADLINE)) {
-            Answer::Problem { problem } => Err(format!("{name}: {problem}")),
+        match HookAnswer::of(&run(&call, DEADLINE)) {
+            HookAnswer::Problem { problem } => Err(format!("{name}: {problem}")),
             answer => Ok(answer),
         }
     }
@@ -182,7 +182,7 @@ fn wait_for_verdict(home: &Home, session: &str) -> Result<GateLogRow, String> {
 }
 
 /// Whether the hook's answer and the log's row are what this stop calls for.
-fn judge(mode: Mode, answer: Answer, row: &GateLogRow) -> Result<Shown, String> {
+fn judge(mode: Mode, answer: HookAnswer, row: &GateLogRow) -> Result<Shown, String> {
     let unexpected = |what: &str| {
         let rule = row.rule.map_or("none", |rule| rule.id());
         let short = row.short_circuit.as_deref().or(row.fail_open.as_deref()).unwrap_or("none");
@@ -192,11 +192,11 @@ fn judge(mode: Mode, answer: Answer, row: &GateLogRow) -> Result<Shown, String> 
     let (true, Some(rule)) = (row.would_block, row.rule) else { return unexpected("judged, but not as it should be") };
     let (rule, latency_ms) = (rule.id().to_owned(), row.latency_ms);
     match (mode, answer) {
-        (Mode::Enforce, Answer::Blocked { reason }) => {
+        (Mode::Enforce, HookAnswer::Blocked { reason }) => {
             Ok(Shown::Judged { mode, rule, latency_ms, reason: Some(reason) })
         }
         (Mode::Enforce, _) => unexpected("the verdict did not reach the agent"),
-        (_, Answer::Blocked { .. }) => unexpected("blocked, although the mode is shadow"),
+        (_, HookAnswer::Blocked { .. }) => unexpected("blocked, although the mode is shadow"),
         (mode, _) => Ok(Shown::Judged { mode, rule, latency_ms, reason: None }),
     }
 }
@@ -240,13 +240,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_happened() {
-        let block = || Answer::Blocked { reason: "[stopgate] Go on\nwith it.".into() };
+        let block = || HookAnswer::Blocked { reason: "[stopgate] Go on\nwith it.".into() };
         let lines = |mode, answer, would_block| match judge(mode, answer, &row(would_block)) {
             Ok(shown) => shown.lines(),
             Err(problem) => vec![problem],
         };
         assert_eq!(
-            lines(Mode::Shadow, Answer::Allowed, true),
+            lines(Mode::Shadow, HookAnswer::Allowed, true),
             ["stop judged in shadow: would block, rule U1_DURABLE_ARTIFACT_CONTINUATION_SAFE (12 ms)"]
         );
         assert_eq!(
@@ -257,8 +257,8 @@ mod tests {
                 "    with it.",
             ]
         );
-        assert!(lines(Mode::Shadow, Answer::Allowed, false)[0].contains("cut short by no-signal"));
+        assert!(lines(Mode::Shadow, HookAnswer::Allowed, false)[0].contains("cut short by no-signal"));
         assert!(lines(Mode::Shadow, block(), true)[0].contains("although the mode is shadow"));
-        assert!(lines(Mode::Enforce, Answer::Allowed, true)[0].contains("did not reach the agent"));
+        assert!(lines(Mode::Enforce, HookAnswer::Allowed, true)[0].contains("did not reach the agent"));
     }
 }

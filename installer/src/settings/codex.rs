@@ -8,13 +8,13 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::document::{Document, Position, Problem, Unfit, Value};
+use super::document::{Document, DocumentProblem, Position, Unfit, Value};
 use crate::wiring::hook_of;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its being read counts")]
-struct File {
+struct CodexFile {
     #[serde(default)]
     description: Option<String>,
     #[serde(default)]
@@ -76,16 +76,19 @@ enum Handler {
 pub(crate) fn rejection(document: &Document) -> Option<Unfit> {
     if document.has_mark() {
         let problem = "a byte order mark is before the text".to_owned();
-        return Some(Unfit { at: Some(Position { line: 1, column: 1 }), problem: Problem::CodexRejects(problem) });
+        return Some(Unfit {
+            at: Some(Position { line: 1, column: 1 }),
+            problem: DocumentProblem::CodexRejects(problem),
+        });
     }
     if document.is_blank() {
         return None;
     }
-    let error = serde_json::from_str::<File>(document.text()).err()?;
+    let error = serde_json::from_str::<CodexFile>(document.text()).err()?;
     let at = Position { line: error.line(), column: error.column().max(1) };
     let text = error.to_string();
     let problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
-    Some(Unfit { at: Some(at), problem: Problem::CodexRejects(problem.to_owned()) })
+    Some(Unfit { at: Some(at), problem: DocumentProblem::CodexRejects(problem.to_owned()) })
 }
 
 /// Where the hooks of others stand: event, group, entry. Codex knows a trusted hook by its place.

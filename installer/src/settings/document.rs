@@ -34,7 +34,7 @@ impl Document {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unfit> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            Unfit { at: Some(Position::of(&good, good.len())), problem: Problem::NotUtf8 }
+            Unfit { at: Some(Position::of(&good, good.len())), problem: DocumentProblem::NotUtf8 }
         })?;
         let (text, marked) = match text.strip_prefix(BYTE_ORDER_MARK) {
             Some(rest) => (rest, true),
@@ -42,11 +42,11 @@ impl Document {
         };
         let root = CstRootNode::parse(text, &DIALECT).map_err(|error| Unfit {
             at: Some(Position { line: error.line_display(), column: error.column_display() }),
-            problem: Problem::Syntax(error.kind().to_string()),
+            problem: DocumentProblem::Syntax(error.kind().to_string()),
         })?;
         // Everything below counts bytes on the tree; a tree that is not the text would cut in the wrong place.
         if root.to_string() != text {
-            return Err(Unfit { at: None, problem: Problem::NotRepresentable });
+            return Err(Unfit { at: None, problem: DocumentProblem::NotRepresentable });
         }
         Ok(Self { text: text.to_owned(), marked, root })
     }
@@ -92,27 +92,27 @@ impl Document {
     pub(crate) fn object(&self) -> Result<CstObject, Unfit> {
         self.root.object_value().ok_or_else(|| {
             let at = self.root.value().map_or(0, |value| offset(&value));
-            self.unfit(at, Problem::RootNotObject)
+            self.unfit(at, DocumentProblem::RootNotObject)
         })
     }
 
     /// The `hooks` object, if there is one.
     pub(crate) fn hooks(&self) -> Result<Option<CstObject>, Unfit> {
         let Some(prop) = last_prop(&self.object()?, "hooks") else { return Ok(None) };
-        prop.object_value().map(Some).ok_or_else(|| self.unfit(value_offset(&prop), Problem::HooksNotObject))
+        prop.object_value().map(Some).ok_or_else(|| self.unfit(value_offset(&prop), DocumentProblem::HooksNotObject))
     }
 
     /// Refuses line ends that no editor writes: white space around them could not be given back as it was.
     pub(crate) fn check_line_ends(&self) -> Result<(), Unfit> {
         let stray = |(at, _): &(usize, &str)| !self.text[at + 1..].starts_with('\n');
         match self.text.match_indices('\r').find(stray) {
-            Some((at, _)) => Err(self.unfit(at, Problem::StrayCarriageReturn)),
+            Some((at, _)) => Err(self.unfit(at, DocumentProblem::StrayCarriageReturn)),
             None => Ok(()),
         }
     }
 
     /// `problem` at byte `at`.
-    pub(crate) fn unfit(&self, at: usize, problem: Problem) -> Unfit {
+    pub(crate) fn unfit(&self, at: usize, problem: DocumentProblem) -> Unfit {
         Unfit { at: Some(self.position(at)), problem }
     }
 
@@ -244,12 +244,12 @@ impl Position {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfit {
     pub(crate) at: Option<Position>,
-    pub(crate) problem: Problem,
+    pub(crate) problem: DocumentProblem,
 }
 
 /// What is wrong with a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(crate) enum DocumentProblem {
     NotUtf8,
     Syntax(String),
     NotRepresentable,
@@ -262,7 +262,7 @@ pub(crate) enum Problem {
     CodexRejects(String),
 }
 
-impl Problem {
+impl DocumentProblem {
     const fn remedy(&self) -> &'static str {
         match self {
             Self::NotUtf8 => "save it as UTF-8, then try again",
@@ -279,7 +279,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for DocumentProblem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotUtf8 => out.write_str("not UTF-8"),
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(unfit.at, Some(Position { line: 3, column: 7 }));
         assert!(unfit.to_string().starts_with("line 3, column 7: not valid JSON: expected colon"), "{unfit}");
         let unfit = Document::parse(b"{\n\"\xff\": 1}").unwrap_err();
-        assert_eq!((unfit.at, unfit.problem), (Some(Position { line: 2, column: 2 }), Problem::NotUtf8));
+        assert_eq!((unfit.at, unfit.problem), (Some(Position { line: 2, column: 2 }), DocumentProblem::NotUtf8));
     }
 
     #[test]
@@ -352,8 +352,8 @@ mod tests {
     #[test]
     fn hooks_that_are_no_object_are_unfit() {
         let unfit = |text: &str| Document::parse(text.as_bytes()).unwrap().hooks().unwrap_err();
-        assert_eq!(unfit("[]").problem, Problem::RootNotObject);
-        assert_eq!(unfit("{\n \"hooks\": []}").problem, Problem::HooksNotObject);
+        assert_eq!(unfit("[]").problem, DocumentProblem::RootNotObject);
+        assert_eq!(unfit("{\n \"hooks\": []}").problem, DocumentProblem::HooksNotObject);
         assert_eq!(unfit("{\n \"hooks\": []}").at, Some(Position { line: 2, column: 11 }));
         let last = Document::parse(b"{\"hooks\": 1, \"hooks\": {}}").unwrap();
         assert!(last.hooks().unwrap().is_some(), "the last of several counts");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jsonc_parser::cst::{CstArray, CstNode, CstObject, CstObjectProp};
 use serde::{Deserialize, Serialize};
 
-use super::document::{Document, Problem, Unfit, Value, has_comment, last_prop, offset, value_offset};
+use super::document::{Document, DocumentProblem, Unfit, Value, has_comment, last_prop, offset, value_offset};
 use super::splice::{self, Item};
 use stopgate_core::hook::{Hook, Timeout};
 
@@ -87,7 +87,7 @@ fn repeat(
             None => return Ok(current),
         }
     }
-    Err(Unfit { at: None, problem: Problem::DoesNotSettle })
+    Err(Unfit { at: None, problem: DocumentProblem::DoesNotSettle })
 }
 
 /// The next change on the way to [`install`], `None` when all is as it should be.
@@ -282,7 +282,7 @@ fn own_hook(entry: &CstObject, bin: &Path) -> Option<Hook> {
 fn event_groups(document: &Document, event: &CstObjectProp) -> Result<CstArray, Unfit> {
     event.array_value().ok_or_else(|| {
         let name = event.decoded_name().unwrap_or_default();
-        document.unfit(value_offset(event).max(offset(&event.clone().into())), Problem::EventNotArray(name))
+        document.unfit(value_offset(event).max(offset(&event.clone().into())), DocumentProblem::EventNotArray(name))
     })
 }
 

@@ -9,7 +9,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::redact::{REDACTED, redact};
 use stopgate_core::session::Harness;
 
-use super::document::{Document, Problem, Unfit, Value};
+use super::document::{Document, DocumentProblem, Unfit, Value};
 use super::edit::{self, Created};
 use super::foreign;
 use super::ignored::Flaw;
@@ -241,7 +241,7 @@ fn check(before: &Document, after: &Document, bin: &Path, created: &Created) -> 
     if edit::agree_on_the_foreign_part(before, after, bin, created) {
         return Ok(());
     }
-    Err(Unfit { at: None, problem: Problem::ForeignPartChanged })
+    Err(Unfit { at: None, problem: DocumentProblem::ForeignPartChanged })
 }
 
 /// How a file becomes what it was.

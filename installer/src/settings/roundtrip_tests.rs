@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::document::{Document, Problem};
+use super::document::{Document, DocumentProblem};
 use super::edit::{self, Created};
 use super::locate::{Location, Scope};
 use super::plan::{self, SettingsPlan};
@@ -403,11 +403,11 @@ fn files_that_cannot_be_edited_are_refused_with_their_place() {
         edit::install(&document, &wiring()).map(|_| ())
     };
     for (text, problem, line) in [
-        ("[]", Problem::RootNotObject, 1),
-        ("{\n\"hooks\": []}", Problem::HooksNotObject, 2),
-        ("{\n\"hooks\": null}", Problem::HooksNotObject, 2),
-        ("{\"hooks\": {\n\"Other\": {}}}", Problem::EventNotArray("Other".into()), 2),
-        ("{\"hooks\": {\n\"Stop\": \"x\"}}", Problem::EventNotArray("Stop".into()), 2),
+        ("[]", DocumentProblem::RootNotObject, 1),
+        ("{\n\"hooks\": []}", DocumentProblem::HooksNotObject, 2),
+        ("{\n\"hooks\": null}", DocumentProblem::HooksNotObject, 2),
+        ("{\"hooks\": {\n\"Other\": {}}}", DocumentProblem::EventNotArray("Other".into()), 2),
+        ("{\"hooks\": {\n\"Stop\": \"x\"}}", DocumentProblem::EventNotArray("Stop".into()), 2),
     ] {
         let unfit = install(text).unwrap_err();
         assert_eq!((unfit.problem, unfit.at.map(|at| at.line)), (problem, Some(line)), "{text}");

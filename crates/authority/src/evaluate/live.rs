@@ -11,8 +11,8 @@ use stopgate_core::switch;
 use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_gate::facts::Facts;
-use stopgate_gate::judge::Question;
-use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, Recording, Trace, World};
+use stopgate_gate::judge::JudgeQuestion;
+use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::Ceilings;
 use stopgate_store::{SessionFacts, TurnRecord};
@@ -124,14 +124,14 @@ impl Live<'_> {
     }
 }
 
-impl World for Live<'_> {
+impl PipelineWorld for Live<'_> {
     fn facts(&mut self) -> Facts {
         let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until.facts));
         self.answers.facts.insert(gathered.unwrap_or_default()).clone()
     }
 
     fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
-        let question = Question::new(self.message, signals.clone(), facts);
+        let question = JudgeQuestion::new(self.message, signals.clone(), facts);
         let judgement = match judge::ask(
             &self.state.judges,
             &self.state.storage,

@@ -26,11 +26,11 @@ const UNTRACKED_AGE: Duration = Duration::from_secs(5);
 /// What is remembered of all checkouts.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
-    checkouts: Mutex<HashMap<PathBuf, Known>>,
+    checkouts: Mutex<HashMap<PathBuf, KnownCheckout>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownCheckout {
     key: Key,
     answers: HashMap<Vec<String>, Vec<u8>>,
     tree: Option<Arc<Tree>>,
@@ -57,7 +57,7 @@ impl Memo {
         Git { top: &checkout.worktree, deadline, memo: self, key: (checkout.head(), stamp) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, KnownCheckout>> {
         self.checkouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,14 +127,14 @@ impl Git<'_> {
         Some(files)
     }
 
-    fn known<T>(&self, read: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
+    fn known<T>(&self, read: impl FnOnce(&KnownCheckout) -> Option<T>) -> Option<T> {
         let mut checkouts = self.memo.lock();
         let known = checkouts.get_mut(self.top).filter(|known| known.key == self.key)?;
         known.used = Instant::now();
         read(known)
     }
 
-    fn keep(&self, write: impl FnOnce(&mut Known)) {
+    fn keep(&self, write: impl FnOnce(&mut KnownCheckout)) {
         let mut checkouts = self.memo.lock();
         if checkouts.len() >= MAX_CHECKOUTS && !checkouts.contains_key(self.top) {
             let stalest = checkouts.iter().min_by_key(|(_, known)| known.used).map(|(top, _)| top.clone());
@@ -142,7 +142,7 @@ impl Git<'_> {
                 checkouts.remove(&stalest);
             }
         }
-        let new = || Known {
+        let new = || KnownCheckout {
             key: self.key.clone(),
             answers: HashMap::new(),
             tree: None,
@@ -158,7 +158,7 @@ impl Git<'_> {
 }
 
 /// The untracked files, if they were listed a moment ago.
-fn fresh_untracked(known: &Known) -> Option<Arc<Vec<String>>> {
+fn fresh_untracked(known: &KnownCheckout) -> Option<Arc<Vec<String>>> {
     let (at, files) = known.untracked.as_ref()?;
     (at.elapsed() < UNTRACKED_AGE).then(|| Arc::clone(files))
 }

@@ -13,7 +13,7 @@ use stopgate_gate::judge::{FailureKind, JudgeFailure};
 use stopgate_protocol::BreakerState;
 use stopgate_store::{BreakerRow, StoreError};
 
-use super::route::Route;
+use super::route::JudgeRoute;
 use crate::storage::Storage;
 
 /// How often the number of those who were not let through is written down.
@@ -39,7 +39,7 @@ struct Held {
 /// Somebody who was let through, and has to settle.
 #[derive(Debug)]
 pub(super) struct Guard {
-    route: Route,
+    route: JudgeRoute,
     limits: BreakerLimits,
     /// Set for a probe.
     token: Option<String>,
@@ -58,7 +58,7 @@ impl Breakers {
 
     /// Asks to be let through to the judge of `config`.
     pub(super) fn admit(&self, storage: &Storage, config: &JudgeConfig, until: Instant) -> Result<Guard, JudgeFailure> {
-        let (route, limits) = (Route::of(config), BreakerLimits::from(config));
+        let (route, limits) = (JudgeRoute::of(config), BreakerLimits::from(config));
         let now = storage.now_ms();
         let token = new_event_id(storage.clock());
         let admission = if self.stays_shut(&route, limits, now) {
@@ -77,7 +77,7 @@ impl Breakers {
 
     /// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
     /// in a while to write down how many they were.
-    fn stays_shut(&self, route: &Route, limits: BreakerLimits, now: UnixMillis) -> bool {
+    fn stays_shut(&self, route: &JudgeRoute, limits: BreakerLimits, now: UnixMillis) -> bool {
         let mut breakers = self.lock();
         let Some(held) = breakers.get_mut(&route.key) else { return false };
         let flushed_lately = held.written.is_some_and(|at| at.elapsed() < FLUSH);
@@ -124,7 +124,7 @@ impl Breakers {
     fn change<T>(
         &self,
         storage: &Storage,
-        route: &Route,
+        route: &JudgeRoute,
         last_failure: &str,
         until: Instant,
         transition: impl Fn(&mut Breaker) -> T,

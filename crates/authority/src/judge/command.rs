@@ -15,7 +15,7 @@ use stopgate_core::env::{self, Env};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 use stopgate_core::subprocess::{self, Ending, Limits};
-use stopgate_gate::judge::{FailureKind, JudgeFailure, Prompt};
+use stopgate_gate::judge::{FailureKind, JudgeFailure, JudgePrompt};
 
 use super::MAX_OUTPUT_BYTES;
 
@@ -29,7 +29,7 @@ pub(super) fn ask(
     environment: &dyn Env,
     home: &Home,
     judge: &JudgeConfig,
-    prompt: &Prompt,
+    prompt: &JudgePrompt,
     deadline: Instant,
 ) -> Result<Vec<u8>, JudgeFailure> {
     let unavailable = |what: String| JudgeFailure::new(FailureKind::Unavailable, &what);

@@ -8,7 +8,7 @@ use stopgate_config::{JudgeConfig, JudgeWire};
 use stopgate_core::env::Env;
 use stopgate_core::redact::REDACTED;
 use stopgate_core::text::head;
-use stopgate_gate::judge::{FailureKind, JudgeFailure, Prompt};
+use stopgate_gate::judge::{FailureKind, JudgeFailure, JudgePrompt};
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy};
@@ -25,7 +25,7 @@ const MIN_KEY_BYTES: usize = 6;
 pub(super) fn ask(
     environment: &dyn Env,
     judge: &JudgeConfig,
-    prompt: &Prompt,
+    prompt: &JudgePrompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {
     let key = key(environment, judge)?;
@@ -56,7 +56,7 @@ fn key(environment: &dyn Env, judge: &JudgeConfig) -> Result<Option<String>, Jud
 fn exchange(
     judge: &JudgeConfig,
     key: Option<&str>,
-    prompt: &Prompt,
+    prompt: &JudgePrompt,
     deadline: Instant,
 ) -> Result<String, JudgeFailure> {
     let unavailable = |what: &str| JudgeFailure::new(FailureKind::Unavailable, what);
@@ -121,7 +121,7 @@ fn is_loopback(uri: &Uri) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn body(judge: &JudgeConfig, prompt: &Prompt) -> Value {
+fn body(judge: &JudgeConfig, prompt: &JudgePrompt) -> Value {
     let (model, most) = (&judge.model, judge.max_output_tokens);
     match judge.wire {
         JudgeWire::Messages => json!({

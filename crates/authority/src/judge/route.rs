@@ -9,14 +9,14 @@ const MAX_LABEL_CHARS: usize = 160;
 
 /// A way to a judge: kind, endpoint or command, and model. Never a credential, so that a new key is no new judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Route {
+pub(super) struct JudgeRoute {
     /// Hash of the route.
     pub(super) key: String,
     /// The route for people, without secrets.
     pub(super) label: String,
 }
 
-impl Route {
+impl JudgeRoute {
     pub(super) fn of(judge: &JudgeConfig) -> Self {
         let whole = match judge.kind {
             JudgeKind::None => String::new(),
@@ -67,21 +67,21 @@ mod tests {
             command(&["claude", "-p"]),
             command(&["claude", "-p", "--model", "haiku"]),
         ];
-        let mut keys: Vec<_> = others.iter().chain([&base]).map(|judge| Route::of(judge).key).collect();
+        let mut keys: Vec<_> = others.iter().chain([&base]).map(|judge| JudgeRoute::of(judge).key).collect();
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), 6);
-        assert_eq!(Route::of(&base).label, "http messages https://a.example/v1/messages m");
+        assert_eq!(JudgeRoute::of(&base).label, "http messages https://a.example/v1/messages m");
     }
 
     #[test]
     fn a_credential_makes_no_route_and_stands_in_no_label() {
-        let plain = Route::of(&http("https://a.example/v1", "m", "K"));
+        let plain = JudgeRoute::of(&http("https://a.example/v1", "m", "K"));
         for url in ["https://me:pass@a.example/v1", "https://a.example/v1?key=x", "https://me@a.example/v1#x"] {
-            assert_eq!(Route::of(&http(url, "m", "OTHER")), plain, "{url}");
+            assert_eq!(JudgeRoute::of(&http(url, "m", "OTHER")), plain, "{url}");
         }
-        let first = Route::of(&command(&["ask", "--api-key", "sk-a1b2c3d4e5f6a7b8"]));
-        let second = Route::of(&command(&["ask", "--api-key", "sk-ffffffffffffffff"]));
+        let first = JudgeRoute::of(&command(&["ask", "--api-key", "sk-a1b2c3d4e5f6a7b8"]));
+        let second = JudgeRoute::of(&command(&["ask", "--api-key", "sk-ffffffffffffffff"]));
         assert_eq!(first, second);
         assert_eq!(first.label, "command ask --api-key [redacted]");
     }

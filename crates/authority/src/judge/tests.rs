@@ -14,7 +14,7 @@ use stopgate_core::env::{self, MapEnv};
 use stopgate_core::paths::Home;
 use stopgate_gate::RuleId;
 use stopgate_gate::facts::{Facts, Plan};
-use stopgate_gate::judge::{FailureKind, JudgeFailure, Opinion, Question};
+use stopgate_gate::judge::{FailureKind, JudgeFailure, JudgeQuestion, Opinion};
 use stopgate_gate::signals::{Signal, Signals};
 
 use super::{JudgeOutcome, NotAsked, ask_in};
@@ -59,7 +59,7 @@ impl Court {
     }
 
     fn ask_within(&self, judge: &JudgeConfig, message: &str, patience: Duration) -> JudgeOutcome {
-        let question = Question::new(message, Signals::of([Signal::FreshSession]), &facts());
+        let question = JudgeQuestion::new(message, Signals::of([Signal::FreshSession]), &facts());
         ask_in(&self.environment, &self.state.judges, &self.state.storage, judge, &question, Instant::now() + patience)
     }
 }
@@ -109,12 +109,12 @@ fn nobody_is_asked_without_a_judge_without_a_plan_or_without_time() {
     let counting = court.dir.path().join("asked");
     let judge = program(&format!("echo x >> '{}'; printf '%s' '{GO_ON}'", counting.display()));
     let none = JudgeConfig { kind: JudgeKind::None, ..judge.clone() };
-    let question = Question::new("m", Signals::default(), &facts());
+    let question = JudgeQuestion::new("m", Signals::default(), &facts());
     let nobody = super::ask(&court.state.judges, &court.state.storage, &none, &question, Instant::now() + AMPLE);
     assert_eq!(nobody, JudgeOutcome::NotAsked(NotAsked::NoJudge));
     let early = court.ask_within(&judge, "m", Duration::from_millis(60));
     assert_eq!(early, JudgeOutcome::NotAsked(NotAsked::NoTime));
-    let question = Question::new("m", Signals::default(), &Facts::default());
+    let question = JudgeQuestion::new("m", Signals::default(), &Facts::default());
     let nothing = ask_in(
         &court.environment,
         &court.state.judges,

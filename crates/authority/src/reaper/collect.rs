@@ -15,8 +15,8 @@ use stopgate_core::session::state::Turn;
 use stopgate_core::{checkout, fsx};
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, TranscriptStamp};
-use stopgate_reaper::candidacy::Memory;
-use stopgate_reaper::gates::{Evidence, LiveBuild, Pane, Seen};
+use stopgate_reaper::candidacy::CandidateMemory;
+use stopgate_reaper::gates::{Evidence, LiveBuild, PaneEvidence, Seen};
 use stopgate_reaper::screen;
 use stopgate_registry::snapshot::Snapshot;
 
@@ -26,7 +26,7 @@ use super::panes::{self, Server};
 const MAX_BUILD_BYTES: u64 = 1024 * 1024;
 
 /// What all sessions of one look share.
-pub(crate) struct World {
+pub(crate) struct LookWorld {
     pub(crate) now_ms: UnixMillis,
     /// The time of day, which files and tmux go by, whatever the clock says.
     wall_ms: UnixMillis,
@@ -36,7 +36,7 @@ pub(crate) struct World {
     servers: HashMap<String, Server>,
 }
 
-impl World {
+impl LookWorld {
     /// Looks at the process table, and at the tmux servers of `rows`.
     pub(crate) fn look(rows: &mut [SessionRow], now_ms: UnixMillis) -> Self {
         let snapshot = Snapshot::take().ok();
@@ -61,7 +61,7 @@ impl World {
         &self,
         row: &SessionRow,
         rows: &[SessionRow],
-        memory: &mut Memory,
+        memory: &mut CandidateMemory,
         config: &ReaperConfig,
     ) -> Evidence {
         let ago = |at: UnixMillis| self.now_ms - at;
@@ -89,17 +89,17 @@ impl World {
         evidence
     }
 
-    fn pane(&self, row: &SessionRow) -> Pane {
-        let Some(place) = &row.tmux else { return Pane::Outside };
+    fn pane(&self, row: &SessionRow) -> PaneEvidence {
+        let Some(place) = &row.tmux else { return PaneEvidence::Outside };
         let server = self.servers.get(&place.server);
         let (Some(server), Some(process), Some(snapshot)) = (server, &row.harness_process, &self.snapshot) else {
-            return Pane::Unresolved;
+            return PaneEvidence::Unresolved;
         };
         match server.pane(place) {
             Some(pane) if snapshot.is_at_or_below(process.pid, pane.pid) => {
-                Pane::Resolved { client_used_ms_ago: server.client_used_ms_ago(pane, self.wall_ms) }
+                PaneEvidence::Resolved { client_used_ms_ago: server.client_used_ms_ago(pane, self.wall_ms) }
             }
-            _ => Pane::Unresolved,
+            _ => PaneEvidence::Unresolved,
         }
     }
 

@@ -3,16 +3,16 @@
 use stopgate_config::ReaperConfig;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
-use stopgate_reaper::gates::Verdict;
+use stopgate_reaper::gates::ReaperVerdict;
 use stopgate_reaper::pressure::{assess, threshold};
-use stopgate_reaper::report::{Explanation, ReaperSession};
+use stopgate_reaper::report::{ReaperExplanation, ReaperSession};
 use stopgate_store::StoreError;
 
 use super::state::{Reaper, lock};
 use super::{machine, tick};
 
 /// Looks at one session now, with every gate; nothing is remembered of it. `None` if no such session lives.
-pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<Explanation>, StoreError> {
+pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<ReaperExplanation>, StoreError> {
     let _looking = lock(&reaper.looking);
     let config = reaper.config();
     let now_ms = reaper.storage.now_ms();
@@ -24,7 +24,7 @@ pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<Explan
     let threshold = threshold(pressure.tier, &config);
     let session = one.report(pending.is_some(), now_ms);
     let outlook = outlook(&config, tripped, one.verdict, &session, threshold);
-    Ok(Some(Explanation {
+    Ok(Some(ReaperExplanation {
         gates: one.readings,
         pressure,
         active_threshold_minutes: threshold.map(|ms| ms / 60_000),
@@ -36,7 +36,7 @@ pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<Explan
 fn outlook(
     config: &ReaperConfig,
     tripped: bool,
-    verdict: Verdict,
+    verdict: ReaperVerdict,
     session: &ReaperSession,
     threshold: Option<UnixMillis>,
 ) -> String {
@@ -47,10 +47,12 @@ fn outlook(
     };
     match (config.enabled, verdict, threshold) {
         (false, ..) => "stays: the reaper is off (`stopgate reaper enable`)".to_owned(),
-        (_, Verdict::Keep(gate), _) => format!("stays: {gate}"),
-        (_, Verdict::Eligible, _) if session.reap_pending => format!("{verb} at the next look, unless anything moves"),
-        (_, Verdict::Eligible, None) => "stays: there is no pressure".to_owned(),
-        (_, Verdict::Eligible, Some(threshold)) => {
+        (_, ReaperVerdict::Keep(gate), _) => format!("stays: {gate}"),
+        (_, ReaperVerdict::Eligible, _) if session.reap_pending => {
+            format!("{verb} at the next look, unless anything moves")
+        }
+        (_, ReaperVerdict::Eligible, None) => "stays: there is no pressure".to_owned(),
+        (_, ReaperVerdict::Eligible, Some(threshold)) => {
             let left = (threshold - session.idle_ms).max(0) / 60_000;
             format!("{verb} once it is idle for {} min; about {left} min to go", threshold / 60_000)
         }

@@ -11,7 +11,7 @@ use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::TranscriptStamp;
-use stopgate_reaper::report::{AuditEvent, AuditRow};
+use stopgate_reaper::report::{AuditRow, ReaperAuditEvent};
 use stopgate_reaper::screen;
 use stopgate_registry::snapshot::Snapshot;
 use stopgate_store::StoreError;
@@ -40,7 +40,7 @@ pub(crate) enum By {
 }
 
 /// A session that is to be ended.
-pub(crate) struct Ending<'a> {
+pub(crate) struct SessionEnding<'a> {
     pub(crate) row: &'a SessionRow,
     pub(crate) by: By,
     /// The inputs of the decision, for the audit.
@@ -54,7 +54,7 @@ pub(crate) enum Ended {
     /// It was ended.
     Done(Done),
     /// It was not, for this reason: all is well.
-    Refused(Refusal),
+    Refused(EndRefusal),
     /// It was not, and it should have been.
     Failed(String),
 }
@@ -70,7 +70,7 @@ pub(crate) struct Done {
 
 /// Why a session is not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum EndRefusal {
     /// It is being ended already.
     InFlight,
     /// Its process has gone.
@@ -83,7 +83,7 @@ pub(crate) enum Refusal {
     Moved,
 }
 
-impl Refusal {
+impl EndRefusal {
     /// The word in the audit.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -123,19 +123,19 @@ impl Drop for InFlight<'_> {
 }
 
 /// Ends a session: records the command that takes it up again, sends SIGTERM, waits, sends SIGKILL, closes the pane.
-pub(crate) fn end(reaper: &Reaper, ending: &Ending<'_>, config: &ReaperConfig) -> Ended {
+pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperConfig) -> Ended {
     let row = ending.row;
-    let Some(_in_flight) = InFlight::mark(reaper, row.key()) else { return Ended::Refused(Refusal::InFlight) };
+    let Some(_in_flight) = InFlight::mark(reaper, row.key()) else { return Ended::Refused(EndRefusal::InFlight) };
     let handle = match handle(row) {
         Ok(handle) => handle,
         Err(refusal) => return Ended::Refused(refusal),
     };
     if !still_so(reaper, ending) {
-        return Ended::Refused(Refusal::Moved);
+        return Ended::Refused(EndRefusal::Moved);
     }
     let (before, after, reason) = match ending.by {
-        By::Operator => (AuditEvent::Ending, AuditEvent::Ended, "ended-by-operator"),
-        By::Reaper { .. } => (AuditEvent::Reaping, AuditEvent::Reaped, "reaped-idle"),
+        By::Operator => (ReaperAuditEvent::Ending, ReaperAuditEvent::Ended, "ended-by-operator"),
+        By::Reaper { .. } => (ReaperAuditEvent::Reaping, ReaperAuditEvent::Reaped, "reaped-idle"),
     };
     let resume = stopgate_registry::resume(row).shell();
     let detail = serde_json::json!({ "resume_command": resume, "inputs": ending.detail });
@@ -145,8 +145,8 @@ pub(crate) fn end(reaper: &Reaper, ending: &Ending<'_>, config: &ReaperConfig) -
     };
     match noted {
         Ok(true) => {}
-        Ok(false) => return Ended::Refused(Refusal::Moved),
-        Err(()) => return Ended::Refused(Refusal::NotRecorded),
+        Ok(false) => return Ended::Refused(EndRefusal::Moved),
+        Err(()) => return Ended::Refused(EndRefusal::NotRecorded),
     }
     let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
         Ok(killed) => killed,
@@ -167,14 +167,15 @@ pub(crate) fn end(reaper: &Reaper, ending: &Ending<'_>, config: &ReaperConfig) -
 
 /// A handle on the session's very process. Taken before it is recognised: from then on the pid cannot become
 /// another's unnoticed.
-fn handle(row: &SessionRow) -> Result<OwnedFd, Refusal> {
-    let process = row.harness_process.as_ref().ok_or(Refusal::Unidentified)?;
+fn handle(row: &SessionRow) -> Result<OwnedFd, EndRefusal> {
+    let process = row.harness_process.as_ref().ok_or(EndRefusal::Unidentified)?;
     let pid = i32::try_from(process.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
-    let handle = pidfd_open(pid.ok_or(Refusal::Unidentified)?, PidfdFlags::empty()).map_err(|_| Refusal::NotRunning)?;
+    let handle =
+        pidfd_open(pid.ok_or(EndRefusal::Unidentified)?, PidfdFlags::empty()).map_err(|_| EndRefusal::NotRunning)?;
     match liveness(&ProcFs, process) {
         Liveness::Alive if is_harness(row, process) => Ok(handle),
-        Liveness::Gone => Err(Refusal::NotRunning),
-        Liveness::Alive | Liveness::Unknown => Err(Refusal::Unidentified),
+        Liveness::Gone => Err(EndRefusal::NotRunning),
+        Liveness::Alive | Liveness::Unknown => Err(EndRefusal::Unidentified),
     }
 }
 
@@ -185,7 +186,7 @@ fn is_harness(row: &SessionRow, process: &ProcessIdentity) -> bool {
 
 /// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there
 /// was no event is seen last, by [`note_if_still`].
-fn still_so(reaper: &Reaper, ending: &Ending<'_>) -> bool {
+fn still_so(reaper: &Reaper, ending: &SessionEnding<'_>) -> bool {
     let By::Reaper { transcript, frame } = &ending.by else { return true };
     let row = ending.row;
     let now = row.transcript_path.as_deref().and_then(collect::stamp);
@@ -198,7 +199,12 @@ fn still_so(reaper: &Reaper, ending: &Ending<'_>) -> bool {
             .is_some_and(|seen| screen::frame(seen) == *frame)
 }
 
-fn note(reaper: &Reaper, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> Result<(), ()> {
+fn note(
+    reaper: &Reaper,
+    ending: &SessionEnding<'_>,
+    event: ReaperAuditEvent,
+    detail: serde_json::Value,
+) -> Result<(), ()> {
     let row = line(reaper, ending, event, detail);
     reaper.storage.with_store(|store| store.record_reaper_event(&row)).map_err(|error| unrecorded(&row, &error))
 }
@@ -206,8 +212,8 @@ fn note(reaper: &Reaper, ending: &Ending<'_>, event: AuditEvent, detail: serde_j
 /// [`note`], unless the session has reported something since it was looked at; in one transaction with that question.
 fn note_if_still(
     reaper: &Reaper,
-    ending: &Ending<'_>,
-    event: AuditEvent,
+    ending: &SessionEnding<'_>,
+    event: ReaperAuditEvent,
     detail: serde_json::Value,
 ) -> Result<bool, ()> {
     let row = line(reaper, ending, event, detail);
@@ -218,7 +224,7 @@ fn note_if_still(
         .map_err(|error| unrecorded(&row, &error))
 }
 
-fn line(reaper: &Reaper, ending: &Ending<'_>, event: AuditEvent, detail: serde_json::Value) -> AuditRow {
+fn line(reaper: &Reaper, ending: &SessionEnding<'_>, event: ReaperAuditEvent, detail: serde_json::Value) -> AuditRow {
     AuditRow {
         at_ms: reaper.storage.now_ms(),
         harness: ending.row.harness,

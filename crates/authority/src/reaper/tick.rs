@@ -10,18 +10,18 @@ use stopgate_core::clock::{UnixMillis, hours};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
-use stopgate_reaper::candidacy::{Budget, Memory, Step, Why, step};
+use stopgate_reaper::candidacy::{Budget, CandidacyStep, CandidateMemory, Why, step};
 use stopgate_reaper::gates::{
-    Confidence, Evidence, Gate, GateReading, Seen, Verdict, kept_without_screen, read, verdict,
+    Confidence, Evidence, Gate, GateReading, ReaperVerdict, Seen, kept_without_screen, read, verdict,
 };
 use stopgate_reaper::pressure::{Pressure, assess, threshold};
-use stopgate_reaper::report::{AuditEvent, AuditRow, ReaperSession, Trip};
+use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, ReaperSession, Trip};
 use stopgate_store::StoreError;
 
-use super::collect::{self, World};
+use super::collect::{self, LookWorld};
 use super::machine;
 use super::state::{Reaper, lock};
-use super::terminate::{self, Ended, Ending};
+use super::terminate::{self, Ended, SessionEnding};
 
 /// Sessions that are looked at, at most.
 const MAX_SESSIONS: u32 = 1_000;
@@ -29,10 +29,10 @@ const MAX_SESSIONS: u32 = 1_000;
 /// One session during a look.
 pub(super) struct Looked {
     pub(super) row: SessionRow,
-    pub(super) memory: Memory,
+    pub(super) memory: CandidateMemory,
     pub(super) evidence: Evidence,
     pub(super) readings: Vec<GateReading>,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: ReaperVerdict,
 }
 
 impl Looked {
@@ -46,8 +46,8 @@ impl Looked {
 
     pub(super) fn report(&self, pending: bool, now_ms: UnixMillis) -> ReaperSession {
         let kept_by = match self.verdict {
-            Verdict::Keep(gate) => Some(gate),
-            Verdict::Eligible => None,
+            ReaperVerdict::Keep(gate) => Some(gate),
+            ReaperVerdict::Eligible => None,
         };
         ReaperSession {
             harness: self.row.harness,
@@ -71,8 +71,8 @@ pub(super) fn gather(
 ) -> Result<Vec<Looked>, StoreError> {
     let (mut rows, memories) =
         reaper.storage.with_store(|store| Ok((store.sessions_not_ended(MAX_SESSIONS)?, store.reaper_memories()?)))?;
-    let mut memories: HashMap<SessionKey, Memory> = memories.into_iter().collect();
-    let world = World::look(&mut rows, now_ms);
+    let mut memories: HashMap<SessionKey, CandidateMemory> = memories.into_iter().collect();
+    let world = LookWorld::look(&mut rows, now_ms);
     let mut looked: Vec<Looked> = rows
         .iter()
         .filter(|row| !row.state.is_over() && row.liveness != Liveness::Gone)
@@ -98,7 +98,7 @@ pub(super) fn gather(
         collect::frames(&rows, config)
     };
     for one in &mut looked {
-        if wanted(one) && one.verdict != Verdict::Keep(Gate::EvalError) {
+        if wanted(one) && one.verdict != ReaperVerdict::Keep(Gate::EvalError) {
             one.evidence.screen = collect::seen(&one.row, &frames);
             one.readings = read(&one.evidence, config);
             one.verdict = verdict(&one.readings);
@@ -178,22 +178,22 @@ impl Look<'_> {
     fn advance(&mut self, one: &mut Looked, since: &mut Option<UnixMillis>) -> bool {
         if one.memory.verdict.replace(one.verdict) != Some(one.verdict) {
             let kept_by = match one.verdict {
-                Verdict::Keep(gate) => Some(gate.name().to_owned()),
-                Verdict::Eligible => None,
+                ReaperVerdict::Keep(gate) => Some(gate.name().to_owned()),
+                ReaperVerdict::Eligible => None,
             };
-            self.note(one, AuditEvent::Decision, kept_by);
+            self.note(one, ReaperAuditEvent::Decision, kept_by);
         }
         let look = (one.verdict, one.frame());
         match step(&mut one.memory, since, look, self.now_ms, self.threshold, self.config) {
-            Step::Kept | Step::Watched | Step::Announced => {}
-            Step::TakenBack(why) => self.note(one, AuditEvent::ReapAborted, Some(why.name())),
+            CandidacyStep::Kept | CandidacyStep::Watched | CandidacyStep::Announced => {}
+            CandidacyStep::TakenBack(why) => self.note(one, ReaperAuditEvent::ReapAborted, Some(why.name())),
             // Whoever does not fit into the budget any more waits for the next look.
-            Step::Matured if !self.budget.allows() => {}
-            Step::Matured => {
+            CandidacyStep::Matured if !self.budget.allows() => {}
+            CandidacyStep::Matured => {
                 *since = Some(self.now_ms);
-                self.note(one, AuditEvent::ReapPending, None);
+                self.note(one, ReaperAuditEvent::ReapPending, None);
             }
-            Step::Due => {
+            CandidacyStep::Due => {
                 *since = None;
                 return self.end(one);
             }
@@ -204,17 +204,17 @@ impl Look<'_> {
     /// Ends a session whose time has come, or says that it would; whether it was ended.
     fn end(&mut self, one: &mut Looked) -> bool {
         if !self.budget.allows() {
-            self.note(one, AuditEvent::ReapAborted, Some(Why::Budget.name()));
+            self.note(one, ReaperAuditEvent::ReapAborted, Some(Why::Budget.name()));
             return false;
         }
         if self.rehearses {
             self.budget.spend(false);
-            self.note(one, AuditEvent::WouldReap, None);
+            self.note(one, ReaperAuditEvent::WouldReap, None);
             // Proven again before it is said again.
             one.memory.streak = None;
             return false;
         }
-        let ending = Ending {
+        let ending = SessionEnding {
             row: &one.row,
             by: terminate::By::Reaper { transcript: one.memory.transcript.clone(), frame: one.frame() },
             detail: self.detail(one),
@@ -226,10 +226,10 @@ impl Look<'_> {
                 tracing::info!(session = %one.row.key(), killed = done.killed, "ended an idle session");
                 return true;
             }
-            Ended::Refused(why) => self.note(one, AuditEvent::ReapRefused, Some(why.name().to_owned())),
+            Ended::Refused(why) => self.note(one, ReaperAuditEvent::ReapRefused, Some(why.name().to_owned())),
             Ended::Failed(why) => {
                 tracing::error!(session = %one.row.key(), why, "a session could not be ended: rehearsing from now on");
-                self.note(one, AuditEvent::ReapFailed, Some(why.clone()));
+                self.note(one, ReaperAuditEvent::ReapFailed, Some(why.clone()));
                 self.rehearses = true;
                 let trip = Trip { at_ms: self.now_ms, detail: format!("{}: {why}", one.row.key()) };
                 let _ = self.reaper.storage.with_store(|store| store.set_reaper_trip(Some(&trip)));
@@ -239,7 +239,7 @@ impl Look<'_> {
         false
     }
 
-    fn note(&mut self, one: &Looked, event: AuditEvent, kept_by: Option<String>) {
+    fn note(&mut self, one: &Looked, event: ReaperAuditEvent, kept_by: Option<String>) {
         self.audit.push(AuditRow {
             at_ms: self.now_ms,
             harness: one.row.harness,

@@ -13,12 +13,12 @@ use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
-use stopgate_protocol::{Contest, Contested, ExplainStop, Explanation};
+use stopgate_protocol::{Contest, Contested, ExplainStop, StopExplanation};
 
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
 use crate::evaluate::{self, Gone, Heard, Verdict};
-use crate::journal::{Answer, Noted};
+use crate::journal::{JournalAnswer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
 
@@ -30,7 +30,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Longest reason of a contest that is kept.
 const MAX_CONTEST_CHARS: usize = 500;
 
-async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<Explanation, Response> {
+async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<StopExplanation, Response> {
     let explained = off_loop(move || state.storage.with_store(|store| store.explain(&wanted.event))).await?;
     explained.map_err(unavailable)
 }
@@ -116,7 +116,7 @@ async fn enforce(
 ) -> Result<EvaluateResponse, Response> {
     let heard = Heard::quickly(&state, &request);
     if let Some((response, given)) = heard.as_ref().and_then(|heard| heard.foregone(&state, &request, received)) {
-        let noted = state.journal.note(Answer::Given(Box::new(given)));
+        let noted = state.journal.note(JournalAnswer::Given(Box::new(given)));
         judge_afterwards(state, request, heard, received, noted);
         return Ok(response);
     }
@@ -135,7 +135,7 @@ async fn enforce(
 
 /// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
 async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Result<(), Response> {
-    let noted = state.journal.note(Answer::Taken { request: Box::new(request.clone()) });
+    let noted = state.journal.note(JournalAnswer::Taken { request: Box::new(request.clone()) });
     // A judge may take its time: until it has spoken the log shows the stop as pending.
     if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
         // A task of its own: what is stored is also judged, whether or not the hook still waits.

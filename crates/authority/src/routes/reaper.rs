@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::{EndSession, ExplainReaper, GetReaper, ReadReaperAudit, SessionEnded, SetReaper};
-use stopgate_reaper::report::{Explanation, ReaperAudit, ReaperStatus};
+use stopgate_reaper::report::{ReaperAudit, ReaperExplanation, ReaperStatus};
 use stopgate_reaper::switch::{self, ReaperSwitch};
 
 use super::control::{not_written, still_counts};
 use super::{Routes, off_loop, problem, unavailable};
 use crate::peer::Peer;
-use crate::reaper::terminate::{self, By, Ended, Ending};
+use crate::reaper::terminate::{self, By, Ended, SessionEnding};
 use crate::state::State;
 use crate::{operator, reaper};
 
@@ -47,7 +47,7 @@ async fn audit(state: Arc<State>, _: Peer, wanted: ReadReaperAudit) -> Result<Re
     Ok(ReaperAudit { rows })
 }
 
-async fn explain(state: Arc<State>, _: Peer, wanted: ExplainReaper) -> Result<Explanation, Response> {
+async fn explain(state: Arc<State>, _: Peer, wanted: ExplainReaper) -> Result<ReaperExplanation, Response> {
     let Some(key) = SessionKey::new(wanted.harness, &wanted.session) else {
         return Err(problem(StatusCode::BAD_REQUEST, "session: must be 1 to 128 printable ASCII characters"));
     };
@@ -70,7 +70,7 @@ async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<Sessio
         let Some(row) = rows.into_iter().find(|row| row.key() == key) else {
             return Err(problem(StatusCode::NOT_FOUND, format!("no session {key}")));
         };
-        let ending = Ending { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
+        let ending = SessionEnding { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
         match terminate::end(&state.reaper, &ending, &state.reaper.config()) {
             Ended::Done(done) => {
                 operator::done(&state, peer, &wanted.action(), &row.resume_command);

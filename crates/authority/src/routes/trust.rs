@@ -9,7 +9,7 @@ use stopgate_core::clock::monotonic_ms;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
-use stopgate_gate::report::Report;
+use stopgate_gate::report::GateReport;
 use stopgate_protocol::{Graded, ReadReport, SetGrade};
 use stopgate_store::{Grading, NewGrade, Store};
 
@@ -64,7 +64,7 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
     }
 }
 
-async fn report(state: Arc<State>, _: Peer, wanted: ReadReport) -> Result<Report, Response> {
+async fn report(state: Arc<State>, _: Peer, wanted: ReadReport) -> Result<GateReport, Response> {
     log_settles(&state).await;
     let read = move || {
         let until = state.storage.now_ms();

@@ -6,7 +6,7 @@ use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_protocol::{Health, HealthStatus, Shutdown};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, Serve, printer, when};
 
 #[derive(Args)]
@@ -43,7 +43,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments, serve: Serve) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments, serve: Serve) -> anyhow::Result<ExitStatus> {
     match arguments.action {
         Action::Run { detached } => {
             serve(&context.home, detached).map_err(anyhow::Error::from_boxed)?;
@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments, serve: Serve) -> any
     }
 }
 
-fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn stop(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let authority = context.authority();
     let refusal = || context.refused_to_agent(Shutdown::ACTION);
     let stopped =
@@ -92,11 +92,11 @@ fn stop(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
 }
 
 /// What is to be said of an authority that lives without answering, if one does.
-pub(crate) fn silent(context: &Context) -> Option<String> {
+pub(crate) fn silent(context: &CliContext) -> Option<String> {
     Some(context.authority().silent(Silence::DoesNotAnswer)?.to_string())
 }
 
-fn show(context: &Context, health: &Health, json: bool) -> anyhow::Result<ExitStatus> {
+fn show(context: &CliContext, health: &Health, json: bool) -> anyhow::Result<ExitStatus> {
     if json {
         printer::json(health)?;
     } else {

@@ -9,12 +9,12 @@ mod worktree;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stopgate_build_guard::machine::Refused;
+use stopgate_build_guard::machine::MoveRefused;
 use stopgate_build_guard::state::BuildState;
 use stopgate_core::env::ProcessEnv;
 
 use crate::builds::{Build, Builds};
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, identity, printer};
 
 #[derive(Args)]
@@ -70,14 +70,14 @@ struct Common {
 }
 
 impl Common {
-    fn choose(&self, context: &Context, builds: &Builds) -> anyhow::Result<Build> {
+    fn choose(&self, context: &CliContext, builds: &Builds) -> anyhow::Result<Build> {
         builds.choose(self.build.as_deref(), identity::own_session(&ProcessEnv, context).as_ref())
     }
 }
 
 /// A command that failed, for programs.
 #[derive(Serialize)]
-struct Failed {
+struct FailedBuildCommand {
     error: String,
 }
 
@@ -102,7 +102,7 @@ impl Command {
     }
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let command = &arguments.command;
     let done = Builds::here().and_then(|builds| {
         builds.tidy();
@@ -126,10 +126,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     });
     done.or_else(|error| {
         if command.json() {
-            printer::json(&Failed { error: format!("{error:#}") })?;
+            printer::json(&FailedBuildCommand { error: format!("{error:#}") })?;
         }
         printer::error(crate::NAME, &error);
-        let is_refusal = error.downcast_ref::<Refused>().is_some() || error.is::<RefusedToAgent>();
+        let is_refusal = error.downcast_ref::<MoveRefused>().is_some() || error.is::<RefusedToAgent>();
         Ok(if is_refusal { ExitStatus::Refused } else { ExitStatus::Failure })
     })
 }
@@ -157,6 +157,6 @@ impl std::fmt::Display for RefusedToAgent {
 impl std::error::Error for RefusedToAgent {}
 
 /// Fails if this runs inside a recorded agent session: `action` is the operator's.
-fn operators(context: &Context, action: &str) -> Result<(), RefusedToAgent> {
+fn operators(context: &CliContext, action: &str) -> Result<(), RefusedToAgent> {
     context.refused_to_agent(action).map_or(Ok(()), |refusal| Err(RefusedToAgent(refusal)))
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use stopgate_config as config;
 use stopgate_core::checkout;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, bounded, printer};
 
 /// Show what is configured, every key with its meaning
@@ -42,7 +42,7 @@ enum Command {
     Path,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.command {
         None => show(context, false),
         Some(Command::Show { json }) => show(context, *json),
@@ -60,13 +60,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct ShownConfig {
     file: PathBuf,
     faults: Vec<String>,
-    values: BTreeMap<String, config::Shown>,
+    values: BTreeMap<String, config::ShownValue>,
 }
 
-fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn show(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let mut held = config::LastGood::peek(&context.home);
     let mut faults: Vec<String> = held.faults.iter().map(ToString::to_string).collect();
     let mut ignored = held.faults.as_ref().map(|_| "the last configuration without a fault stays in force");
@@ -81,7 +81,7 @@ fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
     let status = if faults.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
     if json {
         let values = config::values(&held.config).into_iter().collect();
-        printer::json(&Shown { file: config::user_file(&context.home), faults, values })?;
+        printer::json(&ShownConfig { file: config::user_file(&context.home), faults, values })?;
         return Ok(status);
     }
     for text in faults.iter().map(String::as_str).chain(ignored) {
@@ -91,7 +91,7 @@ fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
     Ok(status)
 }
 
-fn check(context: &Context, file: Option<&PathBuf>) -> anyhow::Result<ExitStatus> {
+fn check(context: &CliContext, file: Option<&PathBuf>) -> anyhow::Result<ExitStatus> {
     let found = match file {
         Some(file) => {
             let text = bounded::read(file).with_context(|| file.display().to_string())?;

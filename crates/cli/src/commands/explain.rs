@@ -9,7 +9,7 @@ use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
 use stopgate_protocol::{ExplainStop, GateLogRow};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 /// Longest part of the message that is shown with a signal.
@@ -47,7 +47,7 @@ struct Json<'a> {
     contest: Option<&'a str>,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let wanted = arguments.event.trim().to_ascii_lowercase();
     if wanted.is_empty() || !wanted.chars().all(|symbol| symbol.is_ascii_hexdigit() || symbol == '-') {
         bail!("{:?} is no event id: `stopgate gate log --json` shows them", arguments.event);

@@ -12,7 +12,7 @@ mod review;
 use clap::{Args, Subcommand};
 
 use crate::ExitStatus;
-use crate::context::Context;
+use crate::context::CliContext;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -40,7 +40,7 @@ enum Action {
     Ready(ready::Arguments),
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.action {
         Action::Log(arguments) => log::run(context, arguments),
         Action::Contest(arguments) => contest::run(context, arguments),

@@ -11,7 +11,7 @@ use stopgate_core::switch::{self, KillRecord, KillSet, KillSource};
 use stopgate_core::text::one_line;
 use stopgate_protocol::{Condition, SetKill};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 /// How long the authority may take to note that the switch is on.
@@ -48,7 +48,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.action {
         Action::On { reason, json } => turn_on(context, reason, *json),
         Action::Off { json } => turn_off(context, *json),
@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// Writes the file first and directly: the switch must work with everything else broken.
-fn turn_on(context: &Context, reason: &str, json: bool) -> anyhow::Result<ExitStatus> {
+fn turn_on(context: &CliContext, reason: &str, json: bool) -> anyhow::Result<ExitStatus> {
     let file = context.home.kill_file();
     let prior = switch::is_killed(&ProcessEnv, &context.home);
     let by = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
@@ -73,7 +73,7 @@ fn turn_on(context: &Context, reason: &str, json: bool) -> anyhow::Result<ExitSt
         printer::note(format!("note: who and why could not be written ({error}); {} alone is enough", file.display()));
     }
     // For the authority's record; it may well be down. It writes nothing: that would come at any time, if it is hung.
-    let until = Condition { seen: None, ..Context::condition("", NOTE) };
+    let until = Condition { seen: None, ..CliContext::condition("", NOTE) };
     let told = SetKill { value: true, reason: record.reason, by: record.by, done: true, condition: until };
     let _ = context.authority().call_within(NOTE, &told);
     if json {
@@ -84,11 +84,11 @@ fn turn_on(context: &Context, reason: &str, json: bool) -> anyhow::Result<ExitSt
     Ok(ExitStatus::Success)
 }
 
-fn turn_off(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn turn_off(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let file = context.home.kill_file();
     let seen = switch::stamp(&file);
     let prior = switch::is_killed(&ProcessEnv, &context.home);
-    let condition = Context::condition(&seen, ANSWER);
+    let condition = CliContext::condition(&seen, ANSWER);
     let flip = SetKill { value: false, reason: String::new(), by: String::new(), done: false, condition };
     match context.authority().call(&flip) {
         Ok(_) => {}
@@ -125,7 +125,7 @@ fn print_state(on: bool, prior: bool) -> anyhow::Result<()> {
     printer::json(&serde_json::json!({ "kill_switch": on, "prior": prior, "changed": on != prior }))
 }
 
-fn status(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn status(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let source = switch::read_kill(&ProcessEnv, &context.home);
     if json {
         let (by, at, reason) = match &source {

@@ -7,13 +7,13 @@ use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{Condition, ModeState, SetMode};
 
 use super::gate::ready;
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The mode to set; without it, show the mode
-    mode: Option<Wanted>,
+    mode: Option<WantedMode>,
     /// Do not ask before enforcing
     #[arg(long, short)]
     yes: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Wanted {
+enum WantedMode {
     /// Judge and record no stop
     Off,
     /// Judge and record every stop, block none
@@ -32,17 +32,17 @@ enum Wanted {
     Enforce,
 }
 
-impl From<Wanted> for Mode {
-    fn from(wanted: Wanted) -> Self {
+impl From<WantedMode> for Mode {
+    fn from(wanted: WantedMode) -> Self {
         match wanted {
-            Wanted::Off => Self::Off,
-            Wanted::Shadow => Self::Shadow,
-            Wanted::Enforce => Self::Enforce,
+            WantedMode::Off => Self::Off,
+            WantedMode::Shadow => Self::Shadow,
+            WantedMode::Enforce => Self::Enforce,
         }
     }
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let file = context.home.mode_file();
     let seen = switch::stamp(&file);
     let reading = switch::read_mode(&context.home);
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }
     }
     let asked = context.ensure_authority().and_then(|()| {
-        context.authority().call(&SetMode { mode: wanted, condition: Context::condition(&seen, ANSWER) })
+        context.authority().call(&SetMode { mode: wanted, condition: CliContext::condition(&seen, ANSWER) })
     });
     let state = match asked {
         Ok(state) => state,
@@ -101,7 +101,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     Ok(ExitStatus::Success)
 }
 
-fn show(context: &Context, reading: ModeReading, json: bool) -> anyhow::Result<ExitStatus> {
+fn show(context: &CliContext, reading: ModeReading, json: bool) -> anyhow::Result<ExitStatus> {
     let mode = reading.mode();
     if json {
         printer::json(&ModeState { mode, prior: mode, changed: false })?;
@@ -112,7 +112,7 @@ fn show(context: &Context, reading: ModeReading, json: bool) -> anyhow::Result<E
 }
 
 /// One line about the mode.
-pub(crate) fn describe(context: &Context, reading: ModeReading) -> String {
+pub(crate) fn describe(context: &CliContext, reading: ModeReading) -> String {
     let meaning = reading.mode().meaning();
     let origin = match reading {
         ModeReading::Chosen(_) => String::new(),

@@ -13,7 +13,7 @@ use stopgate_reaper::report::{AuditRow, ReaperAudit, ReaperStatus};
 use stopgate_reaper::switch as file;
 use stopgate_reaper::switch::ReaperSwitch;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer, when};
 
 #[derive(Args)]
@@ -67,7 +67,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.action {
         Action::Status { json } => {
             context.ensure_authority()?;
@@ -87,11 +87,11 @@ fn agreed(yes: bool) -> bool {
     printer::consent(question, yes).is_given("nothing changed", "stopgate: not enabled")
 }
 
-fn set(context: &Context, wanted: ReaperSwitch, json: bool) -> anyhow::Result<ExitStatus> {
+fn set(context: &CliContext, wanted: ReaperSwitch, json: bool) -> anyhow::Result<ExitStatus> {
     let path = context.home.reaper_file();
     let seen = switch::stamp(&path);
     let asked = context.ensure_authority().and_then(|()| {
-        context.authority().call(&SetReaper { switch: wanted, condition: Context::condition(&seen, ANSWER) })
+        context.authority().call(&SetReaper { switch: wanted, condition: CliContext::condition(&seen, ANSWER) })
     });
     match asked {
         Ok(status) => show(context, &status, json),
@@ -114,7 +114,7 @@ fn set(context: &Context, wanted: ReaperSwitch, json: bool) -> anyhow::Result<Ex
     }
 }
 
-fn show(context: &Context, status: &ReaperStatus, json: bool) -> anyhow::Result<ExitStatus> {
+fn show(context: &CliContext, status: &ReaperStatus, json: bool) -> anyhow::Result<ExitStatus> {
     if json {
         printer::json(status)?;
         return Ok(ExitStatus::Success);
@@ -183,17 +183,17 @@ pub(crate) fn pressure(pressure: &Pressure) -> String {
 
 /// A row as scripts read it: the row, and its time in RFC 3339.
 #[derive(Serialize)]
-struct JsonRow<'a> {
+struct JsonAuditRow<'a> {
     at: String,
     #[serde(flatten)]
     row: &'a AuditRow,
 }
 
-fn audit(context: &Context, limit: u32, json: bool) -> anyhow::Result<ExitStatus> {
+fn audit(context: &CliContext, limit: u32, json: bool) -> anyhow::Result<ExitStatus> {
     let wanted = ReadReaperAudit { limit: Some(limit) };
     let audit = context.read(&wanted, |store| Ok(ReaperAudit { rows: store.reaper_audit(wanted.rows())? }))?;
     if json {
-        let rows: Vec<_> = audit.rows.iter().map(|row| JsonRow { at: when::rfc3339(row.at_ms), row }).collect();
+        let rows: Vec<_> = audit.rows.iter().map(|row| JsonAuditRow { at: when::rfc3339(row.at_ms), row }).collect();
         printer::json(&rows)?;
         return Ok(ExitStatus::Success);
     }
@@ -220,7 +220,7 @@ fn columns(row: &AuditRow) -> Vec<String> {
     ]
 }
 
-fn explain(context: &Context, id: &str, json: bool) -> anyhow::Result<ExitStatus> {
+fn explain(context: &CliContext, id: &str, json: bool) -> anyhow::Result<ExitStatus> {
     let row = find::session(context, id)?;
     if row.state.is_over() {
         bail!("session {} is over ({}): there is nothing to explain", row.key(), row.state);

@@ -10,7 +10,7 @@ use stopgate_core::shell;
 use stopgate_core::text::one_line;
 use stopgate_protocol::SessionRow;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer};
 
 #[derive(Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let row = find::session(context, &arguments.id)?;
     if arguments.exec {
         return execute(&row, arguments.force);

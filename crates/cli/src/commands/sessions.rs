@@ -14,7 +14,7 @@ use stopgate_protocol::SessionRow;
 pub(crate) use list::{age, is_of_interest, memory, project, state_text, unheard_detail};
 pub(crate) use show::lines as detail_lines;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer};
 
 /// How often `--watch` looks.
@@ -52,7 +52,7 @@ enum Action {
     End(end::Arguments),
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match &arguments.action {
         Some(Action::Show { id, json }) => show::run(context, id, *json),
         Some(Action::Resume(arguments)) => super::resume::run(context, arguments),
@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// The sessions to be shown, and how many are not.
-fn shown(context: &Context, all: bool) -> anyhow::Result<(Vec<SessionRow>, usize)> {
+fn shown(context: &CliContext, all: bool) -> anyhow::Result<(Vec<SessionRow>, usize)> {
     let mut rows = find::sessions(context, all)?;
     let known = rows.len();
     if !all {
@@ -81,7 +81,7 @@ fn shown(context: &Context, all: bool) -> anyhow::Result<(Vec<SessionRow>, usize
     Ok((rows, hidden))
 }
 
-fn watch(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+fn watch(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let clears = std::io::stdout().is_terminal() && !arguments.json;
     let mut looked = false;
     while !printer::hung_up() {

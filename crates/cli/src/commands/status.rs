@@ -14,7 +14,7 @@ use stopgate_core::switch;
 
 use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer, when};
 
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let reading = switch::read_mode(&context.home);
     let kill = switch::read_kill(&ProcessEnv, &context.home);
     let health = context.authority().health();
@@ -101,7 +101,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     Ok(ExitStatus::Success)
 }
 
-fn unanswered(context: &Context, error: &AskError) -> String {
+fn unanswered(context: &CliContext, error: &AskError) -> String {
     match error {
         AskError::Unreachable(ClientError::Deadline) => authority::silent(context),
         _ => None,

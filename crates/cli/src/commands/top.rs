@@ -12,9 +12,9 @@ use clap::Args;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::DefaultTerminal;
 
-use self::model::{Model, Prompt};
+use self::model::{Model, TopPrompt};
 use super::sessions::end;
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 /// How often it looks.
@@ -38,7 +38,7 @@ enum Next {
     Quit,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         bail!("top needs a terminal; `stopgate sessions --watch` does not");
     }
@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     done.map(|()| ExitStatus::Success)
 }
 
-fn show(context: &Context, terminal: &mut DefaultTerminal, interval: Duration) -> anyhow::Result<()> {
+fn show(context: &CliContext, terminal: &mut DefaultTerminal, interval: Duration) -> anyhow::Result<()> {
     let mut model = Model::new(printer::has_colour());
     loop {
         // Who only looks on makes no home anew that somebody has removed.
@@ -75,7 +75,7 @@ fn show(context: &Context, terminal: &mut DefaultTerminal, interval: Duration) -
     }
 }
 
-fn on_key(context: &Context, model: &mut Model, key: KeyEvent) -> Next {
+fn on_key(context: &CliContext, model: &mut Model, key: KeyEvent) -> Next {
     if key.kind == KeyEventKind::Release {
         return Next::Nothing;
     }
@@ -85,8 +85,8 @@ fn on_key(context: &Context, model: &mut Model, key: KeyEvent) -> Next {
     }
     match (std::mem::take(&mut model.prompt), key.code) {
         // Asked twice: the first answer leads to the second question, any other key back.
-        (Prompt::End(key), KeyCode::Char('y')) => model.prompt = Prompt::ReallyEnd(key),
-        (Prompt::ReallyEnd(key), KeyCode::Char('y')) => {
+        (TopPrompt::End(key), KeyCode::Char('y')) => model.prompt = TopPrompt::ReallyEnd(key),
+        (TopPrompt::ReallyEnd(key), KeyCode::Char('y')) => {
             if let Some(row) = model.row(&key) {
                 model.notice = match end::end(context, row) {
                     Ok(ended) => end::said(&ended),
@@ -95,8 +95,8 @@ fn on_key(context: &Context, model: &mut Model, key: KeyEvent) -> Next {
             }
             return Next::Look;
         }
-        (Prompt::End(_) | Prompt::ReallyEnd(_), _) => "nothing was ended".clone_into(&mut model.notice),
-        (Prompt::None, code) => return on_command(model, code),
+        (TopPrompt::End(_) | TopPrompt::ReallyEnd(_), _) => "nothing was ended".clone_into(&mut model.notice),
+        (TopPrompt::None, code) => return on_command(model, code),
     }
     Next::Nothing
 }
@@ -119,7 +119,7 @@ fn on_command(model: &mut Model, code: KeyCode) -> Next {
         KeyCode::Char('c') => model.notice = copy(model),
         KeyCode::Char('e') => {
             if let Some(row) = model.selected() {
-                model.prompt = Prompt::End(row.key());
+                model.prompt = TopPrompt::End(row.key());
             }
         }
         _ => {}

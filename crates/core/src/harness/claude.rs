@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::wire::Payload;
+use super::wire::RawPayload;
 use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec};
 
 /// Claude Code's row.
@@ -27,14 +27,14 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 /// Whether the payload has marks that only Claude Code leaves.
-fn recognises(wire: &Payload) -> bool {
+fn recognises(wire: &RawPayload) -> bool {
     wire.has("prompt_id")
         || wire.has("background_tasks")
         || matches!(wire.text("transcript_path"), Ok(Some(path)) if path.contains("/.claude/"))
 }
 
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
-fn read(wire: &Payload) -> Result<Read, PayloadError> {
+fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
     let pending = wire.length("background_tasks")? + wire.length("session_crons")?;
     wire.event(Harness::Claude, pending)
 }

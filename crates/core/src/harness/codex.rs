@@ -1,6 +1,6 @@
 //! Codex's dialect (observed with 0.169.0).
 
-use super::wire::Payload;
+use super::wire::RawPayload;
 use super::{EventName, Harness, Payload as Read, PayloadError, Spec};
 use crate::text;
 
@@ -38,13 +38,13 @@ pub(super) const SPEC: Spec = Spec {
 const MAX_REASON_BYTES: usize = 8_000;
 
 /// Whether the payload has marks that only Codex leaves.
-fn recognises(wire: &Payload) -> bool {
+fn recognises(wire: &RawPayload) -> bool {
     let rollout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("rollout-"));
     wire.has("turn_id") || matches!(wire.text("transcript_path"), Ok(Some(path)) if rollout(path))
 }
 
 /// Reads a payload. Codex does not report background tasks.
-fn read(wire: &Payload) -> Result<Read, PayloadError> {
+fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
     wire.event(Harness::Codex, 0)
 }
 

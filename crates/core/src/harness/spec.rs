@@ -3,7 +3,7 @@
 //! What other crates make of a harness (its transcript, its screen, its settings) is theirs, with one `match` each that
 //! has all harnesses.
 
-use super::wire::Payload;
+use super::wire::RawPayload;
 use super::{Payload as Read, PayloadError};
 
 /// The row of a harness.
@@ -35,9 +35,9 @@ pub struct Spec {
     /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.
     pub block_cap: Option<BlockCap>,
     /// Whether a payload has marks that only this harness leaves.
-    pub(super) recognises: fn(&Payload) -> bool,
+    pub(super) recognises: fn(&RawPayload) -> bool,
     /// Reads a payload.
-    pub(super) read: fn(&Payload) -> Result<Read, PayloadError>,
+    pub(super) read: fn(&RawPayload) -> Result<Read, PayloadError>,
     /// What to print for a Stop block with this reason.
     pub(super) block: fn(&str) -> Option<String>,
 }

@@ -18,7 +18,7 @@ const MAX_PATH_BYTES: usize = 4_096;
 /// A payload's fields. Both clients share most of them; which of the others make sense is for [`super::claude`] and
 /// [`super::codex`] to say.
 #[derive(Debug)]
-pub(super) struct Payload(Map<String, Value>);
+pub(super) struct RawPayload(Map<String, Value>);
 
 /// Where parsing failed, without quoting the payload: it may hold secrets.
 pub(super) fn describe(error: &serde_json::Error) -> String {
@@ -31,7 +31,7 @@ pub(super) fn describe(error: &serde_json::Error) -> String {
     format!("{kind} at line {} column {}", error.line(), error.column())
 }
 
-impl Payload {
+impl RawPayload {
     /// Parses a payload.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, PayloadError> {
         match serde_json::from_slice(bytes) {

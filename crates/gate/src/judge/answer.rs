@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use super::{FailureKind, JudgeFailure, Opinion, Question, own_words};
+use super::{FailureKind, JudgeFailure, JudgeQuestion, Opinion, own_words};
 use crate::evidence::{EvidenceFault, EvidencePointer};
 use crate::rules::{Basis, RuleId};
 use stopgate_core::decision::Decision;
@@ -14,7 +14,7 @@ pub const MAX_ANSWER_BYTES: usize = 16 * 1024;
 /// The answer as it is written: these keys and no other, none twice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct WrittenAnswer {
     decision: Option<Value>,
     rule: Option<Value>,
     plan: Option<Value>,
@@ -23,7 +23,7 @@ struct Written {
 }
 
 /// Reads an answer. The order of the checks is that of the failure kinds: form, rule, class, pointers.
-pub(super) fn read(question: &Question, answer: &str) -> Result<Opinion, JudgeFailure> {
+pub(super) fn read(question: &JudgeQuestion, answer: &str) -> Result<Opinion, JudgeFailure> {
     let written = parse(answer)?;
     let decision = decision(written.decision.as_ref())?;
     let rule = rule(written.rule.as_ref())?;
@@ -43,7 +43,7 @@ fn malformed(what: &str, answer: &str) -> JudgeFailure {
     JudgeFailure::new(FailureKind::Malformed, &format!("{what}: {answer}"))
 }
 
-fn parse(answer: &str) -> Result<Written, JudgeFailure> {
+fn parse(answer: &str) -> Result<WrittenAnswer, JudgeFailure> {
     if answer.len() > MAX_ANSWER_BYTES {
         let detail = format!("the answer has {} bytes, more than {MAX_ANSWER_BYTES}", answer.len());
         return Err(JudgeFailure::new(FailureKind::Malformed, &detail));
@@ -86,10 +86,10 @@ fn rule(written: Option<&Value>) -> Result<RuleId, JudgeFailure> {
 
 /// What a continue rests on: built from what was offered, by the numbers that were picked.
 fn pointer(
-    question: &Question,
+    question: &JudgeQuestion,
     rule: RuleId,
     basis: Basis,
-    written: &Written,
+    written: &WrittenAnswer,
 ) -> Result<EvidencePointer, JudgeFailure> {
     let plan = picked(&question.plans, written.plan.as_ref(), "plan")?
         .ok_or_else(|| JudgeFailure::new(FailureKind::MissingPointer, "a continue needs a plan"))?;

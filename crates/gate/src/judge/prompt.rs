@@ -1,6 +1,6 @@
 //! From a question to the text that a judge reads.
 
-use super::Question;
+use super::JudgeQuestion;
 use crate::facts::MAX_STEP_CHARS;
 use crate::rules::RuleId;
 use stopgate_core::decision::Decision;
@@ -19,24 +19,24 @@ const SHORT_ID_CHARS: usize = 12;
 
 /// What a judge reads: what it is to do, and about what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
+pub struct JudgePrompt {
     /// The instructions: ours alone.
     pub system: String,
     /// The question, with all data fenced.
     pub question: String,
 }
 
-impl Prompt {
+impl JudgePrompt {
     /// Both as one text, for a judge that takes only one.
     pub fn whole(&self) -> String {
         format!("{}\n\n{}\n", self.system, self.question)
     }
 }
 
-impl Question {
+impl JudgeQuestion {
     /// The prompt. `nonce` makes the fence differ from call to call; a text that holds that fence all the same gets
     /// another one.
-    pub fn prompt(&self, nonce: u64) -> Prompt {
+    pub fn prompt(&self, nonce: u64) -> JudgePrompt {
         let plans = self.plan_lines();
         let message = data(self.message.lines());
         // The data is finite: one of so many fences is not in it.
@@ -52,7 +52,7 @@ impl Question {
             ("commits", &self.commit_lines()),
             ("message", &message),
         ];
-        Prompt { system: system(&fence), question: fill(QUESTION, &values) }
+        JudgePrompt { system: system(&fence), question: fill(QUESTION, &values) }
     }
 
     /// The plans as data: path and step come from the checkout, which anybody may have written.

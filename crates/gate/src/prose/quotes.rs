@@ -1,13 +1,13 @@
 //! What a text quotes.
 
 /// From where on a closing mark was looked for; where it stands, and where the text behind it begins.
-type Looked = (usize, Option<(usize, usize)>);
+type MarkSearch = (usize, Option<(usize, usize)>);
 
 /// Finds what is quoted; remembers how far it has looked, so that a text full of opening marks is read once only.
 #[derive(Default)]
 pub(super) struct Quotes {
     /// By kind of quotation: from where on, and where, the next closing mark was found.
-    next: [Option<Looked>; 4],
+    next: [Option<MarkSearch>; 4],
 }
 
 impl Quotes {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Count, Counted, Day, Grade, Grades, Group, Latency, OfSession, Proportion, Report, Sessions, UnixMillis};
+use super::{
+    CountedStop, Day, GateReport, Grade, Grades, KindCount, Latency, OfSession, Proportion, Sessions, StopGroup,
+    UnixMillis,
+};
 use stopgate_core::clock::DAY_MS;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
 
@@ -46,7 +49,7 @@ pub struct Tally {
 
 impl Tally {
     /// Counts `stop`. Stops come in the order of their time.
-    pub fn add(&mut self, mut stop: Counted) {
+    pub fn add(&mut self, mut stop: CountedStop) {
         if stop.session_id.starts_with(LIVE_CHECK_PREFIX) {
             return;
         }
@@ -89,14 +92,14 @@ impl Tally {
     }
 
     /// The report on what was counted, for the span from `since` to `until`.
-    pub fn report(self, since: UnixMillis, until: UnixMillis) -> Report {
+    pub fn report(self, since: UnixMillis, until: UnixMillis) -> GateReport {
         // Days begin with the first stop; one of a clock that was never set would make thousands of them.
         let first_day = self.first_at.unwrap_or(until).max(since).max(until - MAX_DAYS * DAY_MS).div_euclid(DAY_MS);
         let days = (first_day..=until.div_euclid(DAY_MS)).map(|day| {
             let (stops, would_block, failed) = self.days.get(&day).copied().unwrap_or_default();
             Day { start_ms: day.saturating_mul(DAY_MS), stops, would_block, failed }
         });
-        Report {
+        GateReport {
             since_ms: since,
             until_ms: until,
             first_at_ms: self.first_at,
@@ -123,7 +126,7 @@ impl Tally {
 }
 
 impl Sum {
-    fn add(&mut self, stop: &Counted) {
+    fn add(&mut self, stop: &CountedStop) {
         self.stops += 1;
         if stop.would_block {
             self.would_block += 1;
@@ -143,16 +146,16 @@ impl Grades {
     }
 }
 
-fn counts(found: impl IntoIterator<Item = (String, u64)>) -> Vec<Count> {
-    let mut counts: Vec<_> = found.into_iter().map(|(name, count)| Count { name, count }).collect();
+fn counts(found: impl IntoIterator<Item = (String, u64)>) -> Vec<KindCount> {
+    let mut counts: Vec<_> = found.into_iter().map(|(name, count)| KindCount { name, count }).collect();
     counts.sort_by(|left, right| right.count.cmp(&left.count).then_with(|| left.name.cmp(&right.name)));
     counts
 }
 
-fn groups(sums: HashMap<String, Sum>) -> Vec<Group> {
+fn groups(sums: HashMap<String, Sum>) -> Vec<StopGroup> {
     let mut groups: Vec<_> = sums
         .into_iter()
-        .map(|(name, Sum { stops, would_block, grades })| Group {
+        .map(|(name, Sum { stops, would_block, grades })| StopGroup {
             name,
             stops,
             would_block,
@@ -186,8 +189,8 @@ mod tests {
     use super::*;
     use stopgate_core::decision::Decision;
 
-    fn stop(at_ms: UnixMillis) -> Counted {
-        Counted {
+    fn stop(at_ms: UnixMillis) -> CountedStop {
+        CountedStop {
             at_ms,
             harness: Harness::Claude,
             session_id: "s".into(),
@@ -204,8 +207,8 @@ mod tests {
         }
     }
 
-    fn held(at_ms: UnixMillis, session: &str, grade: Option<Grade>) -> Counted {
-        Counted {
+    fn held(at_ms: UnixMillis, session: &str, grade: Option<Grade>) -> CountedStop {
+        CountedStop {
             session_id: session.into(),
             decision: Some(Decision::Continue),
             rule: Some("U1".into()),
@@ -217,11 +220,11 @@ mod tests {
         }
     }
 
-    fn failed(at_ms: UnixMillis, kind: &str) -> Counted {
-        Counted { decision: None, fail_open: Some(kind.into()), ..stop(at_ms) }
+    fn failed(at_ms: UnixMillis, kind: &str) -> CountedStop {
+        CountedStop { decision: None, fail_open: Some(kind.into()), ..stop(at_ms) }
     }
 
-    fn report(stops: Vec<Counted>) -> Report {
+    fn report(stops: Vec<CountedStop>) -> GateReport {
         let mut tally = Tally::default();
         for stop in stops {
             tally.add(stop);
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn everything_is_counted_where_it_belongs() {
-        let wrongly_let_go = Counted { grade: Some(Grade::Wrong), noted: true, ..stop(5) };
+        let wrongly_let_go = CountedStop { grade: Some(Grade::Wrong), noted: true, ..stop(5) };
         let found = report(vec![
             wrongly_let_go,
             held(6, "a", Some(Grade::Right)),
@@ -243,13 +246,14 @@ mod tests {
         assert_eq!(found.graded_would_block, Grades { right: 1, wrong: 1, unclear: 1 });
         assert_eq!(found.graded_let_go, Grades { wrong: 1, ..Grades::default() });
         assert_eq!(found.precision.map(|precision| (precision.hits, precision.of)), Some((1, 2)));
-        let names = |groups: &[Group]| groups.iter().map(|group| (group.name.clone(), group.stops)).collect::<Vec<_>>();
+        let names =
+            |groups: &[StopGroup]| groups.iter().map(|group| (group.name.clone(), group.stops)).collect::<Vec<_>>();
         assert_eq!(names(&found.by_signal), [("context-limit".into(), 4), ("fresh-session".into(), 4)]);
         assert_eq!(names(&found.by_project), [("/p".into(), 4)]);
         assert_eq!(found.sessions.count, 3);
         assert_eq!(found.sessions.held.map(|held| (held.hits, held.of)), Some((2, 3)));
         assert_eq!(found.days.iter().map(|day| day.would_block).collect::<Vec<_>>(), [2, 1, 1]);
-        assert_eq!(found.by_decision[0], Count { name: "continue".into(), count: 4 });
+        assert_eq!(found.by_decision[0], KindCount { name: "continue".into(), count: 4 });
     }
 
     #[test]
@@ -261,7 +265,7 @@ mod tests {
         assert_eq!(streak(vec![stop(1), failed(2, "interrupted"), stop(3), stop(4)]), (2, 4));
         assert_eq!(streak(vec![stop(1), failed(2, "undelivered"), failed(3, "pending"), stop(4)]), (2, 2));
         assert!(report(vec![failed(1, "pending")]).failures.is_empty());
-        let late = Counted { fail_open: Some("timeout".into()), ..held(2, "s", None) };
+        let late = CountedStop { fail_open: Some("timeout".into()), ..held(2, "s", None) };
         assert_eq!(streak(vec![stop(1), late]), (0, 2));
     }
 

@@ -13,7 +13,7 @@ use crate::facts::{Facts, Plan};
 use crate::signals::Signal;
 
 /// What is to be known of a rule, besides its id.
-struct Row {
+struct RuleRow {
     /// What a finding stands for, and what leads to it.
     finds: Finds,
     /// Why the rule decides as it does, in one line.
@@ -62,8 +62,8 @@ macro_rules! rules {
                 match self { $(Self::$rule => concat!($($when),+),)+ }
             }
 
-            const fn row(self) -> &'static Row {
-                match self { $(Self::$rule => const { &Row { $($row)+ } },)+ }
+            const fn row(self) -> &'static RuleRow {
+                match self { $(Self::$rule => const { &RuleRow { $($row)+ } },)+ }
             }
         }
     };

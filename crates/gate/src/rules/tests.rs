@@ -92,7 +92,11 @@ const LEGITIMATE: [(Signal, RuleId); 7] = [
 fn each_legitimate_rule_speaks_for_its_signal_alone() {
     for signal in Signal::ALL {
         let expected = LEGITIMATE.into_iter().find(|(legitimate, _)| *legitimate == signal);
-        assert_eq!(legitimate_stop(&Signals::of([signal])), expected.map(|(_, rule)| Finding::of(rule)), "{signal:?}");
+        assert_eq!(
+            legitimate_stop(&Signals::of([signal])),
+            expected.map(|(_, rule)| RuleFinding::of(rule)),
+            "{signal:?}"
+        );
     }
 }
 
@@ -102,7 +106,7 @@ fn of_two_legitimate_reasons_the_one_that_stands_first_speaks() {
         for (other, _) in &LEGITIMATE[place..] {
             assert_eq!(
                 legitimate_stop(&Signals::of([signal, *other])),
-                Some(Finding::of(rule)),
+                Some(RuleFinding::of(rule)),
                 "{signal:?} {other:?}"
             );
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::phrases::{Fired, PHRASES, Table};
+use crate::phrases::{FiredTables, PHRASES, Table};
 use crate::prose::{Clause, OPEN};
 
 /// How far from the end of a message, in paragraphs, a promise is one to do the work later.
@@ -16,7 +16,7 @@ type Said = Option<Range<usize>>;
 
 /// What one clause says.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct HeardClause {
     /// The agent's context runs short.
     pub(super) context: Said,
     /// The work is put off.
@@ -54,7 +54,7 @@ pub(super) struct Heard {
     promise: (Promise, Range<usize>),
     /// The promise is to mend what failed.
     pub(super) mends: bool,
-    question: Option<(Question, Range<usize>)>,
+    question: Option<(QuestionKind, Range<usize>)>,
     lacks: Option<(Lack, Range<usize>)>,
     /// An error holds the agent up.
     pub(super) blocked: Said,
@@ -80,7 +80,7 @@ pub(super) enum Promise {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum QuestionKind {
     Real,
     Courtesy,
     /// Asks leave to go on with what nobody doubts.
@@ -101,7 +101,7 @@ const MAX_PARTICIPLE_WORDS: usize = 16;
 /// How many clauses may follow one that says what the agent will do.
 const FUTURE_CLAUSES: usize = 2;
 
-impl Heard {
+impl HeardClause {
     pub(super) fn of(clause: &Clause) -> Self {
         let fired = PHRASES.fired(&clause.words);
         let at = |table: Table| fired.words(table).map(|words| clause.span(words));
@@ -160,7 +160,7 @@ impl Heard {
     }
 
     /// Where `question` is asked, if it is.
-    pub(super) fn asks(&self, question: Question) -> Said {
+    pub(super) fn asks(&self, question: QuestionKind) -> Said {
         self.question.clone().filter(|(asked, _)| *asked == question).map(|(_, span)| span)
     }
 
@@ -176,7 +176,7 @@ fn is_open_box(clause: &Clause) -> bool {
 }
 
 /// Whether what `table` says is only so in the story, or in what the program does.
-fn is_told(clause: &Clause, fired: &Fired, table: Table) -> bool {
+fn is_told(clause: &Clause, fired: &FiredTables, table: Table) -> bool {
     let (Some(told), Some(said)) = (begins(fired, Table::Relative), begins(fired, table)) else {
         return false;
     };
@@ -189,7 +189,7 @@ fn labels(clause: &Clause) -> bool {
 }
 
 /// What is needed that only others can give, and by which words that is said.
-fn lack(fired: &Fired, promise: Promise) -> Option<(Lack, Table)> {
+fn lack(fired: &FiredTables, promise: Promise) -> Option<(Lack, Table)> {
     let excuse = fired.has(Table::ContextLimit) || puts_off(fired).is_some();
     if fired.has(Table::GoOnOffer) {
         return None;
@@ -214,7 +214,7 @@ fn lack(fired: &Fired, promise: Promise) -> Option<(Lack, Table)> {
 }
 
 /// By which words the agent puts its work off: in its own voice, not of what a program does.
-fn puts_off(fired: &Fired) -> Option<Table> {
+fn puts_off(fired: &FiredTables) -> Option<Table> {
     if fired.has(Table::PutOff) {
         return Some(Table::PutOff);
     }
@@ -226,7 +226,7 @@ fn puts_off(fired: &Fired) -> Option<Table> {
 
 /// What the clause promises, and by which words; putting the work off is no promise, and a fresh session is nothing to
 /// wait for.
-fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Table>) {
+fn promise(clause: &Clause, fired: &FiredTables, leaves: bool) -> (Promise, Option<Table>) {
     let last_words = clause.behind == 0;
     let says_what_it_is_at = last_words
         && clause.opens
@@ -263,12 +263,12 @@ fn promise(clause: &Clause, fired: &Fired, leaves: bool) -> (Promise, Option<Tab
 }
 
 /// The word that the first phrase of `table` begins with.
-fn begins(fired: &Fired, table: Table) -> Option<usize> {
+fn begins(fired: &FiredTables, table: Table) -> Option<usize> {
     fired.words(table).map(|words| words.start)
 }
 
 /// Whether the clause has a finite verb of its own, and not only in what depends on it.
-fn is_statement(fired: &Fired) -> bool {
+fn is_statement(fired: &FiredTables) -> bool {
     match (begins(fired, Table::Finite), begins(fired, Table::Subordinate)) {
         (Some(verb), Some(part)) => verb < part,
         (verb, None) => verb.is_some(),
@@ -277,15 +277,15 @@ fn is_statement(fired: &Fired) -> bool {
 }
 
 /// The question that the clause puts to the person, if it stands where one waits for an answer.
-fn question(clause: &Clause, fired: &Fired, excuse: bool) -> Option<Question> {
+fn question(clause: &Clause, fired: &FiredTables, excuse: bool) -> Option<QuestionKind> {
     let answered = !clause.closes && fired.has(Table::AnsweredQuestion);
     if !clause.asks || clause.from_end >= QUESTION_GROUPS || answered || excuse || fired.has(Table::IdleQuestion) {
         None
     } else if fired.has(Table::GoOnQuestion) {
-        Some(Question::GoOn)
+        Some(QuestionKind::GoOn)
     } else if fired.has(Table::CourtesyQuestion) {
-        Some(Question::Courtesy)
+        Some(QuestionKind::Courtesy)
     } else {
-        Some(Question::Real)
+        Some(QuestionKind::Real)
     }
 }

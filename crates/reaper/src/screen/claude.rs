@@ -1,6 +1,6 @@
 //! Claude Code's prompt (2.1.329): between two rules, with its hints below.
 
-use super::{Line, STATUS_LINES, Screen, is_blank};
+use super::{STATUS_LINES, Screen, ScreenLine, is_blank};
 
 /// How many lines a prompt may take, and how many the hints below it.
 const MAX_PROMPT_LINES: usize = 40;
@@ -9,7 +9,7 @@ const MAX_FOOTER_LINES: usize = 6;
 const QUESTION_LINES: usize = 15;
 
 /// Reads a pane.
-pub(super) fn read(lines: &[Line]) -> Screen {
+pub(super) fn read(lines: &[ScreenLine]) -> Screen {
     let rules: Vec<usize> = (0..lines.len()).filter(|index| lines[*index].is_rule()).collect();
     let Some((top, bottom)) = rules.len().checked_sub(2).map(|last| (rules[last], rules[last + 1])) else {
         return question(lines);
@@ -23,7 +23,7 @@ pub(super) fn read(lines: &[Line]) -> Screen {
     if footer.iter().any(|line| line.text.contains("esc to interrupt")) || above().any(|line| is_spinner(&line.text)) {
         return Screen::Busy;
     }
-    let typed = |line: &Line| !is_blank(line.bright.trim_start_matches('❯'));
+    let typed = |line: &ScreenLine| !is_blank(line.bright.trim_start_matches('❯'));
     if prompt.iter().any(typed) { Screen::Draft } else { Screen::Idle }
 }
 
@@ -37,8 +37,8 @@ fn is_spinner(text: &str) -> bool {
     words.starts_with(char::is_uppercase) && words.split(' ').count() <= 4
 }
 
-fn question(lines: &[Line]) -> Screen {
-    let asks = |line: &Line| {
+fn question(lines: &[ScreenLine]) -> Screen {
+    let asks = |line: &ScreenLine| {
         let text = line.text.trim();
         text.starts_with("❯ 1.") || text.starts_with("Esc to cancel") || text == "Do you want to proceed?"
     };

@@ -52,7 +52,7 @@ fn one(context: &Context<'_>, repair: &Repair) -> Result<Vec<String>> {
         }
         Repair::Migrate => Ok(migrate::bring(context)?
             .into_iter()
-            .filter(|step| step.outcome != migrate::Outcome::Unchanged)
+            .filter(|step| step.outcome != migrate::MigrateOutcome::Unchanged)
             .map(|step| format!("{} {}: {}", step.kind, step.subject, step.outcome.word()))
             .collect()),
     }

@@ -17,7 +17,7 @@ use crate::{authority, home, leftovers};
 
 /// All that `init` would do: made once, then previewed, agreed to, carried out and reported.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct InitPlan {
     pub(super) home: Home,
     is_home_new: bool,
     pub(super) wiring: Wiring,
@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) leftovers: Vec<PathBuf>,
 }
 
-impl Plan {
+impl InitPlan {
     /// Looks, and writes nothing.
     pub(super) fn make(environment: &dyn Env, home: &Home, source: &Path, location: Location) -> Result<Self> {
         home::check(home)?;

@@ -4,7 +4,7 @@ use stopgate_core::env::MapEnv;
 use stopgate_core::paths::Home;
 
 /// A plan for a home and a settings file in `dir`, with every program beside the installer.
-fn plan(dir: &Path, settings: &str) -> Plan {
+fn plan(dir: &Path, settings: &str) -> InitPlan {
     let (source, config) = (dir.join("target"), dir.join("config"));
     std::fs::create_dir_all(&source).unwrap();
     std::fs::create_dir_all(&config).unwrap();
@@ -14,7 +14,7 @@ fn plan(dir: &Path, settings: &str) -> Plan {
     let path = config.join("settings.json");
     std::fs::write(&path, settings).unwrap();
     let location = Location { harness: Harness::Claude, scope: Scope::User, path, project: None };
-    Plan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location).unwrap()
+    InitPlan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location).unwrap()
 }
 
 /// `text` with the directory's name masked.

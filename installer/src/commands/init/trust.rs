@@ -3,7 +3,7 @@
 use serde::Serialize;
 use stopgate_core::clock::{Clock, SystemClock};
 
-use super::Plan;
+use super::InitPlan;
 use crate::codex::{self, Listed, Trust, Unasked};
 use crate::commands::Context;
 use crate::ledger::{Install, Ledger};
@@ -12,7 +12,7 @@ use crate::printer::{Tone, columns};
 /// How Codex stands to our hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub(super) struct TrustReport {
     /// What it says of each of them; `None` if it could not be asked.
     hooks: Option<Vec<Listed>>,
     /// What a person has to do.
@@ -22,9 +22,9 @@ pub(super) struct Report {
 }
 
 /// Shows the trust in our hooks, and writes it first if `is_wanted`. Call it under the lock.
-pub(super) fn see_to(context: &Context<'_>, plan: &Plan, is_wanted: bool) -> Report {
+pub(super) fn see_to(context: &Context<'_>, plan: &InitPlan, is_wanted: bool) -> TrustReport {
     let location = &plan.settings.location;
-    let mut report = Report { hooks: None, steps: codex::steps(location), problem: None };
+    let mut report = TrustReport { hooks: None, steps: codex::steps(location), problem: None };
     if is_wanted {
         match write(context, plan) {
             Ok(hooks) => report.hooks = Some(hooks),
@@ -41,7 +41,7 @@ pub(super) fn see_to(context: &Context<'_>, plan: &Plan, is_wanted: bool) -> Rep
     report
 }
 
-fn write(context: &Context<'_>, plan: &Plan) -> anyhow::Result<Vec<Listed>> {
+fn write(context: &Context<'_>, plan: &InitPlan) -> anyhow::Result<Vec<Listed>> {
     let location = &plan.settings.location;
     let mut ledger = Ledger::read(&plan.home)?;
     let Some(install) = ledger.of(location).cloned() else { anyhow::bail!("the ledger does not know the file") };
@@ -54,7 +54,7 @@ fn write(context: &Context<'_>, plan: &Plan) -> anyhow::Result<Vec<Listed>> {
     Ok(trusted.hooks)
 }
 
-fn show(context: &Context<'_>, report: &mut Report) {
+fn show(context: &Context<'_>, report: &mut TrustReport) {
     let printer = context.printer;
     printer.heading("does Codex trust the hooks?");
     let hooks = report.hooks.as_deref().unwrap_or_default();

@@ -13,7 +13,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::spool;
 use stopgate_store::{LATEST_VERSION, Store};
 
-use super::{Outcome, Step};
+use super::{MigrateOutcome, Step};
 use crate::commands::{Context, apply};
 use crate::deploy::{self, Change};
 use crate::ledger::{Install, Ledger, Refused};
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
     if let Some(old) = authority.outdated(context.environment)
         && let Err(error) = authority.hand_over(&old)
     {
-        let failed = Step::of("authority", format!("version {}", old.version), Outcome::Failed);
+        let failed = Step::of("authority", format!("version {}", old.version), MigrateOutcome::Failed);
         steps.push(failed.because(authority::problem(&error)));
     }
     steps.push(database(home));
@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
 }
 
 fn failed(step: &'static str, subject: impl Into<String>, error: &anyhow::Error) -> Step {
-    Step::of(step, subject, Outcome::Failed).because(format!("{error:#}"))
+    Step::of(step, subject, MigrateOutcome::Failed).because(format!("{error:#}"))
 }
 
 /// The programs in `bin/`, each by its bytes.
@@ -66,7 +66,8 @@ fn programs(home: &Home, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
     });
     match done {
         Ok(programs) => {
-            let outcome = |change| if change == Change::Unchanged { Outcome::Unchanged } else { Outcome::Changed };
+            let outcome =
+                |change| if change == Change::Unchanged { MigrateOutcome::Unchanged } else { MigrateOutcome::Changed };
             programs.into_iter().map(|program| Step::of("program", program.name, outcome(program.change))).collect()
         }
         Err(error) => vec![failed("program", "programs", &error)],
@@ -79,16 +80,16 @@ fn database(home: &Home) -> Step {
     let subject = path.display().to_string();
     let version = match schema(&path) {
         Ok(Some(version)) => version,
-        Ok(None) => return Step::of("database", subject, Outcome::Unchanged).because("there is none yet"),
+        Ok(None) => return Step::of("database", subject, MigrateOutcome::Unchanged).because("there is none yet"),
         Err(error) => return failed("database", subject, &error),
     };
     if version == LATEST_VERSION {
-        return Step::of("database", subject, Outcome::Unchanged).because(format!("schema {version}"));
+        return Step::of("database", subject, MigrateOutcome::Unchanged).because(format!("schema {version}"));
     }
     let migrated = keep_database(home, &path, version)
         .and_then(|copy| Store::open(home, STORE_PATIENCE).map(|_| copy).map_err(anyhow::Error::from));
     match migrated {
-        Ok(copy) => Step::of("database", subject, Outcome::Changed)
+        Ok(copy) => Step::of("database", subject, MigrateOutcome::Changed)
             .because(format!("schema {version} to {LATEST_VERSION}; as it was: {}", copy.display())),
         Err(error) => failed("database", subject, &error),
     }
@@ -134,15 +135,13 @@ fn config(home: &Home) -> Step {
     let subject = path.display().to_string();
     match add_missing_keys(home, &path) {
         Ok(ConfigStep::NoFile) => {
-            Step::of("config", subject, Outcome::Unchanged).because("there is none: the defaults hold")
+            Step::of("config", subject, MigrateOutcome::Unchanged).because("there is none: the defaults hold")
         }
-        Ok(ConfigStep::Complete) => Step::of("config", subject, Outcome::Unchanged),
-        Ok(ConfigStep::Added(count)) => {
-            Step::of("config", subject, Outcome::Changed).because(format!("{count} keys added at their defaults"))
-        }
-        Ok(ConfigStep::Faulty(fault)) => {
-            Step::of("config", subject, Outcome::Skipped).because(format!("{fault}; `stopgate config check` says more"))
-        }
+        Ok(ConfigStep::Complete) => Step::of("config", subject, MigrateOutcome::Unchanged),
+        Ok(ConfigStep::Added(count)) => Step::of("config", subject, MigrateOutcome::Changed)
+            .because(format!("{count} keys added at their defaults")),
+        Ok(ConfigStep::Faulty(fault)) => Step::of("config", subject, MigrateOutcome::Skipped)
+            .because(format!("{fault}; `stopgate config check` says more")),
         Err(error) => failed("config", subject, &error),
     }
 }
@@ -181,7 +180,7 @@ fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
     let location = install.location();
     let subject = location.path.display().to_string();
     if location.project.as_ref().is_some_and(|project| !project.is_dir()) {
-        return Step::of("wiring", subject, Outcome::Skipped)
+        return Step::of("wiring", subject, MigrateOutcome::Skipped)
             .because("the project is gone; `installer uninstall` forgets it");
     }
     let bin = home.bin();
@@ -191,7 +190,7 @@ fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
     };
     match apply::bring(home, ledger, &location, &refused) {
         Ok(applied) => {
-            let outcome = if applied.is_something() { Outcome::Changed } else { Outcome::Unchanged };
+            let outcome = if applied.is_something() { MigrateOutcome::Changed } else { MigrateOutcome::Unchanged };
             let mut notes = Vec::new();
             if !applied.refused.is_empty() {
                 let count = applied.refused.len();
@@ -233,15 +232,15 @@ pub(crate) fn refused(location: &Location, bin: &Path, old: &Install) -> Result<
 
 fn authority_step(context: &Context<'_>) -> (Step, bool) {
     match authority::ensure(context.environment, &context.home) {
-        authority::State::Running { version, started, .. } => {
-            let outcome = if started { Outcome::Changed } else { Outcome::Unchanged };
+        authority::AuthorityState::Running { version, started, .. } => {
+            let outcome = if started { MigrateOutcome::Changed } else { MigrateOutcome::Unchanged };
             (Step::of("authority", format!("version {version}"), outcome), true)
         }
-        authority::State::NotStarted { reason } => {
-            (Step::of("authority", "not started", Outcome::Skipped).because(reason), false)
+        authority::AuthorityState::NotStarted { reason } => {
+            (Step::of("authority", "not started", MigrateOutcome::Skipped).because(reason), false)
         }
-        authority::State::Failed { problem } => {
-            (Step::of("authority", "not started", Outcome::Failed).because(problem), false)
+        authority::AuthorityState::Failed { problem } => {
+            (Step::of("authority", "not started", MigrateOutcome::Failed).because(problem), false)
         }
     }
 }
@@ -250,20 +249,22 @@ fn authority_step(context: &Context<'_>) -> (Step, bool) {
 fn drain(home: &Home, is_up: bool) -> Step {
     let count = || spool::list(home, spool::MAX_SPOOLED).map(|spooled| spooled.len());
     let before = match count() {
-        Ok(0) => return Step::of("spool", "undelivered events", Outcome::Unchanged).because("there are none"),
+        Ok(0) => return Step::of("spool", "undelivered events", MigrateOutcome::Unchanged).because("there are none"),
         Ok(before) => before,
-        Err(error) => return Step::of("spool", "undelivered events", Outcome::Failed).because(error.to_string()),
+        Err(error) => {
+            return Step::of("spool", "undelivered events", MigrateOutcome::Failed).because(error.to_string());
+        }
     };
     let subject = format!("{before} undelivered events");
     if !is_up {
-        return Step::of("spool", subject, Outcome::Skipped).because("the authority is not running");
+        return Step::of("spool", subject, MigrateOutcome::Skipped).because("the authority is not running");
     }
     let until = Instant::now() + DRAIN;
     while Instant::now() < until {
         if matches!(count(), Ok(0)) {
-            return Step::of("spool", subject, Outcome::Changed).because("taken in");
+            return Step::of("spool", subject, MigrateOutcome::Changed).because("taken in");
         }
         std::thread::sleep(POLL);
     }
-    Step::of("spool", subject, Outcome::Skipped).because("the authority is still at it")
+    Step::of("spool", subject, MigrateOutcome::Skipped).because("the authority is still at it")
 }

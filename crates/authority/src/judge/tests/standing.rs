@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::Connection;
 use stopgate_core::clock::UnixMillis;
-use stopgate_gate::breaker::Standing;
+use stopgate_gate::breaker::BreakerStanding;
 use stopgate_tests::mock_judge::{Manner, MockJudge};
 
 use super::*;
@@ -71,7 +71,7 @@ fn the_third_failure_opens_it_and_then_nobody_is_asked_over_restarts_too() {
     assert_eq!(mock.asked().len(), 3);
     let shown = timed.court.state.judges.breakers(&timed.court.state.storage);
     assert_eq!(shown.len(), 1);
-    assert_eq!((shown[0].state, shown[0].consecutive_failures), (Standing::Open, 3));
+    assert_eq!((shown[0].state, shown[0].consecutive_failures), (BreakerStanding::Open, 3));
     assert_eq!((shown[0].last_failure.as_str(), shown[0].open_until_ms), ("serverError", T0 + COOLDOWN));
     // Each restart forgets what it has not written down: the one of each two that memory alone let go.
     assert!((6..=10).contains(&shown[0].suppressed_count), "{shown:?}");
@@ -98,7 +98,7 @@ fn one_probe_after_the_cooldown_and_only_a_valid_answer_closes_it() {
     assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage), []);
     mock.now(Manner::Says(429, "", String::new()));
     assert_eq!(timed.kind(&judge), FailureKind::RateLimited, "the count begins anew");
-    assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage)[0].state, Standing::Closed);
+    assert_eq!(timed.court.state.judges.breakers(&timed.court.state.storage)[0].state, BreakerStanding::Closed);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_probe_whose_authority_died_is_followed_by_another() {
     );
     assert_eq!(
         timed.court.state.judges.breakers(&timed.court.state.storage)[0].state,
-        Standing::HalfOpen,
+        BreakerStanding::HalfOpen,
         "a stale token resets nothing"
     );
     assert_eq!(
@@ -177,7 +177,10 @@ fn routes_do_not_share_and_zero_never_leaves_a_judge_alone() {
         .into_iter()
         .map(|it| (it.state, it.consecutive_failures))
         .collect();
-    assert!(states.contains(&(Standing::Open, 3)) && states.contains(&(Standing::Closed, 2)), "{states:?}");
+    assert!(
+        states.contains(&(BreakerStanding::Open, 3)) && states.contains(&(BreakerStanding::Closed, 2)),
+        "{states:?}"
+    );
 }
 
 #[test]

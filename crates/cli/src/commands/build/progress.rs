@@ -4,14 +4,14 @@ use anyhow::bail;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use stopgate_build_guard::machine::{self, Moved};
-use stopgate_build_guard::state::{BuildState, Phase, Step};
-use stopgate_build_guard::store::AuditEvent;
+use stopgate_build_guard::state::{BuildState, BuildStep, Phase};
+use stopgate_build_guard::store::BuildAuditEvent;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 
 use super::{Common, say};
-use crate::builds::{Builds, Change};
-use crate::context::Context;
+use crate::builds::{BuildChange, Builds};
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 /// Longest description of a step, evidence or reason.
@@ -71,13 +71,13 @@ fn clean(text: &str) -> String {
     redact(&one_line(text, MAX_TEXT_CHARS))
 }
 
-pub(super) fn step(context: &Context, builds: &Builds, arguments: &StepArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn step(context: &CliContext, builds: &Builds, arguments: &StepArguments) -> anyhow::Result<ExitStatus> {
     let description = clean(&arguments.description);
     if description.is_empty() {
         bail!("<description>: has to say what was done");
     }
     let build = arguments.common.choose(context, builds)?;
-    let step = Step {
+    let step = BuildStep {
         number: arguments.number,
         description,
         tests: arguments.tests,
@@ -87,7 +87,7 @@ pub(super) fn step(context: &Context, builds: &Builds, arguments: &StepArguments
     let state = builds.update(&build, context.now_ms, |state| {
         let detail = format!("step {}: {} of {} tests pass", step.number, step.passing, step.tests);
         machine::step(state, step)?;
-        Ok(Change::saying(AuditEvent::StepRecorded, detail))
+        Ok(BuildChange::saying(BuildAuditEvent::StepRecorded, detail))
     })?;
     let (tests, passing) = state.tests();
     let text =
@@ -95,7 +95,7 @@ pub(super) fn step(context: &Context, builds: &Builds, arguments: &StepArguments
     say(arguments.common.json, &state, &text)
 }
 
-pub(super) fn to(context: &Context, builds: &Builds, arguments: &ToArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn to(context: &CliContext, builds: &Builds, arguments: &ToArguments) -> anyhow::Result<ExitStatus> {
     let target = arguments.phase;
     let build = arguments.common.choose(context, builds)?;
     let mut moved = None;
@@ -104,9 +104,11 @@ pub(super) fn to(context: &Context, builds: &Builds, arguments: &ToArguments) ->
         moved = Some(outcome);
         Ok(match outcome {
             Moved::To(_) => {
-                Change { event: AuditEvent::PhaseChanged, detail: arguments.evidence.as_deref().map(clean) }
+                BuildChange { event: BuildAuditEvent::PhaseChanged, detail: arguments.evidence.as_deref().map(clean) }
             }
-            Moved::Escalated { limit } => Change::saying(AuditEvent::BuildEscalated, format!("too many {limit}")),
+            Moved::Escalated { limit } => {
+                BuildChange::saying(BuildAuditEvent::BuildEscalated, format!("too many {limit}"))
+            }
         })
     })?;
     if let Some(Moved::Escalated { limit }) = moved {
@@ -128,14 +130,14 @@ pub(super) fn to(context: &Context, builds: &Builds, arguments: &ToArguments) ->
 }
 
 pub(super) fn complete(
-    context: &Context,
+    context: &CliContext,
     builds: &Builds,
     arguments: &CompleteArguments,
 ) -> anyhow::Result<ExitStatus> {
     let build = arguments.common.choose(context, builds)?;
     let state = builds.update(&build, context.now_ms, |state| {
         machine::complete(state, context.now_ms)?;
-        Ok(Change::of(AuditEvent::BuildCompleted))
+        Ok(BuildChange::of(BuildAuditEvent::BuildCompleted))
     })?;
     let (tests, _) = state.tests();
     let steps = if state.steps.len() == 1 { "1 step".to_owned() } else { format!("{} steps", state.steps.len()) };
@@ -152,20 +154,24 @@ fn worktree_hint(state: &BuildState) -> String {
     }
 }
 
-pub(super) fn fail(context: &Context, builds: &Builds, arguments: &GiveUpArguments) -> anyhow::Result<ExitStatus> {
-    give_up(context, builds, arguments, Phase::Failed, AuditEvent::BuildFailed)
+pub(super) fn fail(context: &CliContext, builds: &Builds, arguments: &GiveUpArguments) -> anyhow::Result<ExitStatus> {
+    give_up(context, builds, arguments, Phase::Failed, BuildAuditEvent::BuildFailed)
 }
 
-pub(super) fn escalate(context: &Context, builds: &Builds, arguments: &GiveUpArguments) -> anyhow::Result<ExitStatus> {
-    give_up(context, builds, arguments, Phase::Escalated, AuditEvent::BuildEscalated)
+pub(super) fn escalate(
+    context: &CliContext,
+    builds: &Builds,
+    arguments: &GiveUpArguments,
+) -> anyhow::Result<ExitStatus> {
+    give_up(context, builds, arguments, Phase::Escalated, BuildAuditEvent::BuildEscalated)
 }
 
 fn give_up(
-    context: &Context,
+    context: &CliContext,
     builds: &Builds,
     arguments: &GiveUpArguments,
     phase: Phase,
-    event: AuditEvent,
+    event: BuildAuditEvent,
 ) -> anyhow::Result<ExitStatus> {
     let reason = clean(&arguments.reason);
     if reason.is_empty() {
@@ -174,7 +180,7 @@ fn give_up(
     let build = arguments.common.choose(context, builds)?;
     let state = builds.update(&build, context.now_ms, |state| {
         machine::give_up(state, phase, reason.clone(), context.now_ms)?;
-        Ok(Change::saying(event, reason))
+        Ok(BuildChange::saying(event, reason))
     })?;
     let text = format!("build {} is {} and holds nobody any more; archived", state.id, phase.name());
     say(arguments.common.json, &state, &format!("{text}{}", worktree_hint(&state)))

@@ -6,14 +6,14 @@ use serde::Serialize;
 use stopgate_build_guard::machine::targets;
 use stopgate_build_guard::reason::PROGRAM;
 use stopgate_build_guard::state::{BuildState, Pause};
-use stopgate_build_guard::store::AuditEvent;
+use stopgate_build_guard::store::BuildAuditEvent;
 use stopgate_core::clock::{UnixMillis, days, hours, minutes, seconds};
 use stopgate_core::env::ProcessEnv;
 
 use super::start::refuse_second;
 use super::{Common, operators, say};
-use crate::builds::{Builds, Change};
-use crate::context::Context;
+use crate::builds::{BuildChange, Builds};
+use crate::context::CliContext;
 use crate::identity::{self, OwnerFlags};
 use crate::{ExitStatus, printer, when};
 
@@ -59,7 +59,7 @@ fn milliseconds(text: &str) -> Result<i64, String> {
     number.checked_mul(factor).filter(|all| (1..=MAX_PAUSE_MS).contains(all)).ok_or_else(problem)
 }
 
-pub(super) fn pause(context: &Context, builds: &Builds, arguments: &PauseArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn pause(context: &CliContext, builds: &Builds, arguments: &PauseArguments) -> anyhow::Result<ExitStatus> {
     operators(context, "build pause")?;
     let build = arguments.common.choose(context, builds)?;
     let until_ms = arguments.duration.map(|duration| context.now_ms + duration);
@@ -67,17 +67,21 @@ pub(super) fn pause(context: &Context, builds: &Builds, arguments: &PauseArgumen
         .map_or_else(|| "until `stopgate build resume`".to_owned(), |at| format!("until {}", when::rfc3339(at)));
     let state = builds.update(&build, context.now_ms, |state| {
         state.pause = Some(Pause { until_ms });
-        Ok(Change::saying(AuditEvent::BuildPaused, until.clone()))
+        Ok(BuildChange::saying(BuildAuditEvent::BuildPaused, until.clone()))
     })?;
     say(arguments.common.json, &state, &format!("build {}: its owner may stop {until}", state.id))
 }
 
-pub(super) fn release(context: &Context, builds: &Builds, arguments: &ReleaseArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn release(
+    context: &CliContext,
+    builds: &Builds,
+    arguments: &ReleaseArguments,
+) -> anyhow::Result<ExitStatus> {
     operators(context, "build release")?;
     let build = arguments.common.choose(context, builds)?;
     let state = builds.update(&build, context.now_ms, |state| {
         let Some(owner) = state.owner.take() else { bail!("build {} has no owner already", state.id) };
-        Ok(Change::saying(AuditEvent::OwnerReleased, owner.describe()))
+        Ok(BuildChange::saying(BuildAuditEvent::OwnerReleased, owner.describe()))
     })?;
     let text = format!(
         "build {} holds nobody any more; `stopgate build resume --build {} --owner-session ID` gives it an owner",
@@ -96,7 +100,7 @@ struct Resumable<'a> {
     next_phases: Vec<&'static str>,
 }
 
-pub(super) fn resume(context: &Context, builds: &Builds, arguments: &ResumeArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn resume(context: &CliContext, builds: &Builds, arguments: &ResumeArguments) -> anyhow::Result<ExitStatus> {
     if arguments.owner.names_another(identity::own_session(&ProcessEnv, context).as_ref()) {
         operators(context, "build resume --owner-...")?;
     }
@@ -119,13 +123,13 @@ pub(super) fn resume(context: &Context, builds: &Builds, arguments: &ResumeArgum
         state = builds.update(&build, context.now_ms, |state| {
             let detail = stamp.describe();
             state.owner = Some(stamp);
-            Ok(Change::saying(AuditEvent::OwnerStamped, detail))
+            Ok(BuildChange::saying(BuildAuditEvent::OwnerStamped, detail))
         })?;
     }
     if state.pause.is_some() {
         state = builds.update(&build, context.now_ms, |state| {
             state.pause = None;
-            Ok(Change::of(AuditEvent::BuildResumed))
+            Ok(BuildChange::of(BuildAuditEvent::BuildResumed))
         })?;
     }
     let next_phases: Vec<_> = targets(state.phase).iter().map(|phase| phase.name()).collect();

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use stopgate_build_guard::store::{self, AuditEvent, AuditLine};
+use stopgate_build_guard::store::{self, AuditLine, BuildAuditEvent};
 
 use super::{Common, say};
 use crate::ExitStatus;
 use crate::builds::{self, Builds};
-use crate::context::Context;
+use crate::context::CliContext;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -26,7 +26,7 @@ fn only_broken(builds: &Builds) -> anyhow::Result<PathBuf> {
     broken.pop().context("nothing to restore: the state of every build can be read")
 }
 
-pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let dir = match &arguments.common.build {
         Some(id) => builds.directory(id)?,
         None => only_broken(builds)?,
@@ -43,7 +43,8 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
         bail!("build {id}: the audit file is that of build {}", last.state.id);
     }
     store::write(&dir, &last.state).with_context(|| dir.display().to_string())?;
-    let line = AuditLine { at_ms: context.now_ms, event: AuditEvent::StateRestored, from: None, detail: None, ..last };
+    let line =
+        AuditLine { at_ms: context.now_ms, event: BuildAuditEvent::StateRestored, from: None, detail: None, ..last };
     store::append_audit(&dir, &line).with_context(|| dir.display().to_string())?;
     let state = line.state;
     let text = format!(

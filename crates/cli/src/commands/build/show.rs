@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use stopgate_build_guard::state::{BuildState, Phase};
-use stopgate_build_guard::store::{AuditEvent, AuditLine};
+use stopgate_build_guard::store::{AuditLine, BuildAuditEvent};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::text::one_line;
 
 use super::Common;
 use crate::builds::{self, Build, Builds};
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -38,7 +38,7 @@ pub(super) struct ListArguments {
 pub(super) struct LogArguments {
     /// Only events of this kind, such as `stop-blocked`
     #[arg(long, value_name = "EVENT", value_parser = event)]
-    event: Option<AuditEvent>,
+    event: Option<BuildAuditEvent>,
     /// Only events from or to this phase
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     phase: Option<Phase>,
@@ -55,7 +55,7 @@ pub(super) struct ReportArguments {
     pub(super) common: Common,
 }
 
-fn event(word: &str) -> Result<AuditEvent, String> {
+fn event(word: &str) -> Result<BuildAuditEvent, String> {
     serde_json::from_value(word.into()).map_err(|error| error.to_string())
 }
 
@@ -73,7 +73,7 @@ struct Status<'a> {
     broken: Vec<String>,
 }
 
-pub(super) fn status(context: &Context, builds: &Builds, arguments: &StatusArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn status(context: &CliContext, builds: &Builds, arguments: &StatusArguments) -> anyhow::Result<ExitStatus> {
     if let Some(id) = &arguments.common.build {
         let build = builds.by_id(id)?;
         if arguments.common.json {
@@ -152,7 +152,7 @@ fn print(state: &BuildState, now: UnixMillis) {
     }
 }
 
-pub(super) fn list(context: &Context, builds: &Builds, arguments: &ListArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn list(context: &CliContext, builds: &Builds, arguments: &ListArguments) -> anyhow::Result<ExitStatus> {
     let mut found = builds.live();
     if arguments.all {
         found.extend(builds.ended());
@@ -185,7 +185,7 @@ pub(super) fn list(context: &Context, builds: &Builds, arguments: &ListArguments
 }
 
 /// The build that is meant by a command that only looks: a live one as elsewhere, else the last that ended.
-fn look(context: &Context, builds: &Builds, common: &Common) -> anyhow::Result<Build> {
+fn look(context: &CliContext, builds: &Builds, common: &Common) -> anyhow::Result<Build> {
     match &common.build {
         Some(id) => builds.by_id(id),
         None => common.choose(context, builds).or_else(|error| builds.ended().into_iter().next().ok_or(error)),
@@ -197,14 +197,14 @@ fn look(context: &Context, builds: &Builds, common: &Common) -> anyhow::Result<B
 #[serde(rename_all = "camelCase")]
 struct LogRow<'a> {
     at: String,
-    event: AuditEvent,
+    event: BuildAuditEvent,
     from: Option<Phase>,
     phase: Phase,
     reminders_used: u32,
     detail: Option<Cow<'a, str>>,
 }
 
-pub(super) fn log(context: &Context, builds: &Builds, arguments: &LogArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn log(context: &CliContext, builds: &Builds, arguments: &LogArguments) -> anyhow::Result<ExitStatus> {
     let build = look(context, builds, &arguments.common)?;
     let lines = builds::audit(&build.dir)?;
     let meant: Vec<&AuditLine> = lines
@@ -242,7 +242,7 @@ pub(super) fn log(context: &Context, builds: &Builds, arguments: &LogArguments) 
 
 fn detail(line: &AuditLine) -> Option<Cow<'_, str>> {
     let state = &line.state;
-    let reminder = (line.event == AuditEvent::StopBlocked)
+    let reminder = (line.event == BuildAuditEvent::StopBlocked)
         .then(|| format!("reminder {} of {}", state.reminders_used, state.size.reminders()));
     match (reminder, line.detail.as_deref()) {
         (Some(reminder), Some(detail)) => Some(format!("{reminder}; {detail}").into()),
@@ -252,14 +252,14 @@ fn detail(line: &AuditLine) -> Option<Cow<'_, str>> {
 }
 
 /// The event's word in the audit file.
-fn name(event: AuditEvent) -> String {
+fn name(event: BuildAuditEvent) -> String {
     serde_json::to_value(event).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// The answer of `report` for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report<'a> {
+struct BuildReport<'a> {
     duration_ms: u64,
     tests: u64,
     passing: u64,
@@ -267,7 +267,7 @@ struct Report<'a> {
     build: &'a BuildState,
 }
 
-pub(super) fn report(context: &Context, builds: &Builds, arguments: &ReportArguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn report(context: &CliContext, builds: &Builds, arguments: &ReportArguments) -> anyhow::Result<ExitStatus> {
     let build = look(context, builds, &arguments.common)?;
     let state = &build.state;
     let mut events = BTreeMap::new();
@@ -279,7 +279,7 @@ pub(super) fn report(context: &Context, builds: &Builds, arguments: &ReportArgum
     let (tests, passing) = state.tests();
     if arguments.common.json {
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        printer::json(&Report { duration_ms, tests, passing, events, build: state })?;
+        printer::json(&BuildReport { duration_ms, tests, passing, events, build: state })?;
         return Ok(ExitStatus::Success);
     }
     print(state, context.now_ms);
@@ -287,7 +287,7 @@ pub(super) fn report(context: &Context, builds: &Builds, arguments: &ReportArgum
     if !state.steps.is_empty() {
         printer::line("");
     }
-    let step = |step: &stopgate_build_guard::state::Step| {
+    let step = |step: &stopgate_build_guard::state::BuildStep| {
         let verdict = if step.passing == step.tests { "PASS" } else { "FAIL" };
         let tests = format!("{}/{}", step.passing, step.tests);
         vec![format!("step {}", step.number), verdict.to_owned(), tests, one_line(&step.description, 100)]

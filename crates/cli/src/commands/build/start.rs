@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use stopgate_build_guard::owner::OwnerStamp;
 use stopgate_build_guard::reason::{self, PROGRAM};
 use stopgate_build_guard::state::{BuildState, Size};
-use stopgate_build_guard::store::{self, AuditEvent, AuditLine};
+use stopgate_build_guard::store::{self, AuditLine, BuildAuditEvent};
 use stopgate_core::checkout::Checkout;
 use stopgate_core::clock::SystemClock;
 use stopgate_core::env::ProcessEnv;
@@ -18,7 +18,7 @@ use stopgate_core::session::SessionKey;
 
 use super::operators;
 use crate::builds::{self, Builds, ignored_dir};
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::identity::{self, OwnerFlags};
 use crate::{ExitStatus, printer};
 
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     task: String,
     /// How strongly it is protected: the owner is sent back 3, 5 or 10 times at most
     #[arg(long, default_value = "standard")]
-    size: Wanted,
+    size: WantedSize,
     #[command(flatten)]
     owner: OwnerFlags,
     /// Print JSON
@@ -44,7 +44,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Wanted {
+enum WantedSize {
     /// An hour's work
     Small,
     /// The usual
@@ -53,17 +53,17 @@ enum Wanted {
     Large,
 }
 
-impl From<Wanted> for Size {
-    fn from(wanted: Wanted) -> Self {
+impl From<WantedSize> for Size {
+    fn from(wanted: WantedSize) -> Self {
         match wanted {
-            Wanted::Small => Self::Small,
-            Wanted::Standard => Self::Standard,
-            Wanted::Large => Self::Large,
+            WantedSize::Small => Self::Small,
+            WantedSize::Standard => Self::Standard,
+            WantedSize::Large => Self::Large,
         }
     }
 }
 
-pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let task = redact(arguments.task.trim());
     if task.is_empty() || task.len() > MAX_TASK_BYTES {
         bail!("<task>: has to say what is to be built, in at most {MAX_TASK_BYTES} bytes");
@@ -88,7 +88,7 @@ pub(super) fn run(context: &Context, builds: &Builds, arguments: &Arguments) -> 
     let shown = || dir.display().to_string();
     store::write(&dir, &state).with_context(shown)?;
     let detail = own.and_then(|own| starter(&own, &state));
-    let line = AuditLine { at_ms: context.now_ms, event: AuditEvent::BuildStarted, from: None, detail, state };
+    let line = AuditLine { at_ms: context.now_ms, event: BuildAuditEvent::BuildStarted, from: None, detail, state };
     store::append_audit(&dir, &line).with_context(shown)?;
     let state = line.state;
     let Checkout { main, worktree, .. } = &builds.checkout;

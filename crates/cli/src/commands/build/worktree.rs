@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use stopgate_build_guard::state::{BuildState, Worktree};
-use stopgate_build_guard::store::AuditEvent;
+use stopgate_build_guard::store::BuildAuditEvent;
 use stopgate_core::subprocess::{self, Outcome};
 
 use super::start::link_program;
 use super::{Common, say};
-use crate::builds::{Build, Builds, Change, ignored_dir};
-use crate::context::Context;
+use crate::builds::{Build, BuildChange, Builds, ignored_dir};
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 /// Longest time of one git command: a checkout of a large repository takes its time.
@@ -66,7 +66,7 @@ pub(super) struct CleanupArguments {
     common: Common,
 }
 
-pub(super) fn run(context: &Context, builds: &Builds, command: &Command) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, builds: &Builds, command: &Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Create(arguments) => create(context, builds, arguments),
         Command::Merge(arguments) => merge(context, builds, arguments),
@@ -131,14 +131,14 @@ fn own_worktrees(main: &Path) -> anyhow::Result<()> {
 }
 
 /// Also a build that has ended: merging and cleaning up come last.
-fn choose(context: &Context, builds: &Builds, common: &Common) -> anyhow::Result<Build> {
+fn choose(context: &CliContext, builds: &Builds, common: &Common) -> anyhow::Result<Build> {
     match &common.build {
         Some(id) => builds.by_id(id),
         None => common.choose(context, builds),
     }
 }
 
-fn create(context: &Context, builds: &Builds, arguments: &CreateArguments) -> anyhow::Result<ExitStatus> {
+fn create(context: &CliContext, builds: &Builds, arguments: &CreateArguments) -> anyhow::Result<ExitStatus> {
     let build = arguments.common.choose(context, builds)?;
     if let Some(tree) = &build.state.worktree {
         bail!("build {} has a worktree already: {}", build.state.id, tree.path);
@@ -168,12 +168,12 @@ fn create(context: &Context, builds: &Builds, arguments: &CreateArguments) -> an
     let tree = Worktree { path: path.clone(), branch: branch.clone(), source_branch, merged: false };
     let state = builds.update(&build, context.now_ms, |state| {
         state.worktree = Some(tree);
-        Ok(Change::saying(AuditEvent::WorktreeCreated, format!("{path}, branch {branch}")))
+        Ok(BuildChange::saying(BuildAuditEvent::WorktreeCreated, format!("{path}, branch {branch}")))
     })?;
     say(arguments.common.json, &state, &format!("worktree {path} on branch {branch}"))
 }
 
-fn merge(context: &Context, builds: &Builds, arguments: &MergeArguments) -> anyhow::Result<ExitStatus> {
+fn merge(context: &CliContext, builds: &Builds, arguments: &MergeArguments) -> anyhow::Result<ExitStatus> {
     let build = choose(context, builds, &arguments.common)?;
     let (tree, path) = worktree(builds, &build.state)?;
     let main = &builds.checkout.main;
@@ -208,12 +208,12 @@ fn merge(context: &Context, builds: &Builds, arguments: &MergeArguments) -> anyh
         if let Some(tree) = &mut state.worktree {
             tree.merged = true;
         }
-        Ok(Change::saying(AuditEvent::WorktreeMerged, format!("{branch} into {current}")))
+        Ok(BuildChange::saying(BuildAuditEvent::WorktreeMerged, format!("{branch} into {current}")))
     })?;
     say(arguments.common.json, &state, &text)
 }
 
-fn cleanup(context: &Context, builds: &Builds, arguments: &CleanupArguments) -> anyhow::Result<ExitStatus> {
+fn cleanup(context: &CliContext, builds: &Builds, arguments: &CleanupArguments) -> anyhow::Result<ExitStatus> {
     let build = choose(context, builds, &arguments.common)?;
     let (tree, path) = worktree(builds, &build.state)?;
     let main = &builds.checkout.main;
@@ -236,7 +236,7 @@ fn cleanup(context: &Context, builds: &Builds, arguments: &CleanupArguments) -> 
     let note = if gone { String::new() } else { format!("; branch {} is not merged and stays", tree.branch) };
     let state = builds.update(&build, context.now_ms, |state| {
         state.worktree = None;
-        Ok(Change::saying(AuditEvent::WorktreeRemoved, text.clone()))
+        Ok(BuildChange::saying(BuildAuditEvent::WorktreeRemoved, text.clone()))
     })?;
     say(arguments.common.json, &state, &format!("{text}{note}"))
 }

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use stopgate_client::{ANSWER, AskError};
 use stopgate_core::clock::UnixMillis;
-use stopgate_gate::breaker::Standing;
+use stopgate_gate::breaker::BreakerStanding;
 use stopgate_protocol::{BreakerState, BreakerStates, BreakersReset, ListBreakers, ResetBreakers};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 #[derive(Args)]
@@ -35,14 +35,14 @@ struct JsonBreaker<'a> {
     breaker: &'a BreakerState,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     match arguments.action {
         None => show(context, arguments.json),
         Some(Action::Reset) => reset(context, arguments.json),
     }
 }
 
-fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn show(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let states = context.read(&ListBreakers {}, |store| {
         let rows = store.breakers()?.into_iter();
         Ok(BreakerStates { breakers: rows.map(|row| row.state(context.now_ms)).collect() })
@@ -60,7 +60,7 @@ fn show(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
         printer::line(&breaker.label);
         printer::line(format!("    {}", describe(breaker)));
     }
-    if states.breakers.iter().any(|breaker| breaker.state != Standing::Closed) {
+    if states.breakers.iter().any(|breaker| breaker.state != BreakerStanding::Closed) {
         printer::line("`stopgate gate breaker reset` has it asked again at once");
     }
     Ok(ExitStatus::Success)
@@ -79,9 +79,9 @@ fn describe(breaker: &BreakerState) -> String {
     };
     let failures = format!("{failures}, the last: {}", breaker.last_failure);
     let alone = match breaker.state {
-        Standing::Closed => return format!("closed: {failures}"),
-        Standing::Open => format!("left alone until {}", when::rfc3339(breaker.open_until_ms)),
-        Standing::HalfOpen => "the next stop that needs it asks it".to_owned(),
+        BreakerStanding::Closed => return format!("closed: {failures}"),
+        BreakerStanding::Open => format!("left alone until {}", when::rfc3339(breaker.open_until_ms)),
+        BreakerStanding::HalfOpen => "the next stop that needs it asks it".to_owned(),
     };
     let since = when::rfc3339(breaker.first_opened_at_ms);
     let missed = match breaker.suppressed_count {
@@ -91,10 +91,10 @@ fn describe(breaker: &BreakerState) -> String {
     format!("{}: {failures}; {alone}; {missed} without it since {since}", breaker.state.name())
 }
 
-fn reset(context: &Context, json: bool) -> anyhow::Result<ExitStatus> {
+fn reset(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let asked = context
         .ensure_authority()
-        .and_then(|()| context.authority().call(&ResetBreakers { condition: Context::until(ANSWER) }));
+        .and_then(|()| context.authority().call(&ResetBreakers { condition: CliContext::until(ANSWER) }));
     let BreakersReset { reset } = match asked {
         Ok(answer) => answer,
         Err(AskError::Refused { status: 403, error }) => {

@@ -6,7 +6,7 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::Contest;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, identity, printer};
 
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if arguments.why.trim().is_empty() {
         bail!("why: say in a sentence why the stop is right");
     }

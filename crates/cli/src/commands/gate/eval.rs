@@ -45,12 +45,12 @@ fn percent(text: &str) -> Result<f64, String> {
 
 /// How often a label was met and missed.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-struct Count {
+struct LabelCount {
     held: usize,
     released: usize,
 }
 
-impl Count {
+impl LabelCount {
     fn add(&mut self, held: bool) {
         *if held { &mut self.held } else { &mut self.released } += 1;
     }
@@ -65,7 +65,7 @@ impl Count {
 
 /// How often what decided was right.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-struct Outcome {
+struct DecidedScore {
     right: usize,
     wrong: usize,
 }
@@ -80,13 +80,13 @@ struct Miss<'a> {
     label: Label,
     why: &'a str,
     decided_by: String,
-    signals: Vec<Heard>,
+    signals: Vec<HeardSignal>,
     message: String,
 }
 
 /// A signal, and the words that gave it.
 #[derive(Debug, Serialize)]
-struct Heard {
+struct HeardSignal {
     signal: &'static str,
     words: String,
 }
@@ -95,11 +95,11 @@ struct Heard {
 #[serde(rename_all = "camelCase")]
 struct Score<'a> {
     messages: usize,
-    should_continue: Count,
-    legitimate: Count,
+    should_continue: LabelCount,
+    legitimate: LabelCount,
     caught_percent: f64,
     held_percent: f64,
-    decided_by: BTreeMap<String, Outcome>,
+    decided_by: BTreeMap<String, DecidedScore>,
     misses: Vec<Miss<'a>>,
 }
 
@@ -164,7 +164,7 @@ fn score(cases: &[Case]) -> Score<'_> {
 }
 
 fn miss<'a>(case: &'a Case, signals: &signals::Signals, decided_by: String) -> Miss<'a> {
-    let heard = signals.sightings().iter().map(|seen| Heard {
+    let heard = signals.sightings().iter().map(|seen| HeardSignal {
         signal: seen.signal.name(),
         words: one_line(case.message.get(seen.span.clone()).unwrap_or_default(), MAX_SHOWN_CHARS),
     });
@@ -182,7 +182,7 @@ fn miss<'a>(case: &'a Case, signals: &signals::Signals, decided_by: String) -> M
 
 fn show(score: &Score<'_>, misses: bool) {
     let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-    let count = |name: &str, count: Count, rate: String| {
+    let count = |name: &str, count: LabelCount, rate: String| {
         row(&[name, &count.held.to_string(), &count.released.to_string(), &rate])
     };
     let table = [

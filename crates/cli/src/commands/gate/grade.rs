@@ -13,7 +13,7 @@ use stopgate_protocol::{Condition, GateLogRow, Graded, LogFilter, SetGrade};
 use stopgate_store::{Grading, NewGrade};
 
 use super::log;
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 /// Shortest beginning of an id that is looked for.
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The event, by the beginning of its id as `stopgate gate log` shows it
     event: String,
     /// Whether the verdict was right
-    grade: Wanted,
+    grade: WantedGrade,
     /// Why, for whoever reads it later
     #[arg(long, default_value = "")]
     why: String,
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Wanted {
+enum WantedGrade {
     /// The verdict was right
     Right,
     /// It was not: a stop held that was right, or one let go that was not
@@ -47,17 +47,17 @@ enum Wanted {
     Unclear,
 }
 
-impl From<Wanted> for Grade {
-    fn from(wanted: Wanted) -> Self {
+impl From<WantedGrade> for Grade {
+    fn from(wanted: WantedGrade) -> Self {
         match wanted {
-            Wanted::Right => Self::Right,
-            Wanted::Wrong => Self::Wrong,
-            Wanted::Unclear => Self::Unclear,
+            WantedGrade::Right => Self::Right,
+            WantedGrade::Wrong => Self::Wrong,
+            WantedGrade::Unclear => Self::Unclear,
         }
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let row = find(context, &arguments.event)?;
     let Some(graded) = submit(context, &row.event_id, arguments.grade.into(), &arguments.why)? else {
         return Ok(ExitStatus::Refused);
@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// The one event whose id begins with `prefix`.
-fn find(context: &Context, prefix: &str) -> anyhow::Result<GateLogRow> {
+fn find(context: &CliContext, prefix: &str) -> anyhow::Result<GateLogRow> {
     let is_of_an_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     if prefix.len() < MIN_PREFIX || !prefix.bytes().all(is_of_an_id) {
         bail!(
@@ -109,10 +109,10 @@ fn ambiguous(prefix: &str, found: &[GateLogRow]) -> String {
 }
 
 /// Has a verdict graded; `None` when that was refused, which has been said then.
-pub(super) fn submit(context: &Context, event_id: &str, grade: Grade, why: &str) -> anyhow::Result<Option<Graded>> {
+pub(super) fn submit(context: &CliContext, event_id: &str, grade: Grade, why: &str) -> anyhow::Result<Option<Graded>> {
     let why = one_line(&redact(why), MAX_WHY);
     let operator = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
-    let condition = Condition { seen: None, ..Context::condition("", ANSWER) };
+    let condition = Condition { seen: None, ..CliContext::condition("", ANSWER) };
     let wanted = SetGrade { event_id: event_id.to_owned(), verdict: grade, why, operator, condition };
     let asked = context.ensure_authority().and_then(|()| context.authority().call(&wanted));
     let refusal = match asked {
@@ -129,7 +129,7 @@ pub(super) fn submit(context: &Context, event_id: &str, grade: Grade, why: &str)
     Ok(None)
 }
 
-fn directly(context: &Context, wanted: &SetGrade, error: &AskError) -> anyhow::Result<Graded> {
+fn directly(context: &CliContext, wanted: &SetGrade, error: &AskError) -> anyhow::Result<Graded> {
     printer::note(format!("note: {error}; writing to the store directly"));
     let SetGrade { event_id, verdict, why, operator, .. } = wanted;
     let new = NewGrade { event_id, grade: *verdict, why, operator, at_ms: context.now_ms };

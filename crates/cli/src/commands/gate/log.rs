@@ -10,7 +10,7 @@ use stopgate_core::text::one_line;
 use stopgate_gate::report::Annotation;
 use stopgate_protocol::{Decided, GateLog, GateLogRow, LogFilter};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 /// Lengths to which an event's id is cut, where that names one event: the time alone, then with some of the rest.
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     session: Option<String>,
     /// Only those with this decision
     #[arg(long)]
-    decision: Option<Wanted>,
+    decision: Option<WantedDecision>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Wanted {
+enum WantedDecision {
     /// The turn may end
     Allow,
     /// The turn should go on: a would-block
@@ -47,21 +47,21 @@ enum Wanted {
     Failed,
 }
 
-impl From<Wanted> for Decided {
-    fn from(wanted: Wanted) -> Self {
+impl From<WantedDecision> for Decided {
+    fn from(wanted: WantedDecision) -> Self {
         match wanted {
-            Wanted::Allow => Self::Allow,
-            Wanted::Continue => Self::Continue,
-            Wanted::Escalate => Self::Escalate,
-            Wanted::ForceAllow => Self::ForceAllow,
-            Wanted::Failed => Self::Failed,
+            WantedDecision::Allow => Self::Allow,
+            WantedDecision::Continue => Self::Continue,
+            WantedDecision::Escalate => Self::Escalate,
+            WantedDecision::ForceAllow => Self::ForceAllow,
+            WantedDecision::Failed => Self::Failed,
         }
     }
 }
 
 /// A row as scripts read it: the stored row, its time in RFC 3339, and the grade that counts.
 #[derive(Serialize)]
-struct JsonRow<'a> {
+struct JsonGateRow<'a> {
     at: String,
     #[serde(flatten)]
     row: &'a GateLogRow,
@@ -69,14 +69,14 @@ struct JsonRow<'a> {
 }
 
 /// The stops that `filter` wants, newest first.
-pub(super) fn fetch(context: &Context, filter: &LogFilter) -> anyhow::Result<GateLog> {
+pub(super) fn fetch(context: &CliContext, filter: &LogFilter) -> anyhow::Result<GateLog> {
     context.read(filter, |store| {
         let events = store.gate_log_of(filter)?;
         Ok(GateLog { grades: store.grades_of(&events)?, events })
     })
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let filter = LogFilter {
         tail: Some(arguments.tail),
         session: arguments.session.clone(),
@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if arguments.json {
         let grade = |row: &GateLogRow| log.grades.get(&row.event_id);
         let rows: Vec<_> =
-            log.events.iter().map(|row| JsonRow { at: when::rfc3339(row.at_ms), row, grade: grade(row) }).collect();
+            log.events.iter().map(|row| JsonGateRow { at: when::rfc3339(row.at_ms), row, grade: grade(row) }).collect();
         printer::json(&rows)?;
         return Ok(ExitStatus::Success);
     }

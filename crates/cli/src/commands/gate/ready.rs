@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stopgate_config::{Config, LastGood, PromotionConfig};
 use stopgate_core::clock::{DAY_MS, UnixMillis, days};
-use stopgate_gate::report::Report;
+use stopgate_gate::report::GateReport;
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 #[derive(Args)]
@@ -27,7 +27,7 @@ enum Bound {
 
 /// One condition, its value now, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Condition {
+pub(crate) struct ReadyCondition {
     /// The key of `config.toml` that sets the threshold.
     key: String,
     what: &'static str,
@@ -39,7 +39,7 @@ pub(crate) struct Condition {
     pub(crate) holds: bool,
 }
 
-impl Condition {
+impl ReadyCondition {
     fn shown(&self) -> String {
         match &self.value {
             Value::Null => "unknown".to_owned(),
@@ -57,10 +57,10 @@ impl Condition {
 }
 
 /// Every condition of `promotion`, in the order of the configuration.
-fn conditions(report: &Report, promotion: &PromotionConfig, now: UnixMillis) -> Vec<Condition> {
+fn conditions(report: &GateReport, promotion: &PromotionConfig, now: UnixMillis) -> Vec<ReadyCondition> {
     let new = |name: &str, what, value: Value, bound, threshold, unit, holds| {
         let key = format!("gate.promotion.{name}");
-        Condition { key, what, value, bound, threshold, unit, holds }
+        ReadyCondition { key, what, value, bound, threshold, unit, holds }
     };
     let least = |name, what, value: u64, threshold: u32| {
         new(name, what, json!(value), Bound::AtLeast, threshold, "", value >= u64::from(threshold))
@@ -126,7 +126,7 @@ fn tenths(value: u64, of: u64) -> Value {
 }
 
 /// What holds at this moment, read from the store itself: no authority has to answer for that.
-pub(crate) fn look(context: &Context) -> anyhow::Result<Vec<Condition>> {
+pub(crate) fn look(context: &CliContext) -> anyhow::Result<Vec<ReadyCondition>> {
     let Config { promotion, .. } = LastGood::peek(&context.home).config;
     let report = if context.home.database().exists() {
         context.open_store()?.report(0, context.now_ms)?
@@ -136,7 +136,7 @@ pub(crate) fn look(context: &Context) -> anyhow::Result<Vec<Condition>> {
     Ok(conditions(&report, &promotion, context.now_ms))
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let configured = LastGood::peek(&context.home);
     if let Some(faults) = &configured.faults {
         printer::note(format!("{faults}\nthe last configuration without a fault stays in force"));
@@ -150,7 +150,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         printer::json(&json!({ "ready": ready, "conditions": conditions }))?;
     } else {
         let head = ["HOLDS", "CONDITION", "VALUE", "NEEDED"].map(str::to_owned).to_vec();
-        let row = |condition: &Condition| {
+        let row = |condition: &ReadyCondition| {
             let holds = if condition.holds { "yes" } else { "no" };
             vec![holds.to_owned(), condition.what.to_owned(), condition.shown(), condition.needed()]
         };
@@ -164,14 +164,14 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     Ok(if ready { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-fn summary(conditions: &[Condition]) -> String {
+fn summary(conditions: &[ReadyCondition]) -> String {
     let missing = conditions.iter().filter(|condition| !condition.holds).count();
     let verb = if missing == 1 { "does" } else { "do" };
     format!("not ready: {missing} of {} conditions {verb} not hold ([gate.promotion] in config.toml)", conditions.len())
 }
 
 /// What somebody who is about to enforce should know, as lines.
-pub(crate) fn delta(context: &Context) -> Vec<String> {
+pub(crate) fn delta(context: &CliContext) -> Vec<String> {
     let conditions = match look(context) {
         Ok(conditions) => conditions,
         Err(error) => return vec![format!("whether the gate is ready to enforce cannot be told: {error:#}")],
@@ -198,12 +198,12 @@ mod tests {
     const NOW: UnixMillis = 100 * DAY_MS;
 
     /// A report that just meets the defaults.
-    fn enough() -> Report {
+    fn enough() -> GateReport {
         let mut report = Tally::default().report(0, NOW);
         report.verdicts = 50;
         report.sessions.count = 3;
         report.by_signal = ["a", "b", "c"]
-            .map(|name| stopgate_gate::report::Group {
+            .map(|name| stopgate_gate::report::StopGroup {
                 name: name.into(),
                 stops: 1,
                 would_block: 0,
@@ -220,7 +220,7 @@ mod tests {
         report
     }
 
-    fn missing(report: &Report) -> Vec<String> {
+    fn missing(report: &GateReport) -> Vec<String> {
         let found = conditions(report, &PromotionConfig::default(), NOW);
         found.into_iter().filter(|condition| !condition.holds).map(|condition| condition.key).collect()
     }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn each_condition_alone_keeps_it_from_being_ready() {
-        type Spoil = fn(&mut Report);
+        type Spoil = fn(&mut GateReport);
         let cases: [(&str, Spoil); 10] = [
             ("min_evaluations", |report| report.verdicts = 49),
             ("min_sessions", |report| report.sessions.count = 2),
@@ -282,7 +282,7 @@ mod tests {
         report.first_at_ms = Some(NOW - 14 * DAY_MS + 1);
         report.precision = Proportion::of(8_999, 10_000);
         let shown: Vec<_> =
-            conditions(&report, &PromotionConfig::default(), NOW).iter().map(Condition::shown).collect();
+            conditions(&report, &PromotionConfig::default(), NOW).iter().map(ReadyCondition::shown).collect();
         assert!(shown.contains(&"13.9".to_owned()) && shown.contains(&"89.9 %".to_owned()), "{shown:?}");
     }
 }

@@ -14,7 +14,7 @@ use stopgate_gate::report::Day;
 use stopgate_protocol::{Decided, GateLog, LogFilter, ReadReport};
 
 use super::log;
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 /// Would-blocks that the page shows in full.
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     html: Option<PathBuf>,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let since = context.now_ms.saturating_sub(days(arguments.days)).max(0);
     let report = context.read(&ReadReport { since_ms: since }, |store| store.report(since, context.now_ms))?;
     if arguments.json {
@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// The newest would-blocks of the span.
-fn would_blocks(context: &Context, since: i64) -> anyhow::Result<GateLog> {
+fn would_blocks(context: &CliContext, since: i64) -> anyhow::Result<GateLog> {
     let filter = LogFilter { tail: Some(1_000), decision: Some(Decided::Continue), ..LogFilter::default() };
     let mut log = log::fetch(context, &filter)?;
     log.events.retain(|row| row.at_ms >= since && !row.session_id.starts_with(LIVE_CHECK_PREFIX));

@@ -6,7 +6,7 @@ use stopgate_gate::report::Grade;
 use stopgate_protocol::{GateLogRow, LogFilter};
 
 use super::{grade, log};
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
 
 /// Would-blocks that one review walks through at most.
@@ -21,14 +21,14 @@ pub(crate) struct Arguments {
 
 /// What a person answers.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer<'a> {
+enum ReviewAnswer<'a> {
     Grade(Grade, &'a str),
     Skip,
     Quit,
     NotUnderstood,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if !printer::has_terminal() {
         printer::note(
             "stopgate: a review asks its questions on a terminal, and there is none. Without one: `stopgate gate log \
@@ -50,9 +50,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }
         let asked = ask();
         let (grade, why) = match parse(&asked) {
-            Answer::Grade(grade, why) => (grade, why),
-            Answer::Skip | Answer::NotUnderstood => continue,
-            Answer::Quit => break,
+            ReviewAnswer::Grade(grade, why) => (grade, why),
+            ReviewAnswer::Skip | ReviewAnswer::NotUnderstood => continue,
+            ReviewAnswer::Quit => break,
         };
         if grade::submit(context, &row.event_id, grade, why)?.is_none() {
             return Ok(ExitStatus::Refused);
@@ -68,22 +68,22 @@ fn ask() -> String {
     loop {
         let question = "Was it right to hold this one? r(ight) w(rong) u(nclear), and why if you like; s(kip) q(uit): ";
         match printer::ask_line(question) {
-            Some(answer) if parse(&answer) == Answer::NotUnderstood => printer::note("one of r, w, u, s, q"),
+            Some(answer) if parse(&answer) == ReviewAnswer::NotUnderstood => printer::note("one of r, w, u, s, q"),
             Some(answer) => return answer,
             None => return "q".to_owned(),
         }
     }
 }
 
-fn parse(answer: &str) -> Answer<'_> {
+fn parse(answer: &str) -> ReviewAnswer<'_> {
     let (word, why) = answer.split_once(char::is_whitespace).unwrap_or((answer, ""));
     match word.to_ascii_lowercase().as_str() {
-        "r" | "right" => Answer::Grade(Grade::Right, why.trim()),
-        "w" | "wrong" => Answer::Grade(Grade::Wrong, why.trim()),
-        "u" | "unclear" => Answer::Grade(Grade::Unclear, why.trim()),
-        "s" | "skip" => Answer::Skip,
-        "q" | "quit" => Answer::Quit,
-        _ => Answer::NotUnderstood,
+        "r" | "right" => ReviewAnswer::Grade(Grade::Right, why.trim()),
+        "w" | "wrong" => ReviewAnswer::Grade(Grade::Wrong, why.trim()),
+        "u" | "unclear" => ReviewAnswer::Grade(Grade::Unclear, why.trim()),
+        "s" | "skip" => ReviewAnswer::Skip,
+        "q" | "quit" => ReviewAnswer::Quit,
+        _ => ReviewAnswer::NotUnderstood,
     }
 }
 
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn answers_are_a_letter_or_a_word_and_a_reason() {
-        assert_eq!(parse("r"), Answer::Grade(Grade::Right, ""));
-        assert_eq!(parse("W  it had asked me"), Answer::Grade(Grade::Wrong, "it had asked me"));
-        assert_eq!(parse("unclear"), Answer::Grade(Grade::Unclear, ""));
-        assert_eq!((parse("s"), parse("quit")), (Answer::Skip, Answer::Quit));
+        assert_eq!(parse("r"), ReviewAnswer::Grade(Grade::Right, ""));
+        assert_eq!(parse("W  it had asked me"), ReviewAnswer::Grade(Grade::Wrong, "it had asked me"));
+        assert_eq!(parse("unclear"), ReviewAnswer::Grade(Grade::Unclear, ""));
+        assert_eq!((parse("s"), parse("quit")), (ReviewAnswer::Skip, ReviewAnswer::Quit));
         for other in ["", "yes", "rw", "?"] {
-            assert_eq!(parse(other), Answer::NotUnderstood, "{other:?}");
+            assert_eq!(parse(other), ReviewAnswer::NotUnderstood, "{other:?}");
         }
     }
 }

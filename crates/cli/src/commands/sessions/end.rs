@@ -5,7 +5,7 @@ use clap::Args;
 use stopgate_client::AskError;
 use stopgate_protocol::{EndSession, SessionEnded, SessionRow};
 
-use crate::context::Context;
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer};
 
 /// How long an end may take: the harness has its grace after SIGTERM, and may then need SIGKILL.
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let row = find::session(context, &arguments.id)?;
     if row.state.is_over() {
         bail!("session {} is over already ({})", row.key(), row.state);
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// Has the authority end a session.
-pub(crate) fn end(context: &Context, row: &SessionRow) -> Result<SessionEnded, AskError> {
+pub(crate) fn end(context: &CliContext, row: &SessionRow) -> Result<SessionEnded, AskError> {
     context.ensure_authority()?;
     let body = EndSession { harness: row.harness, session_id: row.session_id.clone() };
     context.authority().call_within(PATIENCE, &body)

@@ -16,7 +16,7 @@ const LOST_MS: UnixMillis = DAY_MS;
 
 /// A row as scripts read it: the row, and its times in RFC 3339.
 #[derive(Serialize)]
-pub(crate) struct JsonRow<'a> {
+pub(crate) struct JsonSessionRow<'a> {
     started_at: Option<String>,
     last_event_at: Option<String>,
     ended_at: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct JsonRow<'a> {
     row: &'a SessionRow,
 }
 
-impl<'a> JsonRow<'a> {
+impl<'a> JsonSessionRow<'a> {
     pub(crate) fn of(row: &'a SessionRow) -> Self {
         Self {
             started_at: row.started_at_ms.map(when::rfc3339),
@@ -35,8 +35,8 @@ impl<'a> JsonRow<'a> {
     }
 }
 
-pub(super) fn json(rows: &[SessionRow]) -> Vec<JsonRow<'_>> {
-    rows.iter().map(JsonRow::of).collect()
+pub(super) fn json(rows: &[SessionRow]) -> Vec<JsonSessionRow<'_>> {
+    rows.iter().map(JsonSessionRow::of).collect()
 }
 
 /// Whether a session is listed without `--all`.

@@ -5,14 +5,14 @@ use std::path::Path;
 use stopgate_core::text::one_line;
 use stopgate_protocol::SessionRow;
 
-use super::list::{JsonRow, memory, state_text, unheard_detail};
-use crate::context::Context;
+use super::list::{JsonSessionRow, memory, state_text, unheard_detail};
+use crate::context::CliContext;
 use crate::{ExitStatus, find, printer, when};
 
-pub(super) fn run(context: &Context, id: &str, json: bool) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(context: &CliContext, id: &str, json: bool) -> anyhow::Result<ExitStatus> {
     let row = find::session(context, id)?;
     if json {
-        printer::json(&JsonRow::of(&row))?;
+        printer::json(&JsonSessionRow::of(&row))?;
         return Ok(ExitStatus::Success);
     }
     for line in printer::columns(&lines(&row, context.now_ms)) {

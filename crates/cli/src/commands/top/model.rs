@@ -5,14 +5,14 @@ use stopgate_core::session::SessionKey;
 use stopgate_protocol::{GateLogRow, GetHealth, GetReaper, Health, ListSessions, LogFilter, SessionRow};
 use stopgate_reaper::report::ReaperStatus;
 
-use crate::context::Context;
+use crate::context::CliContext;
 
 /// Verdicts that are asked for; as many are shown as fit.
 const VERDICTS: u32 = 20;
 
 /// What is being asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Prompt {
+pub(super) enum TopPrompt {
     #[default]
     None,
     /// Whether to end this session.
@@ -34,7 +34,7 @@ pub(super) struct Model {
     pub(super) details: bool,
     /// Lines of the details that are scrolled away.
     pub(super) scroll: u16,
-    pub(super) prompt: Prompt,
+    pub(super) prompt: TopPrompt,
     /// What is said at the bottom.
     pub(super) notice: String,
     /// Why the last look failed.
@@ -53,14 +53,14 @@ impl Model {
             selected: None,
             details: false,
             scroll: 0,
-            prompt: Prompt::None,
+            prompt: TopPrompt::None,
             notice: String::new(),
             trouble: None,
         }
     }
 
     /// Looks at everything. What cannot be had stays as it was, and it is said why.
-    pub(super) fn look(&mut self, context: &Context) {
+    pub(super) fn look(&mut self, context: &CliContext) {
         self.now_ms = context.now_ms;
         let authority = context.authority();
         let looked = (|| {

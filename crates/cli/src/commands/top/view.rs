@@ -13,7 +13,7 @@ use stopgate_reaper::pressure::Tier;
 
 use super::super::reaper::pressure;
 use super::super::sessions::{age, detail_lines, memory, project, state_text};
-use super::model::{Model, Prompt};
+use super::model::{Model, TopPrompt};
 use crate::when;
 
 /// Lines that verdicts or details take at least, with their title.
@@ -191,13 +191,15 @@ fn bottom(model: &Model) -> Line<'static> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let ask = |question: String| Line::from(Span::styled(question, bold));
     match &model.prompt {
-        Prompt::End(key) => ask(format!("End {key}? y: yes, any other key: no")),
-        Prompt::ReallyEnd(key) => {
+        TopPrompt::End(key) => ask(format!("End {key}? y: yes, any other key: no")),
+        TopPrompt::ReallyEnd(key) => {
             let state = model.row(key).map_or("gone", |row| row.state.name());
             ask(format!("Really? It is {state}, and its process is stopped. y: yes, any other key: no"))
         }
-        Prompt::None if !model.notice.is_empty() => Line::from(model.notice.clone()),
-        Prompt::None => Line::from("q quit  j/k move  Enter details (PgDn/PgUp)  c copy resume command  e end  r now"),
+        TopPrompt::None if !model.notice.is_empty() => Line::from(model.notice.clone()),
+        TopPrompt::None => {
+            Line::from("q quit  j/k move  Enter details (PgDn/PgUp)  c copy resume command  e end  r now")
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Case {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+struct CorpusRow {
     id: String,
     label: Label,
     why: String,
@@ -70,11 +70,11 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
 }
 
 fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
-    let row: Row = serde_json::from_str(line)?;
+    let row: CorpusRow = serde_json::from_str(line)?;
     let facts = if row.facts.is_null() { Facts::default() } else { strict_facts(row.facts)? };
     ensure!(!row.id.is_empty(), "field `id` is empty");
     ensure!(!row.why.trim().is_empty(), "field `why` is empty: say in one line why the label is right");
-    let Row { id, label, why, message, .. } = row;
+    let CorpusRow { id, label, why, message, .. } = row;
     Ok(Case { file: file.to_owned(), line: number, id, label, why, message, facts })
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use stopgate_core::text::one_line;
-use stopgate_gate::report::{Annotation, Count, Day, Group, Report};
+use stopgate_gate::report::{Annotation, Day, GateReport, KindCount, StopGroup};
 use stopgate_protocol::{GateLog, GateLogRow};
 
 use super::{bars, percent};
@@ -27,7 +27,7 @@ svg{width:100%;height:auto}.let{fill:var(--let)}.held{fill:var(--held)}text{fill
 blockquote{margin:0}";
 
 /// The page. `log` holds the would-blocks that are shown in full.
-pub(super) fn render(report: &Report, log: &GateLog) -> String {
+pub(super) fn render(report: &GateReport, log: &GateLog) -> String {
     let title = "stopgate: what the gate did";
     let page = html! {
         (DOCTYPE)
@@ -58,7 +58,7 @@ pub(super) fn render(report: &Report, log: &GateLog) -> String {
     page.into_string()
 }
 
-fn numbers(report: &Report) -> Markup {
+fn numbers(report: &GateReport) -> Markup {
     html! {
         dl {
             dt { "Stops" } dd { (report.stops) ", with a verdict " (report.verdicts) }
@@ -126,7 +126,7 @@ fn chart(days: &[Day]) -> Markup {
     }
 }
 
-fn counts(head: &str, counts: &[Count]) -> Markup {
+fn counts(head: &str, counts: &[KindCount]) -> Markup {
     html! {
         @if !counts.is_empty() {
             h2 { (head) }
@@ -138,7 +138,7 @@ fn counts(head: &str, counts: &[Count]) -> Markup {
     }
 }
 
-fn groups(head: &str, groups: &[Group]) -> Markup {
+fn groups(head: &str, groups: &[StopGroup]) -> Markup {
     html! {
         @if !groups.is_empty() {
             h2 { (head) }
@@ -166,7 +166,7 @@ fn groups(head: &str, groups: &[Group]) -> Markup {
     }
 }
 
-fn sessions(report: &Report) -> Markup {
+fn sessions(report: &GateReport) -> Markup {
     html! {
         @if !report.sessions.most_held.is_empty() {
             h2 { "Sessions with most would-blocks" }

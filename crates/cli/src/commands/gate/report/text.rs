@@ -1,7 +1,7 @@
 //! The report for a terminal: plain text, 80 columns.
 
 use stopgate_core::text::one_line;
-use stopgate_gate::report::{Count, Day, Grades, Group, Proportion, Report};
+use stopgate_gate::report::{Day, GateReport, Grades, KindCount, Proportion, StopGroup};
 
 use super::{bars, percent};
 use crate::{printer, when};
@@ -17,7 +17,7 @@ const MAX_NAME: usize = 4_096;
 /// Projects that are listed.
 const PROJECTS: usize = 10;
 
-pub(super) fn render(report: &Report) -> Vec<String> {
+pub(super) fn render(report: &GateReport) -> Vec<String> {
     let mut lines = vec![format!(
         "{} to {} UTC: {} stops, {} verdicts, {} sessions",
         day(report.since_ms),
@@ -65,7 +65,7 @@ fn day(at_ms: i64) -> String {
     when::rfc3339(at_ms).chars().take(10).collect()
 }
 
-fn precision(report: &Report) -> Vec<String> {
+fn precision(report: &GateReport) -> Vec<String> {
     let unclear = |grades: &Grades| match grades.unclear {
         0 => String::new(),
         unclear => format!(", {unclear} unclear"),
@@ -95,7 +95,7 @@ fn precision(report: &Report) -> Vec<String> {
     lines
 }
 
-fn counts(head: &str, counts: &[Count]) -> Vec<String> {
+fn counts(head: &str, counts: &[KindCount]) -> Vec<String> {
     if counts.is_empty() {
         return Vec::new();
     }
@@ -103,7 +103,7 @@ fn counts(head: &str, counts: &[Count]) -> Vec<String> {
     table(vec![head.to_owned(), "STOPS".to_owned()], rows)
 }
 
-fn groups(head: &str, groups: &[Group], most: usize) -> Vec<String> {
+fn groups(head: &str, groups: &[StopGroup], most: usize) -> Vec<String> {
     if groups.is_empty() {
         return Vec::new();
     }
@@ -162,14 +162,14 @@ mod tests {
     use stopgate_core::clock::DAY_MS;
     use stopgate_core::decision::Decision;
     use stopgate_core::session::Harness;
-    use stopgate_gate::report::{Counted, Grade, Tally};
+    use stopgate_gate::report::{CountedStop, Grade, Tally};
 
     use super::*;
 
-    fn report() -> Report {
+    fn report() -> GateReport {
         let mut tally = Tally::default();
         for number in 0..400 {
-            tally.add(Counted {
+            tally.add(CountedStop {
                 at_ms: number * DAY_MS / 20,
                 harness: Harness::Claude,
                 session_id: format!("s{}", number % 7),

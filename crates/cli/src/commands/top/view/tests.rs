@@ -54,8 +54,8 @@ fn there_is_more_where_there_is_room_and_nothing_breaks_where_there_is_none() {
 fn an_end_is_asked_for_twice() {
     let mut model = model();
     let key = SessionKey::new(Harness::Claude, "two").unwrap();
-    model.prompt = Prompt::End(key.clone());
+    model.prompt = TopPrompt::End(key.clone());
     assert!(screen(&mut model, 80, 24).last().unwrap().starts_with("End claude:two?"));
-    model.prompt = Prompt::ReallyEnd(key);
+    model.prompt = TopPrompt::ReallyEnd(key);
     assert!(screen(&mut model, 80, 24).last().unwrap().starts_with("Really? It is idle"));
 }
