@@ -5,7 +5,7 @@ use std::time::Instant;
 use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::harness::{Event, EventKind};
 use stopgate_core::redact::redact;
-use stopgate_core::spool::{self, Route};
+use stopgate_core::spool::{self, SpoolRoute};
 
 use crate::RunningHook;
 
@@ -28,7 +28,7 @@ impl Undelivered {
 
 impl RunningHook {
     /// Posts `body` to `route`; any answer but 200 and 202 counts as undelivered.
-    pub(crate) fn post(&self, route: Route, body: &[u8], deadline: Instant) -> Result<Response, Undelivered> {
+    pub(crate) fn post(&self, route: SpoolRoute, body: &[u8], deadline: Instant) -> Result<Response, Undelivered> {
         let socket = self.home.socket_to_connect().map_err(|_| Undelivered::Absent)?;
         match client::request(&socket, "POST", route.path(), body, deadline.min(self.deadline)) {
             Ok(response) if matches!(response.status, 200 | 202) => Ok(response),
@@ -41,7 +41,7 @@ impl RunningHook {
     }
 
     /// Puts a request away for the authority to drain.
-    pub(crate) fn spool(&self, route: Route, event_id: &str, body: Option<Vec<u8>>) {
+    pub(crate) fn spool(&self, route: SpoolRoute, event_id: &str, body: Option<Vec<u8>>) {
         let Some(body) = body else { return };
         if let Err(error) = spool::put(&self.home, route, event_id, &body) {
             self.failed("event lost: it could be neither delivered nor spooled", &error.to_string());

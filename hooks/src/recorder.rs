@@ -9,7 +9,7 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin};
-use stopgate_core::spool::Route;
+use stopgate_core::spool::SpoolRoute;
 use stopgate_core::{checkout, lineage, process, stop_request};
 use stopgate_store::{Store, StoreError};
 
@@ -56,7 +56,7 @@ fn record(hook: &RunningHook) -> HookOutcome {
     let Ok(body) = serde_json::to_vec(&reported) else {
         return HookOutcome::Nothing;
     };
-    match hook.post(Route::HookEvent, &body, Instant::now() + env::patiently(ACKNOWLEDGEMENT)) {
+    match hook.post(SpoolRoute::HookEvent, &body, Instant::now() + env::patiently(ACKNOWLEDGEMENT)) {
         Ok(_) => HookOutcome::Answer(harness, Reply::Allow),
         Err(undelivered) => without_authority(hook, reported, undelivered),
     }
@@ -93,7 +93,7 @@ fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: U
         .and_then(|mut store| store.record_event(&reported));
     if stored.is_err() {
         reported.event = redacted(reported.event);
-        hook.spool(Route::HookEvent, &reported.event_id, serde_json::to_vec(&reported).ok());
+        hook.spool(SpoolRoute::HookEvent, &reported.event_id, serde_json::to_vec(&reported).ok());
     }
     // Only where nobody listens: a hung authority holds its lock, and a second one could not serve.
     let started = matches!(undelivered, Undelivered::Absent).then(|| autostart(&ProcessEnv, &hook.home));

@@ -11,7 +11,7 @@ use stopgate_core::hook;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::release;
 use stopgate_core::session::Harness;
-use stopgate_core::spool::Route;
+use stopgate_core::spool::SpoolRoute;
 use stopgate_core::switch::{self, Mode};
 
 use crate::delivery::{Undelivered, redacted};
@@ -64,7 +64,7 @@ fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
     let Ok(body) = serde_json::to_vec(&request) else {
         return HookOutcome::Nothing;
     };
-    match hook.post(Route::Evaluate, &body, deadline) {
+    match hook.post(SpoolRoute::Evaluate, &body, deadline) {
         Ok(response) if mode == Mode::Enforce => answer(harness, &response.body),
         Ok(_) => HookOutcome::Answer(harness, Reply::Allow),
         Err(undelivered) => put_away(hook, request, undelivered),
@@ -87,6 +87,6 @@ fn answer(harness: Harness, body: &[u8]) -> HookOutcome {
 
 fn put_away(hook: &RunningHook, mut request: EvaluateRequest, undelivered: Undelivered) -> HookOutcome {
     request.event = redacted(request.event);
-    hook.spool(Route::Evaluate, &request.event_id, serde_json::to_vec(&request).ok());
+    hook.spool(SpoolRoute::Evaluate, &request.event_id, serde_json::to_vec(&request).ok());
     HookOutcome::Failed { problem: "stop not judged", detail: undelivered.detail() }
 }

@@ -14,7 +14,7 @@ use stopgate_core::env::{self, Env};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::hook::TABLE;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX};
-use stopgate_core::subprocess::{Ended, Ending};
+use stopgate_core::subprocess::{Ending, ProgramEnded};
 use stopgate_core::text::one_line;
 
 use crate::printer::{Printer, Tone, columns};
@@ -52,7 +52,7 @@ impl HookAnswer {
     /// Reads a hook's answer off its output.
     pub(crate) fn of(ran: &Ran) -> Self {
         let problem = |problem: String| Self::Problem { problem };
-        let Ended { ending, stdout, stderr } = match &ran.ended {
+        let ProgramEnded { ending, stdout, stderr } = match &ran.ended {
             Ok(ended) => ended,
             Err(error) => return problem(format!("cannot be started: {error}")),
         };
@@ -179,7 +179,7 @@ mod tests {
     use std::process::ExitStatus;
 
     fn ended(ending: Ending, stdout: &str) -> Ran {
-        let ended = Ended { ending, stdout: stdout.into(), stderr: b"oops\n".to_vec() };
+        let ended = ProgramEnded { ending, stdout: stdout.into(), stderr: b"oops\n".to_vec() };
         Ran { ended: Ok(ended), took: Duration::ZERO }
     }
 

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use stopgate_core::process::stat::Stat;
 use stopgate_core::protocol::ROUTE_EVENTS;
-use stopgate_core::spool::Route;
+use stopgate_core::spool::SpoolRoute;
 use stopgate_protocol::{Endpoint, GetHealth, SetKill, SetMode, Shutdown};
 use stopgate_tests::agent::{agent, recorded_agent};
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
@@ -333,7 +333,7 @@ fn a_stopped_authority_costs_the_harness_no_more_than_the_deadline_and_nothing_i
     assert_silent(&world.run_hook("stop-gate-router", &stop("s1", world.root(), EXCUSE)));
     assert_silent(&world.run_hook("session-start-recorder", &session_start("s1", world.root(), "startup")));
     let routes: Vec<_> = world.spooled().iter().map(|one| one.route).collect();
-    assert_eq!(routes, [Route::Evaluate], "the stop; the start is in the store");
+    assert_eq!(routes, [SpoolRoute::Evaluate], "the stop; the start is in the store");
     drop(stopped);
     // What lay in the socket is answered late, what was spooled is drained: the stop is there once.
     let stops = || authority.log().iter().filter(|row| row.session_id == "s1").count();

@@ -7,7 +7,7 @@
 
 use stopgate_core::decision::Decision;
 use stopgate_core::session::state::SessionState;
-use stopgate_core::spool::Route;
+use stopgate_core::spool::SpoolRoute;
 use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::claude_driver::{ClaudeSession, Summary, guarded};
@@ -86,7 +86,7 @@ fn a_dead_authority_lets_the_stop_through() {
     world.authority().kill();
     let Some(summary) = run(&world, &checkout) else { return };
     assert_not_held(&summary);
-    let stops = world.spooled().iter().filter(|one| one.route == Route::Evaluate).count();
+    let stops = world.spooled().iter().filter(|one| one.route == SpoolRoute::Evaluate).count();
     assert_eq!(stops, 1, "the stop waits in the spool");
 }
 

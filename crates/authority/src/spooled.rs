@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stopgate_core::protocol::{EvaluateRequest, HookEvent};
-use stopgate_core::spool::{self, Route, Spooled};
+use stopgate_core::spool::{self, SpoolRoute, Spooled};
 use stopgate_store::{Aside, StoreError, blank_row};
 
 use crate::process_files;
@@ -48,9 +48,9 @@ fn drain(state: &State) -> usize {
 
 fn take(state: &State, spooled: &Spooled) -> bool {
     let stored = match spooled.route {
-        Route::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
+        SpoolRoute::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
             .map(|event| state.storage.with_store(|store| store.record_event(&event).map(|_| ()))),
-        Route::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
+        SpoolRoute::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
             .map(|request| state.storage.with_store(|store| record_undelivered(store, state, &request))),
     };
     match stored {

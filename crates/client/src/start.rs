@@ -90,20 +90,20 @@ impl Authority<'_> {
 
     /// Waits for an authority to answer, but not after the one that was started has failed.
     fn wait_until_up(&self, mut child: Child) -> Result<Up, AskError> {
-        enum Seen {
+        enum HolderSeen {
             Up(Health),
             Failed,
         }
         let seen = self.wait(CHANGE, "answer", || {
             if let Ok(Some(health)) = self.health() {
-                return Some(Seen::Up(health));
+                return Some(HolderSeen::Up(health));
             }
             // One that found another authority serving ends well.
-            matches!(child.try_wait(), Ok(Some(status)) if !status.success()).then_some(Seen::Failed)
+            matches!(child.try_wait(), Ok(Some(status)) if !status.success()).then_some(HolderSeen::Failed)
         });
         let what = match seen {
-            Some(Seen::Up(health)) => return Ok(Up { health, started: true }),
-            Some(Seen::Failed) => "ended at once",
+            Some(HolderSeen::Up(health)) => return Ok(Up { health, started: true }),
+            Some(HolderSeen::Failed) => "ended at once",
             None => "does not answer",
         };
         let why = autostart::problem(self.home).unwrap_or_else(|| {

@@ -18,21 +18,21 @@ pub struct Spooled {
     /// The file it lies in.
     pub path: PathBuf,
     /// Which route it was meant for.
-    pub route: Route,
+    pub route: SpoolRoute,
     /// Its JSON body.
     pub body: Vec<u8>,
 }
 
 /// Routes whose requests can be spooled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
+pub enum SpoolRoute {
     /// `POST /hooks/events`
     HookEvent,
     /// `POST /internal/stop-gate/evaluate`
     Evaluate,
 }
 
-impl Route {
+impl SpoolRoute {
     /// Ending of the spool file's name.
     const fn suffix(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Route {
 }
 
 /// Puts a request away. The event's id names the file, so that a repeated attempt replaces and adds nothing.
-pub fn put(home: &Home, route: Route, event_id: &str, body: &[u8]) -> io::Result<()> {
+pub fn put(home: &Home, route: SpoolRoute, event_id: &str, body: &[u8]) -> io::Result<()> {
     if !is_event_id(event_id) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an event id"));
     }
@@ -84,9 +84,9 @@ pub fn list(home: &Home, max: usize) -> io::Result<Vec<Spooled>> {
     Ok(names.into_iter().filter_map(read).collect())
 }
 
-fn route_of(name: &str) -> Option<Route> {
+fn route_of(name: &str) -> Option<SpoolRoute> {
     let (id, suffix) = name.split_once('.')?;
-    let route = [Route::HookEvent, Route::Evaluate].into_iter().find(|route| route.suffix() == suffix)?;
+    let route = [SpoolRoute::HookEvent, SpoolRoute::Evaluate].into_iter().find(|route| route.suffix() == suffix)?;
     is_event_id(id).then_some(route)
 }
 
@@ -103,12 +103,12 @@ mod tests {
         assert_eq!(list(&home, 10).unwrap(), []);
         let late = new_event_id(&FixedClock(2_000));
         let early = new_event_id(&FixedClock(1_000));
-        put(&home, Route::Evaluate, &late, b"late").unwrap();
-        put(&home, Route::HookEvent, &early, b"early").unwrap();
-        put(&home, Route::HookEvent, &early, b"early again").unwrap();
+        put(&home, SpoolRoute::Evaluate, &late, b"late").unwrap();
+        put(&home, SpoolRoute::HookEvent, &early, b"early").unwrap();
+        put(&home, SpoolRoute::HookEvent, &early, b"early again").unwrap();
         std::fs::write(home.spool().join("notes.txt"), "mine").unwrap();
         let found: Vec<_> = list(&home, 10).unwrap().into_iter().map(|one| (one.route, one.body)).collect();
-        assert_eq!(found, [(Route::HookEvent, b"early again".to_vec()), (Route::Evaluate, b"late".to_vec())]);
-        assert!(put(&home, Route::Evaluate, "../../x", b"").is_err());
+        assert_eq!(found, [(SpoolRoute::HookEvent, b"early again".to_vec()), (SpoolRoute::Evaluate, b"late".to_vec())]);
+        assert!(put(&home, SpoolRoute::Evaluate, "../../x", b"").is_err());
     }
 }

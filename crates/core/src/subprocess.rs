@@ -27,7 +27,7 @@ const LAST_LOOK: Duration = Duration::from_millis(10);
 
 /// What a program may take, and what becomes of the rest.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ProgramLimits {
     /// When its whole process group is killed.
     pub deadline: Instant,
     /// How much it may print; if it prints more, it is killed as well.
@@ -41,7 +41,7 @@ pub struct Limits {
 
 /// What came of a program.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ProgramEnded {
     /// How it ended.
     pub ending: Ending,
     /// What it printed.
@@ -65,9 +65,9 @@ pub enum Ending {
 
 /// Runs `command` to its end, which a child that still holds its output does not put off. Its input is what the command
 /// says; an error if it cannot be started. With no time left it is not started at all.
-pub fn finish(mut command: Command, limits: &Limits) -> io::Result<Ended> {
+pub fn finish(mut command: Command, limits: &ProgramLimits) -> io::Result<ProgramEnded> {
     if Instant::now() >= limits.deadline {
-        return Ok(Ended { ending: Ending::Deadline, stdout: Vec::new(), stderr: Vec::new() });
+        return Ok(ProgramEnded { ending: Ending::Deadline, stdout: Vec::new(), stderr: Vec::new() });
     }
     command.stdout(Stdio::piped()).process_group(0);
     if limits.stderr_bytes > 0 {
@@ -87,7 +87,7 @@ pub fn finish(mut command: Command, limits: &Limits) -> io::Result<Ended> {
         (Watched::TooMuch, _) => Ending::TooMuch,
         (Watched::Exited | Watched::Lost, _) => Ending::Lost,
     };
-    Ok(Ended { ending, stdout: stdout.bytes, stderr: stderr.bytes })
+    Ok(ProgramEnded { ending, stdout: stdout.bytes, stderr: stderr.bytes })
 }
 
 /// Why nobody watches any more.
@@ -99,7 +99,7 @@ enum Watched {
     Lost,
 }
 
-fn watch(child: &Child, stdout: &mut Stream, stderr: &mut Stream, limits: &Limits) -> Watched {
+fn watch(child: &Child, stdout: &mut Stream, stderr: &mut Stream, limits: &ProgramLimits) -> Watched {
     let mut pause = FIRST_LOOK;
     loop {
         let Ok(has_exited) = has_exited(child) else { return Watched::Lost };
@@ -219,9 +219,9 @@ pub fn run(command: Command, deadline: Instant) -> Outcome {
 /// [`run`] with another limit than 16 MiB for the output.
 pub fn run_for(mut command: Command, deadline: Instant, stdout_bytes: usize) -> Outcome {
     command.stdin(Stdio::null());
-    match finish(command, &Limits { deadline, stdout_bytes, stderr_bytes: 0, alone: false }) {
-        Ok(Ended { ending: Ending::Exited(status), stdout, .. }) if status.success() => Outcome::Success(stdout),
-        Ok(Ended { ending: Ending::Exited(_), .. }) => Outcome::Failure,
+    match finish(command, &ProgramLimits { deadline, stdout_bytes, stderr_bytes: 0, alone: false }) {
+        Ok(ProgramEnded { ending: Ending::Exited(status), stdout, .. }) if status.success() => Outcome::Success(stdout),
+        Ok(ProgramEnded { ending: Ending::Exited(_), .. }) => Outcome::Failure,
         Ok(_) | Err(_) => Outcome::NoAnswer,
     }
 }
@@ -244,8 +244,8 @@ mod tests {
         command
     }
 
-    fn limits(patience: Duration) -> Limits {
-        Limits { deadline: Instant::now() + patience, stdout_bytes: 100_000, stderr_bytes: 5, alone: false }
+    fn limits(patience: Duration) -> ProgramLimits {
+        ProgramLimits { deadline: Instant::now() + patience, stdout_bytes: 100_000, stderr_bytes: 5, alone: false }
     }
 
     const LONG: Duration = Duration::from_mins(1);
@@ -272,7 +272,7 @@ mod tests {
         for alone in [false, true] {
             let began = Instant::now();
             let script = "sleep 600 & echo $!";
-            let ended = finish(shell(script), &Limits { alone, ..limits(LONG) }).unwrap();
+            let ended = finish(shell(script), &ProgramLimits { alone, ..limits(LONG) }).unwrap();
             assert!(matches!(ended.ending, Ending::Exited(status) if status.success()), "{ended:?}");
             assert!(began.elapsed() < LONG);
             let child: u32 = String::from_utf8(ended.stdout).unwrap().trim().parse().unwrap();

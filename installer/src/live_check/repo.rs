@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use stopgate_core::env;
-use stopgate_core::subprocess::{self, Ended, Ending, Limits};
+use stopgate_core::subprocess::{self, Ending, ProgramEnded, ProgramLimits};
 use stopgate_core::text::one_line;
 
 const PLAN: &str = "docs/plan.md";
@@ -70,15 +70,15 @@ impl<'a> Repo<'a> {
         command.args(["-c", "user.name=stopgate", "-c", "user.email=live-check@stopgate.invalid"]);
         command.args(["-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null"]);
         command.args(args).current_dir(self.dir).stdin(Stdio::null());
-        let limits = Limits {
+        let limits = ProgramLimits {
             deadline: Instant::now() + GIT_PATIENCE,
             stdout_bytes: GIT_OUTPUT_BYTES,
             stderr_bytes: GIT_OUTPUT_BYTES,
             alone: false,
         };
         match subprocess::finish(command, &limits) {
-            Ok(Ended { ending: Ending::Exited(status), .. }) if status.success() => Ok(()),
-            Ok(Ended { ending: Ending::Exited(_), stderr, .. }) => {
+            Ok(ProgramEnded { ending: Ending::Exited(status), .. }) if status.success() => Ok(()),
+            Ok(ProgramEnded { ending: Ending::Exited(_), stderr, .. }) => {
                 let said = one_line(&String::from_utf8_lossy(&stderr), 200);
                 Err(GitProblem::Failed(format!("git {}: {said}", args.join(" "))))
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use stopgate_core::subprocess::{self, Ended, Limits};
+use stopgate_core::subprocess::{self, ProgramEnded, ProgramLimits};
 
 /// More output than any hook may give.
 const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -26,14 +26,14 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) struct Ran {
     /// How it ended and what it said; an error if it cannot be started.
-    pub(crate) ended: io::Result<Ended>,
+    pub(crate) ended: io::Result<ProgramEnded>,
     pub(crate) took: Duration,
 }
 
 /// Runs `call`; after `deadline` its whole process group is killed.
 pub(crate) fn run(call: &Call<'_>, deadline: Duration) -> Ran {
     let began = Instant::now();
-    let limits = Limits {
+    let limits = ProgramLimits {
         deadline: began + deadline,
         stdout_bytes: MAX_OUTPUT_BYTES,
         stderr_bytes: MAX_OUTPUT_BYTES,

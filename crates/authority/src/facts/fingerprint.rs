@@ -11,7 +11,7 @@ use stopgate_core::checkout;
 use stopgate_gate::facts::Facts;
 
 use super::memo::Git;
-use super::tree::Stat;
+use super::tree::FileStat;
 use crate::git;
 use crate::instance::fnv1a;
 
@@ -19,7 +19,7 @@ use crate::instance::fnv1a;
 pub(super) fn dirty_files(git: &Git<'_>) -> (u32, String) {
     let mut count = 0;
     let mut state = Vec::new();
-    let mut note = |path: &[u8], now: Stat| {
+    let mut note = |path: &[u8], now: FileStat| {
         count += 1;
         state.extend_from_slice(path);
         state.extend_from_slice(format!("\0{now:?}").as_bytes());
@@ -28,7 +28,7 @@ pub(super) fn dirty_files(git: &Git<'_>) -> (u32, String) {
         tree.changed(git.top, git.deadline, |file, now| note(&file.path, now));
     }
     for path in git.untracked().iter().flat_map(|files| files.iter()) {
-        note(path.as_bytes(), Stat::of(&git.top.join(path)));
+        note(path.as_bytes(), FileStat::of(&git.top.join(path)));
     }
     (count, format!("{:016x}", fnv1a(&state)))
 }

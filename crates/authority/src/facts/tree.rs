@@ -41,12 +41,12 @@ impl Tree {
 
     /// Hands every tracked file that differs in size or time from the index to `take`, without reading any: comparing
     /// them (`git status`) would run the filters that the checkout's own configuration names. `false` if time ran out.
-    pub(super) fn changed(&self, top: &Path, deadline: Instant, mut take: impl FnMut(&Tracked, Stat)) -> bool {
+    pub(super) fn changed(&self, top: &Path, deadline: Instant, mut take: impl FnMut(&Tracked, FileStat)) -> bool {
         for (at, file) in self.files.iter().enumerate() {
             if at % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
                 return false;
             }
-            let now = Stat::of(&top.join(OsStr::from_bytes(&file.path)));
+            let now = FileStat::of(&top.join(OsStr::from_bytes(&file.path)));
             if now.size != u64::from(file.size) || now.changed != file.changed {
                 take(file, now);
             }
@@ -57,12 +57,12 @@ impl Tree {
 
 /// Size and time of a file; zeros for one that is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(super) struct FileStat {
     pub(super) size: u64,
     pub(super) changed: (i64, i64),
 }
 
-impl Stat {
+impl FileStat {
     pub(super) fn of(path: &Path) -> Self {
         std::fs::symlink_metadata(path).map_or_else(
             |_| Self::default(),

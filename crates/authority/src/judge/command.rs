@@ -14,7 +14,7 @@ use stopgate_config::JudgeConfig;
 use stopgate_core::env::{self, Env};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
-use stopgate_core::subprocess::{self, Ending, Limits};
+use stopgate_core::subprocess::{self, Ending, ProgramLimits};
 use stopgate_gate::judge::{FailureKind, JudgeFailure, JudgePrompt};
 
 use super::MAX_OUTPUT_BYTES;
@@ -44,7 +44,8 @@ pub(super) fn ask(
     command.envs(names.filter_map(|name| Some((name, environment.os(name)?))));
     command.env(env::STOPGATE_JUDGE, "1");
     command.stdin(input);
-    let limits = Limits { deadline, stdout_bytes: MAX_OUTPUT_BYTES, stderr_bytes: MAX_COMPLAINT_BYTES, alone: true };
+    let limits =
+        ProgramLimits { deadline, stdout_bytes: MAX_OUTPUT_BYTES, stderr_bytes: MAX_COMPLAINT_BYTES, alone: true };
     let ended = subprocess::finish(command, &limits)
         .map_err(|error| unavailable(format!("{program} cannot be started: {error}")))?;
     let said = |what: String| match String::from_utf8_lossy(&ended.stderr).trim() {

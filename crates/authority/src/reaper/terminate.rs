@@ -50,7 +50,7 @@ pub(crate) struct SessionEnding<'a> {
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum EndedSession {
     /// It was ended.
     Done(Done),
     /// It was not, for this reason: all is well.
@@ -123,15 +123,17 @@ impl Drop for InFlight<'_> {
 }
 
 /// Ends a session: records the command that takes it up again, sends SIGTERM, waits, sends SIGKILL, closes the pane.
-pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperConfig) -> Ended {
+pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperConfig) -> EndedSession {
     let row = ending.row;
-    let Some(_in_flight) = InFlight::mark(reaper, row.key()) else { return Ended::Refused(EndRefusal::InFlight) };
+    let Some(_in_flight) = InFlight::mark(reaper, row.key()) else {
+        return EndedSession::Refused(EndRefusal::InFlight);
+    };
     let handle = match handle(row) {
         Ok(handle) => handle,
-        Err(refusal) => return Ended::Refused(refusal),
+        Err(refusal) => return EndedSession::Refused(refusal),
     };
     if !still_so(reaper, ending) {
-        return Ended::Refused(EndRefusal::Moved);
+        return EndedSession::Refused(EndRefusal::Moved);
     }
     let (before, after, reason) = match ending.by {
         By::Operator => (ReaperAuditEvent::Ending, ReaperAuditEvent::Ended, "ended-by-operator"),
@@ -145,12 +147,12 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
     };
     match noted {
         Ok(true) => {}
-        Ok(false) => return Ended::Refused(EndRefusal::Moved),
-        Err(()) => return Ended::Refused(EndRefusal::NotRecorded),
+        Ok(false) => return EndedSession::Refused(EndRefusal::Moved),
+        Err(()) => return EndedSession::Refused(EndRefusal::NotRecorded),
     }
     let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
         Ok(killed) => killed,
-        Err(why) => return Ended::Failed(why),
+        Err(why) => return EndedSession::Failed(why),
     };
     let pane_closed = close_pane(row);
     let key = row.key();
@@ -162,7 +164,7 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
         after,
         serde_json::json!({ "resume_command": resume, "killed": killed, "pane_closed": pane_closed }),
     );
-    Ended::Done(Done { killed, pane_closed })
+    EndedSession::Done(Done { killed, pane_closed })
 }
 
 /// A handle on the session's very process. Taken before it is recognised: from then on the pid cannot become

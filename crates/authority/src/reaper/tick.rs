@@ -21,7 +21,7 @@ use stopgate_store::StoreError;
 use super::collect::{self, LookWorld};
 use super::machine;
 use super::state::{Reaper, lock};
-use super::terminate::{self, Ended, SessionEnding};
+use super::terminate::{self, EndedSession, SessionEnding};
 
 /// Sessions that are looked at, at most.
 const MAX_SESSIONS: u32 = 1_000;
@@ -221,13 +221,13 @@ impl Look<'_> {
             tier: Some(self.pressure.tier.name().to_owned()),
         };
         match terminate::end(self.reaper, &ending, self.config) {
-            Ended::Done(done) => {
+            EndedSession::Done(done) => {
                 self.budget.spend(true);
                 tracing::info!(session = %one.row.key(), killed = done.killed, "ended an idle session");
                 return true;
             }
-            Ended::Refused(why) => self.note(one, ReaperAuditEvent::ReapRefused, Some(why.name().to_owned())),
-            Ended::Failed(why) => {
+            EndedSession::Refused(why) => self.note(one, ReaperAuditEvent::ReapRefused, Some(why.name().to_owned())),
+            EndedSession::Failed(why) => {
                 tracing::error!(session = %one.row.key(), why, "a session could not be ended: rehearsing from now on");
                 self.note(one, ReaperAuditEvent::ReapFailed, Some(why.clone()));
                 self.rehearses = true;

@@ -12,7 +12,7 @@ use stopgate_reaper::switch::{self, ReaperSwitch};
 use super::control::{not_written, still_counts};
 use super::{Routes, off_loop, problem, unavailable};
 use crate::peer::Peer;
-use crate::reaper::terminate::{self, By, Ended, SessionEnding};
+use crate::reaper::terminate::{self, By, EndedSession, SessionEnding};
 use crate::state::State;
 use crate::{operator, reaper};
 
@@ -72,15 +72,15 @@ async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<Sessio
         };
         let ending = SessionEnding { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
         match terminate::end(&state.reaper, &ending, &state.reaper.config()) {
-            Ended::Done(done) => {
+            EndedSession::Done(done) => {
                 operator::done(&state, peer, &wanted.action(), &row.resume_command);
                 let how = if done.killed { "killed" } else { "terminated" }.to_owned();
                 Ok(SessionEnded { how, pane_closed: done.pane_closed, resume_command: row.resume_command })
             }
-            Ended::Refused(why) => {
+            EndedSession::Refused(why) => {
                 Err(problem(StatusCode::CONFLICT, format!("{key} is not ended: {}", why.explained())))
             }
-            Ended::Failed(why) => Err(problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{key}: {why}"))),
+            EndedSession::Failed(why) => Err(problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{key}: {why}"))),
         }
     };
     off_loop(end).await?
