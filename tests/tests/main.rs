@@ -18,6 +18,7 @@ mod claude_hooks_lost;
 mod claude_reaper;
 mod claude_stopgate;
 mod codex_installer;
+mod command_lines;
 mod documentation;
 mod fail_open;
 mod fixtures;
@@ -52,7 +53,11 @@ fn every_file_here_is_a_module() {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let modules: Vec<_> = include_str!("main.rs").lines().filter_map(|line| line.strip_prefix("mod ")).collect();
     for entry in std::fs::read_dir(here).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            continue;
+        }
+        let name = entry.file_name().into_string().unwrap();
         let module = format!("{};", name.trim_end_matches(".rs"));
         assert!(name == "main.rs" || modules.contains(&&*module), "{name} is not in main.rs");
     }
