@@ -10,6 +10,7 @@ use stopgate_protocol::{Endpoint, GetHealth, Health, Problem};
 
 use crate::error::AskError;
 use crate::limits::ANSWER;
+use crate::silent::{Silence, Silent};
 
 /// A way to the authority of one home.
 #[derive(Clone, Copy)]
@@ -55,6 +56,11 @@ impl<'a> Authority<'a> {
             Err(AskError::Unreachable(ClientError::Absent)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Who holds the lock, which of course is no fault as long as it serves; `None` if nobody does.
+    pub fn silent(&self, silence: Silence) -> Option<Silent> {
+        Silent::of(self.home, silence)
     }
 
     /// Who holds the authority's lock, also when it does not answer; `None` if nobody does.

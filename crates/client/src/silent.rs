@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use stopgate_core::holder::Holder;
-
-use crate::ask::Authority;
+use stopgate_core::holder::{Holder, holder};
+use stopgate_core::paths::Home;
 
 /// How an authority that lives does not serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +42,13 @@ pub struct Silent {
 }
 
 impl Silent {
+    /// Whoever holds the lock of `home`; `None` if nobody does.
+    pub(crate) fn of(home: &Home, silence: Silence) -> Option<Self> {
+        let holder = holder(home)?;
+        let is_certain = holder.verified(home).is_some();
+        Some(Self { silence, lock: home.lock(), pid: holder.pid, is_certain, holder })
+    }
+
     /// How a person ends it. Nobody is told to kill a process that is not surely it.
     pub fn remedy(&self) -> String {
         match self.pid.filter(|_| self.is_certain) {
@@ -63,15 +69,6 @@ impl fmt::Display for Silent {
             Some(pid) => write!(out, "end it with `stopgate authority stop`, or with `kill -9 {pid}`"),
             None => out.write_str(&self.remedy()),
         }
-    }
-}
-
-impl Authority<'_> {
-    /// Who holds the lock, which of course is no fault as long as it serves; `None` if nobody does.
-    pub fn silent(&self, silence: Silence) -> Option<Silent> {
-        let holder = self.holder()?;
-        let is_certain = holder.verified(self.home).is_some();
-        Some(Silent { silence, lock: self.home.lock(), pid: holder.pid, is_certain, holder })
     }
 }
 
