@@ -90,20 +90,20 @@ impl Authority<'_> {
 
     /// Waits for an authority to answer, but not after the one that was started has failed.
     fn wait_until_up(&self, mut child: Child) -> Result<Up, AskError> {
-        enum HolderSeen {
+        enum StartSeen {
             Up(Health),
             Failed,
         }
         let seen = self.wait(CHANGE, "answer", || {
             if let Ok(Some(health)) = self.health() {
-                return Some(HolderSeen::Up(health));
+                return Some(StartSeen::Up(health));
             }
             // One that found another authority serving ends well.
-            matches!(child.try_wait(), Ok(Some(status)) if !status.success()).then_some(HolderSeen::Failed)
+            matches!(child.try_wait(), Ok(Some(status)) if !status.success()).then_some(StartSeen::Failed)
         });
         let what = match seen {
-            Some(HolderSeen::Up(health)) => return Ok(Up { health, started: true }),
-            Some(HolderSeen::Failed) => "ended at once",
+            Some(StartSeen::Up(health)) => return Ok(Up { health, started: true }),
+            Some(StartSeen::Failed) => "ended at once",
             None => "does not answer",
         };
         let why = autostart::problem(self.home).unwrap_or_else(|| {
