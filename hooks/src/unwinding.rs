@@ -13,6 +13,8 @@ use std::ptr;
 
 // Nobody else may find them: the linker exports what a library that it is shown also has, and a library that is
 // preloaded into a hook, and throws and catches, would be given these instead of its own.
+// Of ELF alone: Mach-O knows no such word, and binds each library's names to the library that it was linked with.
+#[cfg(not(target_vendor = "apple"))]
 std::arch::global_asm!(
     ".hidden _Unwind_Backtrace",
     ".hidden _Unwind_Resume",
