@@ -14,6 +14,8 @@ const HEADS: [(&str, HookTextKind); 3] = [
     (" hook blocking error from command: ", HookTextKind::BlockingError),
 ];
 const FEEDBACK: &str = " hook feedback:\n";
+/// What newer clients put around a blocked stop's feedback: words of their own, and then the feedback as it was.
+const REMINDER: (&str, &str) = ("<system-reminder>\n", "\n</system-reminder>");
 const DENIED: &str = " hook error: ";
 const ENVIRONMENT: &str = "# Environment\n";
 const ATTRIBUTION: &str = "<system-reminder>\nAttribution for git commits";
@@ -88,6 +90,9 @@ type Piece<'a> = (HookTextKind, &'a str, &'a str);
 
 fn pieces(new: &NewText) -> Vec<Piece<'_>> {
     let text = new.text.as_str();
+    if let Some(found) = wrapped_feedback(text).filter(|_| !new.tool_result && new.role == "user") {
+        return vec![found];
+    }
     if let Some((hook, tail)) = split_name(text) {
         if let Some(reason) = tail.strip_prefix(DENIED).filter(|_| new.tool_result) {
             return vec![(HookTextKind::Denied, hook, reason)];
@@ -108,6 +113,16 @@ fn pieces(new: &NewText) -> Vec<Piece<'_>> {
         rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
     }
     out
+}
+
+/// A feedback in the reminder of newer clients: what stands between its head, at the beginning of a line, and the end.
+fn wrapped_feedback(text: &str) -> Option<Piece<'_>> {
+    let inside = text.strip_prefix(REMINDER.0)?.strip_suffix(REMINDER.1)?;
+    let mut lines = std::iter::once(0).chain(inside.match_indices('\n').map(|(at, _)| at + 1));
+    lines.find_map(|at| {
+        let (hook, tail) = split_name(&inside[at..])?;
+        Some((HookTextKind::Feedback, hook, tail.strip_prefix(FEEDBACK)?))
+    })
 }
 
 /// Splits `Stop hook ...` or `PreToolUse:Bash hook ...` behind the hook's name.
@@ -148,6 +163,10 @@ mod tests {
         use HookTextKind::{BlockingError, Context, Denied, Feedback, Stdout};
         let triple = |kind, hook: &str, text: &str| (kind, hook.to_owned(), text.to_owned());
         assert_eq!(found("user", false, "Stop hook feedback:\na\n\nb"), [triple(Feedback, "Stop", "a\n\nb")]);
+        let reminder = "<system-reminder>\nThe text below is the output of a hook that the user set up.\n\
+            Stop hook feedback:\na\n\nStop hook feedback:\nb\n</system-reminder>";
+        let whole = "a\n\nStop hook feedback:\nb";
+        assert_eq!(found("user", false, reminder), [triple(Feedback, "Stop", whole)]);
         assert_eq!(found("user", true, "PreToolUse:Bash hook error: no"), [triple(Denied, "PreToolUse:Bash", "no")],);
         let several = "<system-reminder>\nSessionStart:startup hook success: one\n\ntwo\n\n\
             UserPromptSubmit hook additional context: three\n\nStop hook blocking error from command: \"x\": four\n\n\
@@ -182,6 +201,10 @@ mod tests {
             assert_eq!(found("user", false, text), [], "{text}");
         }
         assert_eq!(found("user", true, "Stop hook success: in a file"), []);
+        let quoted = "<system-reminder>\nStop hook feedback:\nx\n</system-reminder>";
+        assert_eq!(found("user", true, quoted), [], "in a file");
+        assert_eq!(found("system", false, quoted), [], "in another role");
+        assert_eq!(found("user", false, &format!("see {quoted}")), []);
     }
 
     #[test]

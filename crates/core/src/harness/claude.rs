@@ -1,4 +1,4 @@
-//! Claude Code's dialect (observed with 2.1.329).
+//! Claude Code's dialect (observed with 2.1.329 and 2.1.332).
 
 use serde::Serialize;
 
@@ -39,7 +39,8 @@ fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
     wire.event(Harness::Claude, pending)
 }
 
-/// A Stop block. Claude Code takes the reason whole and adds "Stop hook feedback:" before it.
+/// A Stop block. Claude Code takes the reason whole and puts "Stop hook feedback:" before it, since 2.1.332 within a
+/// reminder that calls what the hook asks for a standing instruction, and what it relays data.
 fn block(reason: &str) -> Option<String> {
     block_object(reason)
 }

@@ -1,4 +1,4 @@
-//! Codex's dialect (observed with 0.169.0).
+//! Codex's dialect (observed with 0.169.0 and 0.171.0).
 
 use super::wire::RawPayload;
 use super::{EventName, Harness, Payload as Read, PayloadError, Spec};
