@@ -175,12 +175,14 @@ mod tests {
                 "UserPromptSubmit",
                 "PermissionRequest",
                 "Stop",
+                "Interrupt",
                 "PreCompact",
                 "PostCompact",
                 "ConfigChange",
                 "SessionEnd",
             ];
-            let expected = all.into_iter().filter(|event| harness == Harness::Claude || *event != "ConfigChange");
+            let other = if harness == Harness::Claude { "Interrupt" } else { "ConfigChange" };
+            let expected = all.into_iter().filter(|event| *event != other);
             assert_eq!(wiring.events(), expected.collect::<Vec<_>>(), "events of one key stand together");
             for (hook, entry) in wiring.entries() {
                 assert_eq!(hook_of(&entry.command, wiring.bin()), Some(hook));

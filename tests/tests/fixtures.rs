@@ -11,12 +11,13 @@ use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, World, assert_silent};
 
 /// Events that stopgate has a use for; all others are skipped.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "SessionStart",
     "SessionEnd",
     "UserPromptSubmit",
     "PermissionRequest",
     "Stop",
+    "Interrupt",
     "SubagentStop",
     "PreCompact",
     "PostCompact",

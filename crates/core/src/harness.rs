@@ -127,6 +127,8 @@ pub enum EventKind {
     },
     /// The agent wants to end its turn.
     Stop(Stop),
+    /// The person ended a turn before it ended by itself: no stop follows.
+    Interrupt,
     /// A subagent ended.
     SubagentStop,
     /// A settings file has changed while the session ran.
@@ -151,6 +153,7 @@ impl EventKind {
             Self::UserPromptSubmit { .. } => "UserPromptSubmit",
             Self::PermissionRequest { .. } => "PermissionRequest",
             Self::Stop(_) => "Stop",
+            Self::Interrupt => "Interrupt",
             Self::SubagentStop => "SubagentStop",
             Self::ConfigChange { .. } => "ConfigChange",
             Self::PreCompact => "PreCompact",

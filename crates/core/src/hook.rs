@@ -12,7 +12,7 @@ use crate::session::Harness;
 
 /// Number of the table of what is registered, as `migrations/wiring` has it: another one with each change of a [`Wire`],
 /// because that is a change of what stands in people's files, and makes Codex ask for trust again.
-pub const WIRING: u32 = 4;
+pub const WIRING: u32 = 5;
 
 /// How long a hook takes at most, where nothing else is said: well below the [`USUAL`] time it is registered with.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -84,12 +84,13 @@ const SESSION_START_RECORDER: Row = Row {
         Wire::on(EventName::UserPromptSubmit),
         // A hook that says nothing decides nothing: the harness asks the person as it would have without one.
         Wire::on(EventName::PermissionRequest),
+        // Codex gives these two no more, and shows a warning in every session that would have more. The recorder's own
+        // waits keep it below.
+        Wire::on(EventName::Interrupt).within(Timeout::seconds(3)),
         Wire::on(EventName::PreCompact),
         Wire::on(EventName::PostCompact),
         // The last that a session's hooks hear when they are taken out.
         Wire::on(EventName::ConfigChange),
-        // Codex gives the end of a session no more, and shows a warning in every session that would have more. The
-        // recorder's own waits keep it below.
         Wire::on(EventName::SessionEnd).within(Timeout::seconds(3)),
     ],
     sqlite: true,
@@ -239,7 +240,8 @@ mod tests {
         for (hook, wire) in TABLE {
             assert!((1..=60).contains(&wire.timeout.as_seconds()), "seconds, not milliseconds");
             assert!((DEADLINES.0..=DEADLINES.1).contains(&hook.row().deadline));
-            let has_own_waits = wire.event == EventName::SessionEnd && hook == Hook::SessionStartRecorder;
+            let has_own_waits = matches!(wire.event, EventName::SessionEnd | EventName::Interrupt)
+                && hook == Hook::SessionStartRecorder;
             assert!(has_own_waits || wire.timeout == USUAL, "{} on {}", hook.name(), wire.event.name());
         }
     }

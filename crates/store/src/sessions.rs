@@ -253,7 +253,7 @@ fn waits_for(event: &EventKind) -> (Option<String>, u32) {
         EventKind::Stop(Stop { pending_tasks: tasks @ 2.., .. }) => {
             (Some(format!("{tasks} background tasks")), u32::try_from(*tasks).unwrap_or(u32::MAX))
         }
-        EventKind::Stop(_) | EventKind::SessionStart { .. } => (Some("a prompt".to_owned()), 0),
+        EventKind::Stop(_) | EventKind::Interrupt | EventKind::SessionStart { .. } => (Some("a prompt".to_owned()), 0),
         EventKind::PermissionRequest { tool: Some(tool) } => (Some(format!("permission for {tool}")), 0),
         EventKind::PermissionRequest { tool: None } => (Some("a permission".to_owned()), 0),
         _ => (None, 0),

@@ -206,7 +206,8 @@ fn held_at(row: &SessionRow) -> Option<UnixMillis> {
 fn open_compaction(row: &SessionRow) -> Option<UnixMillis> {
     let last = |event: &str| row.last_events.get(event).copied();
     let began = last("PreCompact")?;
-    let ended = ["PostCompact", "SessionStart", "Stop", "UserPromptSubmit"].into_iter().filter_map(last).max();
+    let ended =
+        ["PostCompact", "SessionStart", "Stop", "Interrupt", "UserPromptSubmit"].into_iter().filter_map(last).max();
     ended.is_none_or(|ended| ended < began).then_some(began)
 }
 

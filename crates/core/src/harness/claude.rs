@@ -16,7 +16,17 @@ pub(super) const SPEC: Spec = Spec {
     local_settings: Some("settings.local.json"),
     takes_arguments: true,
     shell: "/bin/sh",
-    events: &EventName::ALL,
+    // It has none for a turn that the person interrupts.
+    events: &[
+        EventName::SessionStart,
+        EventName::UserPromptSubmit,
+        EventName::PermissionRequest,
+        EventName::Stop,
+        EventName::PreCompact,
+        EventName::PostCompact,
+        EventName::ConfigChange,
+        EventName::SessionEnd,
+    ],
     // `projects/<name of the directory>/<id>.jsonl`
     transcripts: ("projects", 2),
     session_variable: Some("CLAUDE_CODE_SESSION_ID"),

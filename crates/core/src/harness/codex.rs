@@ -20,6 +20,7 @@ pub(super) const SPEC: Spec = Spec {
         EventName::UserPromptSubmit,
         EventName::PermissionRequest,
         EventName::Stop,
+        EventName::Interrupt,
         EventName::PreCompact,
         EventName::PostCompact,
         EventName::SessionEnd,

@@ -75,6 +75,8 @@ pub enum EventName {
     PermissionRequest,
     /// The agent wants to end its turn.
     Stop,
+    /// The person ends a turn before it ends by itself.
+    Interrupt,
     /// Compaction begins.
     PreCompact,
     /// Compaction is done.
@@ -87,11 +89,12 @@ pub enum EventName {
 
 impl EventName {
     /// All of them, in the order of a session's life: that of our groups in a settings file.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SessionStart,
         Self::UserPromptSubmit,
         Self::PermissionRequest,
         Self::Stop,
+        Self::Interrupt,
         Self::PreCompact,
         Self::PostCompact,
         Self::ConfigChange,
@@ -105,6 +108,7 @@ impl EventName {
             Self::UserPromptSubmit => "UserPromptSubmit",
             Self::PermissionRequest => "PermissionRequest",
             Self::Stop => "Stop",
+            Self::Interrupt => "Interrupt",
             Self::PreCompact => "PreCompact",
             Self::PostCompact => "PostCompact",
             Self::ConfigChange => "ConfigChange",

@@ -103,6 +103,7 @@ impl RawPayload {
             "PermissionRequest" => {
                 EventKind::PermissionRequest { tool: self.text("tool_name")?.map(|name| text::one_line(name, 64)) }
             }
+            "Interrupt" => EventKind::Interrupt,
             "SubagentStop" => EventKind::SubagentStop,
             "ConfigChange" => EventKind::ConfigChange { file: self.path("file_path")?, lost: None },
             "PreCompact" => EventKind::PreCompact,

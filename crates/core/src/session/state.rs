@@ -69,7 +69,7 @@ pub enum Turn {
     Prompted,
     /// The agent asked for a permission: the person's, in the midst of a turn.
     Asked,
-    /// The agent stopped: the person's.
+    /// The agent stopped, or was interrupted: the person's.
     Stopped,
 }
 
@@ -94,7 +94,7 @@ impl Turn {
             EventKind::SessionStart { .. } => Some(Self::Started),
             EventKind::UserPromptSubmit { .. } => Some(Self::Prompted),
             EventKind::PermissionRequest { .. } => Some(Self::Asked),
-            EventKind::Stop(_) => Some(Self::Stopped),
+            EventKind::Stop(_) | EventKind::Interrupt => Some(Self::Stopped),
             _ => None,
         }
     }
@@ -176,5 +176,6 @@ mod tests {
         assert_eq!(Turn::of(&EventKind::SessionStart { source: StartSource::Compact }), None);
         assert_eq!(Turn::of(&EventKind::PreCompact), None);
         assert_eq!(Turn::of(&EventKind::SessionStart { source: StartSource::Resume }), Some(Turn::Started));
+        assert_eq!(Turn::of(&EventKind::Interrupt), Some(Turn::Stopped));
     }
 }
