@@ -143,7 +143,7 @@ fn resume(client: Client) -> Outcome {
     let site = Site::guarded(client);
     owner(&site, "first").quits();
     let before = site.session();
-    assert!(before.ended_at_ms.is_some());
+    assert_eq!(before.ended_at_ms.is_some(), site.daemon.is_none(), "the daemon still has it");
     let live = site.live_with("second", Script::default(), &client.resume(&before.session_id));
     is_held_thrice(&live);
     live.quits();

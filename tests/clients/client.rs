@@ -6,6 +6,7 @@ use std::process::Command;
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::session::Harness;
 use stopgate_tests::claude_driver::CLAUDE_VARIABLE;
+use stopgate_tests::codex_daemon::MEMORY_LIMIT;
 use stopgate_tests::codex_driver::CODEX_VARIABLE;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::versions::version;
@@ -18,11 +19,14 @@ const OLD_CLAUDE_VARIABLE: &str = "STOPGATE_TEST_CLAUDE_OLD";
 pub(crate) enum Client {
     Claude,
     OldClaude,
+    /// With `-c`: each session is a process of its own.
     Codex,
+    /// As people start it: sessions share a daemon.
+    CodexDaemon,
 }
 
 /// In the order of the table's columns.
-pub(crate) const ALL: [Client; 3] = [Client::Claude, Client::OldClaude, Client::Codex];
+pub(crate) const ALL: [Client; 4] = [Client::Claude, Client::OldClaude, Client::Codex, Client::CodexDaemon];
 
 impl Client {
     /// Short name, in filters and in the names of files.
@@ -31,19 +35,21 @@ impl Client {
             Self::Claude => "claude",
             Self::OldClaude => "claude-old",
             Self::Codex => "codex",
+            Self::CodexDaemon => "daemon",
         }
     }
 
     /// As the page calls it.
     pub(crate) fn title(self) -> String {
-        format!("{} {}", if self.is_codex() { "Codex" } else { "Claude Code" }, self.version())
+        let way = if self.has_daemon() { ", daemon" } else { "" };
+        format!("{} {}{way}", if self.is_codex() { "Codex" } else { "Claude Code" }, self.version())
     }
 
     fn version(self) -> &'static str {
         version(match self {
             Self::Claude => "claude",
             Self::OldClaude => "claude_old",
-            Self::Codex => "codex",
+            Self::Codex | Self::CodexDaemon => "codex",
         })
     }
 
@@ -52,7 +58,7 @@ impl Client {
         match self {
             Self::Claude => CLAUDE_VARIABLE,
             Self::OldClaude => OLD_CLAUDE_VARIABLE,
-            Self::Codex => CODEX_VARIABLE,
+            Self::Codex | Self::CodexDaemon => CODEX_VARIABLE,
         }
     }
 
@@ -83,12 +89,17 @@ impl Client {
     pub(crate) fn harness(self) -> Harness {
         match self {
             Self::Claude | Self::OldClaude => Harness::Claude,
-            Self::Codex => Harness::Codex,
+            Self::Codex | Self::CodexDaemon => Harness::Codex,
         }
     }
 
     pub(crate) fn is_codex(self) -> bool {
-        self == Self::Codex
+        matches!(self, Self::Codex | Self::CodexDaemon)
+    }
+
+    /// Whether its sessions share a process.
+    pub(crate) fn has_daemon(self) -> bool {
+        self == Self::CodexDaemon
     }
 
     /// What its process is called, and the name of the program on the search path.
@@ -104,10 +115,20 @@ impl Client {
             let mode = if asks { "default" } else { "acceptEdits" };
             return format!("claude {arguments} --permission-mode {mode} --allowedTools {tools}");
         }
+        let rights = if asks { "-s read-only -a on-request" } else { "-s danger-full-access -a never" };
+        if self.has_daemon() {
+            // Each session reads the configuration anew, and so finds the model beside its own terminal.
+            let model = "sed -i \"s|^base_url = .*|base_url = \\\"$MOCK_URL\\\"|\" \"$HOME/.codex/config.toml\"";
+            return format!("{model} && {MEMORY_LIMIT} && codex {arguments} {rights}");
+        }
+        Self::own_process(arguments, rights)
+    }
+
+    /// The line of a Codex whose session is a process of its own, because it is configured by arguments.
+    pub(crate) fn own_process(arguments: &str, rights: &str) -> String {
         let provider = "model_providers.mock={name=\\\"mock\\\",base_url=\\\"$MOCK_URL\\\",env_key=\\\"MOCK_API_KEY\\\",\
                         wire_api=\\\"responses\\\",request_max_retries=0,stream_max_retries=0,\
                         supports_websockets=false}";
-        let rights = if asks { "-s read-only -a on-request" } else { "-s danger-full-access -a never" };
         // A subcommand comes first, and takes the same options.
         format!(
             "codex {arguments} {rights} -c 'model_provider=\"mock\"' -c \"{provider}\" \

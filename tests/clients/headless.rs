@@ -58,7 +58,7 @@ const BOTH: &str = "I'm running low on context, so let's continue with the parse
 /// The lines of the configuration that have this client asked. The model is where the authority finds it.
 fn asks(client: Client) -> String {
     let (command, pass) = if client.is_codex() {
-        let line = format!("exec {}", client.line(false, "exec --skip-git-repo-check").replace(" -a never", ""));
+        let line = format!("exec {}", Client::own_process("exec --skip-git-repo-check", "-s danger-full-access"));
         (json!(["sh", "-c", line]), json!(["MOCK_URL", "MOCK_API_KEY", "NO_PROXY"]))
     } else {
         let pass = ["ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "NO_PROXY", "DISABLE_AUTOUPDATER", "IS_SANDBOX"];

@@ -77,7 +77,8 @@ impl<'a> Live<'a> {
         command.extend(["-s".to_owned(), name.to_owned(), "-c".to_owned(), path(site.checkout.top.clone())]);
         command.push("env".to_owned());
         command.extend(site.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
-        if let Some(flag) = namespace() {
+        // Where sessions share a process, they share a network: that of the tmux server.
+        if let Some(flag) = namespace().filter(|_| !site.client.has_daemon()) {
             command.extend(["unshare", flag, "sh", "-c", LOOPBACK_UP].map(str::to_owned));
         }
         command.push(path(binary("with-mock")));

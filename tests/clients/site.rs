@@ -7,9 +7,11 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use stopgate_protocol::{GateLogRow, SessionRow};
 use stopgate_tests::checkout::Checkout;
+use stopgate_tests::claude_driver::{LOOPBACK_UP, namespace};
+use stopgate_tests::codex_daemon::CodexDaemon;
 use stopgate_tests::mock_anthropic::Script;
 use stopgate_tests::person::{Person, text};
-use stopgate_tests::run::{Stdin, eventually, finish};
+use stopgate_tests::run::{Stdin, eventually, finish, under};
 use stopgate_tests::world::binary;
 
 use crate::client::Client;
@@ -18,16 +20,24 @@ use crate::live::Live;
 /// How the ids of the sessions begin that the installer makes up to try what it has installed.
 const LIVE_CHECK: &str = "stopgate-live-check-";
 
+/// What another client is told by arguments. Each session puts the model's address in its place.
+const PROVIDER: &str = "model_provider = \"mock\"\ncheck_for_update_on_startup = false\n\n[analytics]\nenabled = false\n\n\
+    [model_providers.mock]\nname = \"mock\"\nbase_url = \"http://127.0.0.1:9/v1\"\nenv_key = \"MOCK_API_KEY\"\n\
+    wire_api = \"responses\"\nrequest_max_retries = 0\nstream_max_retries = 0\nsupports_websockets = false\n";
+
 /// The machine.
 pub(crate) struct Site {
     pub(crate) client: Client,
     pub(crate) person: Person,
     pub(crate) checkout: Checkout,
     socket: PathBuf,
+    /// Where sessions share one: it ends while there is still an authority to report to.
+    pub(crate) daemon: Option<CodexDaemon>,
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
+        self.daemon.take();
         let _ = finish(self.tmux_command(&["kill-server"]), Stdin::from(""));
     }
 }
@@ -45,8 +55,12 @@ impl Site {
         symlink(client.program().unwrap(), bin.join(client.command())).unwrap();
         std::fs::create_dir(person.dir().join("tmp")).unwrap();
         let socket = person.world.root().join("tm");
-        let site = Self { client, person, checkout, socket };
+        let mut site = Self { client, person, checkout, socket, daemon: None };
         site.answer_first_questions();
+        if client.has_daemon() {
+            let copies = Path::new(env!("CARGO_TARGET_TMPDIR")).join("codex-packages");
+            site.daemon = Some(CodexDaemon::of(client.program().unwrap(), site.person.dir(), &copies));
+        }
         site
     }
 
@@ -61,8 +75,9 @@ impl Site {
     fn answer_first_questions(&self) {
         let project = self.checkout.top.to_str().unwrap();
         if self.client.is_codex() {
+            let provider = if self.client.has_daemon() { PROVIDER } else { "" };
             let text = format!(
-                "model = \"gpt-5.5\"\n\n[notice.model_migrations]\n\"gpt-5.5\" = \"gpt-6-sol\"\n\n\
+                "model = \"gpt-5.5\"\n{provider}\n[notice.model_migrations]\n\"gpt-5.5\" = \"gpt-6-sol\"\n\n\
                  [projects.\"{project}\"]\ntrust_level = \"trusted\"\n"
             );
             std::fs::create_dir(self.person.dir().join(".codex")).unwrap();
@@ -187,7 +202,11 @@ impl Site {
     pub(crate) fn tmux_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(Path::new("tmux"));
         command.arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments);
-        command
+        match namespace().filter(|_| self.client.has_daemon() && arguments.first() == Some(&"new-session")) {
+            // The first one starts the server.
+            Some(flag) => under(&["unshare", flag, "sh", "-c", LOOPBACK_UP], &command),
+            None => command,
+        }
     }
 
     /// A command of the site's own tmux server; what it prints.

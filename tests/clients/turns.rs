@@ -67,6 +67,15 @@ fn start(client: Client) -> Outcome {
     assert_eq!(session.head_at_start, Some(site.checkout.git(&["rev-parse", "HEAD"])));
     assert_eq!(session.source.as_deref(), Some("startup"));
     live.quits();
+    if let Some(daemon) = &site.daemon {
+        assert_eq!((site.session().ended_at_ms, site.session().state), (None, SessionState::Idle));
+        daemon.stop();
+        assert!(site.session().ended_at_ms.is_some());
+        return Outcome::works([
+            "on record with the first prompt: the client reports no start before that",
+            "`/quit` only disconnects: the daemon reports the end when it lets go of the session, a minute later, or stops",
+        ]);
+    }
     assert!(site.session().ended_at_ms.is_some());
     if at_launch {
         Outcome::works(["on record as soon as the client is on the screen, before the first prompt"])
@@ -139,6 +148,9 @@ fn permission(client: Client) -> Outcome {
     assert_eq!(site.verdicts(0).len(), 0);
     live.presses(&["Escape"], "an empty prompt, as the reaper reads it", || live.read() == Screen::Idle);
     live.is_quiet();
+    if client.is_codex() {
+        eventually("the person's no ends the turn", || (site.session().state == SessionState::Idle).then_some(()));
+    }
     Outcome::works([])
 }
 
@@ -149,16 +161,20 @@ fn interrupt(client: Client) -> Outcome {
     live.until("the model is asked", || (!live.asked().is_empty()).then_some(()));
     live.until("the client works", || (live.read() == Screen::Busy).then_some(()));
     live.presses(&["Escape"], "the client has stopped", || matches!(live.read(), Screen::Idle | Screen::Draft));
+    if client.is_codex() {
+        // The client shows its prompt, and then runs the hook.
+        let session = eventually("the interruption is on record", || {
+            Some(site.session()).filter(|session| session.last_event.as_deref() == Some("Interrupt"))
+        });
+        assert_eq!((session.state, session.waits_for.as_deref()), (SessionState::Idle, Some("a prompt")));
+        live.quits();
+        assert_eq!(site.verdicts(0).len(), 0);
+        return Outcome::works(["the client has an event for it, `Interrupt`"]);
+    }
     let session = site.session();
     assert_eq!((session.state, session.last_event.as_deref()), (SessionState::Working, Some("UserPromptSubmit")));
     assert_eq!(site.verdicts(0).len(), 0);
     // A client that is cut off reports its end, and starts another authority for that.
     live.quits();
-    if client.is_codex() {
-        return Outcome::differs([
-            "still `working`: no stop is reported. The client has an event for it, `Interrupt`, \
-                                  which is not registered",
-        ]);
-    }
     Outcome::differs(["still `working`: no stop is reported"])
 }

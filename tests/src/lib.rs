@@ -10,7 +10,7 @@
 //! * [`fake_authority`]: everything an authority can do wrong.
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
 //! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
-//! * [`mock_openai`], [`codex_driver`]: the same for a real Codex.
+//! * [`mock_openai`], [`codex_driver`], [`codex_daemon`]: the same for a real Codex, in a process of its own and in its daemon.
 //! * [`versions`]: of what is run and not of this checkout.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
 #![allow(
@@ -24,6 +24,7 @@ pub mod agent;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;
+pub mod codex_daemon;
 pub mod codex_driver;
 pub mod evaluations;
 pub mod fake_authority;
