@@ -17,7 +17,7 @@ use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
 use stopgate_core::{autostart, checkout, lineage, stop_request};
 
-use crate::{HookOutcome, RunningHook, parent_pid};
+use crate::{HookOutcome, RunningHook, harness_process};
 
 /// The hook's `main`.
 pub fn build_stop_hook() {
@@ -73,7 +73,7 @@ fn claimant(event: &Event) -> Claimant {
     Claimant {
         key: event.key.clone(),
         tmux: TmuxPlace::of(&ProcessEnv),
-        process: parent_pid().and_then(|parent| process::harness_root(&ProcFs, parent, event.key.harness)),
+        process: harness_process(event.key.harness),
         host: host(),
     }
 }

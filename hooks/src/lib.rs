@@ -22,6 +22,7 @@ use stopgate_core::env::{self, Env, ProcessEnv};
 use stopgate_core::harness::{self, Event, Payload, Reply};
 use stopgate_core::hook;
 use stopgate_core::paths::Home;
+use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::{hook_log, startup, stdin, switch};
 
@@ -94,9 +95,10 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
     }
 }
 
-/// The process that ran the hook; `None` once it has ended.
-pub(crate) fn parent_pid() -> Option<u32> {
-    Some(std::os::unix::process::parent_id()).filter(|pid| *pid > 1)
+/// The process of `harness` that this hook works for; `None` once it has ended, or if it cannot be told.
+pub(crate) fn harness_process(harness: Harness) -> Option<ProcessIdentity> {
+    let told = harness.spec().process_variable.and_then(|name| ProcessEnv.text(name)?.parse().ok());
+    process::harness_root(&ProcFs, ProcFs::parent_pid()?, harness, told)
 }
 
 #[expect(clippy::exit, reason = "a panicking hook must still exit with 0")]

@@ -10,11 +10,11 @@ use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::spool::SpoolRoute;
-use stopgate_core::{checkout, lineage, process, stop_request};
+use stopgate_core::{checkout, lineage, stop_request};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
-use crate::{HookOutcome, RunningHook, parent_pid};
+use crate::{HookOutcome, RunningHook, harness_process};
 
 /// How long the authority may take to take an event in. This, the second for the input and [`STORE_PATIENCE`] keep the
 /// hook below what Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
@@ -66,20 +66,23 @@ fn record(hook: &RunningHook) -> HookOutcome {
 fn origin(hook: &RunningHook, event: &Event) -> Origin {
     let starts = matches!(event.kind, EventKind::SessionStart { .. });
     let checkout = event.cwd.as_deref().and_then(checkout::find);
-    let harness_process =
-        parent_pid().and_then(|parent| process::harness_root(&process::ProcFs, parent, event.key.harness));
-    let predecessor = harness_process.as_ref().and_then(|process| {
+    let harness_process = harness_process(event.key.harness);
+    let own = harness_process.as_ref().filter(|process| !process.shared);
+    // What many sessions share has the environment, and so the terminal, of whichever session came first.
+    let is_own_terminal = harness_process.is_none() || own.is_some();
+    let terminal = |name| ProcessEnv.text(name).filter(|_| is_own_terminal);
+    let predecessor = own.and_then(|process| {
         let entry =
             lineage::LineageEntry { session: event.key.session_id.clone(), event: lineage::What::of(&event.kind)? };
         lineage::record(&hook.home, process, entry)
     });
     Origin {
-        harness_process,
         predecessor,
-        tmux: ProcessEnv.text(env::TMUX),
-        tmux_pane: ProcessEnv.text(env::TMUX_PANE),
+        tmux: terminal(env::TMUX),
+        tmux_pane: terminal(env::TMUX_PANE),
         head: checkout.as_ref().filter(|_| starts).and_then(checkout::Checkout::head),
         checkout: checkout.map(|checkout| checkout.main),
+        harness_process,
     }
 }
 

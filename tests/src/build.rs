@@ -4,6 +4,7 @@
 //! and commands as its children, as a client does.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
-use crate::run::{Stdin, eventually, finish};
+use crate::run::{Stdin, eventually, finish, under};
 use crate::world::{World, assert_silent, binary, block_reason, session_start, stop, with};
 
 /// What a harness process does: it sources one numbered script after the other.
@@ -247,9 +248,18 @@ impl Site {
 
     /// A harness process outside tmux, called `name`.
     pub fn agent(&self, name: &str) -> Agent<'_> {
+        self.agent_by::<&str>(name, &[])
+    }
+
+    /// [`Site::agent`], started by `wrapper`, which ends with it. Its process id is what it takes itself for.
+    pub fn agent_by<S: AsRef<OsStr>>(&self, name: &str, wrapper: &[S]) -> Agent<'_> {
         let mut agent = Agent::prepare(self, name);
         let mut command = self.world.command(Path::new("/bin/sh"));
-        command.args(["-c", &agent.line()]).process_group(0);
+        command.args(["-c", &agent.line()]);
+        if !wrapper.is_empty() {
+            command = under(wrapper, &command);
+        }
+        command.process_group(0);
         agent.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         agent.pid();
         agent

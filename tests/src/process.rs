@@ -69,6 +69,25 @@ fn writes(pid: u32) -> bool {
     held.any(|lock| matches!(lock[..], ["POSIX", "ADVISORY", "WRITE", holder, ..] if holder == pid.to_string()))
 }
 
+/// How a program is run in a PID namespace of its own, which ends with it: with a `/proc` of its own, as in a container, and
+/// with the one outside, as in a sandbox that mounts nothing. Empty where that is not allowed, which is said.
+pub fn pid_namespaces() -> Vec<Vec<&'static str>> {
+    let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["-r"] };
+    let bare = [&["unshare", "--pid", "--fork", "--kill-child"], root].concat();
+    let layouts = vec![[&bare[..], &["--mount-proc"]].concat(), bare];
+    let works = |layout: &Vec<&str>| {
+        let mut probe = Command::new(layout[0]);
+        probe.args(&layout[1..]).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    if layouts.iter().all(works) {
+        return layouts;
+    }
+    // Not through a print macro: the test harness would swallow that.
+    let _ = std::io::stderr().write_all(b"SKIPPED: unshare may not make a PID namespace\n");
+    Vec::new()
+}
+
 /// Whether strace is there and may trace.
 pub fn can_trace() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();

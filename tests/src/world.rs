@@ -1,5 +1,6 @@
 //! A world for one test: its own `HOME` and `STOPGATE_HOME`, the real binaries, an authority that ends with it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -149,6 +150,11 @@ impl World {
     /// Starts an authority that ends with the value.
     pub fn authority(&self) -> RunningAuthority<'_> {
         RunningAuthority::start(self, self.authority_command())
+    }
+
+    /// [`World::authority`], started by `wrapper`, which ends with it.
+    pub fn authority_by<S: AsRef<OsStr>>(&self, wrapper: &[S]) -> RunningAuthority<'_> {
+        RunningAuthority::start(self, under(wrapper, &self.authority_command()))
     }
 
     /// [`World::authority`] that may have so many files open at once.

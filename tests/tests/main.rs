@@ -41,6 +41,7 @@ mod installer_restore;
 mod installer_uninstall;
 mod installer_upgrade;
 mod judge_guard;
+mod namespaces;
 mod reaper;
 mod registry;
 mod sessions;

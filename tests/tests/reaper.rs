@@ -317,8 +317,8 @@ fn the_api_answers_and_bad_input_is_refused_by_name() {
         json!({"rows": []})
     );
     assert_eq!(get(&format!("{}?limit=many", ReadReaperAudit::PATH)).status, 200);
-    assert_eq!(get(&format!("{}?harness=claude&session=none", ExplainReaper::PATH)).status, 404);
-    assert_eq!(get(&format!("{}?harness=vim&session=none", ExplainReaper::PATH)).status, 400);
+    assert_eq!(get(&format!("{}?harness=claude&session=nobody", ExplainReaper::PATH)).status, 404);
+    assert_eq!(get(&format!("{}?harness=vim&session=nobody", ExplainReaper::PATH)).status, 400);
     for body in [json!({"switch": "on"}), json!({}), json!([])] {
         let answer = authority.request("POST", SetReaper::PATH, &body);
         assert_eq!(answer.status, 400, "{body}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use stopgate_core::paths::Home;
-use stopgate_core::process::{Lookup, ProcFs, ProcessTable as _};
+use stopgate_core::process::{FIRST_NAMESPACE, Lookup, ProcFs, ProcessTable as _};
 use stopgate_core::protocol::Origin;
 use stopgate_core::tmux::{self, TmuxPlace, query};
 
@@ -28,11 +28,11 @@ pub(crate) fn note_surroundings(home: &Home, origin: &Origin) -> Option<TmuxPlac
 
 /// Removes the files of processes that have ended.
 pub(crate) fn prune(home: &Home) {
-    let boot = ProcFs.boot_id().unwrap_or_default();
+    let here = (ProcFs.boot_id().unwrap_or_default(), ProcFs.namespace());
     for dir in ["lineage", "tmux"] {
         let Ok(entries) = std::fs::read_dir(home.run().join(dir)) else { continue };
         for entry in entries.filter_map(Result::ok) {
-            if names_ended_process(&entry.path(), &boot) {
+            if names_ended_process(&entry.path(), &here) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -40,12 +40,20 @@ pub(crate) fn prune(home: &Home) {
 }
 
 /// Whether the file is that of a process of which it is certain that it has ended.
-fn names_ended_process(path: &Path, boot: &str) -> bool {
-    let parts = path.file_stem().and_then(|stem| stem.to_str()).map(|stem| stem.splitn(3, '-').collect::<Vec<_>>());
-    let Some([of_boot, pid, ticks]) = parts.as_deref() else { return false };
-    let (Ok(pid), Ok(ticks)) = (pid.parse(), ticks.parse::<u64>()) else { return false };
+fn names_ended_process(path: &Path, (boot, namespace): &(String, Option<u64>)) -> bool {
+    let parts = path.file_stem().and_then(|stem| stem.to_str()).map(|stem| stem.split('-').collect::<Vec<_>>());
+    // As `ProcessIdentity::file_key` has written them.
+    let (of_boot, pid, ticks, of_namespace) = match parts.as_deref() {
+        Some([boot, pid, ticks]) => (*boot, pid.parse(), ticks.parse::<u64>(), Ok(FIRST_NAMESPACE)),
+        Some([boot, pid, ticks, namespace]) => (*boot, pid.parse(), ticks.parse(), namespace.parse()),
+        _ => return false,
+    };
+    let (Ok(pid), Ok(ticks), Ok(of_namespace)) = (pid, ticks, of_namespace) else { return false };
     if boot.len() >= 8 && !boot.starts_with(of_boot) {
         return true;
+    }
+    if *namespace != Some(of_namespace) {
+        return false;
     }
     match ProcFs.row(pid) {
         Lookup::Found(row) => row.start_ticks != ticks,
@@ -68,7 +76,10 @@ mod tests {
         let own = identify(&ProcFs, std::process::id()).unwrap();
         let recycled = stopgate_core::process::ProcessIdentity { start_ticks: 1, ..own.clone() };
         let before_the_boot = stopgate_core::process::ProcessIdentity { boot_id: "00000000-1".into(), ..own.clone() };
-        for name in [own.file_key(), recycled.file_key(), before_the_boot.file_key(), "notes".to_owned()] {
+        let elsewhere = stopgate_core::process::ProcessIdentity { pid_namespace: Some(1), ..recycled.clone() };
+        let keys =
+            [&own, &recycled, &before_the_boot, &elsewhere].map(stopgate_core::process::ProcessIdentity::file_key);
+        for name in keys.iter().map(String::as_str).chain(["notes"]) {
             std::fs::write(lineage.join(name), "").unwrap();
         }
         prune(&home);
@@ -77,7 +88,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
-        let mut expected = vec![own.file_key(), "notes".to_owned()];
+        let mut expected = vec![own.file_key(), elsewhere.file_key(), "notes".to_owned()];
         expected.sort();
         assert_eq!(left, expected);
     }

@@ -96,8 +96,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn process_of(pid: u32, executable: Option<String>) -> ProcessIdentity {
-        ProcessIdentity { pid, start_ticks: u64::MAX, command: "c".into(), executable, boot_id: "b".into() }
+    fn process_of(pid: u32, executable: Option<String>, pid_namespace: Option<u64>, shared: bool) -> ProcessIdentity {
+        let (command, boot_id) = ("c".into(), "b".into());
+        ProcessIdentity { pid, start_ticks: u64::MAX, command, executable, boot_id, pid_namespace, shared }
     }
 
     prop_compose! {
@@ -107,7 +108,7 @@ mod tests {
             server_pid in prop::option::of(any::<u32>()),
             session in prop::option::of(".*"),
             in_tmux in any::<bool>(),
-            process in prop::option::of((any::<u32>(), prop::option::of(".*"))),
+            process in prop::option::of((any::<u32>(), prop::option::of(".*"), any::<Option<u64>>(), any::<bool>())),
             host in ".*",
             stamped_at_ms in any::<i64>(),
         ) -> OwnerStamp {
@@ -115,7 +116,7 @@ mod tests {
                 harness,
                 session_id,
                 tmux: in_tmux.then(|| TmuxPlace { server: "/s".into(), server_pid, session, pane: "%1".into() }),
-                process: process.map(|(pid, executable)| process_of(pid, executable)),
+                process: process.map(|(pid, path, namespace, shared)| process_of(pid, path, namespace, shared)),
                 host,
                 stamped_at_ms,
             }

@@ -146,8 +146,13 @@ mod tests {
         assert_eq!((owner.session_id.as_deref(), owner.stamped_at_ms), (Some("new"), 7));
         let same = judge(&build(Size::Small), &claimant("old"), Rung::Session, TURN, 7).unwrap();
         assert_eq!(same.owner.unwrap().stamped_at_ms, 0);
-        let process =
-            ProcessIdentity { pid: 7, start_ticks: 1, command: "claude".into(), executable: None, boot_id: "b".into() };
+        let process = ProcessIdentity {
+            pid: 7,
+            start_ticks: 1,
+            command: "claude".into(),
+            boot_id: "b".into(),
+            ..ProcessIdentity::default()
+        };
         let resumed = Claimant { process: Some(process.clone()), ..claimant("old") };
         let owner = judge(&build(Size::Small), &resumed, Rung::Session, TURN, 7).unwrap().owner.unwrap();
         assert_eq!((owner.process, owner.stamped_at_ms), (Some(process), 7), "resumed in another process");

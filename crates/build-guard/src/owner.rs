@@ -104,7 +104,9 @@ pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn OwnerSurroundi
     if stamp.session_id.as_deref() == Some(&claimant.key.session_id) {
         return Some(Rung::Session);
     }
-    if stamp.host != claimant.host {
+    // Sessions that share a process share its terminal, too, whatever of them is in front: nothing tells them apart.
+    let shared = [&stamp.process, &claimant.process].into_iter().flatten().any(|process| process.shared);
+    if shared || stamp.host != claimant.host {
         return None;
     }
     match (&stamp.process, &claimant.process) {
@@ -183,7 +185,13 @@ mod tests {
     }
 
     fn process(pid: u32) -> ProcessIdentity {
-        ProcessIdentity { pid, start_ticks: 1, command: "claude".into(), executable: None, boot_id: "b".into() }
+        ProcessIdentity {
+            pid,
+            start_ticks: 1,
+            command: "claude".into(),
+            boot_id: "b".into(),
+            ..ProcessIdentity::default()
+        }
     }
 
     fn stamp() -> OwnerStamp {
@@ -246,6 +254,14 @@ mod tests {
         no(&codex, &claimant("owner", Some("%1"), Some(7)), &world, "another harness");
         let abroad = OwnerStamp { host: "other".into(), ..stamp() };
         no(&abroad, &claimant("new", Some("%1"), None), &world, "another machine");
+        let daemon = |pid| ProcessIdentity { shared: true, ..process(pid) };
+        let descends = World { descends: true, ..World::default() };
+        for (stamped, own) in [(daemon(7), daemon(7)), (daemon(7), process(8)), (process(7), daemon(8))] {
+            let shared = OwnerStamp { process: Some(stamped), ..stamp() };
+            let claimant = |id| Claimant { process: Some(own.clone()), ..claimant(id, Some("%1"), None) };
+            no(&shared, &claimant("new"), &descends, "a process of many sessions is proof of none");
+            assert_eq!(claim(&shared, &claimant("owner"), &world), Some(Rung::Session));
+        }
         let restarted = Claimant {
             tmux: Some(TmuxPlace { server_pid: Some(10), ..place("%1") }),
             ..claimant("new", None, Some(8))

@@ -7,7 +7,7 @@ use stopgate_client::{AskError, Authority, Successor};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
-use stopgate_core::process::ProcessIdentity;
+use stopgate_core::process::{ProcFs, ProcessIdentity};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::{Condition, Endpoint, SessionRow};
@@ -86,23 +86,22 @@ impl CliContext {
         Condition { seen: None, until_monotonic_ms: Some(until) }
     }
 
-    /// Without an authority: whether this process runs inside a recorded agent session, which may not do an
-    /// operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
+    /// Without an authority: whether this process runs inside a recorded agent session, or cannot be told from one, and
+    /// may not do an operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
     pub(crate) fn refused_to_agent(&self, action: &str) -> Option<String> {
         if !self.home.database().exists() {
             return None;
         }
         let store = self.open_store().ok()?;
-        let own = std::process::id();
-        let harness = stopgate_registry::harness_above(&store, own).ok()??;
-        let detail = format!("descends from harness pid {harness}");
-        let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &detail);
-        Some(stopgate_registry::refusal(action, harness))
+        let own = ProcFs::own_pid();
+        let refusal = stopgate_registry::caller(&store, Some(own)).ok()?.refusal(action)?;
+        let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &refusal.detail);
+        Some(refusal.told)
     }
 
     /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.
     pub(crate) fn only_session_of(&self, harness: Harness, process: &ProcessIdentity) -> Option<SessionKey> {
-        if !self.home.database().exists() {
+        if process.shared || !self.home.database().exists() {
             return None;
         }
         let rows = self.open_store().ok()?.sessions(MAX_SESSIONS).ok()?;

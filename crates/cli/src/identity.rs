@@ -53,7 +53,7 @@ pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option
 
 /// The nearest harness that this process descends from.
 fn harness_above() -> Option<(Harness, ProcessIdentity)> {
-    process::nearest_harness(&ProcFs, std::process::id())
+    process::nearest_harness(&ProcFs, ProcFs::own_pid())
 }
 
 /// The owner's stamp: what the flags name, or else what the environment tells.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -57,6 +58,12 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl From<Errno> for ClientError {
     fn from(error: Errno) -> Self {
         match error {
@@ -94,11 +101,30 @@ fn connect(socket: &Path) -> Result<OwnedFd, ClientError> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let stream = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&stream, &address)?;
-    let peer = rustix::net::sockopt::socket_peercred(&stream)?;
-    if peer.uid != rustix::process::geteuid() && !peer.uid.is_root() {
+    let listener = listener_uid(&stream)?;
+    if listener != rustix::process::geteuid().as_raw() && listener != 0 {
         return Err(ClientError::ForeignPeer);
     }
     Ok(stream)
+}
+
+/// The user whose process listens. Not through rustix, whose process ids are never 0: that is the listener's where it lives
+/// in another PID namespace.
+#[expect(unsafe_code, reason = "a system call that fills in a struct of plain numbers")]
+fn listener_uid(stream: &OwnedFd) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or_default();
+    // SAFETY: the pointers are to a struct of the kernel's layout and to its length, both on this stack.
+    let done = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if done == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
 }
 
 fn wait(stream: &OwnedFd, what: PollFlags, deadline: Instant) -> Result<(), ClientError> {

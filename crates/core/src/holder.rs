@@ -39,7 +39,7 @@ impl Holder {
     /// our program, with this very lock file open. Only such a process may be sent a signal.
     pub fn verified(&self, home: &Home) -> Option<HolderProcess> {
         let (pid, start_ticks, boot_id) = (self.pid?, self.start_ticks?, self.boot_id.clone()?);
-        let written = ProcessIdentity { pid, start_ticks, boot_id, command: String::new(), executable: None };
+        let written = ProcessIdentity { pid, start_ticks, boot_id, ..ProcessIdentity::default() };
         let executable = ProcFs.executable(pid)?;
         // The kernel adds this when an update has replaced the file.
         let program = executable.strip_suffix(" (deleted)").unwrap_or(&executable);

@@ -181,8 +181,8 @@ mod tests {
             pid: 7,
             start_ticks: 70,
             command: "claude".into(),
-            executable: None,
             boot_id: "b00d".into(),
+            ..ProcessIdentity::default()
         };
         let add = |session: &str, event| record(&home, &process, LineageEntry { session: session.into(), event });
         assert_eq!(add("a", Started), None);

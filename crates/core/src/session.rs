@@ -22,7 +22,7 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    /// A key, if `session_id` can be one: not blank, at most 128 bytes, printable ASCII.
+    /// A key, if `session_id` can be one: not blank, at most 128 bytes, printable ASCII, and no word for nothing.
     pub fn new(harness: Harness, session_id: &str) -> Option<Self> {
         is_session_id(session_id).then(|| Self { harness, session_id: session_id.to_owned() })
     }
@@ -30,7 +30,19 @@ impl SessionKey {
 
 /// Whether `text` can be the id of a session, in whatever harness.
 pub fn is_session_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_SESSION_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    !text.is_empty() && text.len() <= MAX_SESSION_ID_BYTES && is_printable && !is_nothing(text)
+}
+
+/// Whether `text` is what programs write where there is no id: a word for nothing, in whatever case and brackets, or a UUID
+/// of zeros (or of ones, the largest one that there is). Two sessions that have none are not one session.
+fn is_nothing(text: &str) -> bool {
+    const WORDS: [&str; 5] = ["null", "undefined", "none", "nil", "nan"];
+    let bare = text.trim_matches(|symbol: char| !symbol.is_ascii_alphanumeric());
+    let is_word = WORDS.iter().any(|word| bare.eq_ignore_ascii_case(word));
+    let only = |digit: u8| bare.bytes().all(|byte| byte.to_ascii_lowercase() == digit || byte == b'-');
+    // An id that really has 32 letters f would be the first.
+    is_word || bare.is_empty() || only(b'0') || (only(b'f') && bare.len() >= 32)
 }
 
 impl fmt::Display for SessionKey {
@@ -50,6 +62,26 @@ mod tests {
     fn implausible_ids_make_no_key() {
         for bad in ["", " ", "a b", "a\nb", "\u{e9}", &"x".repeat(129)] {
             assert_eq!(SessionKey::new(Harness::Claude, bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_there_is_no_id_makes_no_key() {
+        let zero = "00000000-0000-0000-0000-000000000000";
+        let words =
+            ["null", "undefined", "NULL", "Undefined", "None", "nil", "NaN", "(null)", "<none>", "\"null\"", "-", "0"];
+        let zeros = [zero, &zero.replace('-', ""), &format!("{{{zero}}}"), &zero.replace('0', "F")];
+        for nothing in words.iter().chain(&zeros) {
+            for text in [(*nothing).to_owned(), format!(" {nothing} "), format!("{nothing}\n")] {
+                for harness in Harness::ALL {
+                    assert_eq!(SessionKey::new(harness, &text), None, "{text:?}");
+                }
+            }
+        }
+        for real in
+            ["mine", "nullable", "none-of-it", "1", "a0", "f", "00000000-0000-0000-0000-000000000001", &"0a".repeat(16)]
+        {
+            assert!(SessionKey::new(Harness::Claude, real).is_some(), "{real:?}");
         }
         assert!(SessionKey::new(Harness::Codex, "01a1fc4a-90c7-7013-84ee-d3e1ce60ec72").is_some());
     }

@@ -143,8 +143,13 @@ mod tests {
     fn the_first_record_stays() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
-        let process =
-            ProcessIdentity { pid: 7, start_ticks: 1, command: "c".into(), executable: None, boot_id: "b".into() };
+        let process = ProcessIdentity {
+            pid: 7,
+            start_ticks: 1,
+            command: "c".into(),
+            boot_id: "b".into(),
+            ..ProcessIdentity::default()
+        };
         let record = |pane: &str| TmuxRecord {
             place: TmuxPlace { server: "/s".into(), server_pid: Some(1), session: Some("w".into()), pane: pane.into() },
             panes: vec![pane.into()],

@@ -21,7 +21,7 @@ use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{Known, state};
 use stopgate_protocol::SessionRow;
 
-pub use self::operator::{harness_above, refusal};
+pub use self::operator::{Caller, Refusal, caller};
 use self::snapshot::Snapshot;
 pub use self::transcript::end_of_transcript;
 

@@ -12,6 +12,7 @@ mod gate;
 mod grades;
 mod hooks_lost;
 mod migrate;
+mod processes;
 mod reaper;
 mod report;
 mod retention;

@@ -7,13 +7,15 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../../migrations/db/0002_turns.sql"),
     include_str!("../../../migrations/db/0003_breaker.sql"),
     include_str!("../../../migrations/db/0004_grades.sql"),
     include_str!("../../../migrations/db/0005_registry_and_reaper.sql"),
     include_str!("../../../migrations/db/0006_hooks_lost.sql"),
+    include_str!("../../../migrations/db/0007_process_namespaces.sql"),
+    include_str!("../../../migrations/db/0008_session_processes.sql"),
 ];
 
 /// The version this program writes.

@@ -12,6 +12,7 @@ use stopgate_core::session::state::{Known, SessionState, Turn, state};
 use stopgate_core::tmux::TmuxPlace;
 use stopgate_protocol::SessionRow;
 
+use crate::processes::{self, Standing};
 use crate::rows::bad_text;
 use crate::{Store, StoreError, hooks_lost, turns};
 
@@ -19,12 +20,12 @@ const UPSERT: &str = "
     INSERT INTO sessions (harness, session_id, started_at_ms, source, last_event, last_event_at_ms, turn, turn_at_ms,
                           waits_for, pending_tasks, ended_at_ms, end_reason, cwd, start_cwd, checkout, head_at_start,
                           transcript_path, model, permission_mode, tmux_server, tmux_server_pid, tmux_pane,
-                          process_pid, process_start_ticks, process_command, process_executable, boot_id, host,
-                          predecessor)
+                          process_pid, process_start_ticks, process_command, process_executable, boot_id,
+                          pid_namespace, process_shared, host, predecessor)
     VALUES (:harness, :session_id, :started, :source, :event, :at, :turn, :turn_at, :waits_for, :pending_tasks,
             :ended, :end_reason, :cwd, :start_cwd, :checkout, :head, :transcript, :model, :permission_mode,
-            :tmux_server, :tmux_server_pid, :tmux_pane, :pid, :ticks, :command, :executable, :boot, :host,
-            :predecessor)
+            :tmux_server, :tmux_server_pid, :tmux_pane, :pid, :ticks, :command, :executable, :boot,
+            :namespace, :shared, :host, :predecessor)
     ON CONFLICT (harness, session_id) DO UPDATE SET
         -- The first start never moves. An event that arrives late, from the spool, may still be the first.
         source           = CASE WHEN excluded.started_at_ms < ifnull(started_at_ms, 9e18)
@@ -68,6 +69,8 @@ const UPSERT: &str = "
         process_command     = CASE WHEN :identified THEN excluded.process_command ELSE process_command END,
         process_executable  = CASE WHEN :identified THEN excluded.process_executable ELSE process_executable END,
         boot_id             = CASE WHEN :identified THEN excluded.boot_id ELSE boot_id END,
+        pid_namespace       = CASE WHEN :identified THEN excluded.pid_namespace ELSE pid_namespace END,
+        process_shared      = CASE WHEN :identified THEN excluded.process_shared ELSE process_shared END,
         host                = CASE WHEN :identified THEN excluded.host ELSE host END,
         predecessor         = ifnull(predecessor, excluded.predecessor)";
 
@@ -77,13 +80,13 @@ const RETIRE: &str = "
                         ended_at_ms = ifnull(ended_at_ms, :at),
                         end_reason  = ifnull(end_reason, 'clear')
     WHERE harness = :harness AND session_id = :predecessor
-      AND process_pid = :pid AND process_start_ticks = :ticks AND boot_id = :boot";
+      AND process_pid = :pid AND process_start_ticks = :ticks AND boot_id = :boot AND pid_namespace IS :namespace";
 
 const COLUMNS: &str = "
     harness, session_id, started_at_ms, source, turn, turn_at_ms, waits_for, pending_tasks, ended_at_ms, end_reason,
     last_event, last_event_at_ms, cwd, start_cwd, checkout, head_at_start, dirty_at_start, transcript_path, model,
     permission_mode, tmux_server, tmux_server_pid, tmux_session, tmux_pane, process_pid, process_start_ticks,
-    process_command, process_executable, boot_id, host, predecessor, successor,
+    process_command, process_executable, boot_id, pid_namespace, process_shared, host, predecessor, successor,
     (SELECT max(at_ms) FROM gate_events AS held
      WHERE held.harness = sessions.harness AND held.session_id = sessions.session_id AND held.blocked = 1) AS held_at_ms,
     (SELECT json_group_object(event, at_ms) FROM session_events AS seen
@@ -161,36 +164,53 @@ impl Store {
         Ok(())
     }
 
-    /// Processes of this boot in which a session is known to have run.
-    pub fn harness_processes(&self, boot_id: &str) -> Result<Vec<(u32, u64)>, StoreError> {
+    /// Processes of this boot and PID namespace in which a session is known to have run, with their start times. Those of
+    /// which no namespace is known, because an older version has recorded them, are among them.
+    pub fn harness_processes(&self, boot_id: &str, namespace: Option<u64>) -> Result<Vec<(u32, u64)>, StoreError> {
         let mut query = self.connection.prepare_cached(
             "SELECT DISTINCT process_pid, process_start_ticks FROM sessions
-             WHERE boot_id = ?1 AND process_pid IS NOT NULL AND process_start_ticks IS NOT NULL",
+             WHERE boot_id = ?1 AND ifnull(pid_namespace, ?2) IS ?2
+               AND process_pid IS NOT NULL AND process_start_ticks IS NOT NULL",
         )?;
-        let rows = query.query_map([boot_id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?;
+        let rows = query.query_map(params![boot_id, namespace.map(u64::cast_signed)], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 /// Brings the session's row up to date with an event of it.
 pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent) -> Result<(), StoreError> {
+    let standing = processes::standing(transaction, reported)?;
     let event = &reported.event;
+    if standing == Standing::Foreign {
+        transaction
+            .prepare_cached(
+                "UPDATE sessions SET last_event_at_ms = max(ifnull(last_event_at_ms, 0), ?3)
+                 WHERE harness = ?1 AND session_id = ?2",
+            )?
+            .execute(params![event.key.harness.name(), event.key.session_id, reported.at_ms])?;
+        return note_event(transaction, reported);
+    }
     let origin = &reported.origin;
     let (started, source) = match &event.kind {
         EventKind::SessionStart { source } => (Some(reported.at_ms), Some(*source)),
         _ => (None, None),
     };
     let (ended, end_reason) = match &event.kind {
+        EventKind::SessionEnd { .. } if standing == Standing::LivesOn => (None, None),
         EventKind::SessionEnd { reason } => (Some(reported.at_ms), Some(reason.as_deref().unwrap_or("unknown"))),
         _ => (None, None),
     };
     let turn = Turn::of(&event.kind);
     let (waits_for, pending_tasks) = waits_for(&event.kind);
-    let process = origin.harness_process.as_ref();
+    // The process that ends is the session's no more if that lives on in another one.
+    let process = origin.harness_process.as_ref().filter(|_| standing == Standing::Own);
     let ticks = process.map(|process| process.start_ticks.cast_signed());
+    let namespace = process.and_then(|process| process.pid_namespace).map(u64::cast_signed);
     let place = origin.tmux.as_deref().zip(origin.tmux_pane.as_deref());
     let place = place.and_then(|(tmux, pane)| TmuxPlace::parse(tmux, pane));
-    let place = place.as_ref();
+    let place = place.as_ref().filter(|_| standing == Standing::Own);
     transaction.prepare_cached(UPSERT)?.execute(named_params! {
         ":harness": event.key.harness.name(),
         ":session_id": event.key.session_id,
@@ -222,16 +242,12 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
         ":command": process.map(|process| &process.command),
         ":executable": process.and_then(|process| process.executable.as_ref()),
         ":boot": process.map(|process| &process.boot_id),
+        ":namespace": namespace,
+        ":shared": process.is_some_and(|process| process.shared),
         ":host": process.map(|_| host()),
         ":predecessor": origin.predecessor,
     })?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO session_events (harness, session_id, event, at_ms) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
-        )?
-        .execute(params![event.key.harness.name(), event.key.session_id, event.kind.name(), reported.at_ms])?;
-    hooks_lost::note(transaction, reported)?;
+    note_event(transaction, reported)?;
     if let (Some(StartSource::Clear), Some(predecessor), Some(process)) = (source, &origin.predecessor, process) {
         transaction.prepare_cached(RETIRE)?.execute(named_params! {
             ":harness": event.key.harness.name(),
@@ -241,9 +257,22 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
             ":pid": process.pid,
             ":ticks": ticks,
             ":boot": process.boot_id,
+            ":namespace": namespace,
         })?;
     }
     Ok(())
+}
+
+/// Notes when the session last had such an event, and what its hooks say of themselves.
+fn note_event(transaction: &Transaction<'_>, reported: &HookEvent) -> Result<(), StoreError> {
+    let event = &reported.event;
+    transaction
+        .prepare_cached(
+            "INSERT INTO session_events (harness, session_id, event, at_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
+        )?
+        .execute(params![event.key.harness.name(), event.key.session_id, event.kind.name(), reported.at_ms])?;
+    hooks_lost::note(transaction, reported)
 }
 
 /// What a session waits for after an event, for people, and how many tasks run in its background.
@@ -268,14 +297,9 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let harness: String = row.get("harness")?;
     let harness = harness.parse().map_err(|_| bad_text("harness"))?;
     let session_id: String = row.get("session_id")?;
-    let harness_process = match (row.get("process_pid")?, row.get::<_, Option<i64>>("process_start_ticks")?) {
-        (Some(pid), Some(ticks)) => Some(ProcessIdentity {
-            pid,
-            start_ticks: ticks.cast_unsigned(),
-            command: row.get::<_, Option<String>>("process_command")?.unwrap_or_default(),
-            executable: row.get("process_executable")?,
-            boot_id: row.get::<_, Option<String>>("boot_id")?.unwrap_or_default(),
-        }),
+    let is_identified = (row.get::<_, Option<u32>>("process_pid")?, row.get::<_, Option<i64>>("process_start_ticks")?);
+    let harness_process = match is_identified {
+        (Some(_), Some(_)) => Some(ProcessIdentity { shared: row.get("process_shared")?, ..processes::identity(row)? }),
         _ => None,
     };
     let tmux = match (row.get("tmux_server")?, row.get("tmux_pane")?) {

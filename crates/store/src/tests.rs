@@ -40,8 +40,8 @@ fn event(id: &str, at_ms: i64, kind: EventKind) -> HookEvent {
                 pid: 7,
                 start_ticks: 70,
                 command: "claude".into(),
-                executable: None,
                 boot_id: "boot".into(),
+                ..ProcessIdentity::default()
             }),
             head: Some(format!("{at_ms:040}")),
             ..Origin::default()

@@ -187,7 +187,8 @@ fn protected_by(row: &SessionRow, protected: &[String]) -> Option<String> {
     protected.iter().find(names).cloned()
 }
 
-fn shares_process(row: &SessionRow, other: &SessionRow) -> bool {
+/// Whether `other` is another session that is not over, in the same process.
+pub(crate) fn shares_process(row: &SessionRow, other: &SessionRow) -> bool {
     row.key() != other.key()
         && !other.state.is_over()
         && matches!((&row.harness_process, &other.harness_process), (Some(own), Some(others)) if own.is(others))

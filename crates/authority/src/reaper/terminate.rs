@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_config::ReaperConfig;
-use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
+use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, ProcessRole, identify, liveness, role_of};
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::TranscriptStamp;
@@ -23,6 +23,8 @@ use super::{collect, panes};
 const AFTER_KILL: Duration = Duration::from_secs(5);
 /// How long a pane may take to close by itself once its process has gone.
 const PANE_CLOSES: Duration = Duration::from_secs(1);
+/// Sessions that are looked through for one that shares a process.
+const MAX_SESSIONS: u32 = 1_000;
 const POLL: Duration = Duration::from_millis(20);
 
 /// Who ends a session.
@@ -77,6 +79,10 @@ pub(crate) enum EndRefusal {
     NotRunning,
     /// Its process is not known, or cannot be told from others.
     Unidentified,
+    /// Its process is, or may be, that of other sessions as well.
+    SharedProcess,
+    /// Its process is the first of its PID namespace, which takes no signal from inside.
+    FirstProcess,
     /// The command that takes it up again could not be written down first.
     NotRecorded,
     /// Something moved since it was found idle.
@@ -90,6 +96,8 @@ impl EndRefusal {
             Self::InFlight => "in-flight",
             Self::NotRunning => "not-running",
             Self::Unidentified => "unidentified",
+            Self::SharedProcess => "shared-process",
+            Self::FirstProcess => "first-process",
             Self::NotRecorded => "not-recorded",
             Self::Moved => "moved",
         }
@@ -101,6 +109,8 @@ impl EndRefusal {
             Self::InFlight => "it is being ended already",
             Self::NotRunning => "its process has ended",
             Self::Unidentified => "its process is not known for certain, so that another could be hit",
+            Self::SharedProcess => "its process runs other sessions as well, which would end with it",
+            Self::FirstProcess => "its process is the first of its container, which ends with it: stop the container",
             Self::NotRecorded => "the command to resume it could not be recorded first",
             Self::Moved => "it did something just now",
         }
@@ -128,7 +138,7 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
     let Some(_in_flight) = InFlight::mark(reaper, row.key()) else {
         return EndedSession::Refused(EndRefusal::InFlight);
     };
-    let handle = match handle(row) {
+    let handle = match handle(row).and_then(|handle| alone(reaper, row).map(|()| handle)) {
         Ok(handle) => handle,
         Err(refusal) => return EndedSession::Refused(refusal),
     };
@@ -171,7 +181,13 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
 /// another's unnoticed.
 fn handle(row: &SessionRow) -> Result<OwnedFd, EndRefusal> {
     let process = row.harness_process.as_ref().ok_or(EndRefusal::Unidentified)?;
-    let pid = i32::try_from(process.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+    if process.shared {
+        return Err(EndRefusal::SharedProcess);
+    }
+    if process.pid == 1 {
+        return Err(EndRefusal::FirstProcess);
+    }
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
     let handle =
         pidfd_open(pid.ok_or(EndRefusal::Unidentified)?, PidfdFlags::empty()).map_err(|_| EndRefusal::NotRunning)?;
     match liveness(&ProcFs, process) {
@@ -181,9 +197,21 @@ fn handle(row: &SessionRow) -> Result<OwnedFd, EndRefusal> {
     }
 }
 
-/// Whether the process still is called as a harness is: one that became another program is not ours to end.
+/// Whether the process still is what it was recorded as: one that became another program is not ours to end, nor is one
+/// of the client's that runs no session, or several.
 fn is_harness(row: &SessionRow, process: &ProcessIdentity) -> bool {
-    stopgate_core::process::identify(&ProcFs, process.pid).is_some_and(|now| now.command == row.harness.name())
+    let role = role_of(&ProcFs, process.pid, row.harness);
+    identify(&ProcFs, process.pid).is_some_and(|now| now.command == process.command)
+        && !matches!(role, Some(ProcessRole::Helper | ProcessRole::Shared))
+}
+
+/// That no other session which has not ended is known to live in the same process.
+fn alone(reaper: &Reaper, row: &SessionRow) -> Result<(), EndRefusal> {
+    let rows = reaper.storage.with_store(|store| store.sessions_not_ended(MAX_SESSIONS));
+    // Who cannot be asked may name one.
+    let rows = rows.map_err(|_| EndRefusal::Unidentified)?;
+    let shared = rows.iter().any(|other| collect::shares_process(row, other));
+    if shared { Err(EndRefusal::SharedProcess) } else { Ok(()) }
 }
 
 /// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there

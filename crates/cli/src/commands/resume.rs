@@ -57,6 +57,13 @@ fn runs(row: &SessionRow) -> bool {
     row.liveness == Liveness::Alive && !row.state.is_over()
 }
 
+/// Whether it may run where that cannot be seen: in a sandbox, in a container, outside of this one, on another machine. What
+/// many sessions share leads each of them to its own, and looks after that itself.
+fn runs_elsewhere(row: &SessionRow) -> bool {
+    let is_known = row.harness_process.as_ref().is_some_and(|process| !process.shared);
+    is_known && row.liveness == Liveness::Unknown && !row.state.is_over()
+}
+
 /// How to get at a session that runs.
 fn whereabouts(row: &SessionRow) -> String {
     row.tmux.as_ref().map_or_else(String::new, |place| {
@@ -65,6 +72,13 @@ fn whereabouts(row: &SessionRow) -> String {
 }
 
 fn execute(row: &SessionRow, force: bool) -> anyhow::Result<ExitStatus> {
+    if runs_elsewhere(row) && !force {
+        printer::note(
+            "stopgate: not resumed: it cannot be told from here whether the session still runs. Two clients on one session \
+             garble its transcript; see to it that it has ended, then add --force",
+        );
+        return Ok(ExitStatus::Refused);
+    }
     if runs(row) && !force {
         let pid = row.harness_process.as_ref().map(|process| format!(" in process {}", process.pid));
         printer::note(format!(

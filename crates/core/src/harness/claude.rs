@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::wire::RawPayload;
+use crate::process::{ProcessRole, ProcessSight};
+
 use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec};
 
 /// Claude Code's row.
@@ -10,6 +12,8 @@ pub(super) const SPEC: Spec = Spec {
     name: "claude",
     product: "Claude Code",
     command: "claude",
+    role,
+    process_variable: Some("CLAUDE_PID"),
     directory: ".claude",
     directory_variable: "CLAUDE_CONFIG_DIR",
     settings: "settings.json",
@@ -35,6 +39,20 @@ pub(super) const SPEC: Spec = Spec {
     read,
     block,
 };
+
+/// Sessions run in processes called `claude`, in `claude.exe` where npm has installed it, and, below the daemon of
+/// background sessions, under the version's number where the native installer has (`.../claude/versions/2.1.332`). That
+/// daemon, and what holds a background session's terminal, run none.
+fn role(process: &ProcessSight<'_>) -> Option<ProcessRole> {
+    let is_version = |name: &str| {
+        let place = format!("/claude/versions/{name}");
+        name.starts_with(|first: char| first.is_ascii_digit())
+            && process.executable().is_some_and(|path| path.ends_with(&place))
+    };
+    let is_claude = matches!(process.command, "claude" | "claude.exe") || is_version(process.command);
+    let runs_none = || process.begins_with(&["daemon", "run"]) || process.begins_with(&["bg-pty-host"]);
+    is_claude.then(|| if runs_none() { ProcessRole::Helper } else { ProcessRole::Session })
+}
 
 /// Whether the payload has marks that only Claude Code leaves.
 fn recognises(wire: &RawPayload) -> bool {

@@ -2,6 +2,7 @@
 
 use super::wire::RawPayload;
 use super::{EventName, Harness, Payload as Read, PayloadError, Spec};
+use crate::process::{ProcessRole, ProcessSight};
 use crate::text;
 
 /// Codex's row.
@@ -9,6 +10,8 @@ pub(super) const SPEC: Spec = Spec {
     name: "codex",
     product: "Codex",
     command: "codex",
+    role,
+    process_variable: None,
     directory: ".codex",
     directory_variable: "CODEX_HOME",
     settings: "hooks.json",
@@ -37,6 +40,16 @@ pub(super) const SPEC: Spec = Spec {
 
 /// Codex cuts a block's reason at about 10,000 characters and says so in the text; stay well below.
 const MAX_REASON_BYTES: usize = 8_000;
+
+/// A server has the sessions of all that are connected to it, as the daemon that a plain `codex` starts.
+fn role(process: &ProcessSight<'_>) -> Option<ProcessRole> {
+    let is_server = || ["app-server", "mcp-server"].iter().any(|word| process.has_argument(word));
+    match process.command {
+        "codex" if is_server() => Some(ProcessRole::Shared),
+        "codex" => Some(ProcessRole::Session),
+        _ => None,
+    }
+}
 
 /// Whether the payload has marks that only Codex leaves.
 fn recognises(wire: &RawPayload) -> bool {

@@ -5,6 +5,7 @@
 
 use super::wire::RawPayload;
 use super::{Payload as Read, PayloadError};
+use crate::process::{ProcessRole, ProcessSight};
 
 /// The row of a harness.
 pub struct Spec {
@@ -12,8 +13,12 @@ pub struct Spec {
     pub name: &'static str,
     /// The name of the product.
     pub product: &'static str,
-    /// Name of its process, as the kernel keeps it (15 bytes at most).
+    /// Name of its program, as people call it.
     pub command: &'static str,
+    /// What a process is to it.
+    pub(crate) role: fn(&ProcessSight<'_>) -> Option<ProcessRole>,
+    /// The variable that tells its hooks which process it is, if there is one.
+    pub process_variable: Option<&'static str>,
     /// Directory of its configuration, in a person's home and in a project.
     pub directory: &'static str,
     /// The variable that names another one instead of that in the home.
