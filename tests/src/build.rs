@@ -254,8 +254,7 @@ impl Site {
     /// [`Site::agent`], started by `wrapper`, which ends with it. Its process id is what it takes itself for.
     pub fn agent_by<S: AsRef<OsStr>>(&self, name: &str, wrapper: &[S]) -> Agent<'_> {
         let mut agent = Agent::prepare(self, name);
-        let mut command = self.world.command(Path::new("/bin/sh"));
-        command.args(["-c", &agent.line()]);
+        let mut command = agent.command();
         if !wrapper.is_empty() {
             command = under(wrapper, &command);
         }
@@ -346,18 +345,38 @@ pub struct Agent<'a> {
     pub pane: String,
 }
 
+fn directory(site: &Site) -> PathBuf {
+    tempfile::Builder::new().prefix("agent").tempdir_in(site.world.root()).unwrap().keep()
+}
+
 impl<'a> Agent<'a> {
     fn prepare(site: &'a Site, name: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("agent").tempdir_in(site.world.root()).unwrap().keep();
+        let dir = directory(site);
         // A link, not a copy: to run a file that another thread has just written may fail.
         let harness = dir.join(name);
         symlink("/bin/sh", &harness).unwrap();
+        Self::in_directory(site, dir, harness)
+    }
+
+    /// One that is to run as the program `harness`, a shell.
+    pub(crate) fn prepare_at(site: &'a Site, harness: PathBuf) -> Self {
+        Self::in_directory(site, directory(site), harness)
+    }
+
+    fn in_directory(site: &'a Site, dir: PathBuf, harness: PathBuf) -> Self {
         std::fs::write(dir.join("loop"), LOOP).unwrap();
         Self { site, dir, harness, count: Cell::new(0), child: None, pane: String::new() }
     }
 
+    /// What becomes the harness process.
+    fn command(&self) -> Command {
+        let mut command = self.site.world.command(Path::new("/bin/sh"));
+        command.args(["-c", &self.line()]);
+        command
+    }
+
     /// The command line that becomes the harness process.
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let (dir, top) = (self.dir.display(), self.site.top().display());
         let bin = binary("stopgate");
         let bin = bin.parent().unwrap().display();
@@ -388,7 +407,8 @@ impl<'a> Agent<'a> {
     pub fn hook(&self, name: &str, payload: &Value) -> Said {
         let file = self.dir.join("payload");
         std::fs::write(&file, payload.to_string()).unwrap();
-        self.run(&format!("\"$BIN/{name}\" \"${{HARNESS##*/}}\" < '{}'", file.display()))
+        let harness = if self.harness.ends_with("codex") { "codex" } else { "claude" };
+        self.run(&format!("\"$BIN/{name}\" {harness} < '{}'", file.display()))
     }
 
     /// A stop of `session`; the reason if it is held.

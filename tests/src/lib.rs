@@ -21,6 +21,7 @@
 )]
 
 pub mod agent;
+pub mod background;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;

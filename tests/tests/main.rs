@@ -42,6 +42,7 @@ mod installer_uninstall;
 mod installer_upgrade;
 mod judge_guard;
 mod namespaces;
+mod processes;
 mod reaper;
 mod registry;
 mod sessions;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stopgate_core::harness::Event;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent};
+use stopgate_core::session::SessionKey;
 use stopgate_core::spool::{self, SpoolRoute, Spooled};
 use stopgate_store::{Aside, StoreError, blank_row};
 
@@ -47,10 +49,17 @@ fn drain(state: &State) -> usize {
 }
 
 fn take(state: &State, spooled: &Spooled) -> bool {
+    // What an older hook has taken for a session's id may be none.
+    let named = |event: &Event| {
+        let key = SessionKey::new(event.key.harness, &event.key.session_id);
+        key.map(drop).ok_or_else(|| serde::de::Error::custom("no session id"))
+    };
     let stored = match spooled.route {
         SpoolRoute::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
+            .and_then(|reported| named(&reported.event).map(|()| reported))
             .map(|event| state.storage.with_store(|store| store.record_event(&event).map(|_| ()))),
         SpoolRoute::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
+            .and_then(|request| named(&request.event).map(|()| request))
             .map(|request| state.storage.with_store(|store| record_undelivered(store, state, &request))),
     };
     match stored {
