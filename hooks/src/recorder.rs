@@ -8,7 +8,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::hook;
-use stopgate_core::protocol::{HookEvent, Origin};
+use stopgate_core::protocol::{HookEvent, Origin, search_path};
 use stopgate_core::spool::SpoolRoute;
 use stopgate_core::{checkout, lineage, stop_request};
 use stopgate_store::{Store, StoreError};
@@ -83,6 +83,7 @@ fn origin(hook: &RunningHook, event: &Event) -> Origin {
         head: checkout.as_ref().filter(|_| starts).and_then(checkout::Checkout::head),
         checkout: checkout.map(|checkout| checkout.main),
         harness_process,
+        search_path: starts.then(|| search_path(&ProcessEnv)).flatten(),
     }
 }
 

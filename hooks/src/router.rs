@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::decision::Decision;
-use stopgate_core::env;
+use stopgate_core::env::{self, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, Reply};
 use stopgate_core::hook;
-use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
+use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse, search_path};
 use stopgate_core::release;
 use stopgate_core::session::Harness;
 use stopgate_core::spool::SpoolRoute;
@@ -60,6 +60,7 @@ fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
         event,
         mode,
         deadline_ms: u64::try_from(waits).unwrap_or(0),
+        search_path: search_path(&ProcessEnv),
     };
     let Ok(body) = serde_json::to_vec(&request) else {
         return HookOutcome::Nothing;

@@ -13,7 +13,7 @@ use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::person::{Person, finding_ids};
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{RunningAuthority, World, assert_silent, session_start};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, session_start, stop};
 
 use crate::mounts;
 
@@ -86,6 +86,29 @@ fn a_spool_that_nobody_drains() {
     finds(&person, "spool-full", "problem", "spool");
     let authority = person.world.authority();
     eventually("the spool is drained", || person.world.spooled().is_empty().then_some(()));
+    finds_nothing(&person);
+    drop(authority);
+}
+
+#[test]
+fn git_that_cannot_be_asked() {
+    let person = installed();
+    let checkout = person.world.planned_checkout();
+    std::fs::write(person.world.home.mode_file(), "enforce\n").unwrap();
+    let authority = person.world.authority();
+    let stops = |id: &str, path: &str| {
+        person.world.start_session(id, &checkout.top);
+        let mut router = person.world.hook("stop-gate-router");
+        router.env("PATH", path);
+        let output = finish(router, Stdin::from(&*stop(id, &checkout.top, EXCUSE).to_string()));
+        String::from_utf8(output.stdout).unwrap().contains("block")
+    };
+    let path = "/usr/local/bin:/usr/bin:/bin";
+    assert!(stops("before", path));
+    finds_nothing(&person);
+    assert!(!stops("without", "/nowhere"));
+    finds(&person, "git-unusable", "problem", checkout.top.to_str().unwrap());
+    assert!(stops("with", path));
     finds_nothing(&person);
     drop(authority);
 }

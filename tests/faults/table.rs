@@ -71,6 +71,7 @@ const TAIL: &str = "\
 | what | where |
 | --- | --- |
 | `SIGTERM`, `SIGINT`, `SIGHUP`, `SIGPIPE` at each system call of each hook: a whole answer or none, no half of a file | `tests/faults/signals.rs` |
+| git is missing on the agent's path, refuses the checkout, is broken, or hangs: the stop is let go and says so, and stops in other checkouts are judged | `tests/tests/gate_git.rs` |
 | 100 sessions stop at once: each is answered, none is lost | `tests/faults/load.rs` |
 | the authority killed with `kill -9` 500 times under load: whatever it acknowledged is in the database, once | `tests/faults/lost.rs` |
 | every finding of the doctor about a running installation appears with its cause, and goes with it | `tests/faults/doctor.rs` |

@@ -24,6 +24,7 @@ mod fail_open;
 mod fixtures;
 mod gate;
 mod gate_corpus;
+mod gate_git;
 mod gate_judge;
 mod gate_legitimate;
 mod gate_retention;

@@ -17,6 +17,7 @@ use stopgate_core::release::Release;
 use stopgate_core::shell;
 use stopgate_core::switch::Mode;
 use stopgate_core::text;
+use stopgate_gate::facts::GitTrouble;
 use stopgate_gate::judge::FailureKind;
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::reminder;
@@ -26,7 +27,7 @@ use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
 use crate::journal::{Given, JournalAnswer, Noted};
 use crate::peer::Peer;
-use crate::state::State;
+use crate::state::{State, Turn};
 use crate::turns;
 
 pub(crate) use heard::{Heard, has_judge};
@@ -78,6 +79,7 @@ pub(crate) fn evaluate(
     heard: Option<Heard>,
     received: Instant,
     gone: &Gone,
+    turn: Turn,
 ) -> Verdict {
     let allowed = match request.mode {
         Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
@@ -95,8 +97,15 @@ pub(crate) fn evaluate(
         Mode::Off | Mode::Shadow => until + Duration::from_millis(u64::from(config.judge.timeout_ms)),
     };
     let counted = state.counted();
-    let live::Judged { recording: mut judged, trace, contest } =
-        live::judge(state, request, &config, message, signals, live::Deadlines { facts: until, judge: judge_until });
+    let live::Judged { recording: mut judged, trace, contest } = live::judge(
+        state,
+        request,
+        &config,
+        message,
+        signals,
+        live::Deadlines { facts: until, judge: judge_until },
+        turn,
+    );
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
     let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
@@ -167,12 +176,17 @@ fn settle(
         Some(Judgement::Failed { kind, detail }) if kind != FailureKind::BreakerOpen.name() => Some((kind, detail)),
         _ => None,
     };
+    // Let go because not all was known that could have held it.
+    let unknown =
+        trace.facts.as_ref().filter(|_| trace.release == Some(Release::NoEvidence)).and_then(|facts| {
+            Some((facts.failure()?, facts.git_trouble.map_or("not known in time", GitTrouble::meaning)))
+        });
     // A verdict that comes too late, or to nobody, is not delivered and so is not counted.
     let late = continues && late();
     let fail_open = match (trace.refused, late) {
         (Some(fault), _) => Some(fault.kind().to_owned()),
         (None, true) => Some(LATE.to_owned()),
-        (None, false) => failure.map(|(kind, _)| kind.clone()),
+        (None, false) => failure.map(|(kind, _)| kind.clone()).or_else(|| unknown.map(|(kind, _)| kind.to_owned())),
     };
     let enforces = request.mode == Mode::Enforce;
     let delivers = continues && enforces && !late;
@@ -200,7 +214,8 @@ fn settle(
         detail: trace
             .refused
             .map(|fault| fault.name().to_owned())
-            .or_else(|| failure.map(|(_, detail)| detail.clone())),
+            .or_else(|| failure.map(|(_, detail)| detail.clone()))
+            .or_else(|| unknown.map(|(_, detail)| detail.to_owned())),
         fail_open,
         signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
         preview: preview(&judged.inputs.message),

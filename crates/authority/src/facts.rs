@@ -5,8 +5,9 @@ mod memo;
 mod plans;
 mod session;
 mod tree;
+mod untracked;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -22,14 +23,16 @@ use stopgate_gate::facts::{Facts, Plan, open_step_texts};
 use stopgate_gate::transcript::{TaskStatus, Transcript};
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
-use self::memo::Git;
+use self::memo::Asked;
 pub(crate) use self::memo::Memo;
-use crate::git::Outcome;
+use crate::git::{Git, Outcome, Unlisted};
 
 /// Plans that are passed on.
 const MAX_PLANS: usize = 3;
 /// Plans with an open step that are looked at for that.
 const MAX_OPEN_PLANS: usize = 10;
+/// Steps between two looks at the clock.
+const CLOCK_STRIDE: usize = 256;
 /// File systems keep time by a clock that lags behind: what was written just before the session is compared with git.
 const CLOCK_LAG_MS: UnixMillis = 100;
 /// Commits of a session that are looked at.
@@ -42,6 +45,10 @@ pub(crate) struct Session<'a> {
     pub(crate) transcript: Option<&'a Path>,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) head_at_start: Option<&'a str>,
+    /// The directory that it began in.
+    pub(crate) start_cwd: Option<&'a Path>,
+    /// `PATH` of its hooks.
+    pub(crate) search_path: Option<&'a str>,
     /// The person's own directory. A checkout of all of it holds settings, and is nobody's project.
     pub(crate) home: Option<&'a Path>,
     /// Paths that are never taken for a plan (`gate.exclude_plans`).
@@ -61,36 +68,72 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
     };
     let checkout = checkout::find(session.cwd).filter(|found| !is_home(found, session.home));
     if let Some(checkout) = checkout {
-        let git = memo.git(&checkout, deadline);
-        if facts.head_at_start.as_deref().is_none_or(|head| has_commit(&git, head)) {
-            look_around(&mut facts, &git, &checkout, session, &transcript);
+        let git = Git::of(&checkout, session.search_path);
+        let asked = memo.ask(&git, &checkout, deadline);
+        facts.git_trouble = match asked.tree() {
+            Err(Unlisted::Trouble(trouble)) => Some(trouble),
+            Ok(_) | Err(Unlisted::NotInTime) => None,
+        };
+        memo.note(asked.top, facts.git_trouble, to_millis(SystemTime::now()));
+        let began_here = || match facts.head_at_start.as_deref() {
+            Some(head) => has_commit(&asked, head) == Some(true),
+            None => session.start_cwd.and_then(checkout::find).is_some_and(|began| began == checkout),
+        };
+        if facts.git_trouble.is_none() && began_here() {
+            look_around(&mut facts, &asked, &checkout, session, &transcript);
         }
     }
+    facts.incomplete |= Instant::now() >= deadline;
     facts.fingerprint = fingerprint::of_work(&facts);
-    facts.incomplete = Instant::now() >= deadline;
     facts
 }
 
 /// The facts about the checkout itself.
-fn look_around(facts: &mut Facts, git: &Git<'_>, checkout: &Checkout, session: &Session<'_>, transcript: &Transcript) {
+fn look_around(
+    facts: &mut Facts,
+    git: &Asked<'_>,
+    checkout: &Checkout,
+    session: &Session<'_>,
+    transcript: &Transcript,
+) {
     facts.head = git.head().map(str::to_owned);
     facts.is_stopgate = is_stopgate(git.top);
     facts.live_builds = session::live_builds(checkout, session.key, git.deadline);
     let head = facts.head_at_start.clone();
     let touched = session::touched(checkout, session.cwd, transcript);
-    for (path, steps) in plans::open(git, &touched, session.exclude).take(MAX_OPEN_PLANS) {
-        if facts.plans.len() == MAX_PLANS {
+    let mut open_plans = 0;
+    let candidates = plans::candidates(git, &touched, session.exclude);
+    facts.incomplete = candidates.is_none();
+    for path in candidates.unwrap_or_default() {
+        if facts.plans.len() == MAX_PLANS || open_plans == MAX_OPEN_PLANS || Instant::now() >= git.deadline {
             break;
         }
-        facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
+        let Some(steps) = plans::read(git.top, &path).and_then(|text| steps(&text, git.deadline)) else { continue };
+        if !steps.is_empty() {
+            open_plans += 1;
+            facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
+        }
     }
     for plan in &mut facts.plans {
         plan.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), Some(&plan.path));
     }
     facts.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), None);
-    let (dirty, state) = fingerprint::dirty_files(git);
-    facts.dirty_files = dirty;
-    facts.fingerprint = state;
+    if let Some((dirty, state)) = fingerprint::dirty_files(git) {
+        facts.dirty_files = dirty;
+        facts.fingerprint = state;
+    }
+}
+
+/// The open steps of a plan; `None` if there was no time to read them.
+fn steps(text: &str, deadline: Instant) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    for step in open_step_texts(text) {
+        if found.len() % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
+            return None;
+        }
+        found.push(step);
+    }
+    Some(found)
 }
 
 fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
@@ -98,14 +141,16 @@ fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
     home.and_then(identity).is_some_and(|home| identity(&checkout.worktree) == Some(home))
 }
 
-fn has_commit(git: &Git<'_>, id: &str) -> bool {
-    succeeds(git, &["cat-file", "-e", &format!("{id}^{{commit}}")])
+/// Whether a commit is in the repository; `None` if git did not say.
+fn has_commit(git: &Asked<'_>, id: &str) -> Option<bool> {
+    says_yes(git, &["cat-file", "-e", &format!("{id}^{{commit}}")])
 }
 
 /// The plan in `path`, with its first step that was open already when the session began; `None` if there is none: what
-/// a session has written down itself is not evidence against it.
+/// a session has written down itself is not evidence against it. Where it is not known which commit was checked out then,
+/// a commit's time proves nothing, and only a file that nobody has touched since counts.
 fn predating(
-    git: &Git<'_>,
+    git: &Asked<'_>,
     path: String,
     steps: &[String],
     session: &Session<'_>,
@@ -121,15 +166,15 @@ fn predating(
     } else if let Some(head) = head {
         match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
             Outcome::Success(then) => {
-                let then = open_step_texts(&String::from_utf8_lossy(&then));
-                steps.iter().find(|step| then.contains(step))
+                let then: HashSet<String> =
+                    self::steps(&String::from_utf8_lossy(&then), git.deadline)?.into_iter().collect();
+                steps.iter().find(|step| then.contains(*step))
             }
             Outcome::Failure => steps.first().filter(|_| untracked),
             Outcome::NoAnswer => None,
         }
     } else {
-        let by_commit = introduced.as_ref().is_some_and(|(_, at_ms)| *at_ms < start);
-        steps.first().filter(|_| by_commit || untracked)
+        steps.first().filter(|_| untracked && git.head().is_none())
     };
     Some(Plan {
         next_step: next_step?.clone(),
@@ -167,14 +212,14 @@ impl Times {
 }
 
 /// The commit that brought `path` in, and when.
-fn introduced_by(git: &Git<'_>, path: &str) -> Option<(String, UnixMillis)> {
+fn introduced_by(git: &Asked<'_>, path: &str) -> Option<(String, UnixMillis)> {
     let arguments = ["log", "--max-count=1", "--diff-filter=A", "--format=%H %ct", "HEAD", "--", path];
     parse_commits(&git.ask(&arguments).output()?).next()
 }
 
 /// Commits made since the session began, of `path` or of all, newest first.
 fn commits_since(
-    git: &Git<'_>,
+    git: &Asked<'_>,
     started_at_ms: UnixMillis,
     head_at_start: Option<&str>,
     path: Option<&str>,
@@ -221,30 +266,50 @@ pub(crate) fn has_open_task(session: &Session<'_>, task: &str) -> bool {
 pub(crate) fn verify(
     memo: &Memo,
     cwd: &Path,
+    search_path: Option<&str>,
     evidence: &EvidencePointer,
     deadline: Instant,
 ) -> Result<(), EvidenceFault> {
+    let in_time = || if Instant::now() < deadline { Ok(()) } else { Err(EvidenceFault::NotKnownInTime) };
+    in_time()?;
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
-    if !plans::open_steps_of(&checkout.worktree, &evidence.plan_file).contains(&evidence.next_step) {
+    let text = plans::read(&checkout.worktree, &evidence.plan_file).ok_or(EvidenceFault::PlanChanged)?;
+    if !steps(&text, deadline).ok_or(EvidenceFault::NotKnownInTime)?.contains(&evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);
     }
-    let git = memo.git(&checkout, deadline);
+    let git = Git::of(&checkout, search_path);
+    let git = memo.ask(&git, &checkout, deadline);
     for commit in [&evidence.plan_commit_sha, &evidence.incremental_commit_sha].into_iter().flatten() {
         let commit = object_id(commit).ok_or(EvidenceFault::NotAnObjectId)?;
-        if !has_commit(&git, &commit) {
+        if !has_commit(&git, &commit).ok_or(EvidenceFault::NotKnownInTime)? {
             return Err(EvidenceFault::NoSuchCommit);
         }
     }
-    match (&evidence.plan_commit_sha, &evidence.incremental_commit_sha) {
-        (Some(plan), Some(later)) if !succeeds(&git, &["merge-base", "--is-ancestor", plan, later]) => {
-            Err(EvidenceFault::NotDescendant)
+    if let (Some(plan), Some(later)) = (&evidence.plan_commit_sha, &evidence.incremental_commit_sha) {
+        let descends = says_yes(&git, &["merge-base", "--is-ancestor", plan, later]);
+        if !descends.ok_or(EvidenceFault::NotKnownInTime)? {
+            return Err(EvidenceFault::NotDescendant);
         }
-        _ => Ok(()),
     }
+    in_time()
 }
 
-fn succeeds(git: &Git<'_>, arguments: &[&str]) -> bool {
-    matches!(git.ask(arguments), Outcome::Success(_))
+/// What is checked out in `cwd` where files do not tell, if it is surely what was checked out when a session began there
+/// a moment ago: a commit of before.
+pub(crate) fn head_at_start(checkout: &Checkout, git: &Git, start_ms: UnixMillis, deadline: Instant) -> Option<String> {
+    let output =
+        git.run(&checkout.worktree, &["log", "--max-count=1", "--format=%H %ct", "HEAD"], deadline).output()?;
+    // Commit times have whole seconds.
+    parse_commits(&output).next().filter(|(_, at_ms)| at_ms + 1_000 <= start_ms).map(|(id, _)| id)
+}
+
+/// Whether git says yes; `None` if it did not answer.
+fn says_yes(git: &Asked<'_>, arguments: &[&str]) -> Option<bool> {
+    match git.ask(arguments) {
+        Outcome::Success(_) => Some(true),
+        Outcome::Failure => Some(false),
+        Outcome::NoAnswer => None,
+    }
 }
 
 #[cfg(test)]

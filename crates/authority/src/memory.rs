@@ -1,6 +1,7 @@
 //! What the authority remembers besides the store, so that starts and ceilings hold when the store does not.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
@@ -31,10 +32,23 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// A session began; the first start counts.
-    pub(crate) fn session_started(&mut self, key: &SessionKey, at_ms: UnixMillis, head: Option<String>) {
+    pub(crate) fn session_started(
+        &mut self,
+        key: &SessionKey,
+        at_ms: UnixMillis,
+        head: Option<String>,
+        cwd: Option<PathBuf>,
+    ) {
         let remembered = self.touch(key);
         if remembered.facts.as_ref().is_none_or(|known| known.started_at_ms.is_none_or(|start| at_ms < start)) {
-            remembered.facts = Some(SessionFacts { started_at_ms: Some(at_ms), head_at_start: head });
+            remembered.facts = Some(SessionFacts { started_at_ms: Some(at_ms), head_at_start: head, start_cwd: cwd });
+        }
+    }
+
+    /// What was checked out when a session began has become known.
+    pub(crate) fn found_head(&mut self, key: &SessionKey, head: &str) {
+        if let Some(facts) = self.sessions.get_mut(key).and_then(|remembered| remembered.facts.as_mut()) {
+            facts.head_at_start.get_or_insert_with(|| head.to_owned());
         }
     }
 
@@ -95,9 +109,12 @@ mod tests {
     #[test]
     fn the_first_start_counts_and_modes_count_apart() {
         let mut memory = Memory::default();
-        memory.session_started(&key(1), 10, Some("a".into()));
-        memory.session_started(&key(1), 20, Some("b".into()));
-        let expected = SessionFacts { started_at_ms: Some(10), head_at_start: Some("a".into()) };
+        memory.session_started(&key(1), 10, None, Some("/w".into()));
+        memory.session_started(&key(1), 20, Some("b".into()), None);
+        memory.found_head(&key(1), "a");
+        memory.found_head(&key(1), "c");
+        let expected =
+            SessionFacts { started_at_ms: Some(10), head_at_start: Some("a".into()), start_cwd: Some("/w".into()) };
         assert_eq!(memory.facts(&key(1)), Some(expected));
         let continued = Continued { at_ms: 5, fingerprint: "f".into() };
         memory.continued(&key(1), Mode::Shadow, continued.clone());
@@ -112,7 +129,7 @@ mod tests {
     fn memory_is_bounded_and_the_stalest_session_is_forgotten() {
         let mut memory = Memory::default();
         for id in 0..=MAX_SESSIONS {
-            memory.session_started(&key(id), 1, None);
+            memory.session_started(&key(id), 1, None, None);
         }
         assert_eq!(memory.sessions.len(), MAX_SESSIONS);
         assert_eq!(memory.facts(&key(0)), None);

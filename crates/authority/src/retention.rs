@@ -131,6 +131,7 @@ mod tests {
                 kind: EventKind::Stop(Stop::default()),
             },
             mode: Mode::Shadow,
+            search_path: None,
             deadline_ms: 1_000,
         };
         let row = GateRow { decision: Some(Decision::Allow), ..blank_row(&request) };

@@ -1,5 +1,7 @@
 //! What all requests share.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_store::{SessionFacts, TurnRecord};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::facts;
 use crate::journal::Journal;
@@ -21,6 +23,20 @@ use crate::storage::Storage;
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
+
+/// The right to work off the event loop, which belongs to the work and not to whoever waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    checkout: Option<OwnedMutexGuard<()>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// The files of the checkout have been looked at: others may.
+    pub(crate) fn leave_checkout(&mut self) {
+        self.checkout = None;
+    }
+}
 
 /// See [`State::unsettled`].
 pub(crate) struct Unsettled(Arc<State>);
@@ -43,7 +59,9 @@ pub(crate) struct State {
     pub(crate) reaper: Arc<Reaper>,
     /// What git said about the checkouts that are worked in.
     pub(crate) memo: facts::Memo,
-    pub(crate) judging: Semaphore,
+    judging: Arc<Semaphore>,
+    /// Who may look at the files of a checkout.
+    checkouts: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
     unsettled: AtomicUsize,
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
@@ -75,7 +93,8 @@ impl State {
             storage,
             settings,
             memo: facts::Memo::default(),
-            judging: Semaphore::new(MAX_CONCURRENT_JUDGEMENTS),
+            judging: Arc::new(Semaphore::new(MAX_CONCURRENT_JUDGEMENTS)),
+            checkouts: Mutex::new(HashMap::new()),
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),
             settling: Mutex::new(()),
@@ -83,6 +102,26 @@ impl State {
             flipping: Mutex::new(()),
             memory: Mutex::new(Memory::default()),
         })
+    }
+
+    /// Waits for a turn to work: one at a time in a checkout, so that a slow one keeps nobody else's stops waiting, and
+    /// a few altogether.
+    pub(crate) async fn turn_in(&self, checkout: Option<&Path>) -> Turn {
+        let checkout = match checkout.map(|top| self.gate_of(top)) {
+            Some(gate) => Some(gate.lock_owned().await),
+            None => None,
+        };
+        Turn { checkout, _permit: Arc::clone(&self.judging).acquire_owned().await.ok() }
+    }
+
+    fn gate_of(&self, top: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut gates = self.checkouts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gate) = gates.get(top) {
+            return Arc::clone(gate);
+        }
+        // Those that nobody holds or waits at.
+        gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        Arc::clone(gates.entry(top.to_owned()).or_default())
     }
 
     /// A stop that is being judged and written down, until the guard goes.

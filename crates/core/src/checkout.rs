@@ -1,7 +1,8 @@
 //! Which git checkout a directory lies in, found by reading files: a hook has no time to run git.
 //!
-//! Everything here may have been planted by an agent or come with a clone, so reads are bounded, links are not
-//! followed, and a linked worktree is believed only if its main checkout points back.
+//! Everything here may have been planted by an agent or come with a clone, so reads are bounded, no link but `.git` itself
+//! is followed, and a linked worktree is believed only if its repository points back. What files do not tell (HEAD in a
+//! repository with reftable, for instance) is unknown here; the authority asks git.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -19,7 +20,8 @@ const MAX_PACKED_REFS_BYTES: u64 = 4 * 1024 * 1024;
 pub struct Checkout {
     /// Top of the working tree that the directory lies in.
     pub worktree: PathBuf,
-    /// Top of the main working tree: the same, unless `worktree` was made by `git worktree add`.
+    /// Top of the main working tree: the same, unless `worktree` was made by `git worktree add`, and files tell where the
+    /// main one is. A bare repository has none, and neither a submodule's nor one with `--separate-git-dir` says.
     pub main: PathBuf,
     /// This working tree's own git directory (its `HEAD` is there).
     git_dir: PathBuf,
@@ -37,15 +39,20 @@ pub fn find(dir: &Path) -> Option<Checkout> {
 
 /// The checkout whose working tree begins at `top`.
 fn at(top: &Path) -> Option<Checkout> {
-    let dot_git = top.join(".git");
-    let kind = std::fs::symlink_metadata(&dot_git).ok()?.file_type();
+    let mut dot_git = top.join(".git");
+    let mut kind = std::fs::symlink_metadata(&dot_git).ok()?.file_type();
+    let mut shared = None;
+    if kind.is_symlink() {
+        dot_git = std::fs::canonicalize(&dot_git).ok()?;
+        kind = std::fs::symlink_metadata(&dot_git).ok()?.file_type();
+        if kind.is_dir() {
+            // One that leads to no repository is not there, as git has it.
+            shared = Some(repository_of(&dot_git)?);
+        }
+    }
     if kind.is_dir() {
-        return Some(Checkout {
-            worktree: top.to_owned(),
-            main: top.to_owned(),
-            git_dir: dot_git.clone(),
-            common_dir: dot_git,
-        });
+        let common_dir = shared.unwrap_or_else(|| dot_git.clone());
+        return Some(Checkout { worktree: top.to_owned(), main: top.to_owned(), git_dir: dot_git, common_dir });
     }
     if !kind.is_file() {
         return None;
@@ -57,10 +64,24 @@ fn at(top: &Path) -> Option<Checkout> {
     })
 }
 
+/// The repository of `dir`, if that looks like a git directory: the repository itself, or a linked worktree's part of it.
+fn repository_of(dir: &Path) -> Option<PathBuf> {
+    let shared = common_dir(dir).unwrap_or_else(|| dir.to_owned());
+    let looks_right = std::fs::symlink_metadata(dir.join("HEAD")).is_ok()
+        && shared.join("objects").is_dir()
+        && shared.join("refs").is_dir();
+    looks_right.then_some(shared)
+}
+
+/// The repository that a linked worktree's git directory belongs to.
+fn common_dir(git_dir: &Path) -> Option<PathBuf> {
+    pointer(&git_dir.join("commondir"), "", git_dir)
+}
+
 /// A working tree made by `git worktree add`, if the main one points back at it: what `.git` names lies among the main
 /// repository's worktrees. Anywhere else it may have been planted together with `.git`, and name anybody's directory.
 fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
-    let common_dir = pointer(&git_dir.join("commondir"), "", git_dir)?;
+    let common_dir = common_dir(git_dir)?;
     let is_among =
         |list: &Path| Some(std::fs::canonicalize(list).ok()? == std::fs::canonicalize(git_dir.parent()?).ok()?);
     if !is_among(&common_dir.join("worktrees"))? || !std::fs::symlink_metadata(git_dir).ok()?.is_dir() {
@@ -68,10 +89,10 @@ fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
     }
     let back = pointer(&git_dir.join("gitdir"), "", git_dir)?;
     let same = back == dot_git || std::fs::canonicalize(&back).ok()? == std::fs::canonicalize(dot_git).ok()?;
-    let main = common_dir.parent().filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"))?;
+    let main = common_dir.parent().filter(|_| common_dir.file_name().is_some_and(|name| name == ".git"));
     same.then(|| Checkout {
         worktree: top.to_owned(),
-        main: main.to_owned(),
+        main: main.unwrap_or(top).to_owned(),
         git_dir: git_dir.to_owned(),
         common_dir: common_dir.clone(),
     })
@@ -104,7 +125,8 @@ impl Checkout {
         self.git_dir.join("index")
     }
 
-    /// The commit that is checked out, as a full lower-case object id; `None` before the first commit.
+    /// The commit that is checked out, as a full lower-case object id; `None` before the first commit, and where files do
+    /// not tell.
     pub fn head(&self) -> Option<String> {
         let head = read_regular_text(&self.git_dir.join("HEAD"), MAX_POINTER_BYTES).ok()?;
         let head = head.trim();
@@ -178,6 +200,73 @@ mod tests {
         assert_eq!((checkout.worktree, checkout.main), (linked.clone(), top.clone()));
         git(&linked, &["commit", "-q", "--allow-empty", "-m", "two"]);
         assert_ne!(find(&linked).unwrap().head(), Some(head), "a worktree has a HEAD of its own");
+    }
+
+    #[test]
+    fn a_bare_repository_with_worktrees_a_link_a_submodule_and_a_directory_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let source = root.join("parent/source");
+        std::fs::create_dir_all(&source).unwrap();
+        git(source.parent().unwrap(), &["init", "-q"]);
+        git(&source, &["init", "-q"]);
+        git(&source, &["commit", "-q", "--allow-empty", "-m", "one"]);
+        let found = |top: &Path| {
+            let checkout = find(top).unwrap();
+            assert_eq!(checkout.worktree, *top);
+            assert_eq!(checkout.head(), Some(git(top, &["rev-parse", "HEAD"])), "{}", top.display());
+            checkout.main
+        };
+
+        let bare = root.join("bare");
+        std::fs::create_dir(&bare).unwrap();
+        git(&bare, &["clone", "-q", "--bare", source.to_str().unwrap(), ".bare"]);
+        std::fs::write(bare.join(".git"), "gitdir: ./.bare\n").unwrap();
+        for name in ["first", "second"] {
+            git(&bare, &["worktree", "add", "-q", "-b", name, name]);
+            git(&bare.join(name), &["commit", "-q", "--allow-empty", "-m", name]);
+            assert_eq!(found(&bare.join(name)), bare.join(name), "no working tree is the main one");
+        }
+        git(&bare.join("first"), &["worktree", "add", "-q", "-b", "third", "below"]);
+        found(&bare.join("first/below"));
+
+        let linked = root.join("parent/linked");
+        std::fs::create_dir(&linked).unwrap();
+        std::os::unix::fs::symlink(source.join(".git"), linked.join(".git")).unwrap();
+        assert_eq!(found(&linked), linked, "and not the parent");
+        let other = root.join("parent/other");
+        std::fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink("../linked/.git", other.join(".git")).unwrap();
+        found(&other);
+        std::fs::remove_file(other.join(".git")).unwrap();
+        for nowhere in ["nowhere", "."] {
+            std::os::unix::fs::symlink(nowhere, other.join(".git")).unwrap();
+            assert_eq!(find(&other).unwrap().worktree, root.join("parent"), "as git has it: {nowhere}");
+            std::fs::remove_file(other.join(".git")).unwrap();
+        }
+
+        let apart = root.join("apart");
+        git(&root, &["init", "-q", "--separate-git-dir", "elsewhere", "apart"]);
+        git(&apart, &["commit", "-q", "--allow-empty", "-m", "one"]);
+        found(&apart);
+        git(&apart, &["worktree", "add", "-q", "../apart two"]);
+        found(&root.join("apart two"));
+
+        let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source.to_str().unwrap(), "sub"];
+        git(&apart, &add);
+        found(&apart.join("sub"));
+        git(&apart.join("sub"), &["worktree", "add", "-q", "../../sub two"]);
+        found(&root.join("sub two"));
+    }
+
+    #[test]
+    fn with_reftable_files_do_not_tell_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        git(&top, &["init", "-q", "--ref-format=reftable"]);
+        git(&top, &["commit", "-q", "--allow-empty", "-m", "one"]);
+        let checkout = find(&top).unwrap();
+        assert_eq!((checkout.worktree.clone(), checkout.head()), (top, None));
     }
 
     #[test]

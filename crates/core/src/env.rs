@@ -37,6 +37,25 @@ pub const TMUX: &str = "TMUX";
 pub const TMUX_PANE: &str = "TMUX_PANE";
 /// Language and encoding of what programs print.
 pub const LANG: &str = "LANG";
+/// Variables that name a repository or its parts for git, whatever directory it runs in (`git rev-parse
+/// --local-env-vars`): set for a checkout of somebody's own, as in a git hook, they mislead in any other.
+pub const GIT_LOCAL: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
 /// Who is at the keyboard, for the kill switch's record.
 pub const USER: &str = "USER";
 

@@ -4,7 +4,7 @@
 
 mod hooks;
 
-pub use self::hooks::{EvaluateRequest, EvaluateResponse, HookEvent, Origin};
+pub use self::hooks::{EvaluateRequest, EvaluateResponse, HookEvent, Origin, search_path};
 
 /// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
 /// update fails open instead of being misread.
@@ -12,6 +12,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Largest request body that the authority reads.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// Longest search path (`PATH`) that a hook passes on; a longer one counts as unknown.
+pub const MAX_SEARCH_PATH_BYTES: usize = 16 * 1024;
 
 /// `POST`: something happened in a session.
 pub const ROUTE_EVENTS: &str = "/hooks/events";

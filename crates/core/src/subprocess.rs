@@ -81,13 +81,28 @@ pub fn finish(mut command: Command, limits: &ProgramLimits) -> io::Result<Progra
     if limits.alone || watched != Watched::Exited {
         kill_group(&child);
     }
-    let ending = match (watched, child.wait()) {
-        (Watched::Exited, Ok(status)) => Ending::Exited(status),
-        (Watched::Deadline, _) => Ending::Deadline,
-        (Watched::TooMuch, _) => Ending::TooMuch,
-        (Watched::Exited | Watched::Lost, _) => Ending::Lost,
+    let ending = match watched {
+        Watched::Exited => child.wait().map_or(Ending::Lost, Ending::Exited),
+        Watched::Deadline => Ending::Deadline,
+        Watched::TooMuch => Ending::TooMuch,
+        Watched::Lost => Ending::Lost,
     };
+    if watched != Watched::Exited {
+        see_off(child);
+    }
     Ok(ProgramEnded { ending, stdout: stdout.bytes, stderr: stderr.bytes })
+}
+
+/// Waits for a child that was killed: not for long, because one that hangs in the kernel, at a disk that does not answer,
+/// does not die.
+fn see_off(mut child: Child) {
+    for _ in 0..20 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = std::thread::Builder::new().name("last-wait".to_owned()).spawn(move || child.wait());
 }
 
 /// Why nobody watches any more.

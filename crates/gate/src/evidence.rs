@@ -77,6 +77,8 @@ pub enum EvidenceFault {
     NoSuchCommit,
     /// The session's commit does not descend from the one that brought the plan in.
     NotDescendant,
+    /// Whether it exists could not be found out within the budget (`gate.facts_budget_ms`).
+    NotKnownInTime,
 }
 
 impl EvidenceFault {
@@ -84,6 +86,7 @@ impl EvidenceFault {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::MissingPointer => "missingPointer",
+            Self::NotKnownInTime => "timeout",
             _ => "invalidEvidence",
         }
     }
@@ -102,6 +105,7 @@ impl EvidenceFault {
             Self::PlanChanged => "the plan or its open step is gone",
             Self::NoSuchCommit => "a commit does not exist",
             Self::NotDescendant => "the progress commit does not descend from the plan commit",
+            Self::NotKnownInTime => "not known in time",
         }
     }
 }

@@ -35,9 +35,55 @@ pub struct Facts {
     pub fingerprint: String,
     /// Time ran out before everything was looked at.
     pub incomplete: bool,
+    /// Why git could not be asked about the checkout: then nothing is known of its files and commits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_trouble: Option<GitTrouble>,
+}
+
+/// Why git cannot be asked about a checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GitTrouble {
+    /// There is no git on the search path of whoever stopped.
+    Missing,
+    /// git takes the checkout for another user's, and refuses it (`safe.directory`).
+    Refused,
+    /// git cannot be run, or fails.
+    Broken,
+}
+
+impl GitTrouble {
+    /// What is the matter, after the name of the checkout.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "there is no git on the session's search path (PATH)",
+            Self::Refused => "git refuses it: another user owns it, and it is no safe.directory",
+            Self::Broken => "git cannot be run, or fails in it",
+        }
+    }
+
+    /// What mends it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "install git, or start the agent with a PATH that has it in an absolute directory outside the checkout"
+            }
+            Self::Refused => "if you trust it: git config --global --add safe.directory <checkout>",
+            Self::Broken => "run `git -C <checkout> ls-files`, and mend what it says",
+        }
+    }
 }
 
 impl Facts {
+    /// `fail_open` of a stop that was let go because these facts are not all there; `None` if they are.
+    pub const fn failure(&self) -> Option<&'static str> {
+        match (self.git_trouble, self.incomplete) {
+            (Some(_), _) => Some("git"),
+            (None, true) => Some("timeout"),
+            (None, false) => None,
+        }
+    }
+
     /// The open items of the harness's own task list: what is in progress first.
     pub fn open_tasks(&self) -> impl Iterator<Item = &TaskItem> {
         let with = |status| self.tasks.iter().filter(move |task| task.status == status);
@@ -68,19 +114,18 @@ pub struct Plan {
 /// Text of the first unchecked box in a Markdown file, and the number of unchecked boxes; `None` when there is
 /// none. Boxes in code blocks and comments do not count.
 pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
-    let steps = open_step_texts(markdown);
-    steps.first().map(|first| (first.clone(), steps.len()))
+    let mut steps = open_step_texts(markdown);
+    steps.next().map(|first| (first, 1 + steps.count()))
 }
 
-/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged.
-pub fn open_step_texts(markdown: &str) -> Vec<String> {
+/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged. Made one
+/// by one: whoever has no time for a long list stops asking.
+pub fn open_step_texts(markdown: &str) -> impl Iterator<Item = String> {
     super::markdown::lines(markdown)
-        .iter()
-        .filter_map(|line| unchecked(&line.text))
+        .into_iter()
         // Redacted before it is cut, so that no half of a secret is left.
-        .map(|text| one_line(&redact(text), MAX_STEP_CHARS))
+        .filter_map(|line| Some(one_line(&redact(unchecked(&line.text)?), MAX_STEP_CHARS)))
         .filter(|text| !text.is_empty())
-        .collect()
 }
 
 /// Longest text of a step that is passed on.
@@ -122,7 +167,7 @@ mod tests {
     #[test]
     fn steps_are_shown_without_secrets_even_where_they_are_cut() {
         let text = format!("- [ ] log in with password=hunter2\n- [ ] {} sk-ant-api03-ABCDEFGH", "x".repeat(140));
-        let steps = open_step_texts(&text);
+        let steps: Vec<_> = open_step_texts(&text).collect();
         assert_eq!(steps[0], "log in with password=[redacted]");
         assert!(!steps[1].contains("sk-ant") && steps[1].ends_with("[redacted]"), "{steps:?}");
     }

@@ -1,7 +1,10 @@
 //! The authority itself: how it is, and its end.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
+use stopgate_gate::facts::GitTrouble;
 
 /// Asks how the authority is: who serves, and which version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,20 @@ pub struct Health {
     /// What is wrong with `config.toml`, if something is; the last one without a fault stays in force.
     #[serde(default)]
     pub config_problem: Option<String>,
+    /// Checkouts about which git could not be asked at their last stop: every stop there is let go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub git_troubles: Vec<CheckoutTrouble>,
+}
+
+/// A checkout about which git could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckoutTrouble {
+    /// Top of its working tree.
+    pub checkout: PathBuf,
+    /// Since when, or when that was last found.
+    pub at_ms: UnixMillis,
+    /// Why.
+    pub trouble: GitTrouble,
 }
 
 /// How well the authority is.

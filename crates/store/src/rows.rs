@@ -1,5 +1,7 @@
 //! What a row holds, for the modules that write and read it.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_protocol::GateLogRow;
@@ -25,6 +27,8 @@ pub struct SessionFacts {
     pub started_at_ms: Option<UnixMillis>,
     /// Commit that was checked out then.
     pub head_at_start: Option<String>,
+    /// The directory it began in.
+    pub start_cwd: Option<PathBuf>,
 }
 
 /// A continue that was given, or in shadow would have been.

@@ -129,6 +129,15 @@ impl Store {
         Ok(())
     }
 
+    /// Notes the commit that was checked out when a session began, unless one is known already.
+    pub fn set_head_at_start(&self, key: &SessionKey, head: &str) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE sessions SET head_at_start = ?3 WHERE harness = ?1 AND session_id = ?2 AND head_at_start IS NULL",
+            params![key.harness.name(), key.session_id, head],
+        )?;
+        Ok(())
+    }
+
     /// Known sessions, the last active first. States are as events tell them: whoever shows them looks at the
     /// processes too.
     pub fn sessions(&self, limit: u32) -> Result<Vec<SessionRow>, StoreError> {

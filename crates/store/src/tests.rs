@@ -55,7 +55,14 @@ fn start(source: StartSource) -> EventKind {
 
 fn stop(id: &str, at_ms: i64) -> EvaluateRequest {
     let event = event(id, at_ms, EventKind::Stop(Stop::default()));
-    EvaluateRequest { event_id: event.event_id, at_ms, event: event.event, mode: Mode::Enforce, deadline_ms: 1000 }
+    EvaluateRequest {
+        event_id: event.event_id,
+        at_ms,
+        event: event.event,
+        mode: Mode::Enforce,
+        deadline_ms: 1000,
+        search_path: None,
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Rows about the person's turns: prompts, continues, and what an agent said against one.
 
+use std::path::PathBuf;
+
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
@@ -25,7 +27,7 @@ impl Store {
                     (SELECT at_ms FROM prompts WHERE harness = ?1 AND session_id = ?2),
                     (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
                      ORDER BY id LIMIT 1),
-                    given.at_ms, given.fingerprint
+                    given.at_ms, given.fingerprint, session.start_cwd
              FROM (SELECT 1)
              LEFT JOIN sessions AS session ON session.harness = ?1 AND session.session_id = ?2
              LEFT JOIN continues AS given
@@ -37,7 +39,8 @@ impl Store {
         let (mut facts, mut turn) = (None, TurnRecord::default());
         while let Some(row) = rows.next()? {
             if row.get(0)? {
-                facts = Some(SessionFacts { started_at_ms: row.get(1)?, head_at_start: row.get(2)? });
+                let start_cwd = row.get::<_, Option<String>>(7)?.map(PathBuf::from);
+                facts = Some(SessionFacts { started_at_ms: row.get(1)?, head_at_start: row.get(2)?, start_cwd });
             }
             turn.prompt_at_ms = row.get(3)?;
             turn.contest = row.get(4)?;

@@ -48,6 +48,11 @@ impl Heard {
         (message_of(request).len() <= MAX_QUICK_MESSAGE_BYTES).then(|| Self::of(state, request))
     }
 
+    /// Whether the message alone lets the stop go.
+    pub(crate) fn is_foregone(&self) -> bool {
+        pipeline::foregone(&self.signals, has_judge(&self.config)).is_some()
+    }
+
     /// The verdict on a stop that nothing can hold, by its message alone, as the hook is told and the journal holds it;
     /// it is judged in full when the hook has gone. `None` if it has to wait for that. Quick: no store, no git.
     pub(crate) fn foregone(

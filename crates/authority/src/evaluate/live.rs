@@ -20,7 +20,7 @@ use stopgate_store::{SessionFacts, TurnRecord};
 use super::has_judge;
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
-use crate::state::State;
+use crate::state::{State, Turn};
 use crate::turns;
 
 /// A stop that was judged, but for the ceilings.
@@ -47,10 +47,12 @@ pub(super) fn judge(
     message: String,
     signals: Signals,
     until: Deadlines,
+    turn: Turn,
 ) -> Judged {
     let (session, stored) = state.standing(&request.event.key, request.mode);
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored);
-    let mut world = Live { state, request, config, session, message: &message, until, answers: Answers::default() };
+    let answers = Answers::default();
+    let mut world = Live { state, request, config, session, message: &message, until, answers, turn };
     let trace = pipeline::run_heard(&inputs, signals, &mut world);
     let answers = world.answers;
     if trace.signals.is_some() {
@@ -95,6 +97,7 @@ struct Live<'a> {
     message: &'a str,
     until: Deadlines,
     answers: Answers,
+    turn: Turn,
 }
 
 impl Live<'_> {
@@ -109,6 +112,8 @@ impl Live<'_> {
             transcript: event.transcript_path.as_deref(),
             started_at_ms: known.started_at_ms?,
             head_at_start: known.head_at_start.as_deref(),
+            start_cwd: known.start_cwd.as_deref(),
+            search_path: self.request.search_path.as_deref(),
             home: home.as_deref(),
             exclude: &self.config.gate.exclude_plans,
         }))
@@ -120,13 +125,15 @@ impl Live<'_> {
             return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
         }
         let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
-        gathering::verify(&self.state.memo, cwd, evidence, self.until.facts)
+        let search_path = self.request.search_path.as_deref();
+        gathering::verify(&self.state.memo, cwd, search_path, evidence, self.until.facts)
     }
 }
 
 impl PipelineWorld for Live<'_> {
     fn facts(&mut self) -> Facts {
         let gathered = self.with_session(|session| gathering::gather(&self.state.memo, session, self.until.facts));
+        self.turn.leave_checkout();
         self.answers.facts.insert(gathered.unwrap_or_default()).clone()
     }
 

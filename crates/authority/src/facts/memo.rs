@@ -3,30 +3,33 @@
 //! Only answers that follow from HEAD, the index and the objects are kept; what lies in the working tree is looked at
 //! each time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
-use stopgate_core::checkout::Checkout;
+use stopgate_core::checkout::{Checkout, object_id};
+use stopgate_core::clock::UnixMillis;
+use stopgate_gate::facts::GitTrouble;
 
 use super::tree::Tree;
-use crate::git::{self, Outcome};
+use super::untracked::Untracked;
+use crate::git::{Git, Outcome, Unlisted};
 
 /// Checkouts that are remembered; the one unused for longest goes first.
 const MAX_CHECKOUTS: usize = 32;
 /// Answers that are kept of one checkout, and the longest of them.
 const MAX_ANSWERS: usize = 256;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// How long a list of untracked files counts: new ones change neither HEAD nor index. A plan that matters was there
-/// before the session, so a list that is a little old hides none.
-const UNTRACKED_AGE: Duration = Duration::from_secs(5);
+/// Checkouts that are remembered because git could not be asked about them.
+const MAX_TROUBLES: usize = 16;
 
 /// What is remembered of all checkouts.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     checkouts: Mutex<HashMap<PathBuf, KnownCheckout>>,
+    troubles: Mutex<BTreeMap<PathBuf, (UnixMillis, GitTrouble)>>,
 }
 
 #[derive(Debug)]
@@ -34,7 +37,7 @@ struct KnownCheckout {
     key: Key,
     answers: HashMap<Vec<String>, Vec<u8>>,
     tree: Option<Arc<Tree>>,
-    untracked: Option<(Instant, Arc<Vec<String>>)>,
+    untracked: Option<Arc<Untracked>>,
     used: Instant,
 }
 
@@ -42,19 +45,48 @@ struct KnownCheckout {
 type Key = (Option<String>, Option<(u64, u64, u64, i64, i64)>);
 
 /// git in one checkout, until a deadline.
-pub(crate) struct Git<'a> {
+pub(crate) struct Asked<'a> {
     pub(super) top: &'a Path,
     pub(super) deadline: Instant,
+    git: &'a Git,
     memo: &'a Memo,
     key: Key,
+    /// Listed once, also where it is too large to be remembered.
+    tree: OnceLock<Result<Arc<Tree>, Unlisted>>,
 }
 
 impl Memo {
-    /// git in `checkout`.
-    pub(crate) fn git<'a>(&'a self, checkout: &'a Checkout, deadline: Instant) -> Git<'a> {
+    /// `git` in `checkout`.
+    pub(crate) fn ask<'a>(&'a self, git: &'a Git, checkout: &'a Checkout, deadline: Instant) -> Asked<'a> {
         let index = std::fs::metadata(checkout.index()).ok();
         let stamp = index.map(|meta| (meta.dev(), meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()));
-        Git { top: &checkout.worktree, deadline, memo: self, key: (checkout.head(), stamp) }
+        let top = &*checkout.worktree;
+        let key = (checkout.head().or_else(|| head(git, top, deadline)), stamp);
+        Asked { top, deadline, git, memo: self, key, tree: OnceLock::new() }
+    }
+
+    /// Remembers that git cannot be asked about the checkout at `top`, or that it can.
+    pub(super) fn note(&self, top: &Path, trouble: Option<GitTrouble>, now_ms: UnixMillis) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            None => drop(troubles.remove(top)),
+            Some(trouble) => {
+                if troubles.len() >= MAX_TROUBLES && !troubles.contains_key(top) {
+                    let oldest = troubles.iter().min_by_key(|(_, (at_ms, _))| *at_ms).map(|(top, _)| top.clone());
+                    oldest.map(|oldest| troubles.remove(&oldest));
+                }
+                if troubles.insert(top.to_owned(), (now_ms, trouble)).is_none_or(|(_, before)| before != trouble) {
+                    tracing::warn!(checkout = %top.display(), what = trouble.meaning(), "git cannot be asked");
+                }
+            }
+        }
+    }
+
+    /// The checkouts, still there, about which git could not be asked the last time.
+    pub(crate) fn troubles(&self) -> Vec<(PathBuf, UnixMillis, GitTrouble)> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_there = |top: &Path| top.join(".git").symlink_metadata().is_ok();
+        troubles.into_iter().filter(|(top, _)| is_there(top)).map(|(top, (at, what))| (top, at, what)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, KnownCheckout>> {
@@ -62,7 +94,13 @@ impl Memo {
     }
 }
 
-impl Git<'_> {
+/// The commit that is checked out where files do not tell.
+pub(super) fn head(git: &Git, top: &Path, deadline: Instant) -> Option<String> {
+    let output = git.run(top, &["rev-parse", "--verify", "-q", "HEAD"], deadline).output()?;
+    object_id(String::from_utf8(output).ok()?.trim())
+}
+
+impl Asked<'_> {
     /// The commit that is checked out.
     pub(super) fn head(&self) -> Option<&str> {
         self.key.0.as_deref()
@@ -75,7 +113,7 @@ impl Git<'_> {
         if let Some(answer) = self.known(|known| known.answers.get(&question).cloned()) {
             return Outcome::Success(answer);
         }
-        let outcome = git::run(self.top, arguments, self.deadline);
+        let outcome = self.git.run(self.top, arguments, self.deadline);
         if let Outcome::Success(answer) = &outcome
             && answer.len() <= MAX_ANSWER_BYTES
         {
@@ -91,40 +129,42 @@ impl Git<'_> {
     }
 
     /// The tracked files.
-    pub(super) fn tree(&self) -> Option<Arc<Tree>> {
+    pub(super) fn tree(&self) -> Result<Arc<Tree>, Unlisted> {
+        self.tree.get_or_init(|| self.listed()).clone()
+    }
+
+    fn listed(&self) -> Result<Arc<Tree>, Unlisted> {
         if let Some(tree) = self.known(|known| known.tree.clone()) {
-            return Some(tree);
+            return Ok(tree);
         }
-        let tree = Arc::new(Tree::list(self.top, self.deadline)?);
+        let tree = Arc::new(Tree::list(self.git, self.top, self.deadline)?);
         if tree.is_small() {
             self.keep(|known| known.tree = Some(Arc::clone(&tree)));
         }
-        Some(tree)
+        Ok(tree)
     }
 
     /// Tracked and untracked files, listed at the same time if both have to be.
-    pub(super) fn files(&self) -> Option<(Arc<Tree>, Arc<Vec<String>>)> {
-        if self.known(|known| known.tree.clone()).is_some() || self.known(fresh_untracked).is_some() {
-            return Some((self.tree()?, self.untracked()?));
+    pub(super) fn files(&self) -> Result<(Arc<Tree>, Arc<Untracked>), Unlisted> {
+        let has_either = self.known(|known| Some(known.tree.is_some() || fresh(known).is_some()));
+        if self.tree.get().is_some() || has_either == Some(true) {
+            return Ok((self.tree()?, self.untracked()?));
         }
         std::thread::scope(|scope| {
             let untracked = scope.spawn(|| self.untracked());
             let tree = self.tree();
-            Some((tree?, untracked.join().ok()??))
+            Ok((tree?, untracked.join().unwrap_or(Err(Unlisted::NotInTime))?))
         })
     }
 
     /// The files that are neither tracked nor ignored.
-    pub(super) fn untracked(&self) -> Option<Arc<Vec<String>>> {
-        if let Some(files) = self.known(fresh_untracked) {
-            return Some(files);
+    pub(super) fn untracked(&self) -> Result<Arc<Untracked>, Unlisted> {
+        if let Some(files) = self.known(fresh) {
+            return Ok(files);
         }
-        let arguments = ["ls-files", "-z", "--others", "--exclude-standard"];
-        let output = git::run(self.top, &arguments, self.deadline).output()?;
-        let paths = output.split(|byte| *byte == 0).filter_map(|path| std::str::from_utf8(path).ok());
-        let files: Arc<Vec<String>> = Arc::new(paths.filter(|path| !path.is_empty()).map(str::to_owned).collect());
-        self.keep(|known| known.untracked = Some((Instant::now(), Arc::clone(&files))));
-        Some(files)
+        let files = Arc::new(Untracked::list(self.git, self.top, self.deadline)?);
+        self.keep(|known| known.untracked = Some(Arc::clone(&files)));
+        Ok(files)
     }
 
     fn known<T>(&self, read: impl FnOnce(&KnownCheckout) -> Option<T>) -> Option<T> {
@@ -157,8 +197,7 @@ impl Git<'_> {
     }
 }
 
-/// The untracked files, if they were listed a moment ago.
-fn fresh_untracked(known: &KnownCheckout) -> Option<Arc<Vec<String>>> {
-    let (at, files) = known.untracked.as_ref()?;
-    (at.elapsed() < UNTRACKED_AGE).then(|| Arc::clone(files))
+/// The untracked files, if their list still counts.
+fn fresh(known: &KnownCheckout) -> Option<Arc<Untracked>> {
+    known.untracked.clone().filter(|files| files.is_fresh())
 }

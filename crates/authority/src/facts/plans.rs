@@ -2,45 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use stopgate_core::fsx;
-use stopgate_gate::facts::open_step_texts;
 
-use super::memo::Git;
+use super::memo::Asked;
 
 /// Plan-like files that are looked into, the most recently changed first.
 const MAX_CANDIDATES: usize = 40;
+/// Files between two looks at the clock.
+const CLOCK_STRIDE: usize = 1_000;
 /// Largest plan that is read.
 const MAX_PLAN_BYTES: u64 = 512 * 1024;
 
-/// Plans with open steps, and these: what the session touched first, then the most recently changed.
-pub(super) fn open(
-    git: &Git<'_>,
-    touched: &BTreeSet<String>,
-    exclude: &[String],
-) -> impl Iterator<Item = (String, Vec<String>)> {
-    let top = git.top;
-    candidates(git, touched, exclude).into_iter().filter_map(|path| {
-        let steps = open_steps_of(top, &path);
-        (!steps.is_empty()).then_some((path, steps))
-    })
-}
-
-/// The open steps of the plan in `path`.
-pub(super) fn open_steps_of(top: &Path, path: &str) -> Vec<String> {
-    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).map(|text| open_step_texts(&text)).unwrap_or_default()
-}
-
-/// Plan-like files of the working tree, tracked or not (but not ignored), best first.
-fn candidates(git: &Git<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Vec<String> {
-    let Some((tree, untracked)) = git.files() else {
-        return Vec::new();
-    };
-    let tracked = tree.files.iter().filter_map(|file| std::str::from_utf8(&file.path).ok());
+/// Plan-like files, what the session touched first, then the most recently changed; as many as are looked into, and as
+/// were found before the deadline. `None` if the files could not be listed.
+pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Option<Vec<String>> {
+    let (tree, untracked) = git.files().ok()?;
+    let in_time = |at: usize| at % CLOCK_STRIDE != 0 || Instant::now() < git.deadline;
+    let tracked = tree.files.iter().enumerate().take_while(|(at, _)| in_time(*at)).map(|(_, file)| &*file.path);
+    let tracked = tracked.filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| is_plan_like(path));
     let mut found: Vec<(bool, SystemTime, &str)> = tracked
-        .chain(untracked.iter().map(String::as_str))
-        .filter(|path| is_plan_like(path) && !is_excluded(path, exclude))
+        .chain(untracked.plans.iter().map(String::as_str))
+        .filter(|path| !is_excluded(path, exclude))
+        .take_while(|_| Instant::now() < git.deadline)
         .filter_map(|path| {
             let changed = std::fs::symlink_metadata(git.top.join(path)).ok()?.modified().ok()?;
             Some((touched.contains(path), changed, path))
@@ -50,7 +35,12 @@ fn candidates(git: &Git<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> 
     // A file of a merge conflict is listed once a side.
     found.dedup_by(|left, right| left.2 == right.2);
     found.truncate(MAX_CANDIDATES);
-    found.into_iter().map(|(_, _, path)| path.to_owned()).collect()
+    Some(found.into_iter().map(|(_, _, path)| path.to_owned()).collect())
+}
+
+/// A plan's text, as it stands in the working tree; `None` if there is none that can be read.
+pub(super) fn read(top: &Path, path: &str) -> Option<String> {
+    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).ok()
 }
 
 /// Whether `path` is one of `exclude`, or lies in one.
@@ -61,6 +51,8 @@ fn is_excluded(path: &str, exclude: &[String]) -> bool {
     })
 }
 
+/// What the names of text files end in.
+const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
 /// Words of a file's name that make it a plan.
 const NAMES: &[&str] = &[
     "plan",
@@ -173,17 +165,26 @@ const RECURRING: &[&str] = &[
     "a11y",
 ];
 
+/// Whether what is in a directory of that name is no plan.
+pub(super) fn is_foreign_directory(name: &str) -> bool {
+    FOREIGN_DIRECTORIES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Whether a path reads like a plan: a text file with a planning word in its name, or in a planning directory.
 /// Words are compared whole: `background.md` holds no "round", `planet.md` no "plan".
-fn is_plan_like(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let (directory, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    let Some((stem, extension)) = name.rsplit_once('.') else {
-        return false;
-    };
-    if !matches!(extension, "md" | "markdown" | "mdx" | "txt") {
+pub(super) fn is_plan_like(path: &str) -> bool {
+    // Most are not, and there may be very many.
+    let is_text = path
+        .rsplit_once('.')
+        .is_some_and(|(_, extension)| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
+    if !is_text {
         return false;
     }
+    let lower = path.to_ascii_lowercase();
+    let (directory, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let Some((stem, _)) = name.rsplit_once('.') else {
+        return false;
+    };
     let has = |text: &str, known: &[&str]| text.split(|c: char| !c.is_alphanumeric()).any(|word| known.contains(&word));
     let is_foreign = directory.split('/').any(|part| FOREIGN_DIRECTORIES.contains(&part))
         || has(directory, FOREIGN_WORDS)

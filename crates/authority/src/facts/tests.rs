@@ -56,6 +56,8 @@ impl Repository {
             transcript: None,
             started_at_ms: START,
             head_at_start: None,
+            start_cwd: Some(&self.top),
+            search_path: None,
             home: None,
             exclude: &[],
         }
@@ -70,6 +72,11 @@ fn gather_as(session: &Session<'_>) -> Facts {
     gather(&Memo::default(), session, soon())
 }
 
+fn fingerprint_of(top: &Path) -> Option<String> {
+    let checkout = checkout::find(top).unwrap();
+    dirty_fingerprint(&checkout, &Git::of(&checkout, None), soon())
+}
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
@@ -82,8 +89,8 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
     let head = repository.git(&["rev-parse", "HEAD"], 0);
     let moved = repository.commit("docs/plan.md", "- [x] one\n- [ ] two\n", START + 60_000);
     let other = repository.commit("src/b.rs", "", START + 90_000);
-    for head_at_start in [Some(head.as_str()), None] {
-        let facts = repository.gather(head_at_start);
+    {
+        let facts = repository.gather(Some(&head));
         let plan = Plan {
             path: "docs/plan.md".into(),
             next_step: "two".into(),
@@ -97,12 +104,13 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             plans: vec![plan],
             session_commits: vec![other.clone(), moved.clone()],
             head: Some(other.clone()),
-            head_at_start: head_at_start.map(str::to_owned),
+            head_at_start: Some(head),
             fingerprint: facts.fingerprint.clone(),
             ..Facts::default()
         };
-        assert_eq!(facts, expected, "{head_at_start:?}");
+        assert_eq!(facts, expected);
     }
+    assert_eq!(repository.gather(None).plans, [], "whose step that is cannot be told");
     let evidence = EvidencePointer {
         plan_file: "docs/plan.md".into(),
         plan_commit_sha: Some(planned.clone()),
@@ -110,7 +118,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
         next_step: "two".into(),
         task: None,
     };
-    let verified = |evidence: &EvidencePointer| verify(&Memo::default(), &repository.top, evidence, soon());
+    let verified = |evidence: &EvidencePointer| verify(&Memo::default(), &repository.top, None, evidence, soon());
     assert_eq!(verified(&evidence), Ok(()));
     let swapped =
         EvidencePointer { plan_commit_sha: Some(moved), incremental_commit_sha: Some(planned), ..evidence.clone() };
@@ -189,7 +197,7 @@ fn steps_are_evidence_without_their_secrets() {
         next_step: plan.next_step,
         task: None,
     };
-    assert_eq!(verify(&Memo::default(), &repository.top, &evidence, soon()), Ok(()));
+    assert_eq!(verify(&Memo::default(), &repository.top, None, &evidence, soon()), Ok(()));
 }
 
 /// Programs that a checkout's own configuration names, and that say that they ran.
@@ -228,7 +236,7 @@ fn no_program_of_the_checkout_is_run() {
     let ran = repository.top.join(".git/ran");
     std::fs::remove_file(&ran).unwrap();
 
-    assert!(dirty_fingerprint(&repository.top, soon()).is_some());
+    assert!(fingerprint_of(&repository.top).is_some());
     let facts = repository.gather(Some(&head));
     assert_eq!((facts.plans.len(), facts.session_commits.len()), (1, 1), "{facts:?}");
     let evidence = EvidencePointer {
@@ -238,7 +246,7 @@ fn no_program_of_the_checkout_is_run() {
         next_step: "two".into(),
         task: None,
     };
-    assert_eq!(verify(&Memo::default(), &repository.top, &evidence, soon()), Ok(()));
+    assert_eq!(verify(&Memo::default(), &repository.top, None, &evidence, soon()), Ok(()));
     assert!(!ran.exists(), "ran: {}", std::fs::read_to_string(&ran).unwrap_or_default());
 }
 
@@ -246,7 +254,7 @@ fn no_program_of_the_checkout_is_run() {
 fn a_fingerprint_tells_changes() {
     let repository = Repository::new();
     repository.commit("a.txt", "a", START);
-    let fingerprint = || dirty_fingerprint(&repository.top, soon()).unwrap();
+    let fingerprint = || fingerprint_of(&repository.top).unwrap();
     let mut seen = vec![fingerprint()];
     assert_eq!(fingerprint(), seen[0]);
     repository.write("a.txt", "changed");
@@ -292,7 +300,7 @@ fn planted_links_and_plain_directories_give_nothing() {
     };
     for path in ["plan.md", "plans/plan.md"] {
         assert_eq!(
-            verify(&Memo::default(), &repository.top, &evidence(path), soon()),
+            verify(&Memo::default(), &repository.top, None, &evidence(path), soon()),
             Err(EvidenceFault::PlanChanged),
             "{path}"
         );
@@ -391,16 +399,17 @@ fn changed_and_new_files_are_counted_and_change_the_fingerprint() {
 #[test]
 fn answers_are_kept_for_as_long_as_head_and_index_stay() {
     let repository = Repository::new();
-    repository.commit("docs/plan.md", "- [ ] one\n", START - 60_000);
+    let head = repository.commit("docs/plan.md", "- [ ] one\n", START - 60_000);
     let memo = Memo::default();
-    let gathered = || gather(&memo, &repository.session(), soon());
+    let session = Session { head_at_start: Some(&head), ..repository.session() };
+    let gathered = || gather(&memo, &session, soon());
     let first = gathered();
     assert!(first.plans[0].introduced_by.is_some());
     let objects = repository.top.join(".git/objects");
     let aside = repository.top.join(".git/aside");
     std::fs::rename(&objects, &aside).unwrap();
     assert_eq!(gathered(), first, "from memory");
-    assert_eq!(gather(&Memo::default(), &repository.session(), soon()).plans, [], "without memory there is nothing");
+    assert_eq!(gather(&Memo::default(), &session, soon()).plans, [], "without memory there is nothing");
     std::fs::rename(&aside, &objects).unwrap();
     let second = repository.commit("docs/plan.md", "- [ ] one\n- [ ] two\n", START + 60_000);
     assert_eq!(gathered().session_commits, [second]);
@@ -438,4 +447,111 @@ fn stopgate_itself_is_known_by_a_line_that_a_namesake_does_not_have() {
     }
     std::fs::write(other.path().join("Cargo.toml"), "[workspace]\nmembers = [\"crates/*\"]\n").unwrap();
     assert!(!is_stopgate(other.path()));
+}
+
+/// Untracked files are found wherever they are, and what is ignored nowhere; the latter also where nothing is tracked.
+#[test]
+fn untracked_plans_are_found_in_directories_of_which_nothing_is_tracked() {
+    let repository = Repository::new();
+    repository.commit(".gitignore", "*.log\n/new/secret/\n", START - 60_000);
+    let plan = "- [ ] one\n";
+    for path in ["new/deep/plan.md", "new/secret/plan.md", "new/:(top)x/plan.md", "new/*/todo.md", "new/other/x.bin"] {
+        std::fs::create_dir_all(repository.top.join(path).parent().unwrap()).unwrap();
+        repository.write(path, plan);
+    }
+    repository.write("new/plan.log", plan);
+    std::fs::create_dir(repository.top.join("new/inner")).unwrap();
+    repository.git(&["init", "-q", "new/inner"], START);
+    repository.write("new/inner/plan.md", plan);
+    std::os::unix::fs::symlink(repository.top.join("new/deep"), repository.top.join("new/link")).unwrap();
+
+    let checkout = checkout::find(&repository.top).unwrap();
+    let git = Git::of(&checkout, None);
+    let listed = untracked::Untracked::list(&git, &repository.top, soon()).unwrap();
+    assert_eq!(listed.plans, ["new/*/todo.md", "new/:(top)x/plan.md", "new/deep/plan.md"]);
+    assert_eq!((listed.count, listed.files.len()), (5, 5), "with new/link and new/other/x.bin: {:?}", listed.files);
+    let state = || fingerprint_of(&repository.top);
+    let before = state();
+    repository.write("new/other/x.bin", "changed");
+    assert_ne!(state(), before);
+    assert_eq!(untracked::Untracked::list(&git, &repository.top, Instant::now()).unwrap_err(), Unlisted::NotInTime);
+}
+
+/// A step that the session wrote itself is not held against it where nobody knows what was checked out at its start, in a
+/// checkout that is not the one it began in least of all.
+#[test]
+fn without_a_known_start_only_what_nobody_has_touched_counts() {
+    let repository = Repository::new();
+    repository.commit("plan.md", "- [x] one\n", START - 60_000);
+    repository.write("plan.md", "- [x] one\n- [ ] written in this session\n");
+    assert_eq!(repository.gather(None).plans, [], "touched since");
+    let later = to_millis(SystemTime::now()) + 60_000;
+    let session = || Session { started_at_ms: later, ..repository.session() };
+    assert_eq!(gather_as(&session()).plans.len(), 1, "as it was before the session");
+    let other = tempfile::tempdir().unwrap();
+    for start_cwd in [Some(other.path()), None] {
+        assert_eq!(
+            gather_as(&Session { start_cwd, ..session() }).plans,
+            [],
+            "began elsewhere, or who knows: {start_cwd:?}"
+        );
+    }
+}
+
+#[test]
+fn with_reftable_git_is_asked_and_what_it_says_is_forgotten_with_the_commit() {
+    let repository = Repository::new();
+    std::fs::remove_dir_all(repository.top.join(".git")).unwrap();
+    repository.git(&["init", "-q", "--ref-format=reftable", "."], START);
+    let head = repository.commit("plan.md", "- [ ] one\n- [ ] two\n", START - 60_000);
+    let checkout = checkout::find(&repository.top).unwrap();
+    let git = Git::of(&checkout, None);
+    let at_start = |start_ms| head_at_start(&checkout, &git, start_ms, soon());
+    assert_eq!(
+        (at_start(START), at_start(START - 60_000)),
+        (Some(head.clone()), None),
+        "a commit of before, and one that may be the session's"
+    );
+    let memo = Memo::default();
+    let session = Session { head_at_start: Some(&head), ..repository.session() };
+    let first = gather(&memo, &session, soon());
+    assert_eq!((first.plans.len(), first.head.as_ref(), first.session_commits.len()), (1, Some(&head), 0));
+    // Neither index nor any file changes.
+    repository.git(&["commit", "-q", "--allow-empty", "-m", "empty"], START + 60_000);
+    assert_eq!(gather(&memo, &session, soon()).session_commits.len(), 1);
+}
+
+/// A plan of tens of thousands of steps takes time in proportion to its length: twice as long, and not four times.
+#[test]
+fn a_long_plan_is_compared_step_by_step_with_what_it_was() {
+    let repository = Repository::new();
+    let text: String = (0..40_000).map(|step| format!("- [ ] {step}\n")).collect();
+    let head = repository.commit("plan.md", &text, START - 60_000);
+    repository.write("plan.md", &text.replacen("- [ ] 0\n", "- [ ] new\n- [x] 0\n", 1));
+    let facts = repository.gather(Some(&head));
+    assert_eq!((facts.plans[0].next_step.as_str(), facts.plans[0].open_steps), ("1", 40_000));
+    // With the last step alone left of them, every step would have to be compared with every other.
+    let new: String = (0..40_000).map(|step| format!("- [ ] n{step}\n")).collect();
+    repository.write("plan.md", &(new + "- [ ] 39999\n"));
+    assert_eq!(repository.gather(Some(&head)).plans[0].next_step, "39999");
+}
+
+#[test]
+fn what_is_not_known_in_time_is_not_said_to_be_missing() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] one\n", START - 60_000);
+    let evidence = EvidencePointer {
+        plan_file: "plan.md".into(),
+        plan_commit_sha: Some(head),
+        incremental_commit_sha: None,
+        next_step: "one".into(),
+        task: None,
+    };
+    let verified = |path| verify(&Memo::default(), &repository.top, path, &evidence, soon());
+    assert_eq!(verified(None), Ok(()));
+    assert_eq!(verified(Some("/nowhere")), Err(EvidenceFault::NotKnownInTime), "git cannot be asked");
+    let late = verify(&Memo::default(), &repository.top, None, &evidence, Instant::now());
+    assert_eq!(late, Err(EvidenceFault::NotKnownInTime));
+    let session = repository.session();
+    assert_eq!(gather(&Memo::default(), &session, Instant::now()).failure(), Some("timeout"));
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::git;
+use crate::git::{Git, Unlisted};
 
 /// Trees of up to this many files are remembered; listing a larger one again costs less than keeping it.
 const MAX_REMEMBERED: usize = 20_000;
@@ -29,10 +29,10 @@ pub(super) struct Tracked {
 }
 
 impl Tree {
-    /// Lists the tracked files of `top`; `None` if git did not answer in time.
-    pub(super) fn list(top: &Path, deadline: Instant) -> Option<Self> {
-        let output = git::run_for(top, &["ls-files", "-z", "--debug"], deadline, git::LISTING_BYTES).output()?;
-        Some(Self { files: parse(&output) })
+    /// Lists the tracked files of `top`.
+    pub(super) fn list(git: &Git, top: &Path, deadline: Instant) -> Result<Self, Unlisted> {
+        let output = git.list(top, &["ls-files", "-z", "--debug"], deadline)?;
+        Ok(Self { files: parse(&output, deadline).ok_or(Unlisted::NotInTime)? })
     }
 
     pub(super) fn is_small(&self) -> bool {
@@ -71,11 +71,15 @@ impl FileStat {
     }
 }
 
-/// Reads `path NUL`, then lines of which `mtime: seconds:nanoseconds` and `size: bytes` count.
-fn parse(output: &[u8]) -> Vec<Tracked> {
+/// Reads `path NUL`, then lines of which `mtime: seconds:nanoseconds` and `size: bytes` count; `None` if that takes too
+/// long.
+fn parse(output: &[u8], deadline: Instant) -> Option<Vec<Tracked>> {
     let mut files = Vec::new();
     let mut rest = output;
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        if files.len() % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
+            return None;
+        }
         let path = &rest[..end];
         rest = &rest[end + 1..];
         let (mut changed, mut size) = ((0, 0), 0);
@@ -94,7 +98,7 @@ fn parse(output: &[u8]) -> Vec<Tracked> {
         }
         files.push(Tracked { path: path.into(), size, changed });
     }
-    files
+    Some(files)
 }
 
 #[cfg(test)]
@@ -106,12 +110,15 @@ mod tests {
         let details = "  ctime: 1:2\n  mtime: 3:4\n  dev: 5\tino: 6\n  uid: 7\tgid: 8\n  size: 9\tflags: 0\n";
         let names = ["a", "  mtime: 1:1", "with\nline", "\u{e4}"];
         let listing = names.map(|name| [name, "\0", details].concat()).concat();
+        let later = Instant::now() + std::time::Duration::from_mins(1);
+        let parse = |bytes: &[u8]| parse(bytes, later).unwrap();
         let files = parse(listing.as_bytes());
         assert_eq!(files.len(), names.len());
         for (file, name) in files.iter().zip(names) {
             assert_eq!(*file, Tracked { path: name.as_bytes().into(), size: 9, changed: (3, 4) });
         }
         assert_eq!(parse(b""), []);
+        assert!(super::parse(listing.as_bytes(), Instant::now()).is_none(), "no time");
         assert_eq!(parse(b"cut\0  ctime"), [Tracked { path: b"cut".as_slice().into(), size: 0, changed: (0, 0) }]);
     }
 }

@@ -5,15 +5,17 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use stopgate_core::checkout::{self, Checkout};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
-use stopgate_core::protocol::HookEvent;
+use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::EventTaken;
 use stopgate_store::StoreError;
 
 use super::{Routes, off_loop, problem, unavailable};
+use crate::git::Git;
 use crate::peer::Peer;
 use crate::state::State;
 use crate::{facts, process_files};
@@ -26,8 +28,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Longest time for hashing the uncommitted changes at a session's start.
 const FINGERPRINT_BUDGET: Duration = Duration::from_secs(2);
 
+/// Longest time for asking which commit is checked out.
+const HEAD_BUDGET: Duration = Duration::from_secs(2);
+
 /// How old a start may be for the checkout still to be as it was then.
 const FRESH_MS: UnixMillis = 10_000;
+/// How old it may be for the same commit still to be checked out: no agent has done anything so soon.
+const UNMOVED_MS: UnixMillis = 1_500;
 
 async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTaken, Response> {
     if !is_event_id(&reported.event_id) {
@@ -48,7 +55,12 @@ async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTa
 fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> {
     let starts = matches!(reported.event.kind, EventKind::SessionStart { .. });
     if starts {
-        state.memory().session_started(&reported.event.key, reported.at_ms, reported.origin.head.clone());
+        state.memory().session_started(
+            &reported.event.key,
+            reported.at_ms,
+            reported.origin.head.clone(),
+            reported.event.cwd.clone(),
+        );
     }
     if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
         state.memory().prompted(&reported.event.key, reported.at_ms);
@@ -61,15 +73,60 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> 
         && let Some(cwd) = reported.event.cwd.clone()
     {
         // Not while the hook waits: tmux and git may take their time.
-        let (state, key, origin) = (Arc::clone(state), reported.event.key.clone(), reported.origin.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Some(place) = process_files::note_surroundings(&state.home, &origin) {
-                let _ = state.storage.with_store(|store| store.set_tmux_session(&key, &place));
-            }
-            if let Some(fingerprint) = facts::dirty_fingerprint(&cwd, Instant::now() + FINGERPRINT_BUDGET) {
-                let _ = state.storage.with_store(|store| store.set_dirty_at_start(&key, &fingerprint));
-            }
-        });
+        let began = Began {
+            key: reported.event.key.clone(),
+            origin: reported.origin.clone(),
+            at_ms: reported.at_ms,
+            checkout: checkout::find(&cwd),
+        };
+        let state = Arc::clone(state);
+        tokio::spawn(look_around(state, began));
     }
     Ok(recorded)
+}
+
+/// A session that began a moment ago.
+struct Began {
+    key: SessionKey,
+    origin: Origin,
+    at_ms: UnixMillis,
+    checkout: Option<Checkout>,
+}
+
+/// Notes what tmux and git say of a session's beginning.
+async fn look_around(state: Arc<State>, began: Began) {
+    let quickly = {
+        let state = Arc::clone(&state);
+        move || {
+            if let Some(place) = process_files::note_surroundings(&state.home, &began.origin) {
+                let _ = state.storage.with_store(|store| store.set_tmux_session(&began.key, &place));
+            }
+            note_head(&state, &began);
+            began
+        }
+    };
+    let Ok(began) = tokio::task::spawn_blocking(quickly).await else { return };
+    let Some(checkout) = began.checkout else { return };
+    // As a stop is judged: hashing a large tree takes its time, and there may be many sessions.
+    let turn = state.turn_in(Some(&checkout.worktree)).await;
+    let hash = move || {
+        let _turn = turn;
+        let git = Git::of(&checkout, began.origin.search_path.as_deref());
+        if let Some(hash) = facts::dirty_fingerprint(&checkout, &git, Instant::now() + FINGERPRINT_BUDGET) {
+            let _ = state.storage.with_store(|store| store.set_dirty_at_start(&began.key, &hash));
+        }
+    };
+    let _ = tokio::task::spawn_blocking(hash).await;
+}
+
+/// Asks git for what is checked out, where the hook could not read it off files.
+fn note_head(state: &State, began: &Began) {
+    let Some(checkout) = began.checkout.as_ref().filter(|_| began.origin.head.is_none()) else { return };
+    let git = Git::of(checkout, began.origin.search_path.as_deref());
+    let head = facts::head_at_start(checkout, &git, began.at_ms, Instant::now() + HEAD_BUDGET);
+    // Looked at afterwards: only then is it known how long it took.
+    if let Some(head) = head.filter(|_| state.storage.now_ms() - began.at_ms < UNMOVED_MS) {
+        state.memory().found_head(&began.key, &head);
+        let _ = state.storage.with_store(|store| store.set_head_at_start(&began.key, &head));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use stopgate_core::checkout;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
@@ -194,8 +195,10 @@ async fn judge_in_turn(
     gone: Gone,
 ) -> Result<Verdict, Response> {
     // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
-    let _turn = state.judging.acquire().await;
+    let looks = heard.as_ref().is_none_or(|heard| !heard.is_foregone());
+    let checkout = request.event.cwd.as_deref().filter(|_| looks).and_then(checkout::find);
+    let turn = state.turn_in(checkout.as_ref().map(|checkout| &*checkout.worktree)).await;
     let state = Arc::clone(state);
     let request = Arc::new(request);
-    off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone)).await
+    off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone, turn)).await
 }

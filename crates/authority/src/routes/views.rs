@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::response::Response;
 use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
-use stopgate_protocol::{GateLog, GetHealth, Health, HealthStatus, ListSessions, LogFilter, SessionRow};
+use stopgate_protocol::{
+    CheckoutTrouble, GateLog, GetHealth, Health, HealthStatus, ListSessions, LogFilter, SessionRow,
+};
 
 use super::{Routes, off_loop, unavailable};
 use crate::peer::Peer;
@@ -35,6 +37,12 @@ async fn health(state: Arc<State>, _: Peer, _: GetHealth) -> Result<Health, Resp
             started_at_ms: state.started_at_ms,
             problem,
             config_problem: state.settings.problem(),
+            git_troubles: state
+                .memo
+                .troubles()
+                .into_iter()
+                .map(|(checkout, at_ms, trouble)| CheckoutTrouble { checkout, at_ms, trouble })
+                .collect(),
         }
     };
     off_loop(look).await

@@ -168,8 +168,20 @@ fn describe(facts: &Facts) -> Vec<String> {
     let open = facts.tasks.iter().filter(|task| task.status != TaskStatus::Completed);
     let mut lines: Vec<String> = facts.plans.iter().map(plan).collect();
     lines.extend(open.take(5).map(|task| format!("open task: {}", task.text)));
-    lines.push(format!("{} commits of the session, {} changed files", facts.session_commits.len(), facts.dirty_files));
+    if facts.git_trouble.is_none() {
+        let commits = facts.session_commits.len();
+        lines.push(format!("{commits} commits of the session, {} changed files", facts.dirty_files));
+    }
     lines.extend(facts.live_builds.iter().map(|id| format!("live build {id}")));
-    lines.extend(facts.incomplete.then(|| "time ran out before everything was looked at".to_owned()));
+    lines.extend(
+        facts
+            .git_trouble
+            .map(|trouble| format!("no plan and no commit can be seen: {}; {}", trouble.meaning(), trouble.remedy())),
+    );
+    lines.extend(
+        facts
+            .incomplete
+            .then(|| "not known in time: `gate.facts_budget_ms` was over before everything was looked at".to_owned()),
+    );
     lines
 }

@@ -81,6 +81,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     if let Some(problem) = LastGood::peek(&context.home).faults {
         printer::line(format!("config       {problem}; the last configuration without a fault stays in force"));
     }
+    for seen in health.iter().flatten().flat_map(|health| &health.git_troubles) {
+        let (what, fix) = (seen.trouble.meaning(), seen.trouble.remedy());
+        printer::line(format!("git          every stop in {} is let go: {what} ({fix})", seen.checkout.display()));
+    }
     for (row, what) in &unheard {
         printer::line(format!("hooks        {} is not guarded: {what}", row.key()));
     }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::MAX_SEARCH_PATH_BYTES;
 use crate::clock::UnixMillis;
 use crate::decision::Decision;
+use crate::env::{self, Env};
 use crate::harness::Event;
 use crate::process::ProcessIdentity;
 use crate::switch::Mode;
@@ -26,6 +28,14 @@ pub struct Origin {
     pub checkout: Option<PathBuf>,
     /// Commit checked out there.
     pub head: Option<String>,
+    /// `PATH` of the hook when a session begins: git is searched there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<String>,
+}
+
+/// `PATH` of this process, as a hook passes it on.
+pub fn search_path(environment: &dyn Env) -> Option<String> {
+    environment.text(env::PATH).filter(|path| path.len() <= MAX_SEARCH_PATH_BYTES)
 }
 
 /// Body of [`ROUTE_EVENTS`](super::ROUTE_EVENTS).
@@ -56,6 +66,9 @@ pub struct EvaluateRequest {
     pub mode: Mode,
     /// How long the hook will wait for the verdict, in milliseconds from now.
     pub deadline_ms: u64,
+    /// `PATH` of the hook, in which git is searched; `None` leaves the authority its own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub search_path: Option<String>,
 }
 
 /// Answer of [`ROUTE_EVALUATE`](super::ROUTE_EVALUATE) in enforce: what a hook acts on. In shadow the stop is taken in

@@ -46,6 +46,11 @@ fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis>
             if let Some(problem) = &health.problem {
                 checkup.problem("authority-troubled", "authority", problem.clone(), why, "stopgate authority status");
             }
+            for seen in &health.git_troubles {
+                let (subject, what) = (seen.checkout.display(), seen.trouble.meaning());
+                let why = "plans and commits are seen through git: every stop there is let go";
+                checkup.problem("git-unusable", subject, what, why, seen.trouble.remedy());
+            }
             if authority.outdated(context.environment).is_some() {
                 let what = format!("version {} runs, which is not the installed program", health.version);
                 checkup.fixable("authority-outdated", "authority", what, why, "installer migrate", Repair::Migrate);

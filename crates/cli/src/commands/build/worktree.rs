@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use stopgate_build_guard::state::{BuildState, Worktree};
 use stopgate_build_guard::store::BuildAuditEvent;
+use stopgate_core::env;
 use stopgate_core::subprocess::{self, Outcome};
 
 use super::start::link_program;
@@ -74,10 +75,13 @@ pub(super) fn run(context: &CliContext, builds: &Builds, command: &Command) -> a
     }
 }
 
-/// Runs git as a person would, with its hooks and settings; what it says on standard error gets through.
+/// Runs git as a person would, with its hooks and settings, in the checkout that `dir` lies in; what it says on standard error gets through.
 fn git(dir: &Path, arguments: &[&str]) -> Outcome {
     let mut process = Process::new("git");
     process.args(["--no-pager"]).args(arguments).current_dir(dir).env("GIT_TERMINAL_PROMPT", "0");
+    for local in env::GIT_LOCAL {
+        process.env_remove(local);
+    }
     process.stderr(Stdio::inherit());
     printer::with_progress(&format!("git {}", arguments[0]), || subprocess::run(process, Instant::now() + GIT_PATIENCE))
 }
