@@ -106,6 +106,8 @@ fn git_that_cannot_be_asked() {
     let path = "/usr/local/bin:/usr/bin:/bin";
     assert!(stops("before", path));
     finds_nothing(&person);
+    // What git said of another commit is of no use.
+    checkout.commit("more");
     assert!(!stops("without", "/nowhere"));
     finds(&person, "git-unusable", "problem", checkout.top.to_str().unwrap());
     assert!(stops("with", path));

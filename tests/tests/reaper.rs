@@ -139,6 +139,64 @@ fn whoever_works_waits_or_cannot_be_told_is_kept_with_the_reason() {
     assert!(control.has_ended(), "the pressure was real: {last:?}");
 }
 
+/// What a pane is called now counts, while the reaper looks: by its session, its window, or both, whatever it was called
+/// when the session began, and on whichever server.
+#[test]
+fn a_pane_is_protected_by_its_present_names() {
+    let stage = Stage::new();
+    stage.site.world.home.create().unwrap();
+    let config = "[reaper]\nprotected = [\"fort\", \"keep\", \"yard:gate\", \"old\"]\n";
+    std::fs::write(stage.site.world.home.root().join("config.toml"), config).unwrap();
+    let authority = stage.site.world.authority();
+    let idle = |id: &str| stage.stand_in(id).is_idle();
+    let in_session = |id: &str, session: &str| {
+        let command = ["new-session", "-x", "120", "-y", "40", "-s", session];
+        stage.stand_in_pane(id, "claude", &command, "exec").is_idle()
+    };
+    // Protected by then, each in another way.
+    let (renamed, window, both) = (idle("renamed"), idle("window"), idle("both"));
+    let (joined, moved, late) = (idle("joined"), idle("moved"), idle("late"));
+    // Protected at first alone.
+    let (left, broken) = (in_session("left", "old"), in_session("broken", "fort0"));
+    let fresh = idle("fresh");
+    stage.enable(true);
+    grown_up(&stage, &authority);
+    stage.tmux(&["rename-session", "-t", "=renamed", "fort"]);
+    stage.tmux(&["rename-window", "-t", &window.pane, "keep"]);
+    stage.tmux(&["rename-session", "-t", "=both", "yard"]);
+    stage.tmux(&["rename-window", "-t", &both.pane, "gate"]);
+    stage.tmux(&["join-pane", "-d", "-s", &joined.pane, "-t", &renamed.pane]);
+    stage.tmux(&["new-window", "-d", "-t", "=fort:9", "-n", "spare", "exec sleep 300"]);
+    stage.tmux(&["move-pane", "-d", "-s", &moved.pane, "-t", "=fort:9"]);
+    stage.tmux(&["rename-session", "-t", "=old", "plain"]);
+    stage.tmux(&["break-pane", "-d", "-s", &broken.pane, "-t", "=plain:7"]);
+    // A pane that is joined or split off is smaller, and its client draws anew.
+    stage.ticks(&authority, 2);
+    stage.pressure(CRITICAL);
+    let announced = eventually("an end is announced", || {
+        let status = stage.tick(&authority);
+        looked(&status, "late").reap_pending.then_some(status)
+    });
+    assert!(looked(&announced, "fresh").reap_pending, "{announced:?}");
+    stage.tmux(&["rename-session", "-t", "=late", "keep"]);
+    let last = stage.ticks(&authority, 4);
+    for (kept, how) in [
+        (&renamed, "rename-session"),
+        (&window, "rename-window"),
+        (&both, "session and window"),
+        (&joined, "join-pane"),
+        (&moved, "move-pane"),
+        (&late, "renamed after its end was announced"),
+    ] {
+        assert!(!kept.has_ended(), "{how}");
+        assert_eq!(looked(&last, &kept.id).kept_by, Some(Gate::Protected), "{how}");
+    }
+    for (ended, how) in [(&left, "its name is another now"), (&broken, "break-pane"), (&fresh, "never named")] {
+        assert!(ended.has_ended(), "{how}: {last:?}");
+    }
+    assert_eq!(stage.deeds("late"), [ReapPending, ReapAborted]);
+}
+
 #[test]
 fn off_does_nothing_and_a_rehearsal_only_says_what_it_would_do() {
     let stage = Stage::new();

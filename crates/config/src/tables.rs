@@ -172,8 +172,8 @@ table! {
         cpu_moderate_load_per_core: f64 = 1.0, 0.0..=100.0, Project::Never;
         /// Load of each core from which pressure is critical.
         cpu_critical_load_per_core: f64 = 1.5, 0.0..=100.0, Project::Never;
-        /// Session ids, names of tmux sessions, or directories: a session of that id or name, or in that directory, is never
-        /// cleared away.
+        /// Session ids, names of tmux sessions or windows (`work`, `editor`, `work:editor`) as they are now, or directories: a
+        /// session of that id, in a pane of that name, or in that directory, is never cleared away.
         protected: Vec<String> = Vec::new(), (), Project::Never;
     }
 }

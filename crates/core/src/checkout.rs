@@ -249,13 +249,13 @@ mod tests {
         git(&root, &["init", "-q", "--separate-git-dir", "elsewhere", "apart"]);
         git(&apart, &["commit", "-q", "--allow-empty", "-m", "one"]);
         found(&apart);
-        git(&apart, &["worktree", "add", "-q", "../apart two"]);
+        git(&apart, &["worktree", "add", "-q", "-b", "two", "../apart two"]);
         found(&root.join("apart two"));
 
         let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source.to_str().unwrap(), "sub"];
         git(&apart, &add);
         found(&apart.join("sub"));
-        git(&apart.join("sub"), &["worktree", "add", "-q", "../../sub two"]);
+        git(&apart.join("sub"), &["worktree", "add", "-q", "-b", "two", "../../sub two"]);
         found(&root.join("sub two"));
     }
 

@@ -367,9 +367,8 @@ fn screen(seen: Seen, gate: &mut Add<'_>) {
         Seen::Frame(screen, _) => (Some(screen), screen.name()),
     };
     gate(Gate::ScreenUnreadable, screen.is_none(), value.to_owned());
-    for (which, shown) in
-        [(Gate::ScreenBusy, Screen::Busy), (Gate::ScreenAsking, Screen::Asking), (Gate::PendingInput, Screen::Draft)]
-    {
+    gate(Gate::ScreenBusy, matches!(screen, Some(Screen::Busy | Screen::Background)), value.to_owned());
+    for (which, shown) in [(Gate::ScreenAsking, Screen::Asking), (Gate::PendingInput, Screen::Draft)] {
         gate(which, screen == Some(shown), value.to_owned());
     }
     gate(Gate::NoPositiveIdle, screen != Some(Screen::Idle), value.to_owned());
@@ -454,6 +453,7 @@ mod tests {
     #[case(Evidence { screen: Seen::Unreadable, ..idle() }, Gate::ScreenUnreadable)]
     #[case(Evidence { screen: Seen::NotLooked, ..idle() }, Gate::ScreenUnreadable)]
     #[case(Evidence { screen: Seen::Frame(Screen::Busy, 1), ..idle() }, Gate::ScreenBusy)]
+    #[case(Evidence { screen: Seen::Frame(Screen::Background, 1), ..idle() }, Gate::ScreenBusy)]
     #[case(Evidence { screen: Seen::Frame(Screen::Asking, 1), ..idle() }, Gate::ScreenAsking)]
     #[case(Evidence { screen: Seen::Frame(Screen::Draft, 1), ..idle() }, Gate::PendingInput)]
     #[case(Evidence { screen: Seen::Frame(Screen::Unknown, 1), ..idle() }, Gate::NoPositiveIdle)]

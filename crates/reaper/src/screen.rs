@@ -1,5 +1,5 @@
 //! What a pane shows: an empty prompt that waits, and nothing that moves. Written against captured panes of Claude
-//! Code 2.1.329 and Codex 0.169.0 (`tests/fixtures/screens/`).
+//! Code 2.1.329 and 2.1.332 and Codex 0.169.0 and 0.171.0 (`tests/fixtures/screens/`).
 //!
 //! Only what the client itself draws around its prompt counts. What stands above in the conversation is anybody's
 //! words: names of tools and products, even "esc to interrupt", mean nothing there.
@@ -21,6 +21,8 @@ pub enum Screen {
     Draft,
     /// Work goes on.
     Busy,
+    /// An empty prompt, and something that runs in the background: a shell, a terminal, an agent.
+    Background,
     /// A question to the person.
     Asking,
     /// Nothing that this version knows.
@@ -34,6 +36,7 @@ impl Screen {
             Self::Idle => "idle prompt",
             Self::Draft => "typed input",
             Self::Busy => "at work",
+            Self::Background => "background work",
             Self::Asking => "a question",
             Self::Unknown => "not recognised",
         }
@@ -74,6 +77,13 @@ impl ScreenLine {
     fn is_rule(&self) -> bool {
         let text = self.text.trim_end();
         text.chars().count() >= 10 && text.chars().all(|char| char == '─')
+    }
+
+    /// A horizontal rule with a session's name in it (`claude -n`, `/rename`): `──── name ─`.
+    fn is_named_rule(&self) -> bool {
+        let text = self.text.trim_end();
+        let name = text.trim_matches('─');
+        text.starts_with('─') && text.ends_with('─') && name.starts_with(' ') && name.ends_with(' ') && !is_blank(name)
     }
 }
 
@@ -133,7 +143,7 @@ fn set_dim(codes: &str, dim: &mut bool) {
 mod tests {
     use super::*;
     use Harness::{Claude, Codex};
-    use Screen::{Asking, Busy, Draft, Idle, Unknown};
+    use Screen::{Asking, Background, Busy, Draft, Idle, Unknown};
     use rstest::rstest;
 
     fn fixture(name: &str) -> String {
@@ -144,7 +154,7 @@ mod tests {
     #[rstest]
     #[case("claude-2.1.329-idle", Claude, Idle)]
     #[case("claude-2.1.329-start-80x24", Claude, Idle)]
-    #[case("claude-2.1.329-background", Claude, Idle)]
+    #[case("claude-2.1.329-background", Claude, Background)]
     #[case("claude-2.1.329-draft", Claude, Draft)]
     #[case("claude-2.1.329-busy", Claude, Busy)]
     #[case("claude-2.1.329-tool-80x24", Claude, Busy)]
@@ -158,6 +168,110 @@ mod tests {
     #[case("codex-0.169.0-permission", Codex, Asking)]
     fn captured_panes(#[case] name: &str, #[case] harness: Harness, #[case] expected: Screen) {
         assert_eq!(read(harness, &fixture(name)), expected);
+    }
+
+    /// What each captured pane shows, by its name without the version.
+    const SHOWN: [(&str, Screen); 44] = [
+        ("claude-after-esc", Idle),
+        ("claude-agentview", Unknown),
+        ("claude-askuser", Asking),
+        ("claude-background", Background),
+        ("claude-bgtask-idle", Background),
+        ("claude-busy", Busy),
+        ("claude-busy-queued", Busy),
+        ("claude-draft", Draft),
+        ("claude-hook-statusmessage", Busy),
+        ("claude-idle", Idle),
+        ("claude-modelswitch", Asking),
+        ("claude-named-busy", Busy),
+        ("claude-named-idle", Idle),
+        ("claude-named-start", Idle),
+        ("claude-narrow-busy", Busy),
+        ("claude-narrow-idle", Idle),
+        ("claude-narrow-start", Idle),
+        ("claude-permission", Asking),
+        ("claude-permission-write", Asking),
+        // Agents in its background; no plan is asked about any more.
+        ("claude-planexit", Background),
+        ("claude-renamed-idle", Idle),
+        ("claude-shell-mode", Unknown),
+        ("claude-shellmode", Draft),
+        // Help in the place of the hints.
+        ("claude-shortcuts", Unknown),
+        ("claude-slashmenu", Draft),
+        ("claude-start", Idle),
+        ("claude-subagent-bg", Background),
+        ("claude-tool", Busy),
+        ("claude-trust", Unknown),
+        // With a terminal in its background.
+        ("codex-after-esc", Background),
+        ("codex-bgterm-busy", Busy),
+        ("codex-bgterm-idle", Background),
+        ("codex-busy", Busy),
+        ("codex-busy-draft", Busy),
+        ("codex-busy-queued", Busy),
+        ("codex-draft", Draft),
+        ("codex-hook-statusmessage", Busy),
+        ("codex-idle", Idle),
+        ("codex-menu", Asking),
+        ("codex-model-menu", Asking),
+        ("codex-permission", Asking),
+        ("codex-slash-draft", Draft),
+        ("codex-start", Idle),
+        ("codex-working", Busy),
+    ];
+
+    /// Every pane that was ever captured, and no other client takes it for its own idle prompt.
+    #[test]
+    fn every_captured_pane_is_read_right() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/screens");
+        let mut wrong = Vec::new();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let mut parts: Vec<&str> = name.split('-').collect();
+            // The version, and the size of the pane where that is another than 120 x 40.
+            parts.retain(|part| {
+                !part.contains('.') && part.split_once('x').is_none_or(|(columns, _)| columns.parse::<u16>().is_err())
+            });
+            let kind = parts.join("-");
+            let Some((_, expected)) = SHOWN.iter().find(|(shown, _)| *shown == kind) else {
+                wrong.push(format!("{name}: nobody says what it shows"));
+                continue;
+            };
+            let (own, other) = if kind.starts_with("claude") { (Claude, Codex) } else { (Codex, Claude) };
+            let pane = std::fs::read_to_string(&path).unwrap();
+            let (shown, taken) = (read(own, &pane), read(other, &pane));
+            if shown != *expected || taken == Idle {
+                wrong.push(format!("{name}: {shown:?} instead of {expected:?}; by the other: {taken:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn a_status_that_is_cut_or_a_queue_that_is_long_is_work() {
+        let pane = |above: &str| format!("{above}\n\n› \n\n  model · /w\n");
+        for busy in [
+            "• Working (1m 02s • esc to interrupt) · 1 background terminal running · /ps to view",
+            "• Working (4s • esc to inte…",
+            "◦ Thinking",
+            "• Messages to be submitted\n  ↳ a\n  ↳ b\n  ↳ c\n  ↳ d\n  ↳ e\n  ↳ f\n  ↳ g",
+        ] {
+            assert_eq!(read(Codex, &pane(busy)), Busy, "{busy}");
+        }
+        assert_eq!(read(Codex, &pane("  2 background terminals running · /ps to view")), Background);
+        assert_eq!(read(Codex, &pane("• Worked (see above)")), Idle);
+    }
+
+    #[test]
+    fn a_name_in_the_rule_is_no_other_frame() {
+        let rule = "─".repeat(40);
+        let pane = |top: &str, bottom: &str| format!("x\n{top}\n❯\u{a0}\n{bottom}\n  ? for shortcuts\n");
+        assert_eq!(read(Claude, &pane(&format!("{rule} my own name ─"), &rule)), Idle);
+        assert_eq!(read(Claude, &pane("─ a name that is nearly as long as the pane ─", &rule)), Idle);
+        assert_eq!(read(Claude, &pane(&rule, &format!("{rule} name ─"))), Unknown, "below it nobody writes a name");
+        assert_eq!(read(Claude, &pane(&format!("{rule} name"), &rule)), Unknown);
     }
 
     #[test]

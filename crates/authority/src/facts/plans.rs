@@ -19,7 +19,7 @@ const MAX_PLAN_BYTES: u64 = 512 * 1024;
 /// were found before the deadline. `None` if the files could not be listed.
 pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Option<Vec<String>> {
     let (tree, untracked) = git.files().ok()?;
-    let in_time = |at: usize| at % CLOCK_STRIDE != 0 || Instant::now() < git.deadline;
+    let in_time = |at: usize| !at.is_multiple_of(CLOCK_STRIDE) || Instant::now() < git.deadline;
     let tracked = tree.files.iter().enumerate().take_while(|(at, _)| in_time(*at)).map(|(_, file)| &*file.path);
     let tracked = tracked.filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| is_plan_like(path));
     let mut found: Vec<(bool, SystemTime, &str)> = tracked

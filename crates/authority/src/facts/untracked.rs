@@ -49,7 +49,7 @@ impl Untracked {
         let mut found = Self { count: 0, files: Vec::new(), plans: Vec::new(), names, listed, took: Duration::ZERO };
         let mut directories = VecDeque::new();
         for (at, path) in output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).enumerate() {
-            if at % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
+            if at.is_multiple_of(CLOCK_STRIDE) && Instant::now() >= deadline {
                 return Err(Unlisted::NotInTime);
             }
             match path.strip_suffix(b"/") {
@@ -60,7 +60,9 @@ impl Untracked {
         let walked = walk(top, directories, deadline)?;
         let kept = without_ignored(git, top, walked, deadline)?;
         names = kept.iter().fold(names, |hash, path| hash.rotate_left(1) ^ fnv1a(path));
-        kept.iter().for_each(|path| found.take(path));
+        for path in &kept {
+            found.take(path);
+        }
         (found.names, found.took) = (names, listed.elapsed());
         Ok(found)
     }

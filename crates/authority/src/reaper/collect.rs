@@ -20,7 +20,7 @@ use stopgate_reaper::gates::{Evidence, LiveBuild, PaneEvidence, Seen};
 use stopgate_reaper::screen;
 use stopgate_registry::snapshot::Snapshot;
 
-use super::panes::{self, Server};
+use super::panes::{self, Pane, Server};
 
 /// Largest build state that is read.
 const MAX_BUILD_BYTES: u64 = 1024 * 1024;
@@ -68,7 +68,7 @@ impl LookWorld {
         let transcript = row.transcript_path.as_deref().and_then(stamp);
         let cpu = self.cpu(row);
         let evidence = Evidence {
-            protected_by: protected_by(row, &config.protected),
+            protected_by: protected_by(row, self.pane_of(row), &config.protected),
             other_host: row.host.as_ref().is_some_and(|host| *host != self.host),
             liveness: row.liveness,
             age_ms: row.started_at_ms.map(ago),
@@ -89,6 +89,12 @@ impl LookWorld {
         evidence
     }
 
+    /// The pane that a session's place names, as tmux shows it now.
+    fn pane_of(&self, row: &SessionRow) -> Option<&Pane> {
+        let place = row.tmux.as_ref()?;
+        self.servers.get(&place.server)?.pane(place)
+    }
+
     fn pane(&self, row: &SessionRow) -> PaneEvidence {
         let Some(place) = &row.tmux else { return PaneEvidence::Outside };
         let server = self.servers.get(&place.server);
@@ -96,7 +102,7 @@ impl LookWorld {
             return PaneEvidence::Unresolved;
         };
         match server.pane(place) {
-            Some(pane) if snapshot.is_at_or_below(process.pid, pane.pid) => {
+            Some(pane) if pane.is_named() && snapshot.is_at_or_below(process.pid, pane.pid) => {
                 PaneEvidence::Resolved { client_used_ms_ago: server.client_used_ms_ago(pane, self.wall_ms) }
             }
             _ => PaneEvidence::Unresolved,
@@ -175,13 +181,14 @@ pub(crate) fn stamp(path: &Path) -> Option<TranscriptStamp> {
     })
 }
 
-fn protected_by(row: &SessionRow, protected: &[String]) -> Option<String> {
-    let session = row.tmux.as_ref().and_then(|place| place.session.as_deref());
+/// The entry of `protected` that names a session: by its id, by a present name of its `pane`, or by a directory. Without
+/// a pane no name counts; then it is kept for that.
+pub(crate) fn protected_by(row: &SessionRow, pane: Option<&Pane>, protected: &[String]) -> Option<String> {
     let dirs = [row.cwd.as_deref(), row.start_cwd.as_deref(), row.checkout.as_deref()];
     let names = |entry: &&String| {
         let entry = entry.as_str();
         entry == row.session_id
-            || session == Some(entry)
+            || pane.is_some_and(|pane| pane.is_called(entry))
             || (entry.starts_with('/') && dirs.into_iter().flatten().any(|dir| dir.starts_with(entry)))
     };
     protected.iter().find(names).cloned()

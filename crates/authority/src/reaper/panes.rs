@@ -22,8 +22,28 @@ pub(crate) struct Pane {
     pub(crate) pid: u32,
     /// The server's process.
     pub(crate) server_pid: u32,
-    /// The sessions that show it.
+    /// The sessions that show it, as they are called now.
     sessions: Vec<String>,
+    /// Its window, as that is called now; `None` if the server did not say.
+    window: Option<String>,
+}
+
+impl Pane {
+    /// Whether all its names are known.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Whether `name` is a present name of it: that of a session that shows it, of its window, or `session:window`.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let window = self.window.as_deref();
+        let both = |session: &str| name.strip_prefix(session).and_then(|rest| rest.strip_prefix(':'));
+        window == Some(name)
+            || self
+                .sessions
+                .iter()
+                .any(|session| session == name || window.is_some_and(|own| both(session) == Some(own)))
+    }
 }
 
 /// A server's panes, and when its clients were used.
@@ -58,6 +78,8 @@ fn tmux(server: &str) -> Command {
 pub(crate) fn look(server: &str) -> Option<Server> {
     let mut command = tmux(server);
     command.args(["list-panes", "-a", "-F", "P\t#{pane_id}\t#{pid}\t#{pane_pid}\t#{session_name}", ";"]);
+    // By itself: it may hold anything.
+    command.args(["list-panes", "-a", "-F", "W\t#{pane_id}\t#{window_name}", ";"]);
     command.args(["list-clients", "-F", "C\t#{client_activity}\t#{session_name}"]);
     let output = subprocess::run(command, Instant::now() + TMUX_BUDGET).output()?;
     Some(parse(&String::from_utf8_lossy(&output)))
@@ -69,6 +91,14 @@ fn parse(output: &str) -> Server {
         let mut fields = line.splitn(5, '\t');
         match fields.next() {
             Some("P") => drop(pane(&mut server, fields)),
+            Some("W") => {
+                let named = line.splitn(3, '\t').skip(1).collect::<Vec<_>>();
+                if let [id, window] = named[..]
+                    && let Some(pane) = server.panes.get_mut(id)
+                {
+                    pane.window = Some(window.to_owned());
+                }
+            }
             Some("C") => {
                 let used = fields.next().and_then(|used| used.parse().ok());
                 server.clients.extend(fields.next().map(str::to_owned).zip(used));
@@ -85,7 +115,12 @@ fn pane<'a>(server: &mut Server, mut fields: impl Iterator<Item = &'a str>) -> O
     let pid = fields.next()?.parse().ok()?;
     let session = fields.next()?.to_owned();
     // A window that is linked into several sessions is listed once for each.
-    let pane = server.panes.entry(id.to_owned()).or_insert_with(|| Pane { pid, server_pid, sessions: Vec::new() });
+    let pane = server.panes.entry(id.to_owned()).or_insert_with(|| Pane {
+        pid,
+        server_pid,
+        sessions: Vec::new(),
+        window: None,
+    });
     pane.sessions.push(session);
     Some(())
 }
@@ -138,12 +173,20 @@ mod tests {
 
     #[test]
     fn panes_of_linked_windows_and_their_clients_are_understood() {
-        let server =
-            parse("P\t%1\t40\t50\twork\nP\t%1\t40\t50\tother\nP\t%2\t40\t60\tmy\tname\nC\t100\tother\nnoise\n");
+        let panes = "P\t%1\t40\t50\twork\nP\t%1\t40\t50\tother\nP\t%2\t40\t60\tmy\tname\n";
+        let server = parse(&format!("{panes}W\t%1\tmy\twindow\nW\t%1\tmy\twindow\nC\t100\tother\nnoise\n"));
         let place =
             |pane: &str, server_pid| TmuxPlace { server: "/s".into(), server_pid, session: None, pane: pane.into() };
         let pane = server.pane(&place("%1", Some(40))).unwrap();
         assert_eq!((pane.pid, server.client_used_ms_ago(pane, 130_000)), (50, Some(30_000)));
+        for name in ["work", "other", "my\twindow", "work:my\twindow", "other:my\twindow"] {
+            assert!(pane.is_called(name), "{name}");
+        }
+        for name in ["wor", "work:", "work:my", ":my\twindow", "my", "", "work:other"] {
+            assert!(!pane.is_called(name), "{name}");
+        }
+        let nameless = server.pane(&place("%2", Some(40))).unwrap();
+        assert!(nameless.is_called("my\tname") && !nameless.is_called("my\tname:"));
         assert!(server.pane(&place("%1", Some(41))).is_none(), "a server that was started anew");
         assert!(server.pane(&place("%1", None)).is_none());
         let unseen = server.pane(&place("%2", Some(40))).unwrap();

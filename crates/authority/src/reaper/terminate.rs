@@ -87,6 +87,8 @@ pub(crate) enum EndRefusal {
     NotRecorded,
     /// Something moved since it was found idle.
     Moved,
+    /// It is protected now, or whether it is cannot be told.
+    Protected,
 }
 
 impl EndRefusal {
@@ -100,6 +102,7 @@ impl EndRefusal {
             Self::FirstProcess => "first-process",
             Self::NotRecorded => "not-recorded",
             Self::Moved => "moved",
+            Self::Protected => "protected",
         }
     }
 
@@ -113,6 +116,7 @@ impl EndRefusal {
             Self::FirstProcess => "its process is the first of its container, which ends with it: stop the container",
             Self::NotRecorded => "the command to resume it could not be recorded first",
             Self::Moved => "it did something just now",
+            Self::Protected => "it is protected by now",
         }
     }
 }
@@ -142,8 +146,8 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
         Ok(handle) => handle,
         Err(refusal) => return EndedSession::Refused(refusal),
     };
-    if !still_so(reaper, ending) {
-        return EndedSession::Refused(EndRefusal::Moved);
+    if let Err(refusal) = still_so(reaper, ending) {
+        return EndedSession::Refused(refusal);
     }
     let (before, after, reason) = match ending.by {
         By::Operator => (ReaperAuditEvent::Ending, ReaperAuditEvent::Ended, "ended-by-operator"),
@@ -214,19 +218,27 @@ fn alone(reaper: &Reaper, row: &SessionRow) -> Result<(), EndRefusal> {
     if shared { Err(EndRefusal::SharedProcess) } else { Ok(()) }
 }
 
-/// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell. That there
-/// was no event is seen last, by [`note_if_still`].
-fn still_so(reaper: &Reaper, ending: &SessionEnding<'_>) -> bool {
-    let By::Reaper { transcript, frame } = &ending.by else { return true };
+/// Whether the reaper's proof still holds at the last moment: not a byte of transcript, not a changed cell, and no name
+/// on the list of what is protected, neither that of its pane nor of any other, as they are now. That there was no event
+/// is seen last, by [`note_if_still`].
+fn still_so(reaper: &Reaper, ending: &SessionEnding<'_>) -> Result<(), EndRefusal> {
+    let By::Reaper { transcript, frame } = &ending.by else { return Ok(()) };
     let row = ending.row;
+    let config = reaper.config();
+    let place = row.tmux.as_ref().ok_or(EndRefusal::Moved)?;
     let now = row.transcript_path.as_deref().and_then(collect::stamp);
-    let Some(place) = &row.tmux else { return false };
-    let lines = reaper.config().pane_capture_lines;
-    transcript.is_some()
-        && now == *transcript
-        && panes::capture(&place.server, &[&place.pane], lines)
-            .get(&place.pane)
-            .is_some_and(|seen| screen::frame(seen) == *frame)
+    let frames = panes::capture(&place.server, &[&place.pane], config.pane_capture_lines);
+    let is_same = frames.get(&place.pane).is_some_and(|seen| screen::frame(seen) == *frame);
+    if transcript.is_none() || now != *transcript || !is_same {
+        return Err(EndRefusal::Moved);
+    }
+    let server = panes::look(&place.server);
+    let pane = server
+        .as_ref()
+        .and_then(|server| server.pane(place))
+        .filter(|pane| pane.is_named())
+        .ok_or(EndRefusal::Protected)?;
+    collect::protected_by(row, Some(pane), &config.protected).map_or(Ok(()), |_| Err(EndRefusal::Protected))
 }
 
 fn note(

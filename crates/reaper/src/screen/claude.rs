@@ -1,4 +1,4 @@
-//! Claude Code's prompt (2.1.329): between two rules, with its hints below.
+//! Claude Code's prompt (2.1.329 and 2.1.332): between two rules, with its hints below.
 
 use super::{STATUS_LINES, Screen, ScreenLine, is_blank};
 
@@ -10,10 +10,9 @@ const QUESTION_LINES: usize = 15;
 
 /// Reads a pane.
 pub(super) fn read(lines: &[ScreenLine]) -> Screen {
-    let rules: Vec<usize> = (0..lines.len()).filter(|index| lines[*index].is_rule()).collect();
-    let Some((top, bottom)) = rules.len().checked_sub(2).map(|last| (rules[last], rules[last + 1])) else {
-        return question(lines);
-    };
+    let Some(bottom) = lines.iter().rposition(ScreenLine::is_rule) else { return question(lines) };
+    let is_top = |line: &ScreenLine| line.is_rule() || line.is_named_rule();
+    let Some(top) = lines[..bottom].iter().rposition(is_top) else { return question(lines) };
     let (prompt, footer) = (&lines[top + 1..bottom], &lines[bottom + 1..]);
     let is_prompt = prompt.first().is_some_and(|line| line.text.starts_with('❯')) && prompt.len() <= MAX_PROMPT_LINES;
     if !is_prompt || footer.iter().filter(|line| !line.is_blank()).count() > MAX_FOOTER_LINES {
@@ -23,9 +22,30 @@ pub(super) fn read(lines: &[ScreenLine]) -> Screen {
     if footer.iter().any(|line| line.text.contains("esc to interrupt")) || above().any(|line| is_spinner(&line.text)) {
         return Screen::Busy;
     }
+    // The list of agents, which stands in for the session that it was opened from.
+    if footer.iter().any(|line| line.text.contains("enter to return")) {
+        return Screen::Unknown;
+    }
     let typed = |line: &ScreenLine| !is_blank(line.bright.trim_start_matches('❯'));
-    if prompt.iter().any(typed) { Screen::Draft } else { Screen::Idle }
+    if prompt.iter().any(typed) {
+        Screen::Draft
+    } else if footer.iter().any(|line| line.text.split(" · ").any(is_background)) {
+        Screen::Background
+    } else {
+        Screen::Idle
+    }
 }
+
+/// `1 shell`, `2 background tasks`: what runs in the background, among the hints.
+fn is_background(hint: &str) -> bool {
+    let Some((count, what)) = hint.trim().split_once(' ') else { return false };
+    count.parse::<u32>().is_ok()
+        && what.split(|char: char| !char.is_alphabetic()).any(|word| BACKGROUND.contains(&word.trim_end_matches('s')))
+}
+
+/// What Claude Code counts in the background, in the singular.
+const BACKGROUND: [&str; 10] =
+    ["shell", "background", "task", "agent", "subagent", "teammate", "monitor", "workflow", "job", "session"];
 
 /// `✶ Wandering…`, `* Burrowing… (5s · ↓ 5 tokens)`: a turning glyph and a few words that end in an ellipsis.
 fn is_spinner(text: &str) -> bool {

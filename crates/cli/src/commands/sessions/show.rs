@@ -59,7 +59,7 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     add(
         "tmux",
         row.tmux.as_ref().map(|place| {
-            let session = place.session.as_deref().map(|name| format!("session {}, ", one_line(name, 40)));
+            let session = place.session.as_deref().map(|name| format!("session {} at its start, ", one_line(name, 40)));
             format!("{}pane {} of {}", session.unwrap_or_default(), place.pane, one_line(&place.server, 100))
         }),
     );
