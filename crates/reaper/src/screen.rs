@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// What each captured pane shows, by its name without the version.
-    const SHOWN: [(&str, Screen); 44] = [
+    const SHOWN: [(&str, Screen); 45] = [
         ("claude-after-esc", Idle),
         ("claude-agentview", Unknown),
         ("claude-askuser", Asking),
@@ -182,6 +182,8 @@ mod tests {
         ("claude-draft", Draft),
         ("claude-hook-statusmessage", Busy),
         ("claude-idle", Idle),
+        // Before anything was said: the prompt is back in its place.
+        ("claude-interrupted", Draft),
         ("claude-modelswitch", Asking),
         ("claude-named-busy", Busy),
         ("claude-named-idle", Idle),
@@ -213,12 +215,12 @@ mod tests {
         ("codex-draft", Draft),
         ("codex-hook-statusmessage", Busy),
         ("codex-idle", Idle),
+        ("codex-interrupted", Idle),
         ("codex-menu", Asking),
         ("codex-model-menu", Asking),
         ("codex-permission", Asking),
         ("codex-slash-draft", Draft),
         ("codex-start", Idle),
-        ("codex-working", Busy),
     ];
 
     /// Every pane that was ever captured, and no other client takes it for its own idle prompt.
