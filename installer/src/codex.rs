@@ -210,12 +210,18 @@ pub(crate) fn trust(
         return Ok(Trusted { record: None, hooks: before.hooks });
     }
     let target = Target::resolve(&config_file(environment)?)?;
-    let bytes = target.read()?;
+    let lines = wanted.iter().map(|hook| format!("\n[hooks.state.{:?}]\ntrusted_hash = {:?}", hook.key, hook.hash));
+    target.refuse_obstacle(&format!("put these lines there yourself:{}", lines.collect::<String>()))?;
+    let (bytes, access) = (target.read()?, target.access()?);
     let original = original(old, bytes.as_deref(), home, &target.file, now)?;
     let value: serde_json::Map<String, Value> =
         wanted.iter().map(|hook| (hook.key.clone(), json!({ "trusted_hash": hook.hash }))).collect();
     let edit = json!({ "keyPath": "hooks.state", "value": value, "mergeStrategy": "upsert" });
     server.call("config/batchWrite", &json!({ "edits": [edit] })).map_err(failed)?;
+    if let Some(access) = &access {
+        // Codex makes a new file, which has nothing of the old one but its text.
+        target.give_back(access)?;
+    }
 
     let mut keys = old.map(|old| old.keys.clone()).unwrap_or_default();
     keys.extend(wanted.iter().map(|hook| hook.key.clone()).filter(|key| !keys.contains(key)).collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 //! * `commands` has a module for each. `wiring` is what is registered, made of the table of hooks.
 //! * `settings` edits the files of others; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
 //! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
-//!   `leftovers`, `authority`.
+//!   `leftovers`, `authority`. `filesystem` says what the place allows.
 //! * `live_check` tries all of it; what prints is `stopgate-terminal`. `rehearsal` is the edits for the fuzzers.
 
 mod authority;
@@ -14,6 +14,7 @@ mod deploy;
 mod dialect;
 mod digest;
 mod exit;
+mod filesystem;
 mod guide;
 mod home;
 mod ledger;

@@ -22,6 +22,7 @@
 
 pub mod agent;
 pub mod background;
+pub mod attributes;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;

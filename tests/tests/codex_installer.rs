@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::Value;
+use stopgate_tests::attributes::{self, Seen};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::codex_driver::{CodexSession, CodexSummary, real_codex};
 use stopgate_tests::person::{CODEX_WIRES, Person, finding_ids, text};
@@ -123,6 +124,31 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     assert_eq!(read(&world.file("hooks.json")), HOOKS);
     let after = world.session();
     assert_eq!((after.exit_code, after.requests), (Some(0), 1), "{after:#?}");
+}
+
+#[test]
+fn who_may_read_the_configuration_stays_although_codex_makes_a_new_file_of_it() {
+    let Some(world) = CodexPerson::new() else { return };
+    let config = world.file("config.toml");
+    for linked in [false, true] {
+        let real = if linked { world.person.dir().join("dotfiles.toml") } else { config.clone() };
+        write(&real, CONFIG);
+        std::fs::set_permissions(&real, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        let has_list = attributes::set(&real, attributes::ACCESS_LIST, &attributes::list_for_user(1, 4));
+        attributes::set(&real, "user.note", b"mine");
+        if linked {
+            symlink(&real, &config).unwrap();
+        }
+        let before = Seen::at(&config);
+        world.must(&["init", "--harness", "codex", "--yes", "--trust", "--no-live-check"]);
+        let trusted = Seen::at(&config);
+        assert_ne!(trusted.bytes, before.bytes);
+        assert_eq!(trusted.without_bytes(), before.clone().without_bytes(), "{has_list} {linked}");
+        world.must(&["uninstall", "--harness", "codex", "--yes"]);
+        assert_eq!(Seen::at(&config), before);
+        assert_eq!(config.is_symlink(), linked);
+        std::fs::remove_file(&config).unwrap();
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod hooks_lost;
 mod hostile_checkout;
 mod hostile_home;
 mod installer;
+mod installer_access;
 mod installer_disturbed;
 mod installer_doctor;
 mod installer_live_check;

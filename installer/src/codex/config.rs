@@ -24,7 +24,9 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
     let target = Target::resolve(&record.config)?;
     let Some(now) = target.read()? else { return Ok(Withdrawn::Nothing) };
     let shown = record.config.display();
+    let otherwise = "take hooks.state of stopgate's hooks out where the file is made";
     if sha256(&now) == record.sha256_after {
+        target.refuse_obstacle(otherwise)?;
         match &record.original {
             Original::Missing => {
                 target.remove(&now).with_context(|| format!("{shown} is as it was"))?;
@@ -47,6 +49,7 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
     else {
         return Ok(Withdrawn::Nothing);
     };
+    target.refuse_obstacle(otherwise)?;
     target.replace(Some(&now), text.as_bytes()).with_context(|| format!("{shown} is as it was"))?;
     Ok(Withdrawn::TakenOut)
 }

@@ -71,6 +71,9 @@ impl SettingsPlan {
         if let Some(unfit) = dialect.rejection(&installed) {
             return Err(in_file(unfit).into());
         }
+        if before != after {
+            target.refuse_obstacle(&by_hand(location.harness))?;
+        }
         let flaws = dialect.flaws(&document);
         let mut warnings = ignored_warnings(location.harness, &document, &target, &flaws);
         warnings.extend(dialect.moved(&document, &installed, wiring.bin()));
@@ -97,6 +100,9 @@ impl SettingsPlan {
             },
         };
         let had_ours = before != after;
+        if had_ours {
+            target.refuse_obstacle("take stopgate's entries out where the file is made")?;
+        }
         let (entries, mut warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
         if let (Some(before), Some(after)) = (&before, &after)
             && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
@@ -113,6 +119,9 @@ impl SettingsPlan {
     pub(crate) fn restore(location: Location, bytes: Vec<u8>) -> Result<Self> {
         let target = Target::resolve_in(&location.path, location.project.as_deref())?;
         let before = target.read()?;
+        if before.as_ref() != Some(&bytes) {
+            target.refuse_obstacle("copy the backup by hand")?;
+        }
         let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
         Ok(Self { location, target, before, after: Some(bytes), created, entries, warnings, flaws, had_ours: false })
     }
@@ -230,6 +239,11 @@ impl SettingsPlan {
         }
         Ok(())
     }
+}
+
+/// What a person does who has to write the entries into a file of `harness` themselves.
+pub(crate) fn by_hand(harness: Harness) -> String {
+    format!("put there yourself what `installer snippet {}` prints", harness.name())
 }
 
 /// `unfit` with the name of the file.

@@ -1,7 +1,7 @@
 //! A settings file on the disk: read, replaced in one step, removed; never seen half-written, never overwritten when
 //! somebody else wrote in between.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use stopgate_core::fsx;
 use tempfile::NamedTempFile;
 
+use super::access::{Access, NotKept};
+use super::obstacle::{self, Obstacle};
 use crate::exit::Refusal;
 use crate::leftovers;
 
@@ -35,6 +37,8 @@ pub(crate) struct Target {
     pub(crate) missing_directories: Vec<PathBuf>,
     /// Other names of the same file, which a replacement leaves behind.
     pub(crate) other_names: u64,
+    /// What keeps it from being written: whoever has nothing to write need not care.
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 /// Why a file was not written.
@@ -42,6 +46,13 @@ pub(crate) struct Target {
 pub(crate) enum WriteError {
     /// Somebody wrote it since it was read.
     Changed,
+    /// What replaces it would be open to others than it is, or lack what it has.
+    NotKept {
+        /// The file.
+        file: PathBuf,
+        /// What cannot be kept.
+        what: NotKept,
+    },
     /// The system refused.
     Io {
         /// What was tried.
@@ -55,6 +66,11 @@ impl std::fmt::Display for WriteError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Changed => out.write_str("the file was changed by somebody else while it was being edited"),
+            Self::NotKept { file, what } => write!(
+                out,
+                "{}: a replacement would not keep what the file has: {what}",
+                file.display()
+            ),
             Self::Io { doing, source } => write!(out, "{doing}: {source}"),
         }
     }
@@ -80,11 +96,8 @@ impl Target {
             if meta.len() > MAX_BYTES {
                 return Err(Refusal(format!("{}: larger than any settings file; mend or remove it", file.display())));
             }
-            if meta.permissions().mode() & 0o222 == 0 {
-                let file = file.display();
-                return Err(Refusal(format!("{file}: read-only; `chmod u+w` it if stopgate may edit it")));
-            }
-            Ok(Self { file, missing_directories: Vec::new(), other_names: meta.nlink().saturating_sub(1) })
+            let (other_names, obstacle) = (meta.nlink().saturating_sub(1), obstacle::of_file(&file, meta));
+            Ok(Self { file, missing_directories: Vec::new(), other_names, obstacle })
         };
         match std::fs::symlink_metadata(path) {
             Ok(meta) if meta.is_symlink() => match path.canonicalize().and_then(|file| Ok((file.metadata()?, file))) {
@@ -96,10 +109,17 @@ impl Target {
             Ok(meta) => accept(path.to_owned(), &meta),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let missing_directories = missing_directories(path)?;
-                Ok(Self { file: path.to_owned(), missing_directories, other_names: 0 })
+                let above = missing_directories.first().map_or(path, PathBuf::as_path).parent();
+                let obstacle = above.and_then(|dir| obstacle::of_directory(path, dir));
+                Ok(Self { file: path.to_owned(), missing_directories, other_names: 0, obstacle })
             }
             Err(error) => Err(Refusal(format!("{shown}: cannot be looked at: {error}"))),
         }
+    }
+
+    /// Refuses if something keeps the file from being written; `otherwise` is what to do then.
+    pub(crate) fn refuse_obstacle(&self, otherwise: &str) -> Result<(), Refusal> {
+        self.obstacle.as_ref().map_or(Ok(()), |obstacle| Err(obstacle.refusal(otherwise)))
     }
 
     /// [`Target::resolve`] for a file of `project`: whoever wrote the project may have put a link there, and what that
@@ -120,23 +140,51 @@ impl Target {
         read_settings(&self.file).map_err(failed(format!("cannot read {}", self.file.display())))
     }
 
-    /// Makes `bytes` the content, provided that it still is `expected`. Mode and owner stay.
+    /// Makes `bytes` the content, provided that it still is `expected`. Owner, group, mode, access list and attributes
+    /// stay, and nobody may read the new file who may not read the old one, not even while it is written.
     pub(crate) fn replace(&self, expected: Option<&[u8]>, bytes: &[u8]) -> Result<(), WriteError> {
         let dir = self.file.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(dir).map_err(failed(format!("cannot create the directory {}", dir.display())))?;
+        let access = self.access()?;
+        self.replace_as(expected, bytes, access.as_ref(), access.as_ref())
+    }
+
+    /// Gives the file, which somebody else has replaced, what it had before.
+    pub(crate) fn give_back(&self, access: &Access) -> Result<(), WriteError> {
+        let (bytes, now) = (self.read()?, self.access()?);
+        match (bytes, now) {
+            (Some(bytes), Some(now)) if now != *access => {
+                self.replace_as(Some(&bytes), &bytes, Some(&now), Some(access))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces what is `expected` and has the access `now` by `bytes` with the access `wanted`.
+    fn replace_as(
+        &self,
+        expected: Option<&[u8]>,
+        bytes: &[u8],
+        now: Option<&Access>,
+        wanted: Option<&Access>,
+    ) -> Result<(), WriteError> {
+        let dir = self.file.parent().unwrap_or(Path::new("/"));
         let writing = || format!("cannot write in the directory {} (is it writable?)", dir.display());
-        let meta = match std::fs::metadata(&self.file) {
-            Ok(meta) => Some(meta),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(writing())(error)),
-        };
         let mut temporary = temporary(dir).map_err(failed(writing()))?;
         temporary.write_all(bytes).map_err(failed(writing()))?;
-        keep_ownership(temporary.as_file(), meta.as_ref())
-            .map_err(failed(format!("cannot keep owner and mode of {}", self.file.display())))?;
+        match wanted {
+            Some(access) => {
+                let not_kept = |what| WriteError::NotKept { file: self.file.clone(), what };
+                access.give(temporary.as_file()).map_err(not_kept)?;
+            }
+            None => {
+                let private = temporary.as_file().set_permissions(PermissionsExt::from_mode(NEW_FILE_MODE));
+                private.map_err(failed(writing()))?;
+            }
+        }
         temporary.as_file().sync_all().map_err(failed(writing()))?;
         // As late as can be: Claude Code rewrites its settings whenever it likes.
-        if self.read()?.as_deref() != expected {
+        if self.read()?.as_deref() != expected || self.access()?.as_ref() != now {
             return Err(WriteError::Changed);
         }
         let moved = match expected {
@@ -150,6 +198,16 @@ impl Target {
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Changed),
             Err(error) => Err(failed(format!("cannot replace {}", self.file.display()))(error)),
+        }
+    }
+
+    /// Who may do what with the file; `None` if there is none.
+    pub(crate) fn access(&self) -> Result<Option<Access>, WriteError> {
+        let found = fsx::open_regular(OpenOptions::new().read(true), &self.file).and_then(|file| Access::of(&file));
+        match found {
+            Ok(access) => Ok(Some(access)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(format!("cannot look at {}", self.file.display()))(error)),
         }
     }
 
@@ -185,17 +243,6 @@ fn missing_directories(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     }
     missing.reverse();
     Ok(missing)
-}
-
-fn keep_ownership(file: &File, meta: Option<&Metadata>) -> io::Result<()> {
-    let Some(meta) = meta else {
-        return file.set_permissions(PermissionsExt::from_mode(NEW_FILE_MODE));
-    };
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
-        std::os::unix::fs::fchown(file, Some(meta.uid()), Some(meta.gid()))?;
-    }
-    file.set_permissions(PermissionsExt::from_mode(meta.mode() & 0o7777))
 }
 
 /// The rename itself must survive a power cut; some file systems refuse to sync a directory.
@@ -264,7 +311,8 @@ mod tests {
         assert!(Target::resolve(dir.path()).unwrap_err().0.contains("not a regular file"));
         std::fs::write(&path, "{}").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).unwrap();
-        assert!(Target::resolve(&path).unwrap_err().0.contains("read-only"));
+        let refused = Target::resolve(&path).unwrap().refuse_obstacle("do without").unwrap_err().0;
+        assert!(refused.contains("read-only; `chmod u+w`") && refused.ends_with("or do without"), "{refused}");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         std::fs::hard_link(&path, dir.path().join("other")).unwrap();
         assert_eq!(Target::resolve(&path).unwrap().other_names, 1);

@@ -1,13 +1,11 @@
 //! The steps, in the order in which they depend on each other.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OpenFlags};
 use stopgate_core::clock::{Clock, SystemClock};
-use stopgate_core::fsx;
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::spool;
@@ -142,6 +140,7 @@ fn config(home: &Home) -> Step {
             .because(format!("{count} keys added at their defaults")),
         Ok(ConfigStep::Faulty(fault)) => Step::of("config", subject, MigrateOutcome::Skipped)
             .because(format!("{fault}; `stopgate config check` says more")),
+        Ok(ConfigStep::Closed(why)) => Step::of("config", subject, MigrateOutcome::Skipped).because(why),
         Err(error) => failed("config", subject, &error),
     }
 }
@@ -153,6 +152,8 @@ enum ConfigStep {
     Added(usize),
     /// It has a fault, which is the person's to mend.
     Faulty(String),
+    /// It cannot be written; what is missing holds at its default.
+    Closed(String),
 }
 
 fn add_missing_keys(home: &Home, path: &Path) -> Result<ConfigStep> {
@@ -169,9 +170,12 @@ fn add_missing_keys(home: &Home, path: &Path) -> Result<ConfigStep> {
     let Some(complete) = stopgate_config::with_missing_keys(&text) else {
         return Ok(ConfigStep::Complete);
     };
+    let target = Target::resolve(&real)?;
+    if let Err(refusal) = target.refuse_obstacle("add the keys by hand: `stopgate config reference` has them") {
+        return Ok(ConfigStep::Closed(refusal.0));
+    }
     backup::keep(home, &real, text.as_bytes(), SystemClock.now_ms())?;
-    let mode = std::fs::metadata(&real).map_or(0o600, |meta| meta.permissions().mode() & 0o7777);
-    fsx::write_atomic(&real, complete.as_bytes(), mode).with_context(|| format!("cannot write {}", real.display()))?;
+    target.replace(Some(text.as_bytes()), complete.as_bytes())?;
     Ok(ConfigStep::Added(count))
 }
 
