@@ -13,7 +13,15 @@ use crate::digest::sha256;
 /// Keeps `bytes`, the content of `file`, and returns where.
 pub(crate) fn keep(home: &Home, file: &Path, bytes: &[u8], now: UnixMillis) -> Result<PathBuf> {
     let digest = sha256(bytes);
-    let dir = home.backups().join(format!("{}-{}", stamp(now), &digest[..12]));
+    let id = format!("{}-{}", stamp(now), &digest[..12]);
+    let mut dir = home.backups().join(&id);
+    for nth in 2_u32.. {
+        // Two accounts may have files of the same bytes and name.
+        if origin(&dir).is_none_or(|origin| origin.path == file) {
+            break;
+        }
+        dir = home.backups().join(format!("{id}-{nth}"));
+    }
     let name = file.file_name().unwrap_or_else(|| "file".as_ref());
     let copy = dir.join(name);
     let origin = serde_json::json!({ "path": file, "sha256": digest, "takenAtMs": now });
@@ -55,6 +63,10 @@ struct BackupOrigin {
     taken_at_ms: UnixMillis,
 }
 
+fn origin(dir: &Path) -> Option<BackupOrigin> {
+    serde_json::from_slice(&std::fs::read(dir.join("origin")).ok()?).ok()
+}
+
 /// Every copy of a file, newest first. What is no backup of ours is passed over.
 pub(crate) fn list(home: &Home) -> Result<Vec<Kept>> {
     let entries = match std::fs::read_dir(home.backups()) {
@@ -63,7 +75,7 @@ pub(crate) fn list(home: &Home) -> Result<Vec<Kept>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", home.backups().display())),
     };
     let read = |dir: PathBuf| {
-        let origin: BackupOrigin = serde_json::from_slice(&std::fs::read(dir.join("origin")).ok()?).ok()?;
+        let origin = origin(&dir)?;
         let copy = dir.join(origin.path.file_name()?);
         let id = dir.file_name()?.to_str()?.to_owned();
         Some(Kept { id, path: origin.path, sha256: origin.sha256, taken_at_ms: origin.taken_at_ms, copy })
@@ -105,6 +117,10 @@ mod tests {
         assert!(origin.contains("/x/settings.json") && origin.contains(&sha256(b"{}")), "{origin}");
         keep(&home, Path::new("/x/settings.json"), b"[]", 5_000).unwrap();
         std::fs::create_dir(home.backups().join("other")).unwrap();
+        // The same bytes at the same time, in another account.
+        let other = keep(&home, Path::new("/y/settings.json"), b"{}", 0).unwrap();
+        assert!(other != copy && keep(&home, Path::new("/y/settings.json"), b"{}", 0).unwrap() == other);
+        std::fs::remove_dir_all(other.parent().unwrap()).unwrap();
         let listed = list(&home).unwrap();
         assert_eq!(listed.iter().map(|kept| kept.taken_at_ms).collect::<Vec<_>>(), [5_000, 0]);
         assert_eq!((listed[1].copy.clone(), listed[1].path.as_path()), (copy, Path::new("/x/settings.json")));

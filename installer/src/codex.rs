@@ -8,17 +8,18 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{self, Env};
 use stopgate_core::paths::Home;
 
+use crate::account::Account;
 use crate::backup;
 use crate::digest::sha256;
-use crate::ledger::{Original, TrustRecord};
-use crate::settings::locate::{self, Location};
+use crate::ledger::{Ledger, Original, TrustRecord};
+use crate::settings::locate::Location;
 use crate::settings::write::Target;
 use crate::wiring::hook_of;
 
@@ -63,7 +64,7 @@ impl Trust {
     }
 
     /// Whether `--trust` may change it. What a person switched off stays off.
-    const fn can_be_given(self) -> bool {
+    pub(crate) const fn can_be_given(self) -> bool {
         matches!(self, Self::Untrusted | Self::Changed)
     }
 }
@@ -114,10 +115,15 @@ impl std::fmt::Display for Unasked {
     }
 }
 
-/// Asks Codex about our hooks in the file at `location`.
-pub(crate) fn ask(environment: &dyn Env, location: &Location, bin: &Path) -> Result<CodexAnswer, Unasked> {
+/// Asks Codex, as it is for `account`, about our hooks in the file at `location`.
+pub(crate) fn ask(
+    environment: &dyn Env,
+    account: &Account,
+    location: &Location,
+    bin: &Path,
+) -> Result<CodexAnswer, Unasked> {
     let program = client(environment).ok_or(Unasked::NoClient)?;
-    let mut server = server::CodexServer::start(environment, &program).map_err(Unasked::Failed)?;
+    let mut server = server::CodexServer::start(environment, account, &program).map_err(Unasked::Failed)?;
     list(&mut server, environment, location, bin).map_err(Unasked::Failed)
 }
 
@@ -181,39 +187,39 @@ fn event_name(name: &str) -> String {
 /// What came of writing trust.
 #[derive(Debug)]
 pub(crate) struct Trusted {
-    /// What the ledger has to know; `None` if nothing had to be written.
-    pub(crate) record: Option<TrustRecord>,
+    /// Whether it had to be written.
+    pub(crate) is_written: bool,
     /// How it is now.
     pub(crate) hooks: Vec<Listed>,
 }
 
-/// The file that holds trust.
-pub(crate) fn config_file(environment: &dyn Env) -> Result<PathBuf> {
-    Ok(locate::user_dir(environment, stopgate_core::session::Harness::Codex)?.join("config.toml"))
-}
+/// The file in an account's directory that holds trust.
+pub(crate) const CONFIG: &str = "config.toml";
 
-/// Lets Codex trust our hooks in the file at `location`, apart from those that the person switched off. Codex writes
-/// its `config.toml` itself; how the file was is kept in `home`.
+/// Lets Codex, as it is for `account`, trust our hooks in the file at `location`, apart from those that the person
+/// switched off. Codex writes its `config.toml` itself; how the file was is kept in `home`, and `ledger`, which is not
+/// saved, knows of it afterwards.
 pub(crate) fn trust(
     environment: &dyn Env,
     home: &Home,
+    ledger: &mut Ledger,
+    account: &Account,
     location: &Location,
-    old: Option<&TrustRecord>,
     now: UnixMillis,
 ) -> Result<Trusted> {
     let program = client(environment).context("there is no program `codex` on the search path")?;
     let failed = |problem: String| anyhow::anyhow!("`codex app-server`: {problem}");
-    let mut server = server::CodexServer::start(environment, &program).map_err(failed)?;
+    let mut server = server::CodexServer::start(environment, account, &program).map_err(failed)?;
     let before = list(&mut server, environment, location, &home.bin()).map_err(failed)?;
     let wanted: Vec<&Listed> = before.hooks.iter().filter(|hook| hook.trust.can_be_given()).collect();
     if wanted.is_empty() {
-        return Ok(Trusted { record: None, hooks: before.hooks });
+        return Ok(Trusted { is_written: false, hooks: before.hooks });
     }
-    let target = Target::resolve(&config_file(environment)?)?;
+    let target = Target::resolve(&account.file(CONFIG))?;
     let lines = wanted.iter().map(|hook| format!("\n[hooks.state.{:?}]\ntrusted_hash = {:?}", hook.key, hook.hash));
     target.refuse_obstacle(&format!("put these lines there yourself:{}", lines.collect::<String>()))?;
     let (bytes, access) = (target.read()?, target.access()?);
-    let original = original(old, bytes.as_deref(), home, &target.file, now)?;
+    let mut record = record_before(ledger, &target.file, bytes.as_deref(), location, home, now)?;
     let value: serde_json::Map<String, Value> =
         wanted.iter().map(|hook| (hook.key.clone(), json!({ "trusted_hash": hook.hash }))).collect();
     let edit = json!({ "keyPath": "hooks.state", "value": value, "mergeStrategy": "upsert" });
@@ -223,31 +229,52 @@ pub(crate) fn trust(
         target.give_back(access)?;
     }
 
-    let mut keys = old.map(|old| old.keys.clone()).unwrap_or_default();
-    keys.extend(wanted.iter().map(|hook| hook.key.clone()).filter(|key| !keys.contains(key)).collect::<Vec<_>>());
-    let after = target.read()?.unwrap_or_default();
-    let record = TrustRecord { config: target.file, keys, original, sha256_after: sha256(&after) };
-    let hooks = list(&mut server, environment, location, &home.bin()).map_err(failed)?.hooks;
-    if let Some(left) = hooks.iter().find(|hook| hook.trust.can_be_given()) {
-        bail!("Codex took the trust for {} on {} and does not show it", left.hook, left.event);
+    for hook in &wanted {
+        if !record.keys.contains(&hook.key) {
+            record.keys.push(hook.key.clone());
+        }
     }
-    Ok(Trusted { record: Some(record), hooks })
+    let before = bytes.as_deref().map(sha256);
+    record.sha256_after = sha256(&target.read()?.unwrap_or_default());
+    for other in ledger.trust_of_others(&location.path, &target.file) {
+        if before.as_ref() == Some(&other.sha256_after) {
+            other.sha256_after.clone_from(&record.sha256_after);
+        }
+    }
+    let install = ledger.installs.iter_mut().find(|install| install.settings == location.path);
+    let install = install.context("the ledger does not know the file")?;
+    install.trust.retain(|known| known.config != record.config);
+    install.trust.push(record);
+    let hooks = list(&mut server, environment, location, &home.bin()).map_err(failed)?.hooks;
+    Ok(Trusted { is_written: true, hooks })
 }
 
-fn original(
-    old: Option<&TrustRecord>,
+/// The record of the file `config`, which is `before` now and will be written: how it was before the first trust of any
+/// of our hooks, if nobody else has written it since.
+fn record_before(
+    ledger: &mut Ledger,
+    config: &Path,
     before: Option<&[u8]>,
+    location: &Location,
     home: &Home,
-    file: &Path,
     now: UnixMillis,
-) -> Result<Original> {
-    Ok(match (old, before) {
-        // Nobody but us wrote it since the first time.
-        (Some(old), Some(bytes)) if old.sha256_after == sha256(bytes) => old.original.clone(),
-        (Some(_), _) => Original::Unknown,
+) -> Result<TrustRecord> {
+    let is_own = |trust: &&TrustRecord| trust.config == config;
+    let own = ledger.of(location).and_then(|install| install.trust.iter().find(is_own)).cloned();
+    let keys = own.as_ref().map(|own| own.keys.clone()).unwrap_or_default();
+    let is_as_left = |trust: &TrustRecord| before.is_some_and(|bytes| trust.sha256_after == sha256(bytes));
+    let mut known: Vec<TrustRecord> =
+        ledger.trust_of_others(&location.path, config).map(|other| other.clone()).collect();
+    known.extend(own);
+    let original = match (known.iter().find(|trust| is_as_left(trust)), before) {
+        (Some(known), _) => known.original.clone(),
         (None, None) => Original::Missing,
-        (None, Some(bytes)) => Original::Kept { sha256: sha256(bytes), backup: backup::keep(home, file, bytes, now)? },
-    })
+        (None, Some(bytes)) if known.is_empty() => {
+            Original::Kept { sha256: sha256(bytes), backup: backup::keep(home, config, bytes, now)? }
+        }
+        (None, Some(_)) => Original::Unknown,
+    };
+    Ok(TrustRecord { config: config.to_owned(), keys, original, sha256_after: String::new() })
 }
 
 /// How a person trusts our hooks by hand.

@@ -17,6 +17,7 @@ use stopgate_core::env::Env;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
+use crate::account::Account;
 use crate::printer::Printer;
 use crate::settings::locate::{Location, Scope, locate};
 
@@ -99,6 +100,14 @@ impl<'a> Context<'a> {
         }
         let cwd = std::env::current_dir().context("the current directory is gone")?;
         Ok(locate(self.environment, harness, scope, place.project.as_deref(), &cwd)?)
+    }
+}
+
+/// What stands before a command of the installer that is to be about the file at `location`.
+pub(crate) fn prefix(environment: &dyn Env, location: &Location) -> String {
+    match Account::of(environment, location) {
+        Ok(account) if location.scope == Scope::User => account.prefix(environment),
+        _ => String::new(),
     }
 }
 

@@ -4,20 +4,26 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use stopgate_core::fsx;
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
+use stopgate_core::{env, fsx};
 
 use crate::digest::sha256;
 use crate::exit::Refusal;
+use crate::home;
 use crate::ledger::Deployed;
+use crate::live_check::run::{Call, run};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::programs::{self, STUB};
 
 const EXECUTABLE: u32 = 0o755;
+/// For a program that only starts and ends.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+
 /// What happens to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +58,7 @@ pub(crate) struct Program {
 /// Compares the programs beside the running installer, `source`, with those in `home`. In the directory of a release
 /// they have to be what its manifest says.
 pub(crate) fn plan(source: &Path, home: &Home) -> Result<Vec<Program>> {
+    home::check_programs(home)?;
     if let Some(manifest) = Manifest::read(&source.join(MANIFEST))? {
         manifest.check_programs(source)?;
     }
@@ -120,6 +127,18 @@ pub(crate) fn carry_out(programs: &mut [Program], known: &[Deployed]) -> Result<
             Ok(Deployed { name, sha256: sha256(&bytes) })
         })
         .collect()
+}
+
+/// Starts every hook once, with the kill switch on: an error says which cannot be started, whatever forbids it.
+pub(crate) fn try_start(home: &Home) -> Result<()> {
+    for hook in Hook::ALL {
+        let program = home.bin().join(hook.name());
+        let command = program.display().to_string();
+        let variables = [(env::STOPGATE_KILL, "1".into())];
+        let call = Call { command: &command, args: &[], cwd: Path::new("/"), variables: &variables, stdin: b"" };
+        run(&call, START_DEADLINE).ended.with_context(|| format!("{command} cannot be started"))?;
+    }
+    Ok(())
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -223,6 +242,20 @@ mod tests {
         let error = plan(dir.path(), &home).unwrap_err();
         let said = error.downcast_ref::<Refusal>().unwrap().to_string();
         assert!(said.contains("/stopgate: not the bytes that the release's manifest names"), "{said}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_named_whatever_forbids_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        for hook in Hook::ALL {
+            put(&home.bin().join(hook.name()), b"#!/bin/sh\nexit 3\n").unwrap();
+        }
+        try_start(&home).unwrap();
+        let last = home.bin().join(Hook::ALL[Hook::ALL.len() - 1].name());
+        std::fs::write(&last, "#!/nowhere/sh\n").unwrap();
+        let error = format!("{:#}", try_start(&home).unwrap_err());
+        assert!(error.starts_with(&format!("{} cannot be started: ", last.display())), "{error}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use stopgate_core::fsx;
 use stopgate_core::paths::{HOME_MARKER, Home};
 
 use crate::exit::Refusal;
+use crate::filesystem::{self, Mount};
 
 const MARK: &str = "This directory belongs to stopgate. `installer uninstall --all --purge` removes it.\n";
 /// How often a home is emptied into which somebody still writes.
@@ -61,6 +62,29 @@ pub(crate) fn check(home: &Home) -> Result<(), Refusal> {
             entry.path().display()
         ))),
     }
+}
+
+/// Why no program in the home can be started, if the place forbids that.
+pub(crate) fn forbids_programs(home: &Home) -> Option<String> {
+    let bin = home.bin();
+    let at = || filesystem::mount_of(&bin).map(|mount| format!(" at {}", mount.point.display())).unwrap_or_default();
+    filesystem::is_noexec(&bin)
+        .then(|| format!("on a file system whose programs cannot be run (mounted noexec{})", at()))
+}
+
+/// What to do about [`forbids_programs`].
+pub(crate) const ELSEWHERE: &str = "set STOPGATE_HOME to a directory on another file system and run `installer init` \
+                                    again, or mount it with exec";
+
+/// Refuses a place where hooks would be registered that no harness can start.
+pub(crate) fn check_programs(home: &Home) -> Result<(), Refusal> {
+    let refusal = |what| Refusal(format!("{}: {what}: no hook would start; {ELSEWHERE}", home.bin().display()));
+    forbids_programs(home).map_or(Ok(()), |what| Err(refusal(what)))
+}
+
+/// The file system that the home lies on, if other machines may have it mounted as well.
+pub(crate) fn shared(home: &Home) -> Option<Mount> {
+    filesystem::mount_of(home.root()).filter(Mount::is_shared)
 }
 
 /// Makes the home, with mode 0700, and marks it; `false` if it was marked already.

@@ -92,9 +92,37 @@ pub(crate) struct Install {
     /// Entries that a person took out of the file; only `init` puts them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) refused: Vec<Refused>,
-    /// What was written into Codex's configuration so that it trusts our entries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) trust: Option<TrustRecord>,
+    /// What was written into Codex's configuration so that it trusts our entries: a record for each account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "one_or_many")]
+    pub(crate) trust: Vec<TrustRecord>,
+}
+
+/// A single record stands by itself, as it does in ledgers of the first version, which knew no other.
+mod one_or_many {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::TrustRecord;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(TrustRecord),
+        Many(Vec<TrustRecord>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(records: &[TrustRecord], serializer: S) -> Result<S::Ok, S::Error> {
+        match records {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrustRecord>, D::Error> {
+        Ok(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(record) => vec![record],
+            OneOrMany::Many(records) => records,
+        })
+    }
 }
 
 /// The place of an entry that a person does not want.
@@ -195,6 +223,28 @@ impl Ledger {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// `location` by the path that the ledger knows its file by: several may lead to it.
+    pub(crate) fn known_as(&self, location: Location) -> Location {
+        if self.of(&location).is_some() {
+            return location;
+        }
+        let Ok(file) = location.path.canonicalize() else { return location };
+        let is_same = |install: &&Install| {
+            install.harness == location.harness && install.settings.canonicalize().is_ok_and(|known| known == file)
+        };
+        self.installs.iter().find(is_same).map(Install::location).unwrap_or(location)
+    }
+
+    /// The records of trust that other settings files than `settings` have in `config`.
+    pub(crate) fn trust_of_others<'a>(
+        &'a mut self,
+        settings: &'a Path,
+        config: &'a Path,
+    ) -> impl Iterator<Item = &'a mut TrustRecord> {
+        let others = self.installs.iter_mut().filter(move |install| install.settings != settings);
+        others.flat_map(|install| &mut install.trust).filter(move |trust| trust.config == config)
+    }
+
     /// The record of the file at `location`.
     pub(crate) fn of(&self, location: &Location) -> Option<&Install> {
         self.installs.iter().find(|install| install.settings == location.path)
@@ -222,6 +272,12 @@ impl Install {
             (Original::Missing, None) => true,
             _ => false,
         }
+    }
+
+    /// The directory that is gone, and with it everything that would read the file.
+    pub(crate) fn gone(&self) -> Option<&Path> {
+        let dir = self.project.as_deref().or(self.settings.parent())?;
+        (!dir.is_dir()).then_some(dir)
     }
 
     /// The settings file it is about.
@@ -292,7 +348,7 @@ mod tests {
             backup: None,
             settled: true,
             refused: Vec::new(),
-            trust: None,
+            trust: Vec::new(),
         }
     }
 
@@ -319,6 +375,22 @@ mod tests {
         std::fs::write(home.ledger(), r#"{"format": 1, "installs": [], "binaries": []}"#).unwrap();
         let ledger = Ledger::read(&home).unwrap();
         assert_eq!((ledger.wiring, ledger.version), (1, None));
+    }
+
+    #[test]
+    fn one_record_of_trust_is_written_as_ever_and_several_are_read_back() {
+        let record = |config: &str| TrustRecord {
+            config: config.into(),
+            keys: vec!["k".into()],
+            original: Original::Missing,
+            sha256_after: "0".into(),
+        };
+        for count in [0, 1, 2] {
+            let trust: Vec<_> = ["/a", "/b"][..count].iter().map(|config| record(config)).collect();
+            let written = serde_json::to_value(Install { trust: trust.clone(), ..install("/s") }).unwrap();
+            assert_eq!(written["trust"].is_object(), count == 1, "{written}");
+            assert_eq!(serde_json::from_value::<Install>(written).unwrap().trust, trust);
+        }
     }
 
     #[test]

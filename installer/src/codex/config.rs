@@ -19,13 +19,15 @@ pub(crate) enum Withdrawn {
     Nothing,
 }
 
-/// Takes back what `record` says.
-pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
+/// Takes back what `record` says. `others` have trust in the same file, which stays: where nobody else has written it,
+/// they are told how it is afterwards, so that the last of them gives back what was there first.
+pub(crate) fn withdraw(record: &TrustRecord, others: &mut [&mut TrustRecord]) -> Result<Withdrawn> {
     let target = Target::resolve(&record.config)?;
     let Some(now) = target.read()? else { return Ok(Withdrawn::Nothing) };
     let shown = record.config.display();
     let otherwise = "take hooks.state of stopgate's hooks out where the file is made";
-    if sha256(&now) == record.sha256_after {
+    let before = sha256(&now);
+    if before == record.sha256_after && others.is_empty() {
         target.refuse_obstacle(otherwise)?;
         match &record.original {
             Original::Missing => {
@@ -51,6 +53,9 @@ pub(crate) fn withdraw(record: &TrustRecord) -> Result<Withdrawn> {
     };
     target.refuse_obstacle(otherwise)?;
     target.replace(Some(&now), text.as_bytes()).with_context(|| format!("{shown} is as it was"))?;
+    for other in others.iter_mut().filter(|other| other.sha256_after == before) {
+        other.sha256_after = sha256(text.as_bytes());
+    }
     Ok(Withdrawn::TakenOut)
 }
 
@@ -138,17 +143,17 @@ mod tests {
         let kept = || Original::Kept { sha256: sha256(BEFORE.as_bytes()), backup: backup.clone() };
 
         std::fs::write(&config, &after).unwrap();
-        assert_eq!(withdraw(&record(&config, &after, kept())).unwrap(), Withdrawn::AsBefore);
+        assert_eq!(withdraw(&record(&config, &after, kept()), &mut []).unwrap(), Withdrawn::AsBefore);
         assert_eq!(std::fs::read_to_string(&config).unwrap(), BEFORE);
 
         std::fs::write(&config, format!("y = 2\n{after}")).unwrap();
-        assert_eq!(withdraw(&record(&config, &after, kept())).unwrap(), Withdrawn::TakenOut);
+        assert_eq!(withdraw(&record(&config, &after, kept()), &mut []).unwrap(), Withdrawn::TakenOut);
         assert_eq!(std::fs::read_to_string(&config).unwrap(), format!("y = 2\n{BEFORE}"));
 
         std::fs::write(&config, OURS).unwrap();
-        assert_eq!(withdraw(&record(&config, OURS, Original::Missing)).unwrap(), Withdrawn::AsBefore);
+        assert_eq!(withdraw(&record(&config, OURS, Original::Missing), &mut []).unwrap(), Withdrawn::AsBefore);
         assert!(!config.exists());
-        assert_eq!(withdraw(&record(&config, OURS, Original::Missing)).unwrap(), Withdrawn::Nothing);
+        assert_eq!(withdraw(&record(&config, OURS, Original::Missing), &mut []).unwrap(), Withdrawn::Nothing);
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.toml");
         std::fs::write(&config, "a = [\n").unwrap();
-        let error = withdraw(&record(&config, "x", Original::Unknown)).unwrap_err().to_string();
+        let error = withdraw(&record(&config, "x", Original::Unknown), &mut []).unwrap_err().to_string();
         assert!(error.contains("config.toml") && error.contains("line"), "{error}");
         assert_eq!(std::fs::read_to_string(&config).unwrap(), "a = [\n");
     }

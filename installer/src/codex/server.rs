@@ -13,13 +13,15 @@ use stopgate_core::session::Harness;
 use stopgate_core::subprocess;
 use stopgate_core::text::one_line;
 
+use crate::account::Account;
+
 /// For the start and all calls together; a start takes half a second.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// No answer is so long.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 const SHOWN_CHARS: usize = 200;
-/// What the client needs of the person's environment.
-const PASSED: [&str; 5] = [env::HOME, env::PATH, env::TMPDIR, env::USER, Harness::Codex.spec().directory_variable];
+/// What the client needs of the person's environment, beside its account.
+const PASSED: [&str; 4] = [env::HOME, env::PATH, env::TMPDIR, env::USER];
 
 /// The `codex` that the search path leads to.
 pub(crate) fn client(environment: &dyn Env) -> Option<PathBuf> {
@@ -36,10 +38,12 @@ pub(super) struct CodexServer {
 }
 
 impl CodexServer {
-    pub(super) fn start(environment: &dyn Env, program: &Path) -> Result<Self, String> {
+    /// Starts `program` for `account`.
+    pub(super) fn start(environment: &dyn Env, account: &Account, program: &Path) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.arg("app-server").env_clear().current_dir("/").process_group(0);
         command.envs(PASSED.into_iter().filter_map(|name| Some((name, environment.os(name)?))));
+        command.envs(account.variable(environment).map(|dir| (Harness::Codex.spec().directory_variable, dir)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -116,16 +120,17 @@ mod tests {
     #[test]
     fn a_client_that_is_none_is_an_error_with_its_method() {
         let dir = tempfile::tempdir().unwrap();
-        let env = MapEnv::of([(env::PATH, "/usr/bin:/bin")]);
+        let env = MapEnv::of([(env::PATH, "/usr/bin:/bin"), (env::HOME, "/nowhere")]);
+        let account = Account::current(&env, Harness::Codex).unwrap();
         for (script, said) in [
             ("exit 1", "initialize"),
             ("read x; echo garbage; echo '{\"id\": 1, \"error\": {\"message\": \"no\"}}'", "no"),
         ] {
             let program = codex(dir.path(), script);
-            let error = CodexServer::start(&env, &program).map(|_| ()).unwrap_err();
+            let error = CodexServer::start(&env, &account, &program).map(|_| ()).unwrap_err();
             assert!(error.contains(said) || error.contains("hung up"), "{error}");
         }
-        assert!(CodexServer::start(&env, Path::new("/nowhere/codex")).is_err());
+        assert!(CodexServer::start(&env, &account, Path::new("/nowhere/codex")).is_err());
     }
 
     #[test]

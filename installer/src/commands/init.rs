@@ -13,7 +13,7 @@ use stopgate_core::switch::read_mode;
 
 use self::plan::InitPlan;
 use super::apply::{self, Applied};
-use super::{Context, Where, undo_arguments};
+use super::{Context, Where, prefix, undo_arguments};
 use crate::deploy::{self, Change, Program};
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
@@ -94,7 +94,7 @@ impl<'a> InitReport<'a> {
             diff: plan.settings.diff(),
             home: plan.home.root(),
             programs: plan.programs.clone(),
-            warnings: &plan.settings.warnings,
+            warnings: &plan.warnings,
             backup: None,
             authority: None,
             live_check: None,
@@ -138,11 +138,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let (harness, scope) = (plan.wiring.harness(), plan.settings.location.scope.name());
     printer.line(printer.toned(Tone::Heading, &format!("stopgate for {}, {scope} scope", harness.spec().product)));
     printer.diff(&plan.preview());
-    for warning in &plan.settings.warnings {
+    for warning in &plan.warnings {
         printer::note(format!("warning: {warning}"));
     }
     if arguments.trust {
-        let config = codex::config_file(context.environment)?;
+        let config = plan.account.file(codex::CONFIG);
         printer.line(format!("  trust   these hooks, and no other, in {} (Codex writes it)", config.display()));
     }
     if arguments.dry_run {
@@ -212,7 +212,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     report.problems.extend(written.ignored);
     report.authority = Some(state);
-    report.next = next_steps(&plan);
+    report.next = next_steps(context, &plan);
     printer.heading("what next");
     for line in &report.next {
         printer.line(format!("  {line}"));
@@ -256,6 +256,11 @@ fn carry_out(plan: &InitPlan) -> Result<Written> {
     ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
     is_something |= programs.iter().any(|program| program.change != Change::Unchanged);
     ledger.save(&plan.home)?;
+    // A harness would start them as little as this program can, and say nothing.
+    deploy::try_start(&plan.home).with_context(|| {
+        let settings = plan.settings.location.path.display();
+        format!("nothing is registered in {settings}; {}", home::ELSEWHERE)
+    })?;
     // Whoever runs `init` wants all of it, also what was taken out once.
     let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, &|_| Ok(Vec::new()))?;
     if ledger.installs.iter().all(|install| install.version == VERSION) {
@@ -294,11 +299,12 @@ fn registered(plan: &InitPlan) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn next_steps(plan: &InitPlan) -> Vec<String> {
+fn next_steps(context: &Context<'_>, plan: &InitPlan) -> Vec<String> {
     let bin = plan.home.bin();
     let quoted = |path: &Path| shell::word(&path.display().to_string());
     let program = |name: &str| quoted(&bin.join(name));
     let undo = undo_arguments(&plan.settings.location);
+    let prefix = prefix(context.environment, &plan.settings.location);
     let mode = read_mode(&plan.home).mode();
     let rows = [
         ["see what is going on:", &format!("{} status", program("stopgate"))],
@@ -306,7 +312,11 @@ fn next_steps(plan: &InitPlan) -> Vec<String> {
         ["let it act:", &format!("{} mode enforce  (now {}: {})", program("stopgate"), mode.name(), mode.meaning())],
         [
             "turn it off:",
-            &format!("{} kill on, or take it back: {} uninstall{undo}", program("stopgate"), program("installer")),
+            &format!(
+                "{} kill on, or take it back: {prefix}{} uninstall{undo}",
+                program("stopgate"),
+                program("installer")
+            ),
         ],
     ];
     columns(&rows.map(|row| row.map(str::to_owned).to_vec()))

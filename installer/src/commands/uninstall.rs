@@ -191,7 +191,7 @@ fn choose(context: &Context<'_>, arguments: &Arguments, ledger: &Ledger) -> Resu
     let mut chosen: Vec<Undo> = if arguments.all {
         ledger.installs.iter().map(Install::location).map(undo).collect()
     } else {
-        vec![undo(context.locate(&arguments.place)?)]
+        vec![undo(ledger.known_as(context.locate(&arguments.place)?))]
     };
     // A file that the ledger does not know, and that cannot be read, is none of our business.
     chosen.retain(|one| one.is_something() && (one.record.is_some() || one.plan.is_ok()));
@@ -255,21 +255,8 @@ fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut UninstallRep
     let mut ledger = Ledger::read(home)?;
     for undo in chosen {
         // Trust first: while the ledger knows of it, it can be tried again.
-        if let Some(trust) = undo.record.as_ref().and_then(|record| record.trust.as_ref()) {
-            match codex::config::withdraw(trust) {
-                Ok(withdrawn) => {
-                    let how = match withdrawn {
-                        Withdrawn::AsBefore => "as it was before stopgate was trusted",
-                        Withdrawn::TakenOut => "the trust in stopgate's hooks is taken out",
-                        Withdrawn::Nothing => "nothing of stopgate is left in it",
-                    };
-                    report.did(context, format!("{}: {how}", trust.config.display()));
-                }
-                Err(error) => {
-                    report.failed(format!("{error:#}"));
-                    continue;
-                }
-            }
+        if !take_trust_back(context, &undo, &mut ledger, report) {
+            continue;
         }
         match take_back(context, &undo) {
             Ok(line) => {
@@ -283,6 +270,41 @@ fn carry_out(context: &Context<'_>, chosen: Vec<Undo>, report: &mut UninstallRep
         }
     }
     Ok(())
+}
+
+/// Takes the trust in the hooks of one file back, in every account; `false` if that failed somewhere.
+fn take_trust_back(context: &Context<'_>, undo: &Undo, ledger: &mut Ledger, report: &mut UninstallReport) -> bool {
+    let mut is_done = true;
+    for trust in undo.record.iter().flat_map(|record| &record.trust) {
+        // What it is now, for the others that have trust in it may have been taken back since the record was read.
+        let settings = &undo.location.path;
+        let now =
+            ledger.of(&undo.location).and_then(|install| install.trust.iter().find(|now| now.config == trust.config));
+        let Some(trust) = now.cloned() else { continue };
+        let mut others: Vec<_> = ledger.trust_of_others(settings, &trust.config).collect();
+        match codex::config::withdraw(&trust, &mut others) {
+            Ok(withdrawn) => {
+                let how = match withdrawn {
+                    Withdrawn::AsBefore => "as it was before stopgate was trusted",
+                    Withdrawn::TakenOut => "the trust in stopgate's hooks is taken out",
+                    Withdrawn::Nothing => "nothing of stopgate is left in it",
+                };
+                report.did(context, format!("{}: {how}", trust.config.display()));
+                if let Some(install) = ledger.installs.iter_mut().find(|install| install.settings == *settings) {
+                    install.trust.retain(|known| known.config != trust.config);
+                }
+                if let Err(error) = ledger.save(&context.home) {
+                    report.failed(format!("{error:#}"));
+                    is_done = false;
+                }
+            }
+            Err(error) => {
+                report.failed(format!("{error:#}"));
+                is_done = false;
+            }
+        }
+    }
+    is_done
 }
 
 /// Takes back what was written into one file.

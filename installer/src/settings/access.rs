@@ -121,7 +121,8 @@ fn attributes(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
     names.truncate(listed);
     let listed = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     // Not every file system names the list.
-    let names = listed.chain([ACCESS_LIST.as_bytes()]).filter(|name| !ABOUT_BYTES.iter().any(|one| one.as_bytes() == *name));
+    let names =
+        listed.chain([ACCESS_LIST.as_bytes()]).filter(|name| !ABOUT_BYTES.iter().any(|one| one.as_bytes() == *name));
     let mut found = BTreeMap::new();
     for name in names {
         let name = CString::new(name)?;

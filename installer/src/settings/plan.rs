@@ -210,7 +210,7 @@ impl SettingsPlan {
             backup,
             settled: true,
             refused: old.map(|old| old.refused.clone()).unwrap_or_default(),
-            trust: old.and_then(|old| old.trust.clone()),
+            trust: old.map(|old| old.trust.clone()).unwrap_or_default(),
         }
     }
 

@@ -66,11 +66,9 @@ impl std::fmt::Display for WriteError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Changed => out.write_str("the file was changed by somebody else while it was being edited"),
-            Self::NotKept { file, what } => write!(
-                out,
-                "{}: a replacement would not keep what the file has: {what}",
-                file.display()
-            ),
+            Self::NotKept { file, what } => {
+                write!(out, "{}: a replacement would not keep what the file has: {what}", file.display())
+            }
             Self::Io { doing, source } => write!(out, "{doing}: {source}"),
         }
     }
@@ -172,15 +170,12 @@ impl Target {
         let writing = || format!("cannot write in the directory {} (is it writable?)", dir.display());
         let mut temporary = temporary(dir).map_err(failed(writing()))?;
         temporary.write_all(bytes).map_err(failed(writing()))?;
-        match wanted {
-            Some(access) => {
-                let not_kept = |what| WriteError::NotKept { file: self.file.clone(), what };
-                access.give(temporary.as_file()).map_err(not_kept)?;
-            }
-            None => {
-                let private = temporary.as_file().set_permissions(PermissionsExt::from_mode(NEW_FILE_MODE));
-                private.map_err(failed(writing()))?;
-            }
+        if let Some(access) = wanted {
+            let not_kept = |what| WriteError::NotKept { file: self.file.clone(), what };
+            access.give(temporary.as_file()).map_err(not_kept)?;
+        } else {
+            let private = temporary.as_file().set_permissions(PermissionsExt::from_mode(NEW_FILE_MODE));
+            private.map_err(failed(writing()))?;
         }
         temporary.as_file().sync_all().map_err(failed(writing()))?;
         // As late as can be: Claude Code rewrites its settings whenever it likes.

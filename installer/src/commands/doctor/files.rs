@@ -11,6 +11,7 @@ use stopgate_protocol::version::is_newer;
 use super::finding::{Checkup, Repair};
 use crate::commands::Context;
 use crate::digest::sha256;
+use crate::home;
 use crate::ledger::Ledger;
 use crate::leftovers;
 use crate::manifest::{File, MANIFEST, Manifest};
@@ -24,6 +25,7 @@ const WRITTEN_MS: i64 = 1_767_225_600_000;
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     programs(context, checkup);
+    place(&context.home, checkup);
     modes(context, checkup);
     writable(context.home.root(), checkup);
     let home = &context.home;
@@ -72,6 +74,22 @@ fn programs(context: &Context<'_>, checkup: &mut Checkup) {
                 }
             }
         }
+    }
+}
+
+/// Whether programs in the home can be run, and whether it is this machine's own.
+fn place(home: &Home, checkup: &mut Checkup) {
+    if let Some(what) = home::forbids_programs(home) {
+        let why =
+            "every settings file calls the programs there; a harness cannot start them, and goes on without a word";
+        checkup.problem("programs-noexec", home.bin().display(), what, why, home::ELSEWHERE);
+    }
+    if let Some(mount) = home::shared(home) {
+        let what = format!("on {} at {}, which other machines may have mounted", mount.kind, mount.point.display());
+        let why = "the database keeps part of itself in shared memory, and a socket is one machine's: used from two \
+                   machines at once, it may be damaged";
+        let fix = "set STOPGATE_HOME to a directory on a disk of each machine, and run `installer init` there";
+        checkup.notice("home-shared", home.root().display(), what, why, fix);
     }
 }
 

@@ -118,7 +118,7 @@ impl Checkup {
         self.add(Level::Problem, id, [subject.to_string(), what.into(), why.to_owned(), fix.into()], None);
     }
 
-    /// Something does not work, and `--fix` mends it.
+    /// Something does not work, and `--fix` mends it if there is a `repair`.
     pub(super) fn fixable(
         &mut self,
         id: &'static str,
@@ -126,9 +126,9 @@ impl Checkup {
         what: impl Into<String>,
         why: &str,
         fix: impl Into<String>,
-        repair: Repair,
+        repair: impl Into<Option<Repair>>,
     ) {
-        self.add(Level::Problem, id, [subject.to_string(), what.into(), why.to_owned(), fix.into()], Some(repair));
+        self.add(Level::Problem, id, [subject.to_string(), what.into(), why.to_owned(), fix.into()], repair.into());
     }
 
     /// A person should know it.

@@ -6,8 +6,10 @@ use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Fired};
+use super::registration::unrecorded;
 use crate::commands::Context;
-use crate::ledger::Ledger;
+use crate::home;
+use crate::ledger::{Install, Ledger};
 use crate::live_check::run::{Call, run};
 use crate::live_check::{hook_environment, probe};
 use crate::settings::document::Document;
@@ -18,10 +20,15 @@ use crate::wiring::{Entry, hook_of};
 const SHELL_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    if home::forbids_programs(&context.home).is_some() {
+        // Said already, once and not for every line.
+        return;
+    }
     let bin = context.home.bin();
     let mut done: Vec<(Harness, Entry)> = Vec::new();
-    for install in &ledger.installs {
-        let Ok(Some(bytes)) = read_settings(&install.settings) else { continue };
+    let known = ledger.installs.iter().map(Install::location);
+    for install in known.chain(unrecorded(context, ledger)) {
+        let Ok(Some(bytes)) = read_settings(&install.path) else { continue };
         let entries = Document::parse(&bytes).and_then(|document| edit::registered(&document, &bin));
         let fresh = |entry: &Entry| !done.contains(&(install.harness, entry.clone()));
         let entries: Vec<Entry> = entries.unwrap_or_default().into_iter().filter(fresh).collect();

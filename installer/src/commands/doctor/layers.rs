@@ -5,11 +5,11 @@ use std::path::Path;
 use stopgate_core::session::Harness;
 
 use super::finding::Checkup;
+use crate::account::Account;
 use crate::commands::Context;
 use crate::dialect;
 use crate::ledger::Ledger;
 use crate::settings::document::{Document, Value};
-use crate::settings::locate::user_dir;
 use crate::settings::write::read_settings;
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
@@ -27,7 +27,8 @@ fn check_of(harness: Harness, managed: &Path, context: &Context<'_>, ledger: &Le
     }
     let spec = harness.spec();
     let mut layers = vec![managed.to_owned()];
-    layers.extend(user_dir(context.environment, harness).ok().map(|dir| dir.join(spec.settings)));
+    let accounts = Account::all(context.environment, ledger, harness);
+    layers.extend(accounts.iter().map(|account| account.file(spec.settings)));
     let cwd = std::env::current_dir().ok();
     for project in installs.iter().filter_map(|install| install.project.as_ref()).chain(&cwd) {
         let names = [spec.settings].into_iter().chain(spec.local_settings);

@@ -6,12 +6,12 @@ use stopgate_core::session::Harness;
 
 use super::finding::Checkup;
 use super::registration::double;
+use crate::account::Account;
 use crate::commands::Context;
 use crate::dialect;
-use crate::ledger::Ledger;
+use crate::ledger::{Install, Ledger};
 use crate::settings::document::{Document, Value};
 use crate::settings::edit;
-use crate::settings::locate::user_dir;
 use crate::settings::write::read_settings;
 
 /// How deep below `plugins` a plugin's `hooks.json` is: `cache/<marketplace>/<plugin>/<version>/hooks/hooks.json`.
@@ -28,10 +28,21 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 }
 
 fn check_of(harness: Harness, plugins: &str, context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    let Some(install) = ledger.installs.iter().find(|install| install.harness == harness) else { return };
-    let Ok(dir) = user_dir(context.environment, harness) else { return };
-    let enabled = enabled(&dir);
-    for file in hook_files(&dir.join(plugins)) {
+    for account in Account::all(context.environment, ledger, harness) {
+        // Beside a plugin run the file of the same account, and those of projects.
+        let own = account.file(harness.spec().settings);
+        let runs_there = |install: &&Install| install.settings == own || install.project.is_some();
+        let installs = ledger.installs.iter().filter(|install| install.harness == harness);
+        if let Some(install) = installs.into_iter().find(runs_there) {
+            check_account(&account, plugins, install, context, checkup);
+        }
+    }
+}
+
+fn check_account(account: &Account, plugins: &str, install: &Install, context: &Context<'_>, checkup: &mut Checkup) {
+    let harness = install.harness;
+    let enabled = enabled(&account.dir);
+    for file in hook_files(&account.file(plugins)) {
         let Ok(Some(bytes)) = read_settings(&file) else { continue };
         let Ok(document) = Document::parse(&bytes) else { continue };
         let is_ours = edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty());

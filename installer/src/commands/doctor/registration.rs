@@ -1,18 +1,22 @@
 //! Settings files: every event of every file counted, and Codex asked what it would run.
 
+use std::path::Path;
+
 use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Registered, Repair};
+use crate::account::Account;
 use crate::codex::{self, Trust};
-use crate::commands::{Context, undo_arguments};
+use crate::commands::{Context, prefix, undo_arguments};
 use crate::dialect;
 use crate::ledger::{Install, Ledger};
 use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::foreign::{self, Foreign};
-use crate::settings::locate::{Location, Scope, locate};
-use crate::settings::write::read_settings;
+use crate::settings::locate::{Location, Scope};
+use crate::settings::plan::by_hand;
+use crate::settings::write::{Target, read_settings};
 use crate::shell;
 use crate::wiring::{Entry, Wiring, hook_of};
 
@@ -20,45 +24,101 @@ use crate::wiring::{Entry, Wiring, hook_of};
 const SUSPICIOUS_SECONDS: f64 = 1000.0;
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    if ledger.installs.is_empty() {
+    let unrecorded = unrecorded(context, ledger);
+    if ledger.installs.is_empty() && unrecorded.is_empty() {
         let what = "the ledger knows no settings file";
         let why = "nothing calls the programs, unless you pasted the snippet or use the plugin";
         checkup.notice("nothing-registered", context.home.ledger().display(), what, why, "installer init");
     }
     for install in &ledger.installs {
-        file(context, install, checkup);
+        match install.gone() {
+            Some(dir) => gone(context, install, dir, checkup),
+            None => file(context, ledger, install, checkup),
+        }
     }
-    unrecorded(context, ledger, checkup);
-    several_files(ledger, checkup);
+    for location in &unrecorded {
+        unrecorded_file(context, location, checkup);
+    }
+    several_files(context, ledger, checkup);
 }
 
-fn init(location: &Location) -> String {
-    format!("installer init{}", undo_arguments(location))
+/// An account or a project that is not there any more, and nobody reads the file of: to be known, and no failure.
+fn gone(context: &Context<'_>, install: &Install, dir: &Path, checkup: &mut Checkup) {
+    let what = format!("{} is gone", dir.display());
+    let why = "no session reads hooks there; stopgate leaves the place alone";
+    let forget = command(context, "uninstall", &install.location());
+    let fix = format!("`{forget}` forgets it; if it is only not mounted, nothing");
+    checkup.notice("place-gone", install.settings.display(), what, why, fix);
 }
 
-fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
+/// The command `name` of the installer for the file at `location`.
+fn command(context: &Context<'_>, name: &str, location: &Location) -> String {
+    format!("{}installer {name}{}", prefix(context.environment, location), undo_arguments(location))
+}
+
+/// How the entries of a file are mended.
+struct Mending {
+    fix: String,
+    repair: Option<Repair>,
+}
+
+impl Mending {
+    /// By the installer, unless something keeps the file from being written: that is said.
+    fn of(context: &Context<'_>, location: &Location, checkup: &mut Checkup) -> Self {
+        let target = Target::resolve_in(&location.path, location.project.as_deref());
+        let Some(obstacle) = target.ok().and_then(|target| target.obstacle) else {
+            let fix = command(context, "init", location);
+            return Self { fix, repair: Some(Repair::Settings(location.clone())) };
+        };
+        let fix = obstacle.fix(&by_hand(location.harness));
+        let why =
+            "stopgate can neither mend nor take out its entries in it: after an update they may have to be others";
+        checkup.notice("settings-closed", location.path.display(), obstacle.what, why, &fix);
+        Self { fix, repair: None }
+    }
+}
+
+fn file(context: &Context<'_>, ledger: &Ledger, install: &Install, checkup: &mut Checkup) {
     let location = install.location();
+    let mending = Mending::of(context, &location, checkup);
+    let is_refused = |event: &str, hook: Hook| install.is_refused(event, hook);
+    if entries(context, &location, &mending, &is_refused, checkup) && dialect::of(location.harness).asks_for_trust() {
+        trust(context, ledger, &location, checkup);
+    }
+}
+
+/// The entries of one file; whether there are any that its harness would read.
+fn entries(
+    context: &Context<'_>,
+    location: &Location,
+    mending: &Mending,
+    is_refused: &dyn Fn(&str, Hook) -> bool,
+    checkup: &mut Checkup,
+) -> bool {
     let shown = location.path.display().to_string();
-    let document = match read(&location) {
+    let document = match read(location) {
         Ok(document) => document,
         Err(problem) => {
             let why = "its harness reads no hook from it, and stopgate will not touch it";
-            return checkup.problem("settings-broken", shown, problem, why, "mend it there");
+            checkup.problem("settings-broken", shown, problem, why, "mend it there");
+            return false;
         }
     };
     if let Some(unfit) = dialect::of(location.harness).rejection(&document) {
         let why = "no hook of the file runs, and `codex exec` does not say so";
-        return checkup.problem("settings-rejected", shown, unfit.to_string(), why, "mend it there");
+        checkup.problem("settings-rejected", shown, unfit.to_string(), why, "mend it there");
+        return false;
     }
     ignored(location.harness, &shown, &document, checkup);
     let bin = context.home.bin();
     let (Ok(wiring), Ok(entries)) = (Wiring::of(location.harness, &bin), edit::registered(&document, &bin)) else {
-        return checkup.unchecked(shown, "its hooks are not laid out as hooks are");
+        checkup.unchecked(shown, "its hooks are not laid out as hooks are");
+        return false;
     };
     let foreign = foreign::all(&document, &bin);
     for event in wiring.events() {
-        let counted = Counted::of(event, &wiring, &entries, install);
-        counted.report(&location, checkup);
+        let counted = Counted::of(event, &wiring, &entries, is_refused);
+        counted.report(location, mending, checkup);
         let others = foreign.iter().filter(|one| one.event == event).count();
         checkup.registered.push(Registered {
             harness: location.harness,
@@ -72,13 +132,10 @@ fn file(context: &Context<'_>, install: &Install, checkup: &mut Checkup) {
     }
     for entry in entries.iter().filter(|entry| !wiring.events().contains(&entry.event.as_str())) {
         let what = format!("an entry on {}, where nothing of stopgate belongs any more", entry.event);
-        let repair = Repair::Settings(location.clone());
-        checkup.fixable("entry-stale", &shown, what, "it runs for nothing", init(&location), repair);
+        checkup.fixable("entry-stale", &shown, what, "it runs for nothing", &mending.fix, mending.repair.clone());
     }
     others(&shown, &foreign, checkup);
-    if dialect::of(location.harness).asks_for_trust() && !entries.is_empty() {
-        trust(context, &location, checkup);
-    }
+    !entries.is_empty()
 }
 
 fn read(location: &Location) -> Result<Document, String> {
@@ -118,7 +175,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(event: &str, wiring: &Wiring, entries: &[Entry], install: &Install) -> Self {
+    fn of(event: &str, wiring: &Wiring, entries: &[Entry], is_refused: &dyn Fn(&str, Hook) -> bool) -> Self {
         let ours: Vec<(Hook, &Entry)> = entries
             .iter()
             .filter(|entry| entry.event == event)
@@ -139,7 +196,7 @@ impl Counted {
             match (wiring.entry(event, hook), found.as_slice()) {
                 (None, []) => {}
                 (None, _) => counted.stale.push(name),
-                (Some(_), []) if install.is_refused(event, hook) => counted.refused.push(name),
+                (Some(_), []) if is_refused(event, hook) => counted.refused.push(name),
                 (Some(_), []) => counted.missing.push(name),
                 (Some(wanted), found) => {
                     if found.len() > 1 {
@@ -157,35 +214,28 @@ impl Counted {
         counted
     }
 
-    fn report(&self, location: &Location, checkup: &mut Checkup) {
+    fn report(&self, location: &Location, mending: &Mending, checkup: &mut Checkup) {
         let shown = location.path.display().to_string();
         let event = &self.event;
-        let repair = || Repair::Settings(location.clone());
+        let (fix, repair) = (mending.fix.as_str(), || mending.repair.clone());
         for name in &self.missing {
             let what = format!("{name} is not registered on {event}");
             let why = "stopgate does not hear of that event";
-            checkup.fixable("entry-missing", &shown, what, why, init(location), repair());
+            checkup.fixable("entry-missing", &shown, what, why, fix, repair());
         }
         for name in &self.refused {
             let what = format!("{name} was taken out of {event} by a person");
             let why = "stopgate does not hear of that event, and will not add itself again";
-            checkup.notice("entry-refused", &shown, what, why, init(location));
+            checkup.notice("entry-refused", &shown, what, why, fix);
         }
         for name in &self.stale {
             let what = format!("{name} on {event} is not as this version registers it");
-            checkup.fixable(
-                "entry-stale",
-                &shown,
-                what,
-                "its timeout or its call is an old one",
-                init(location),
-                repair(),
-            );
+            checkup.fixable("entry-stale", &shown, what, "its timeout or its call is an old one", fix, repair());
         }
         for name in &self.duplicate {
             let what = format!("{name} is registered several times on {event}");
             let why = "it may run several times, and a stop may be counted twice";
-            checkup.fixable("entry-duplicate", &shown, what, why, init(location), repair());
+            checkup.fixable("entry-duplicate", &shown, what, why, fix, repair());
         }
         for path in &self.dead {
             let what = format!("calls {path} on {event}, which is not there");
@@ -235,7 +285,7 @@ fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
                 "tell whoever installed it; stopgate leaves it alone",
             );
         }
-        let path = std::path::Path::new(&program);
+        let path = Path::new(&program);
         let is_like_ours = Hook::ALL.iter().any(|hook| path.file_name().is_some_and(|name| name == hook.name()));
         if is_like_ours && path.is_absolute() && !path.exists() {
             let what =
@@ -252,13 +302,35 @@ fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
     }
 }
 
-fn trust(context: &Context<'_>, location: &Location, checkup: &mut Checkup) {
-    let shown = location.path.display().to_string();
-    let answer = match codex::ask(context.environment, location, &context.home.bin()) {
+/// Whether Codex runs the hooks of one file, in each account that has to do with it.
+fn trust(context: &Context<'_>, ledger: &Ledger, location: &Location, checkup: &mut Checkup) {
+    let accounts = Account::of_install(context.environment, ledger, location);
+    for account in &accounts {
+        if account.dir.is_dir() {
+            trust_of(context, account, accounts.len() > 1, location, checkup);
+        } else {
+            let what = "the directory of this account is gone";
+            let why = "no session runs in it; what stopgate trusted there went with it";
+            let fix = format!("`{}` forgets the file and its accounts", command(context, "uninstall", location));
+            checkup.notice("place-gone", account.dir.display(), what, why, fix);
+        }
+    }
+}
+
+fn trust_of(context: &Context<'_>, account: &Account, is_named: bool, location: &Location, checkup: &mut Checkup) {
+    let in_account = if is_named { format!(" (in {})", account.dir.display()) } else { String::new() };
+    let shown = format!("{}{in_account}", location.path.display());
+    let answer = match codex::ask(context.environment, account, location, &context.home.bin()) {
         Ok(answer) => answer,
-        Err(unasked) => return checkup.unchecked("whether Codex trusts the hooks", unasked.to_string()),
+        Err(unasked) => {
+            let what = format!("whether Codex trusts the hooks{in_account}");
+            return checkup.unchecked(what, unasked.to_string());
+        }
     };
-    let give = format!("{} --trust, or enter /hooks in Codex", init(location));
+    let give = {
+        let (prefix, arguments) = (account.prefix(context.environment), undo_arguments(location));
+        format!("{prefix}installer init{arguments} --trust, or enter /hooks in Codex")
+    };
     if answer.hooks.is_empty() {
         let what = "Codex lists none of the hooks in it";
         let why = "a project's hooks load only when Codex trusts the project";
@@ -290,31 +362,44 @@ pub(super) fn double(file: &str, plugin: &str, remove: &str, checkup: &mut Check
     checkup.problem("double-registration", file, what, why, remove);
 }
 
-/// Entries of ours in the person's own files, of which the ledger knows nothing.
-fn unrecorded(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
-    for harness in Harness::ALL {
-        let root = std::path::Path::new("/");
-        let Ok(location) = locate(context.environment, harness, Scope::User, None, root) else { continue };
-        if ledger.of(&location).is_some() {
-            continue;
-        }
-        let Ok(document) = read(&location) else { continue };
-        if edit::registered(&document, &context.home.bin()).is_ok_and(|entries| !entries.is_empty()) {
-            let what = format!("holds entries for {} that the installer did not write", harness.spec().product);
-            let why = "migrate and uninstall leave alone what is not in the ledger";
-            checkup.notice("unrecorded", location.path.display(), what, why, init(&location));
-        }
-    }
+/// Entries of ours that the installer did not write: they are examined like its own, and left to whoever wrote them.
+fn unrecorded_file(context: &Context<'_>, location: &Location, checkup: &mut Checkup) {
+    let mut mending = Mending::of(context, location, checkup);
+    mending.repair = None;
+    let what = format!("holds entries for {} that the installer did not write", location.harness.spec().product);
+    let why = "migrate and uninstall leave alone what is not in the ledger";
+    let fix = command(context, "init", location) + " takes them over, and writes nothing if they are right";
+    checkup.notice("unrecorded", location.path.display(), what, why, fix);
+    entries(context, location, &mending, &|_, _| false, checkup);
+}
+
+/// The person's own files, of every account that is known, which hold entries of ours that the ledger does not know.
+pub(super) fn unrecorded(context: &Context<'_>, ledger: &Ledger) -> Vec<Location> {
+    let of = |harness: Harness| {
+        let accounts = Account::all(context.environment, ledger, harness);
+        accounts.into_iter().map(move |account| Location {
+            harness,
+            scope: Scope::User,
+            path: account.file(harness.spec().settings),
+            project: None,
+        })
+    };
+    let is_unknown = |location: &Location| ledger.of(&ledger.known_as(location.clone())).is_none();
+    let has_ours = |location: &Location| {
+        let entries = read(location).ok().and_then(|document| edit::registered(&document, &context.home.bin()).ok());
+        entries.is_some_and(|entries| !entries.is_empty())
+    };
+    Harness::ALL.into_iter().flat_map(of).filter(|location| is_unknown(location) && has_ours(location)).collect()
 }
 
 /// A harness may run the same command from two files twice.
-fn several_files(ledger: &Ledger, checkup: &mut Checkup) {
+fn several_files(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     let of = |scope| move |install: &&Install| dialect::of(install.harness).runs_every_file() && install.scope == scope;
     for (user, project) in ledger.installs.iter().filter(of(Scope::User)).flat_map(|user| {
         let projects = ledger.installs.iter().filter(of(Scope::Project));
         projects.filter(|project| project.harness == user.harness).map(move |project| (user, project))
     }) {
-        let fix = format!("installer uninstall{}", undo_arguments(&project.location()));
+        let fix = command(context, "uninstall", &project.location());
         let file = project.settings.display().to_string();
         let what = format!("registered twice: there, and in {}", user.settings.display());
         let why = format!("{} runs every hook of both files in that project", project.harness.spec().product);

@@ -208,7 +208,7 @@ fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     let now = SystemClock.now_ms();
     for install in &ledger.installs {
         let is_seen = rows.iter().any(|row| row.harness == install.harness);
-        if !is_seen && now - install.at_ms > FORGOTTEN_MS {
+        if !is_seen && install.gone().is_none() && now - install.at_ms > FORGOTTEN_MS {
             let what = format!("no session of {} has been seen since it was installed", install.harness);
             let why = "registered but never fired: perhaps another file is the one that counts";
             let fix = "start a session, then `stopgate sessions`";

@@ -7,6 +7,7 @@ use stopgate_core::env::Env;
 use stopgate_core::paths::Home;
 use stopgate_protocol::Health;
 
+use crate::account::Account;
 use crate::deploy::{self, Change, Program};
 use crate::ledger::Ledger;
 use crate::printer::columns;
@@ -23,6 +24,10 @@ pub(super) struct InitPlan {
     pub(super) wiring: Wiring,
     pub(super) programs: Vec<Program>,
     pub(super) settings: SettingsPlan,
+    /// Whose configuration it is, or of whom else the project's hooks run.
+    pub(super) account: Account,
+    /// What the person should know before they agree.
+    pub(super) warnings: Vec<String>,
     /// An authority that runs another program than the installed one.
     outdated: Option<Health>,
     /// What an installer that was killed has left behind.
@@ -35,12 +40,23 @@ impl InitPlan {
         home::check(home)?;
         let wiring = Wiring::of(location.harness, &home.bin())?;
         let ledger = Ledger::read(home)?;
+        let account = Account::of(environment, &location)?;
+        let location = ledger.known_as(location);
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
         let programs = deploy::plan(source, home)?;
         let outdated = authority::of(home).outdated(environment);
         let leftovers = leftovers::find(settings.target.file.parent().into_iter().chain([home.root(), &home.bin()]));
         let is_home_new = !home::is_marked(home);
-        Ok(Self { home: home.clone(), is_home_new, wiring, programs, settings, outdated, leftovers })
+        let mut warnings = settings.warnings.clone();
+        warnings.extend(home::shared(home).map(|mount| {
+            let (root, kind) = (home.root().display(), mount.kind);
+            format!(
+                "{root}: on a file system that other machines may share ({kind}): its database and socket are one \
+                 machine's own; set STOPGATE_HOME to a directory on a disk of each machine"
+            )
+        }));
+        let home = home.clone();
+        Ok(Self { home, is_home_new, wiring, programs, settings, account, warnings, outdated, leftovers })
     }
 
     /// Whether everything is as it should be.

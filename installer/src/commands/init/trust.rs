@@ -6,7 +6,7 @@ use stopgate_core::clock::{Clock, SystemClock};
 use super::InitPlan;
 use crate::codex::{self, Listed, Trust, Unasked};
 use crate::commands::Context;
-use crate::ledger::{Install, Ledger};
+use crate::ledger::Ledger;
 use crate::printer::{Tone, columns};
 
 /// How Codex stands to our hooks.
@@ -31,7 +31,7 @@ pub(super) fn see_to(context: &Context<'_>, plan: &InitPlan, is_wanted: bool) ->
             Err(error) => report.problem = Some(format!("trust: {error:#}")),
         }
     } else {
-        match codex::ask(context.environment, location, plan.wiring.bin()) {
+        match codex::ask(context.environment, &plan.account, location, plan.wiring.bin()) {
             Ok(answer) => report.hooks = Some(answer.hooks),
             Err(Unasked::NoClient) => {}
             Err(unasked) => report.problem = Some(unasked.to_string()),
@@ -44,12 +44,13 @@ pub(super) fn see_to(context: &Context<'_>, plan: &InitPlan, is_wanted: bool) ->
 fn write(context: &Context<'_>, plan: &InitPlan) -> anyhow::Result<Vec<Listed>> {
     let location = &plan.settings.location;
     let mut ledger = Ledger::read(&plan.home)?;
-    let Some(install) = ledger.of(location).cloned() else { anyhow::bail!("the ledger does not know the file") };
-    let trusted =
-        codex::trust(context.environment, &plan.home, location, install.trust.as_ref(), SystemClock.now_ms())?;
-    if trusted.record.is_some() {
-        ledger.put(Install { trust: trusted.record, ..install });
+    let now = SystemClock.now_ms();
+    let trusted = codex::trust(context.environment, &plan.home, &mut ledger, &plan.account, location, now)?;
+    if trusted.is_written {
         ledger.save(&plan.home)?;
+    }
+    if let Some(left) = trusted.hooks.iter().find(|hook| hook.trust.can_be_given()) {
+        anyhow::bail!("Codex took the trust for {} on {} and does not show it", left.hook, left.event);
     }
     Ok(trusted.hooks)
 }

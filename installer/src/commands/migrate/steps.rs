@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, OpenFlags};
 use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::env::Env;
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::spool;
 use stopgate_store::{LATEST_VERSION, Store};
 
 use super::{MigrateOutcome, Step};
-use crate::commands::{Context, apply};
+use crate::commands::{Context, apply, prefix, undo_arguments};
 use crate::deploy::{self, Change};
 use crate::ledger::{Install, Ledger, Refused};
 use crate::settings::document::Document;
@@ -43,7 +44,7 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
     steps.push(database(home));
     steps.push(config(home));
     for install in ledger.installs.clone() {
-        steps.push(wiring(home, ledger, &install));
+        steps.push(wiring(context.environment, home, ledger, &install));
     }
     let (authority, is_up) = authority_step(context);
     steps.push(authority);
@@ -180,12 +181,13 @@ fn add_missing_keys(home: &Home, path: &Path) -> Result<ConfigStep> {
 }
 
 /// One settings file.
-fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
+fn wiring(environment: &dyn Env, home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
     let location = install.location();
     let subject = location.path.display().to_string();
-    if location.project.as_ref().is_some_and(|project| !project.is_dir()) {
+    if let Some(dir) = install.gone() {
+        let command = format!("{}installer uninstall{}", prefix(environment, &location), undo_arguments(&location));
         return Step::of("wiring", subject, MigrateOutcome::Skipped)
-            .because("the project is gone; `installer uninstall` forgets it");
+            .because(format!("{} is gone; `{command}` forgets it", dir.display()));
     }
     let bin = home.bin();
     let refused = |old: Option<&Install>| match old {
@@ -201,9 +203,10 @@ fn wiring(home: &Home, ledger: &mut Ledger, install: &Install) -> Step {
                 notes.push(format!("{count} taken out by a person and not added again (`installer init` adds them)"));
             }
             if applied.is_something() && dialect::of(location.harness).asks_for_trust() {
-                notes.push(
-                    "Codex skips what has changed until you trust it (`installer init --harness codex --trust`)".into(),
-                );
+                let (prefix, arguments) = (prefix(environment, &location), undo_arguments(&location));
+                notes.push(format!(
+                    "Codex skips what has changed until you trust it (`{prefix}installer init{arguments} --trust`)"
+                ));
             }
             notes.extend(applied.ignored);
             let step = Step::of("wiring", subject, outcome);
