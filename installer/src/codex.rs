@@ -21,6 +21,7 @@ use crate::digest::sha256;
 use crate::ledger::{Ledger, Original, TrustRecord};
 use crate::settings::locate::Location;
 use crate::settings::write::Target;
+use crate::switched_off::{self, SwitchedOff};
 use crate::wiring::hook_of;
 
 pub(crate) use server::client;
@@ -95,6 +96,8 @@ pub(crate) struct CodexAnswer {
     pub(crate) from_plugins: Vec<String>,
     /// What Codex warns of.
     pub(crate) warnings: Vec<String>,
+    /// What switches hooks off, ours included.
+    pub(crate) switched_off: Vec<SwitchedOff>,
 }
 
 /// Why Codex could not be asked.
@@ -140,6 +143,7 @@ fn list(
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let file = real(&location.path);
     let mut answer = CodexAnswer::default();
+    let mut has_managed = false;
     for row in rows {
         let texts =
             |name: &str| row[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
@@ -148,6 +152,7 @@ fn list(
             let Some(ours) = hook["command"].as_str().and_then(|command| hook_of(command, bin)) else {
                 continue;
             };
+            has_managed |= hook["isManaged"] == true;
             let text = |name: &str| hook[name].as_str().unwrap_or_default().to_owned();
             if let Some(plugin) = hook["pluginId"].as_str() {
                 answer.from_plugins.push(plugin.to_owned());
@@ -162,6 +167,10 @@ fn list(
             }
         }
     }
+    // A client that does not know the question has no such setting, as far as can be told.
+    let requirements = server.call("configRequirements/read", &json!({})).unwrap_or_default();
+    let config = server.call("config/read", &json!({ "includeLayers": false, "cwd": cwd })).unwrap_or_default();
+    answer.switched_off = switched_off::as_codex_says(&requirements, &config, has_managed);
     Ok(answer)
 }
 
@@ -190,7 +199,7 @@ pub(crate) struct Trusted {
     /// Whether it had to be written.
     pub(crate) is_written: bool,
     /// How it is now.
-    pub(crate) hooks: Vec<Listed>,
+    pub(crate) answer: CodexAnswer,
 }
 
 /// The file in an account's directory that holds trust.
@@ -213,7 +222,7 @@ pub(crate) fn trust(
     let before = list(&mut server, environment, location, &home.bin()).map_err(failed)?;
     let wanted: Vec<&Listed> = before.hooks.iter().filter(|hook| hook.trust.can_be_given()).collect();
     if wanted.is_empty() {
-        return Ok(Trusted { is_written: false, hooks: before.hooks });
+        return Ok(Trusted { is_written: false, answer: before });
     }
     let target = Target::resolve(&account.file(CONFIG))?;
     let lines = wanted.iter().map(|hook| format!("\n[hooks.state.{:?}]\ntrusted_hash = {:?}", hook.key, hook.hash));
@@ -245,8 +254,8 @@ pub(crate) fn trust(
     let install = install.context("the ledger does not know the file")?;
     install.trust.retain(|known| known.config != record.config);
     install.trust.push(record);
-    let hooks = list(&mut server, environment, location, &home.bin()).map_err(failed)?.hooks;
-    Ok(Trusted { is_written: true, hooks })
+    let answer = list(&mut server, environment, location, &home.bin()).map_err(failed)?;
+    Ok(Trusted { is_written: true, answer })
 }
 
 /// The record of the file `config`, which is `before` now and will be written: how it was before the first trust of any

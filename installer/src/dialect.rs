@@ -4,13 +4,15 @@
 mod claude;
 mod codex;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stopgate_core::env::Env;
 use stopgate_core::session::Harness;
 
+use crate::account::Account;
 use crate::settings::document::{Document, Unfit};
 use crate::settings::ignored::Flaw;
+use crate::switched_off::SwitchedOff;
 
 /// A harness, as the installer sees it. What is not said is what a harness without peculiarities does.
 pub(crate) trait Dialect {
@@ -49,9 +51,9 @@ pub(crate) trait Dialect {
         false
     }
 
-    /// Settings that an administrator sets for everybody on the machine; any layer may switch all hooks off.
-    fn managed_settings(&self) -> Option<&'static str> {
-        None
+    /// What switches hooks off, as files say: an administrator's, those of `accounts` and of `projects`.
+    fn switched_off(&self, _accounts: &[Account], _projects: &[PathBuf], _bin: &Path) -> Vec<SwitchedOff> {
+        Vec::new()
     }
 
     /// The directory, in that of its configuration, that plugins with hooks lie in.

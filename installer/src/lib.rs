@@ -1,7 +1,7 @@
 //! `installer`: puts stopgate into the settings of a harness, shows that it works, and takes it back.
 //!
 //! * `commands` has a module for each. `wiring` is what is registered, made of the table of hooks.
-//! * `settings` edits the files of others, `account` says whose; `codex` asks Codex what it trusts; `plugin` makes plugins of the same table.
+//! * `settings` edits the files of others, `account` says whose; `codex` asks Codex what it trusts; `switched_off` says where hooks are forbidden; `plugin` makes plugins of the same table.
 //! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
 //!   `leftovers`, `authority`. `filesystem` says what the place allows.
 //! * `live_check` tries all of it; what prints is `stopgate-terminal`. `rehearsal` is the edits for the fuzzers.
@@ -27,6 +27,7 @@ mod programs;
 pub mod rehearsal;
 mod settings;
 mod shell;
+mod switched_off;
 mod version;
 mod wiring;
 

@@ -21,8 +21,8 @@
 )]
 
 pub mod agent;
-pub mod background;
 pub mod attributes;
+pub mod background;
 pub mod build;
 pub mod checkout;
 pub mod claude_driver;
@@ -35,6 +35,7 @@ pub mod mock_anthropic;
 pub mod mock_judge;
 pub mod mock_openai;
 pub mod person;
+pub mod place;
 pub mod process;
 pub mod reaper;
 pub mod run;

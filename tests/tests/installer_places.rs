@@ -3,66 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use rstest::rstest;
 use serde_json::{Value, json};
 use stopgate_tests::attributes::Seen;
-use stopgate_tests::person::{Person, WIRING, finding_ids, text};
-use stopgate_tests::run::{Stdin, finish};
-use stopgate_tests::world::binary;
+use stopgate_tests::person::{WIRING, finding_ids, text};
+use stopgate_tests::place::Place;
 
 const SETTINGS: &str = "{\n  \"model\": \"opus\"\n}\n";
-/// What a script ends with that cannot have what it needs.
-const CANNOT: i32 = 77;
-
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// A person whose settings are `.claude/settings.json`, and a mount namespace.
-struct Place {
-    person: Person,
-}
-
-impl Place {
-    fn new() -> Self {
-        let person = Person::new();
-        person.write_settings(SETTINGS);
-        Self { person }
-    }
-
-    fn out(&self, name: &str) -> PathBuf {
-        self.person.world.root().join(name)
-    }
-
-    /// Runs `script` by a shell with mounts of its own: `$dir` is `.claude`, `$home` stopgate's home, `$out` a directory
-    /// for what it finds, `$bin` the programs of this build. `None` if it cannot have what it needs here.
-    fn run(&self, script: &str) -> Option<Output> {
-        let flags = if is_root() { "-m" } else { "-rm" };
-        let mut command = Command::new("unshare");
-        command.args([flags, "sh", "-c", &format!("set -u\n{script}")]).env_clear();
-        command.current_dir(self.person.world.root()).env("HOME", self.person.dir());
-        command.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin").env("STOPGATE_NO_AUTOSTART", "1");
-        command.env("dir", self.person.dir().join(".claude")).env("home", self.person.world.home.root());
-        command.env("out", self.person.world.root()).env("bin", binary("installer").parent().unwrap());
-        command.env("TMPDIR", self.person.world.root());
-        let output = finish(command, Stdin::from(""));
-        let said = text(&output.stderr);
-        if output.status.code() == Some(CANNOT) || said.contains("unshare failed") || said.contains("unshare:") {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: no such place to be had here: {said}");
-            return None;
-        }
-        Some(output)
-    }
-
-    /// A report that a script has left.
-    fn report(&self, name: &str) -> Value {
-        let bytes = std::fs::read(self.out(name)).unwrap();
-        serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}: {}", text(&bytes)))
-    }
 }
 
 fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
@@ -116,7 +67,7 @@ fn what_cannot_be_written_is_named_and_the_snippet_is_the_way(
     #[case] said: &str,
     #[case] remedy: &str,
 ) {
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     // Nothing is written anywhere but where the script itself says so.
     let script = format!(
         "exec 3>&1\n{change}\nset -- $bin/installer init --yes --no-live-check\n\"$@\" 2>&1 >/dev/null\ncode=$?\n\
@@ -138,7 +89,7 @@ fn a_file_of_another_user_is_named_with_its_owner() {
     if !is_root() {
         return;
     }
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     std::os::unix::fs::chown(place.person.settings(), Some(1), None).unwrap();
     let before = Seen::at(&place.person.settings());
     let script = "unshare -U --map-user=1000 --map-group=1000 true || exit 77\n\
@@ -163,7 +114,7 @@ const STORE: &str = "\
 
 #[test]
 fn a_link_into_a_store_is_named_and_with_the_snippet_in_it_all_works() {
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     let script = format!(
         "{STORE}\
          echo '{{ \"model\": \"opus\" }}' | rebuilt\n\
@@ -215,7 +166,7 @@ fn a_link_into_a_store_is_named_and_with_the_snippet_in_it_all_works() {
 
 #[test]
 fn where_no_program_can_be_run_no_hook_is_registered() {
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     let script = "\
         mkdir -p $home elsewhere && mount -t tmpfs -o noexec,mode=700 none $home || exit 77\n\
         for command in 'init --yes' 'snippet claude --programs'; do\n\
@@ -256,7 +207,7 @@ fn where_no_program_can_be_run_no_hook_is_registered() {
 fn a_configuration_that_a_build_makes_gets_no_trust_and_the_lines_are_named() {
     use stopgate_tests::codex_driver::real_codex;
     let Some(codex) = real_codex() else { return };
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     let dir = place.person.dir().join(".codex");
     std::fs::create_dir(&dir).unwrap();
     std::fs::write(dir.join("config.toml"), "model = \"x\"\n").unwrap();
@@ -285,7 +236,7 @@ fn a_configuration_that_a_build_makes_gets_no_trust_and_the_lines_are_named() {
 /// Nothing keeps an ordinary place from being used.
 #[test]
 fn an_ordinary_place_is_no_obstacle() {
-    let place = Place::new();
+    let place = Place::new(SETTINGS);
     let script = "\
         mount -t tmpfs -o mode=755 none $dir || exit 77\n\
         ln -s real.json $dir/settings.json; echo '{ }' >$dir/real.json\n\

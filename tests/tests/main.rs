@@ -39,6 +39,7 @@ mod installer_accounts;
 mod installer_disturbed;
 mod installer_doctor;
 mod installer_live_check;
+mod installer_managed;
 mod installer_migrate;
 mod installer_places;
 mod installer_restore;

@@ -1,5 +1,6 @@
 //! `installer doctor`: whether what is installed works, what does not, why that matters, and what mends it.
 
+mod clients;
 mod files;
 mod finding;
 mod fire;
@@ -111,6 +112,7 @@ fn examine(context: &Context<'_>, arguments: &Arguments) -> Checkup {
     layers::check(context, &ledger, &mut checkup);
     plugins::check(context, &ledger, &mut checkup);
     runtime::check(context, &ledger, &mut checkup);
+    clients::check(context, &ledger, &mut checkup);
     if !arguments.no_fire {
         fire::check(context, &ledger, &mut checkup);
     }
@@ -138,7 +140,17 @@ fn show(printer: Printer, checkup: &Checkup, fixed: &[String]) {
         print_rows(printer, std::iter::once(heading).chain(rows).collect());
     }
     if !checkup.fired.is_empty() {
-        printer.heading("every registered command line, run as its harness runs it");
+        let way = |client: &clients::InstalledClient| {
+            let (product, version) = (client.harness.spec().product, &client.version);
+            if client.tried_as == version {
+                format!("{product} {version}")
+            } else {
+                format!("{product} {version}, in the way of {}", client.tried_as)
+            }
+        };
+        let clients: Vec<String> = checkup.clients.iter().map(way).collect();
+        let clients = if clients.is_empty() { String::new() } else { format!(" ({})", clients.join("; ")) };
+        printer.heading(&format!("every registered command line, run as its harness runs it{clients}"));
         let heading = ["harness", "event", "hook", "ms", "of that the shell", "answer"].map(str::to_owned).to_vec();
         let rows = checkup.fired.iter().map(|fired| {
             let shell = fired.shell_milliseconds.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));

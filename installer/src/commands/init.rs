@@ -186,11 +186,14 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     report.backup = written.backup;
 
-    if dialect::of(harness).asks_for_trust() {
+    let switched_off = if dialect::of(harness).asks_for_trust() {
         let trust = trust::see_to(context, &plan, arguments.trust);
         report.problems.extend(trust.problem.clone());
-        report.trust = Some(trust);
-    }
+        report.trust.insert(trust).switched_off.clone()
+    } else {
+        let projects: Vec<PathBuf> = plan.settings.location.project.iter().cloned().collect();
+        dialect::of(harness).switched_off(std::slice::from_ref(&plan.account), &projects, plan.wiring.bin())
+    };
     let state = authority::ensure(context.environment, &plan.home);
     drop(lock);
     match &state {
@@ -211,6 +214,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         report.live_check = Some(check);
     }
     report.problems.extend(written.ignored);
+    for one in &switched_off {
+        report.problems.push(format!("{}: {}; {}", one.place, one.what(), one.fix()));
+    }
     report.authority = Some(state);
     report.next = next_steps(context, &plan);
     printer.heading("what next");

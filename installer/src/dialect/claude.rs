@@ -1,8 +1,12 @@
 //! Claude Code: settings that it may ignore as a whole, in layers.
 
+use std::path::{Path, PathBuf};
+
 use super::Dialect;
+use crate::account::Account;
 use crate::settings::document::{Document, Value};
 use crate::settings::ignored::{Flaw, flaws};
+use crate::switched_off::{self, SwitchedOff};
 
 pub(super) struct Claude;
 
@@ -22,8 +26,8 @@ impl Dialect for Claude {
         true
     }
 
-    fn managed_settings(&self) -> Option<&'static str> {
-        Some("/etc/claude-code/managed-settings.json")
+    fn switched_off(&self, accounts: &[Account], projects: &[PathBuf], bin: &Path) -> Vec<SwitchedOff> {
+        switched_off::by_claude(accounts, projects, bin)
     }
 
     fn plugins(&self) -> Option<&'static str> {

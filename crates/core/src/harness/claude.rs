@@ -12,6 +12,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "claude",
     product: "Claude Code",
     command: "claude",
+    tried: &["2.1.197", "2.1.329", "2.1.332"],
     role,
     process_variable: Some("CLAUDE_PID"),
     directory: ".claude",

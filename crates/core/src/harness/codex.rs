@@ -10,6 +10,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "codex",
     product: "Codex",
     command: "codex",
+    tried: &["0.169.0", "0.171.0"],
     role,
     process_variable: None,
     directory: ".codex",

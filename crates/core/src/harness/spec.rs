@@ -15,6 +15,8 @@ pub struct Spec {
     pub product: &'static str,
     /// Name of its program, as people call it.
     pub command: &'static str,
+    /// Versions that stopgate was tried with, oldest first: those of `tests/versions`, and what is in between.
+    pub tried: &'static [&'static str],
     /// What a process is to it.
     pub(crate) role: fn(&ProcessSight<'_>) -> Option<ProcessRole>,
     /// The variable that tells its hooks which process it is, if there is one.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use stopgate_core::session::Harness;
 
+use super::clients::InstalledClient;
 use crate::settings::locate::Location;
 
 /// How bad it is.
@@ -98,6 +99,8 @@ pub(super) struct Checkup {
     pub(super) unchecked: Vec<Unchecked>,
     pub(super) registered: Vec<Registered>,
     pub(super) fired: Vec<Fired>,
+    /// Clients on the search path.
+    pub(super) clients: Vec<InstalledClient>,
 }
 
 impl Checkup {

@@ -37,7 +37,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
         }
     }
     for location in &unrecorded {
-        unrecorded_file(context, location, checkup);
+        unrecorded_file(context, ledger, location, checkup);
     }
     several_files(context, ledger, checkup);
 }
@@ -323,10 +323,17 @@ fn trust_of(context: &Context<'_>, account: &Account, is_named: bool, location: 
     let answer = match codex::ask(context.environment, account, location, &context.home.bin()) {
         Ok(answer) => answer,
         Err(unasked) => {
+            let accounts = std::slice::from_ref(account);
+            let found = dialect::of(location.harness).switched_off(accounts, &[], &context.home.bin());
+            super::layers::report(&found, checkup);
             let what = format!("whether Codex trusts the hooks{in_account}");
             return checkup.unchecked(what, unasked.to_string());
         }
     };
+    if !answer.switched_off.is_empty() {
+        // Trust cannot help, and Codex lists nothing.
+        return super::layers::report(&answer.switched_off, checkup);
+    }
     let give = {
         let (prefix, arguments) = (account.prefix(context.environment), undo_arguments(location));
         format!("{prefix}installer init{arguments} --trust, or enter /hooks in Codex")
@@ -363,14 +370,16 @@ pub(super) fn double(file: &str, plugin: &str, remove: &str, checkup: &mut Check
 }
 
 /// Entries of ours that the installer did not write: they are examined like its own, and left to whoever wrote them.
-fn unrecorded_file(context: &Context<'_>, location: &Location, checkup: &mut Checkup) {
+fn unrecorded_file(context: &Context<'_>, ledger: &Ledger, location: &Location, checkup: &mut Checkup) {
     let mut mending = Mending::of(context, location, checkup);
     mending.repair = None;
     let what = format!("holds entries for {} that the installer did not write", location.harness.spec().product);
     let why = "migrate and uninstall leave alone what is not in the ledger";
     let fix = command(context, "init", location) + " takes them over, and writes nothing if they are right";
     checkup.notice("unrecorded", location.path.display(), what, why, fix);
-    entries(context, location, &mending, &|_, _| false, checkup);
+    if entries(context, location, &mending, &|_, _| false, checkup) && dialect::of(location.harness).asks_for_trust() {
+        trust(context, ledger, location, checkup);
+    }
 }
 
 /// The person's own files, of every account that is known, which hold entries of ours that the ledger does not know.
