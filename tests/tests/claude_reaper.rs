@@ -24,13 +24,13 @@ use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::binary;
 
 /// A stage with real clients on it.
-struct Clients {
-    stage: Stage,
-    home: PathBuf,
+pub(crate) struct Clients {
+    pub(crate) stage: Stage,
+    pub(crate) home: PathBuf,
 }
 
 impl Clients {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let claude = real_claude()?;
         let stage = Stage::new();
         let root = stage.site.world.root();
@@ -51,7 +51,7 @@ impl Clients {
     }
 
     /// A tmux session in which a shell runs `line` beside a model with this script; its pane.
-    fn start(&self, name: &str, turns: impl IntoIterator<Item = Turn>, line: &str) -> String {
+    pub(crate) fn start(&self, name: &str, turns: impl IntoIterator<Item = Turn>, line: &str) -> String {
         let root = self.stage.site.world.root();
         let script = root.join(format!("{name}.script"));
         let turns = Script { turns: turns.into_iter().collect(), ..Script::default() };
@@ -85,12 +85,12 @@ impl Clients {
         self.stage.tmux(&command.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn shows(&self, pane: &str) -> String {
+    pub(crate) fn shows(&self, pane: &str) -> String {
         self.stage.tmux(&["capture-pane", "-p", "-t", pane])
     }
 
     /// Waits until the pane shows `text`.
-    fn wait_for(&self, pane: &str, text: &str) {
+    pub(crate) fn wait_for(&self, pane: &str, text: &str) {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
         while !self.shows(pane).contains(text) {
             assert!(std::time::Instant::now() < until, "no {text:?} in:\n{}", self.shows(pane));
@@ -99,7 +99,7 @@ impl Clients {
     }
 
     /// Types a prompt, once the client is there.
-    fn prompt(&self, pane: &str, text: &str) {
+    pub(crate) fn prompt(&self, pane: &str, text: &str) {
         self.wait_for(pane, "❯");
         self.stage.tmux(&["send-keys", "-t", pane, "-l", text]);
         self.wait_for(pane, text);
@@ -107,7 +107,7 @@ impl Clients {
     }
 
     /// The session in `pane`, once it is in `state`.
-    fn session(&self, pane: &str, state: SessionState) -> SessionRow {
+    pub(crate) fn session(&self, pane: &str, state: SessionState) -> SessionRow {
         eventually("the session is in its state", || {
             let rows = self.stage.site.world.stopgate_json(&["sessions", "--json"]);
             let rows: Vec<SessionRow> = serde_json::from_value(rows).unwrap();

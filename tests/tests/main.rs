@@ -16,6 +16,7 @@ mod build_worktree;
 mod claude_client;
 mod claude_hooks_lost;
 mod claude_reaper;
+mod claude_sessions;
 mod claude_stopgate;
 mod codex_installer;
 mod command_lines;

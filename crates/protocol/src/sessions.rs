@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::harness::registration::HooksLost;
 use stopgate_core::process::{Liveness, ProcessIdentity};
-use stopgate_core::session::state::{SessionState, Turn};
+use stopgate_core::session::state::{ClientStatus, SessionState, Turn};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::tmux::TmuxPlace;
 
@@ -121,12 +121,26 @@ pub struct SessionRow {
     /// When its hooks were last heard, if it goes on without them: its transcript has a later prompt that none reported.
     #[serde(default)]
     pub silent_since_ms: Option<UnixMillis>,
+    /// What its client says of itself, where it says so and can be believed.
+    #[serde(default)]
+    pub told: Option<ToldByClient>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.
     pub successor: Option<String>,
     /// The line that takes the session up again in a shell.
     pub resume_command: String,
+}
+
+/// What a client says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldByClient {
+    /// What it does.
+    pub status: ClientStatus,
+    /// What it waits for, in its words.
+    pub waiting_for: Option<String>,
+    /// Since when.
+    pub at_ms: UnixMillis,
 }
 
 /// Hooks that a session lost.

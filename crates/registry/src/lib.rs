@@ -1,13 +1,15 @@
 //! What sessions are doing right now: the store's rows, confirmed by the process table and the file system. Asked by the
 //! authority, and by `stopgate` where no authority answers.
 //!
-//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where. [`snapshot`] is the whole
+//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where, and `told` what
+//! a client says of itself. [`snapshot`] is the whole
 //! process table. `operator` asks which session a caller runs in.
 
 pub mod snapshot;
 
 mod operator;
 mod silence;
+mod told;
 mod transcript;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
-use stopgate_core::session::state::{Known, state};
+use stopgate_core::session::state::{ClientStatus, Known, Turn, state};
 use stopgate_protocol::SessionRow;
 
 pub use self::operator::{Caller, Refusal, caller};
@@ -37,14 +39,27 @@ pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
 /// [`look`] at one row, with the machine's name and process table at hand.
 pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
     row.liveness = liveness_of(row, host);
+    row.told = told::read(row);
     let known = Known {
         turn: row.turn.zip(row.turn_at_ms),
         ended_at_ms: row.ended_at_ms,
         held_at_ms: row.held_at_ms,
         written_at_ms: row.transcript_path.as_deref().filter(|_| row.ended_at_ms.is_none()).and_then(written_at),
         liveness: row.liveness,
+        told: row.told.as_ref().map(|told| (told.status, told.at_ms)),
     };
     row.state = state(&known, now_ms);
+    // Later than the last event, the client's word is what it waits for now.
+    if let Some(told) = row.told.as_ref().filter(|told| row.turn_at_ms.is_none_or(|at| told.at_ms > at)) {
+        match told.status {
+            ClientStatus::Busy => row.waits_for = None,
+            ClientStatus::Idle if row.waits_for.is_none() => row.waits_for = Some("a prompt".to_owned()),
+            ClientStatus::Waiting if row.waits_for.is_none() || row.turn != Some(Turn::Asked) => {
+                row.waits_for = Some(told.waiting_for.clone().unwrap_or_else(|| "an answer".to_owned()));
+            }
+            ClientStatus::Idle | ClientStatus::Waiting => {}
+        }
+    }
     row.silent_since_ms = silent_since_ms(row, known.written_at_ms, now_ms);
     if row.state.is_over() {
         row.waits_for = None;

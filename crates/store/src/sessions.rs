@@ -350,6 +350,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         host: row.get("host")?,
         hooks_lost: hooks_lost.and_then(|text| serde_json::from_str(&text).ok()),
         silent_since_ms: None,
+        told: None,
         predecessor: row.get("predecessor")?,
         successor: row.get("successor")?,
         resume_command: String::new(),

@@ -11,7 +11,7 @@ use stopgate_config::ReaperConfig;
 use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcFs, ProcessTable as _};
-use stopgate_core::session::state::Turn;
+use stopgate_core::session::state::{ClientStatus, Turn};
 use stopgate_core::{checkout, fsx};
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, TranscriptStamp};
@@ -76,7 +76,7 @@ impl LookWorld {
             shares_process: rows.iter().any(|other| shares_process(row, other)),
             build: self.live_build(row, rows),
             held_ms_ago: held_at(row).map(ago),
-            turn: row.turn.zip(row.turn_at_ms).map(|(turn, at)| (turn, ago(at))),
+            turn: turn(row).map(|(turn, at)| (turn, ago(at))),
             pending_tasks: row.pending_tasks,
             prompt_ms_ago: row.last_events.get("UserPromptSubmit").copied().map(ago),
             compaction_ms_ago: open_compaction(row).map(ago),
@@ -199,6 +199,17 @@ pub(crate) fn shares_process(row: &SessionRow, other: &SessionRow) -> bool {
     row.key() != other.key()
         && !other.state.is_over()
         && matches!((&row.harness_process, &other.harness_process), (Some(own), Some(others)) if own.is(others))
+}
+
+/// Whose turn it is. What the client says can keep a session that hooks take for idle, and never the reverse: its word has no
+/// form that anybody promises.
+fn turn(row: &SessionRow) -> Option<(Turn, UnixMillis)> {
+    let told = row.told.as_ref().filter(|told| row.turn_at_ms.is_none_or(|at| told.at_ms > at));
+    match told.map(|told| (told.status, told.at_ms)) {
+        Some((ClientStatus::Busy, at)) => Some((Turn::Prompted, at)),
+        Some((ClientStatus::Waiting, at)) => Some((Turn::Asked, at)),
+        Some((ClientStatus::Idle, _)) | None => row.turn.zip(row.turn_at_ms),
+    }
 }
 
 /// When the gate held the turn that is open now.

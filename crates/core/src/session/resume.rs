@@ -34,7 +34,7 @@ pub fn resume_command(
 }
 
 /// The harness's own directory, as far as a transcript's path tells.
-fn files_of(harness: Harness, transcript: &Path) -> Option<&Path> {
+pub fn files_of(harness: Harness, transcript: &Path) -> Option<&Path> {
     let (name, levels) = harness.spec().transcripts;
     let dir = transcript.ancestors().nth(levels)?;
     (dir.file_name()? == name).then(|| dir.parent())?

@@ -100,6 +100,30 @@ impl Turn {
     }
 }
 
+/// What a client says of itself where it says so at all: in a file of its own, whose form is nobody's promise. It follows what
+/// no hook reports, such as a turn that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientStatus {
+    /// It waits for a prompt.
+    Idle,
+    /// It works, or its hooks do.
+    Busy,
+    /// It has asked its person something.
+    Waiting,
+}
+
+impl ClientStatus {
+    /// The word on screen and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// What is known of a session, for [`state`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
@@ -113,6 +137,8 @@ pub struct Known {
     pub written_at_ms: Option<UnixMillis>,
     /// Whether its process lives.
     pub liveness: Liveness,
+    /// What its client says, and since when.
+    pub told: Option<(ClientStatus, UnixMillis)>,
 }
 
 /// What a session is doing.
@@ -122,6 +148,17 @@ pub fn state(known: &Known, now_ms: UnixMillis) -> SessionState {
     }
     if known.liveness == Liveness::Gone {
         return SessionState::Gone;
+    }
+    // What is older than the last event is about the turn before.
+    let told = known.told.filter(|(_, told)| known.turn.is_none_or(|(_, at)| *told > at));
+    match told {
+        Some((ClientStatus::Waiting, _)) => return SessionState::Waiting,
+        Some((ClientStatus::Busy, _)) => return SessionState::Working,
+        // A turn that was interrupted, or a question that was dismissed; a start and a stop say themselves what they are.
+        Some((ClientStatus::Idle, _)) if matches!(known.turn, Some((Turn::Prompted | Turn::Asked, _))) => {
+            return SessionState::Idle;
+        }
+        _ => {}
     }
     let Some((turn, at_ms)) = known.turn else { return SessionState::Starting };
     let written_since = known.written_at_ms.is_some_and(|written| written > at_ms + SETTLING_MS);
@@ -151,6 +188,10 @@ mod tests {
         Known { turn: Some((turn, T)), liveness: Liveness::Alive, ..Known::default() }
     }
 
+    fn told(turn: Turn, status: ClientStatus, at: UnixMillis) -> Known {
+        Known { told: Some((status, at)), ..known(turn) }
+    }
+
     #[rstest]
     #[case::just_begun(known(Turn::Started), T + 1_000, Starting)]
     #[case::begun_and_left(known(Turn::Started), T + 60_000, Idle)]
@@ -167,6 +208,14 @@ mod tests {
     #[case::killed(Known { liveness: Liveness::Gone, ..known(Turn::Prompted) }, T, Gone)]
     #[case::who_knows(Known { liveness: Liveness::Unknown, ..known(Turn::Prompted) }, T, Working)]
     #[case::no_event(Known::default(), T, Starting)]
+    #[case::interrupted(told(Turn::Prompted, ClientStatus::Idle, T + 9), T + 999, Idle)]
+    #[case::idle_before_the_prompt(told(Turn::Prompted, ClientStatus::Idle, T - 9), T + 999, Working)]
+    #[case::idle_when_it_was_prompted(told(Turn::Prompted, ClientStatus::Idle, T), T + 999, Working)]
+    #[case::asks_in_its_own_way(told(Turn::Prompted, ClientStatus::Waiting, T + 9), T + 999, Waiting)]
+    #[case::woken(told(Turn::Stopped, ClientStatus::Busy, T + 9), T + 999_999, Working)]
+    #[case::busy_until_it_stopped(told(Turn::Stopped, ClientStatus::Busy, T - 9), T + 999, Idle)]
+    #[case::idle_while_it_starts(told(Turn::Started, ClientStatus::Idle, T + 9), T + 999, Starting)]
+    #[case::over_whatever_it_says(Known { liveness: Liveness::Gone, ..told(Turn::Prompted, ClientStatus::Busy, T + 9) }, T, Gone)]
     fn states(#[case] known: Known, #[case] now_ms: UnixMillis, #[case] expected: SessionState) {
         assert_eq!(state(&known, now_ms), expected);
     }

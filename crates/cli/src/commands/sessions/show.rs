@@ -35,6 +35,13 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     add("harness", Some(row.harness.to_string()));
     add("state", Some(state_text(row)));
     add("waits for", row.waits_for.clone());
+    add(
+        "says of itself",
+        row.told.as_ref().map(|told| {
+            let what = told.waiting_for.as_deref().map(|what| format!(" for {}", one_line(what, 64)));
+            format!("{}{} since {}", told.status.name(), what.unwrap_or_default(), at(told.at_ms))
+        }),
+    );
     add("its hooks", unheard_detail(row, now_ms));
     add("resume", Some(one_line(&row.resume_command, 1_000)));
     add("started", row.started_at_ms.map(at));
