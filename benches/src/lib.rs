@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     match measure_all(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::error("performance", &error);
+            console::note(format!("performance: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -150,7 +150,7 @@ fn wakeups(pid: u32) -> anyhow::Result<u64> {
 }
 
 fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result<()> {
-    let body = json!({"eventId": new_event_id(&SystemClock), "atMs": SystemClock.now_ms(), "origin": {},
+    let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "origin": {},
         "event": event(session, checkout, json!({"name": "SessionStart", "source": "startup"}))});
     let until = Instant::now() + PATIENCE;
     let response = client::request(socket, "POST", ROUTE_EVENTS, body.to_string().as_bytes(), until)?;
@@ -160,7 +160,7 @@ fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result
 
 fn event(session: u32, checkout: &Path, kind: serde_json::Value) -> serde_json::Value {
     json!({"key": {"harness": "claude", "session_id": format!("load-{session}")}, "cwd": checkout,
-           "transcriptPath": null, "model": null, "permissionMode": null, "agentId": null, "kind": kind})
+           "transcript_path": null, "model": null, "permission_mode": null, "agent_id": null, "kind": kind})
 }
 
 /// What came of the load.
@@ -203,9 +203,9 @@ fn load(rate: u32, seconds: u32, place: &Place) -> Outcome {
 /// One stop, judged; an answer that names a failure is an error.
 fn ask(socket: &Path, number: u32, checkout: &Path) -> anyhow::Result<()> {
     let message = if number.is_multiple_of(EXCUSE_EVERY) { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
-    let kind = json!({"name": "Stop", "lastAssistantMessage": message});
-    let body = json!({"eventId": new_event_id(&SystemClock), "atMs": SystemClock.now_ms(), "mode": "enforce",
-        "deadlineMs": 3_000, "event": event(number % SESSIONS, checkout, kind)});
+    let kind = json!({"name": "Stop", "last_assistant_message": message});
+    let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "mode": "enforce",
+        "deadline_ms": 3_000, "event": event(number % SESSIONS, checkout, kind)});
     let until = Instant::now() + PATIENCE;
     let response = client::request(socket, "POST", ROUTE_EVALUATE, body.to_string().as_bytes(), until)?;
     ensure!(response.status == 200, "status {}", response.status);

@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     guard.write_into(&mut value);
     assert_eq!(BuildGuard::of(&value).as_ref(), Some(&guard), "what the hook writes it does not read");
     for (name, field) in before.as_object().unwrap() {
-        if !["remindersUsed", "remindersInTurn", "owner"].contains(&name.as_str()) {
+        if !["reminders_used", "reminders_in_turn", "owner"].contains(&name.as_str()) {
             assert_eq!(value.get(name), Some(field), "{name} changed");
         }
     }

@@ -57,7 +57,7 @@ fn check(answer: &[u8], has_body: bool) {
         let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}"));
         assert!(body.is_object() || body.is_array());
         if status >= 400 {
-            assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "no reason given: {text}");
+            assert!(body["error"]["message"].as_str().is_some_and(|error| !error.is_empty()), "no reason given: {text}");
         }
     }
 }

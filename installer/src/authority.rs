@@ -10,7 +10,7 @@ use crate::printer;
 
 /// How the authority is after [`ensure`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
+#[serde(rename_all = "snake_case", tag = "state")]
 pub(crate) enum AuthorityState {
     /// It answers.
     Running {

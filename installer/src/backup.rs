@@ -41,7 +41,6 @@ pub(crate) fn directory(home: &Home, now: UnixMillis, what: &str) -> Result<Path
 
 /// A file as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Kept {
     /// Name of its directory among the backups: when it was taken, and the beginning of its hash.
     pub(crate) id: String,
@@ -50,16 +49,17 @@ pub(crate) struct Kept {
     /// SHA-256 of its bytes.
     pub(crate) sha256: String,
     /// When it was taken.
+    #[serde(alias = "takenAtMs")]
     pub(crate) taken_at_ms: UnixMillis,
     /// The copy.
     pub(crate) copy: PathBuf,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct BackupOrigin {
     path: PathBuf,
     sha256: String,
+    #[serde(alias = "takenAtMs")]
     taken_at_ms: UnixMillis,
 }
 

@@ -72,7 +72,6 @@ impl Trust {
 
 /// A hook of ours as Codex lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Listed {
     /// Name below `hooks.state` in `config.toml`.
     pub(crate) key: String,

@@ -46,7 +46,6 @@ impl Change {
 
 /// A program and its change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) path: PathBuf,

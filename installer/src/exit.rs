@@ -1,16 +1,15 @@
 //! How the program ends.
 
 use stopgate_core::paths::NoHome;
+use stopgate_protocol::{ErrorCode, Failure};
 pub(crate) use stopgate_terminal::ExitStatus;
 
 use crate::wiring::UnspeakableHome;
 
-/// The status that `error` stands for.
-pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
-    let refuses = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<Refusal>() || cause.is::<NoHome>() || cause.is::<UnspeakableHome>()
-    };
-    if error.chain().any(refuses) { ExitStatus::Refused } else { ExitStatus::Failure }
+/// What the program's own errors stand for.
+pub(crate) fn known(cause: &(dyn std::error::Error + 'static)) -> Option<Failure> {
+    let refuses = cause.is::<Refusal>() || cause.is::<NoHome>() || cause.is::<UnspeakableHome>();
+    refuses.then(|| Failure::new(ErrorCode::Refused, cause.to_string()))
 }
 
 /// A request that is turned down with everything left as it was. Says what, where, and what to do about it.
@@ -33,7 +32,7 @@ mod tests {
     #[test]
     fn a_refusal_is_recognised_under_its_context() {
         let refused = Err::<(), _>(Refusal("no".into())).context("outer").unwrap_err();
-        assert_eq!(status_of(&refused), ExitStatus::Refused);
-        assert_eq!(status_of(&anyhow::anyhow!("disk full")), ExitStatus::Failure);
+        let code = |error| stopgate_terminal::failure(error, known).code;
+        assert_eq!((code(&refused), code(&anyhow::anyhow!("disk full"))), (ErrorCode::Refused, ErrorCode::Failed));
     }
 }

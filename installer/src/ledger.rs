@@ -27,7 +27,6 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// The file `ledger.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Ledger {
     /// Version of this format.
     pub(crate) format: u32,
@@ -42,7 +41,7 @@ pub(crate) struct Ledger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
     /// Upgrade guides (their versions) that the person has not acknowledged yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "pendingGuides")]
     pub(crate) pending_guides: Vec<String>,
     /// Those that the person has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -59,7 +58,6 @@ const fn first_wiring() -> u32 {
 
 /// What was done to one settings file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Install {
     /// Whose settings.
     pub(crate) harness: Harness,
@@ -72,6 +70,7 @@ pub(crate) struct Install {
     /// The file that was written, if the path is a link.
     pub(crate) written: PathBuf,
     /// When.
+    #[serde(alias = "atMs")]
     pub(crate) at_ms: UnixMillis,
     /// By which version.
     pub(crate) version: String,
@@ -82,6 +81,7 @@ pub(crate) struct Install {
     /// The file before the first of our edits.
     pub(crate) original: Original,
     /// SHA-256 of the file after the last of them.
+    #[serde(alias = "sha256After")]
     pub(crate) sha256_after: String,
     /// The copy that was made before the last of them.
     pub(crate) backup: Option<PathBuf>,
@@ -127,7 +127,6 @@ mod one_or_many {
 
 /// The place of an entry that a person does not want.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Refused {
     /// Key of the event.
     pub(crate) event: String,
@@ -137,7 +136,6 @@ pub(crate) struct Refused {
 
 /// What a change of Codex's `config.toml` was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct TrustRecord {
     /// The file.
     pub(crate) config: PathBuf,
@@ -146,12 +144,13 @@ pub(crate) struct TrustRecord {
     /// The file before the first of our changes.
     pub(crate) original: Original,
     /// SHA-256 of the file after the last of them.
+    #[serde(alias = "sha256After")]
     pub(crate) sha256_after: String,
 }
 
 /// A file as it was before we came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
+#[serde(rename_all = "snake_case", tag = "state")]
 pub(crate) enum Original {
     /// There was none.
     Missing,
@@ -168,7 +167,6 @@ pub(crate) enum Original {
 
 /// A file in `bin/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Deployed {
     /// File name.
     pub(crate) name: String,

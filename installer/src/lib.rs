@@ -34,9 +34,8 @@ mod wiring;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use serde::Serialize;
 use stopgate_core::env::ProcessEnv;
-use stopgate_terminal::{self as printer, Printer, shell_help};
+use stopgate_terminal::{self as printer, command_line, shell_help};
 
 use crate::commands::{Context, doctor, guide as release_guide, init, migrate, restore, show, uninstall, update};
 
@@ -84,80 +83,28 @@ enum Command {
     Man(shell_help::ManArguments),
 }
 
-impl Command {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Init(_) => "init",
-            Self::Migrate(_) => "migrate",
-            Self::Doctor(_) => "doctor",
-            Self::Update(_) => "update",
-            Self::Restore(_) => "restore",
-            Self::Snippet(_) => "snippet",
-            Self::Plugin(_) => "plugin",
-            Self::Manifest(_) => "manifest",
-            Self::Guide(_) => "guide",
-            Self::Uninstall(_) => "uninstall",
-            Self::Completions(_) => "completions",
-            Self::Man(_) => "man",
-        }
-    }
-
-    const fn json(&self) -> bool {
-        match self {
-            Self::Init(arguments) => arguments.json,
-            Self::Migrate(arguments) => arguments.json,
-            Self::Doctor(arguments) => arguments.json,
-            Self::Update(arguments) => arguments.json,
-            Self::Restore(arguments) => arguments.json,
-            Self::Snippet(_)
-            | Self::Plugin(_)
-            | Self::Manifest(_)
-            | Self::Guide(_)
-            | Self::Completions(_)
-            | Self::Man(_) => false,
-            Self::Uninstall(arguments) => arguments.json,
-        }
-    }
-}
-
-/// The report of a command that came to nothing.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Failed {
-    command: &'static str,
-    error: String,
-    exit_code: u8,
-}
-
 /// The program's `main`.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let (arguments, as_json) = match command_line::read::<Arguments>() {
+        Ok(read) => read,
+        Err(status) => return status,
+    };
     let environment = ProcessEnv;
-    let printer = Printer::new(arguments.command.json());
-    let done =
-        Context::of_process(&environment, arguments.command.json()).and_then(|context| match &arguments.command {
-            Command::Init(arguments) => init::run(&context, arguments),
-            Command::Migrate(arguments) => migrate::run(&context, arguments),
-            Command::Doctor(arguments) => doctor::run(&context, arguments),
-            Command::Update(arguments) => update::run(&context, arguments),
-            Command::Restore(arguments) => restore::run(&context, arguments),
-            Command::Snippet(arguments) => show::snippet(&context, arguments),
-            Command::Plugin(arguments) => show::plugin(&context, arguments),
-            Command::Manifest(arguments) => show::manifest(&context, arguments),
-            Command::Guide(arguments) => release_guide::run(&context, arguments),
-            Command::Uninstall(arguments) => uninstall::run(&context, arguments),
-            Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), arguments)),
-            Command::Man(arguments) => shell_help::man(Arguments::command(), arguments),
-        });
-    let status = done.unwrap_or_else(|error| {
-        let status = exit::status_of(&error);
-        printer::error(NAME, &error);
-        let error = format!("{error:#}");
-        let report = Failed { command: arguments.command.name(), error, exit_code: status.code() };
-        let _ = printer.object(&report);
-        status
+    let done = Context::of_process(&environment, as_json).and_then(|context| match &arguments.command {
+        Command::Init(arguments) => init::run(&context, arguments),
+        Command::Migrate(arguments) => migrate::run(&context, arguments),
+        Command::Doctor(arguments) => doctor::run(&context, arguments),
+        Command::Update(arguments) => update::run(&context, arguments),
+        Command::Restore(arguments) => restore::run(&context, arguments),
+        Command::Snippet(arguments) => show::snippet(&context, arguments),
+        Command::Plugin(arguments) => show::plugin(&context, arguments),
+        Command::Manifest(arguments) => show::manifest(&context, arguments),
+        Command::Guide(arguments) => release_guide::run(&context, arguments),
+        Command::Uninstall(arguments) => uninstall::run(&context, arguments),
+        Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), arguments)),
+        Command::Man(arguments) => shell_help::man(Arguments::command(), arguments),
     });
-    status.into()
+    done.unwrap_or_else(|error| printer::failed(NAME, printer::failure(&error, exit::known), as_json)).into()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const SHOWN_CHARS: usize = 100;
 
 /// What a hook answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "answer")]
+#[serde(rename_all = "snake_case", tag = "answer")]
 pub(crate) enum HookAnswer {
     /// Nothing: go on.
     Allowed,
@@ -96,7 +96,6 @@ impl HookAnswer {
 
 /// One registered command line, run once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Probe {
     pub(crate) event: String,
     pub(crate) command: String,
@@ -107,7 +106,6 @@ pub(crate) struct Probe {
 
 /// All that the live check found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct LiveCheck {
     pub(crate) hooks: Vec<Probe>,
     pub(crate) stop: stop::Shown,

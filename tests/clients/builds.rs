@@ -67,7 +67,7 @@ fn owner<'a>(site: &'a Site, name: &str) -> Live<'a> {
     let live = site.live(name, starts_build(site, "small"));
     let asked = live.turn(START, 2);
     assert_eq!(reminders_of_build(&asked), Vec::<String>::new(), "the person's word lets the turn end");
-    assert_eq!(site.build()["owner"]["sessionId"], site.session().session_id);
+    assert_eq!(site.build()["owner"]["session_id"], site.session().session_id);
     live
 }
 
@@ -86,7 +86,7 @@ fn budget(client: Client) -> Outcome {
     is_held_thrice(&live);
     live.turn("go on", 1);
     assert_eq!(live.quits(), 2 + 4 + 1);
-    assert_eq!(site.build()["remindersUsed"], 3);
+    assert_eq!(site.build()["reminders_used"], 3);
     Outcome::works(["a prompt that asks to stop let the first turn end, with the budget whole"])
 }
 
@@ -99,7 +99,7 @@ fn cap(client: Client) -> Outcome {
         Outcome::works(["the client sets no limit of its own: 10 in one turn"])
     } else {
         assert_eq!(reminders_of_build(&live.turn("go on", 9)).len(), 8);
-        assert_eq!(site.build()["remindersUsed"], 8);
+        assert_eq!(site.build()["reminders_used"], 8);
         assert_eq!(reminders_of_build(&live.turn("go on", 3)).len(), 2);
         Outcome::differs([
             "the client overrules the ninth block in a row: 8 reminders in that turn, and the other 2 in \
@@ -108,7 +108,7 @@ fn cap(client: Client) -> Outcome {
     };
     live.turn("go on", 1);
     live.quits();
-    assert_eq!(site.build()["remindersUsed"], 10);
+    assert_eq!(site.build()["reminders_used"], 10);
     outcome
 }
 
@@ -131,7 +131,7 @@ fn clear(client: Client) -> Outcome {
     assert_eq!(sessions.len(), 2, "{sessions:#?}");
     assert_eq!(sessions[1].predecessor.as_ref(), Some(&sessions[0].session_id));
     assert_eq!(sessions[0].successor.as_ref(), Some(&sessions[1].session_id));
-    assert_eq!(site.build()["owner"]["sessionId"], sessions[1].session_id);
+    assert_eq!(site.build()["owner"]["session_id"], sessions[1].session_id);
     Outcome::works([if client.is_codex() {
         "the new session is on record with its first prompt"
     } else {
@@ -149,7 +149,7 @@ fn resume(client: Client) -> Outcome {
     live.quits();
     let after = site.session();
     assert_eq!((&after.session_id, after.started_at_ms), (&before.session_id, before.started_at_ms));
-    assert_eq!(site.build()["owner"]["sessionId"], after.session_id);
+    assert_eq!(site.build()["owner"]["session_id"], after.session_id);
     Outcome::works([])
 }
 

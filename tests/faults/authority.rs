@@ -119,10 +119,13 @@ fn of_version(version: &'static str, place: &Place, behaviour: Behaviour) -> Fak
 fn other_version(request: &str, version: &str, protocol: u32) -> Vec<u8> {
     if request.contains(GetHealth::PATH) {
         let health = serde_json::json!({"status": "ok", "version": version, "protocol": protocol, "pid": 1,
-                                        "startedAtMs": 0, "problem": null});
+                                        "started_at_ms": 0, "problem": null});
         return answer("200 OK", &health.to_string());
     }
-    answer("426 Upgrade Required", r#"{"error":"this authority speaks another protocol"}"#)
+    answer(
+        "426 Upgrade Required",
+        r#"{"error":{"code":"other_version","message":"this authority speaks another protocol","remedy":null}}"#,
+    )
 }
 
 const REFUSED: [Expected; 3] = [

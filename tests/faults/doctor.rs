@@ -43,12 +43,12 @@ fn finds(person: &Person, id: &str, level: &str, subject: &str) {
     for part in ["what", "why", "fix"] {
         assert!(!finding[part].as_str().unwrap().is_empty(), "{finding:#}");
     }
-    assert_eq!(report["exitCode"], i32::from(level == "problem"), "{report:#}");
+    assert_eq!(report["exit_code"], i32::from(level == "problem"), "{report:#}");
 }
 
 fn finds_nothing(person: &Person) {
     let report = report(person);
-    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec![], &json!(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exit_code"]), (vec![], &json!(0)), "{report:#}");
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -62,7 +62,7 @@ fn an_installation_of_which_no_session_was_ever_seen() {
     finds_nothing(&person);
     let ledger = person.world.home.ledger();
     let mut value: Value = serde_json::from_slice(&std::fs::read(&ledger).unwrap()).unwrap();
-    value["installs"][0]["atMs"] = json!(SystemClock.now_ms() - 25 * 3_600_000);
+    value["installs"][0]["at_ms"] = json!(SystemClock.now_ms() - 25 * 3_600_000);
     std::fs::write(&ledger, value.to_string()).unwrap();
     finds(&person, "never-fired", "notice", "settings.json");
     person.world.start_session("first", person.world.root());
@@ -191,7 +191,7 @@ fn old(request: &str) -> Vec<u8> {
         return answer("200 OK", "[]");
     }
     let health =
-        json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "startedAtMs": 0, "problem": null});
+        json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "started_at_ms": 0, "problem": null});
     answer("200 OK", &health.to_string())
 }
 

@@ -9,6 +9,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use stopgate_core::env::{Env as _, ProcessEnv};
+use stopgate_core::json::snake_case_fields;
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, block_reason, session_start, stop};
@@ -171,6 +172,9 @@ fn an_update_from_the_version_before_finds_all_that_was_there() {
         let after = at_work.judged(session);
         assert_eq!(fields.map(|field| &after[field]), fields.map(|field| &before[field]), "{session}");
     }
+    // The same in every word; names are snake_case since.
+    let mut explained = explained;
+    snake_case_fields(&mut explained);
     assert_eq!(at_work.json(&["explain", shadow_id]), explained);
     // What lay in the spool is in the log, and its file is gone.
     eventually("the spooled stop is in the log", || at_work.logged("late"));

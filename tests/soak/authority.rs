@@ -61,8 +61,8 @@ fn ask(socket: &Path, number: usize, cwd: &Path) -> Duration {
         _ => PLAIN.to_owned(),
     };
     let key = json!({"harness": "claude", "session_id": format!("soak-{}", number % 50)});
-    let body = json!({"eventId": new_event_id(&SystemClock), "atMs": 1, "mode": "enforce", "deadlineMs": 10_000,
-        "event": {"key": key, "cwd": cwd, "kind": {"name": "Stop", "lastAssistantMessage": message}}});
+    let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": 1, "mode": "enforce", "deadline_ms": 10_000,
+        "event": {"key": key, "cwd": cwd, "kind": {"name": "Stop", "last_assistant_message": message}}});
     let asked = Instant::now();
     let answer = client::request(socket, "POST", ROUTE_EVALUATE, body.to_string().as_bytes(), asked + HANG).unwrap();
     assert_eq!(answer.status, 200, "stop {number}");

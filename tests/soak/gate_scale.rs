@@ -63,6 +63,6 @@ fn a_hundred_thousand_files_and_fifty_thousand_commits_are_judged_in_time() {
         let log = world.stopgate_json(&["gate", "log", "--json", "--tail", "1"]);
         let explained = world.stopgate_json(&["explain", log[0]["event_id"].as_str().unwrap(), "--json"]);
         let facts = &explained["recording"]["answers"]["facts"];
-        assert_eq!((&facts["incomplete"], &facts["dirtyFiles"]), (&Value::Bool(false), &Value::from(1)), "{name}");
+        assert_eq!((&facts["incomplete"], &facts["dirty_files"]), (&Value::Bool(false), &Value::from(1)), "{name}");
     }
 }

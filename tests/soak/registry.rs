@@ -195,11 +195,11 @@ impl Soak<'_> {
         let id = self.new_id();
         let now_ms = self.stage.now_ms();
         let event = json!({
-            "eventId": new_event_id(&FixedClock(now_ms)), "atMs": now_ms,
-            "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcriptPath": null,
-                      "model": null, "permissionMode": null, "agentId": null,
+            "event_id": new_event_id(&FixedClock(now_ms)), "at_ms": now_ms,
+            "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcript_path": null,
+                      "model": null, "permission_mode": null, "agent_id": null,
                       "kind": {"name": "SessionStart", "source": "startup"}},
-            "origin": {"harnessProcess": process},
+            "origin": {"harness_process": process},
         });
         // The store may be busy, as hooks know it.
         eventually("the event is taken", || {

@@ -176,7 +176,7 @@ impl Site {
 
     /// How many reminders a build has spent.
     pub fn used(&self, id: &str) -> u64 {
-        self.state(id)["remindersUsed"].as_u64().unwrap()
+        self.state(id)["reminders_used"].as_u64().unwrap()
     }
 
     /// Changes a build's state behind everybody's back.

@@ -165,7 +165,7 @@ fn an_older_authority_is_asked_to_hand_over() {
     let world = World::new();
     let _end = StopsAuthority(&world);
     world.home.create().unwrap();
-    let old = json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "startedAtMs": 0, "problem": null});
+    let old = json!({"status": "ok", "version": "0.0.1", "protocol": 1, "pid": 1, "started_at_ms": 0, "problem": null});
     let fake = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", &old.to_string()));
     let mut start = world.autostarting("stopgate");
     start.args(["authority", "start"]).stdout(Stdio::piped());
@@ -191,7 +191,7 @@ fn another_protocol_is_refused_and_the_hook_fails_open() {
     assert!(answer.starts_with("HTTP/1.1 426"), "{answer}");
     assert_eq!(authority.request("GET", GetHealth::PATH, &Value::Null).status, 200);
     assert_eq!(authority.request("GET", "/nothing", &Value::Null).status, 404);
-    assert_eq!(authority.request("POST", ROUTE_EVENTS, &json!({"eventId": "x"})).status, 400);
+    assert_eq!(authority.request("POST", ROUTE_EVENTS, &json!({"event_id": "x"})).status, 400);
 }
 
 #[test]

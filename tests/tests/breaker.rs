@@ -98,8 +98,8 @@ fn a_reset_that_is_late_or_garbled_resets_nothing_and_an_empty_one_does() {
     let world = with_failures();
     let authority = world.authority();
     let reset = |body: &Value| authority.request("POST", ResetBreakers::PATH, body);
-    assert_eq!(reset(&json!({"untilMonotonicMs": 1})).status, 409);
-    assert_eq!(reset(&json!({"untilMonotonicMs": "soon"})).status, 400);
+    assert_eq!(reset(&json!({"until_monotonic_ms": 1})).status, 409);
+    assert_eq!(reset(&json!({"until_monotonic_ms": "soon"})).status, 400);
     let shown: Value =
         serde_json::from_slice(&authority.request("GET", ListBreakers::PATH, &Value::Null).body).unwrap();
     assert_eq!(shown["breakers"].as_array().unwrap().len(), 2);

@@ -34,7 +34,7 @@ fn a_build_from_start_to_archive_and_one_json_value_from_every_command() {
     let started = say(&["start", "Fix the parser!", "--json"]);
     let id = started["id"].as_str().unwrap();
     assert!(id.starts_with("fix-the-parser-") && started["size"] == "standard" && started["phase"] == "idle");
-    assert_eq!((&started["owner"]["sessionId"], &started["owner"]["harness"]), (&json!("mine"), &json!("claude")));
+    assert_eq!((&started["owner"]["session_id"], &started["owner"]["harness"]), (&json!("mine"), &json!("claude")));
     say(&["to", "planning", "--evidence", "read the code", "--json"]);
     assert_eq!(say(&["to", "executing", "--json"])["phase"], "executing");
     say(&["worktree", "create", "--json"]);
@@ -42,7 +42,7 @@ fn a_build_from_start_to_archive_and_one_json_value_from_every_command() {
     say(&["step", "1", "lexer", "--tests", "3", "--passing", "3", "--json"]);
     say(&["pause", "--for", "30m", "--json"]);
     let resumed = say(&["resume", "--json"]);
-    assert_eq!((&resumed["canResume"], &resumed["nextPhases"]), (&json!(true), &json!(["verifying", "complete"])));
+    assert_eq!((&resumed["can_resume"], &resumed["next_phases"]), (&json!(true), &json!(["verifying", "complete"])));
     assert_eq!(say(&["status", "--json"])["live"][0]["id"], id);
     assert_eq!(say(&["status", "--build", id, "--json"])["id"], id);
     assert_eq!(say(&["list", "--json"]).as_array().unwrap().len(), 1);
@@ -98,7 +98,7 @@ fn every_transition_is_legal_or_refused_with_the_legal_ones() {
             }
             let said = said.refused(2, &[&format!("no way from {from} to {to}"), "failed or escalated"]);
             assert!(legal.iter().all(|way| said.err.contains(way)), "{said:?}");
-            assert!(said.json()["error"].as_str().unwrap().contains("no way from"), "{said:?}");
+            assert!(said.json()["error"]["message"].as_str().unwrap().contains("no way from"), "{said:?}");
             assert_eq!(site.bytes(&id), before, "{from} -> {to}");
         }
         for (end, command) in ENDS {
@@ -119,8 +119,8 @@ fn every_live_phase_can_be_given_up_and_what_has_ended_cannot_be_changed() {
             site.edit(&id, |state| state["phase"] = from.into());
             site.build("mine", &[command, "--reason", "cannot be done"]).ok();
             let state = site.state(&id);
-            assert_eq!((&state["phase"], &state["endReason"]), (&json!(phase), &json!("cannot be done")));
-            assert!(state["endedAtMs"].is_i64() && site.archived(&id).exists());
+            assert_eq!((&state["phase"], &state["end_reason"]), (&json!(phase), &json!("cannot be done")));
+            assert!(state["ended_at_ms"].is_i64() && site.archived(&id).exists());
             assert_eq!(site.stop("mine"), None);
         }
     }
@@ -140,15 +140,15 @@ fn every_live_phase_can_be_given_up_and_what_has_ended_cannot_be_changed() {
         let named = [command.as_slice(), &["--build", &ended, "--json"]].concat();
         let said = site.build("mine", &named);
         assert!(said.code == Some(2), "{said:?}");
-        assert!(said.json()["error"].as_str().unwrap().contains("has ended"), "{said:?}");
+        assert!(said.json()["error"]["message"].as_str().unwrap().contains("has ended"), "{said:?}");
         // Without a name there is no build to work on.
         let said = site.build("mine", &[command.as_slice(), &["--json"]].concat());
         assert!(
-            said.code == Some(1) && said.json()["error"].as_str().unwrap().contains("no build is live"),
+            said.code == Some(1) && said.json()["error"]["message"].as_str().unwrap().contains("no build is live"),
             "{said:?}"
         );
     }
-    assert_eq!(site.build("mine", &["resume", "--build", &ended, "--json"]).json()["canResume"], false);
+    assert_eq!(site.build("mine", &["resume", "--build", &ended, "--json"]).json()["can_resume"], false);
     assert_eq!(site.snapshot(), before);
 }
 
@@ -210,7 +210,7 @@ fn complete_wants_steps_whose_tests_pass() {
     site.build("mine", &step("1", "3", "3")).ok();
     site.build("mine", &step("2", "3", "2")).ok();
     let said = complete().refused(2, &["step 2 fail"]);
-    assert!(said.json()["error"].as_str().unwrap().contains("step 2"), "{said:?}");
+    assert!(said.json()["error"]["message"].as_str().unwrap().contains("step 2"), "{said:?}");
     assert!(site.live(&id).exists());
     // A step that is recorded again replaces what was recorded before.
     site.build("mine", &step("2", "3", "3")).ok();
@@ -247,7 +247,7 @@ fn two_owners_have_two_builds_and_one_owner_has_one() {
     let (mine, theirs) = (site.executing("mine", "small"), site.executing("theirs", "standard"));
     assert_ne!(mine, theirs);
     let again = site.build("mine", &["start", "another", "--json"]).refused(1, &[&mine, "executing"]);
-    assert!(again.json()["error"].as_str().unwrap().contains(&mine));
+    assert!(again.json()["error"]["message"].as_str().unwrap().contains(&mine));
     site.build("other", &["start", "another", "--owner-session", "theirs"]).refused(1, &[&theirs]);
     // Each session's command works on its own build; who has none must name one.
     site.build("mine", &step("1", "1", "1")).ok();
@@ -277,7 +277,7 @@ fn outside_a_checkout_and_with_hostile_names_nothing_happens() {
         {
             let said = site.build("mine", &[command.as_slice(), &[&named, "--json"]].concat());
             let said = said.refused(1, &["not the id of a build"]);
-            assert!(said.json()["error"].is_string());
+            assert!(said.json()["error"]["message"].is_string());
         }
     }
     site.build("mine", &["status", "--build", "nothing-0000"]).refused(1, &["no build nothing-0000"]);
@@ -294,7 +294,7 @@ fn outside_a_checkout_and_with_hostile_names_nothing_happens() {
     );
     for command in [vec!["start", "t"], vec!["status"], vec!["list"], vec!["complete"], vec!["worktree", "merge"]] {
         let said = site.build_in(site.world.root(), &[command.as_slice(), &["--json"]].concat());
-        assert!(said.refused(1, &["not in a git checkout"]).json()["error"].is_string());
+        assert!(said.refused(1, &["not in a git checkout"]).json()["error"]["message"].is_string());
     }
     site.build("mine", &["start", "  "]).refused(1, &["<task>"]);
     site.build("mine", &["start", &"x".repeat(3_000)]).refused(1, &["<task>"]);
@@ -310,5 +310,5 @@ fn a_planted_link_is_not_built_into() {
     std::os::unix::fs::symlink(&elsewhere, site.top().join(".stopgate")).unwrap();
     let said = site.build("mine", &["start", "t", "--json"]);
     assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0, "{said:?}");
-    assert!(said.refused(1, &[".stopgate"]).json()["error"].is_string());
+    assert!(said.refused(1, &[".stopgate"]).json()["error"]["message"].is_string());
 }

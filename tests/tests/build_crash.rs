@@ -93,7 +93,7 @@ fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
     assert!(site.stop("mine").is_some());
     let old = site.state(&id);
     let mut new = old.clone();
-    new["remindersUsed"] = json!(2);
+    new["reminders_used"] = json!(2);
     let mut hook = site.world.hook("build-stop-hook");
     hook.current_dir(site.top());
     let mut seen = Seen::default();
@@ -109,7 +109,7 @@ fn a_hook_killed_at_any_step_leaves_the_old_or_the_new_state() {
         assert!(blocked == used || blocked + 1 == used, "{step}: {blocked} in the audit, {used} spent");
         // The next stop works, whatever was left.
         assert!(site.stop("mine").is_some(), "{step}");
-        assert_eq!(site.used(&id), state["remindersUsed"].as_u64().unwrap() + 1, "{step}");
+        assert_eq!(site.used(&id), state["reminders_used"].as_u64().unwrap() + 1, "{step}");
         site.build("", &["status"]).ok();
         assert_eq!(temporary(&site), Vec::<PathBuf>::new(), "{step}");
     });

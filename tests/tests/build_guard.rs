@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stopgate_build_guard::owner::OwnerStamp;
-use stopgate_build_guard::state::{BuildState, Phase, Size};
+use stopgate_build_guard::state::{BuildState, Phase, SCHEMA, Size};
 use stopgate_build_guard::store;
 use stopgate_core::process::host;
 use stopgate_core::session::Harness;
@@ -33,7 +33,7 @@ fn owner(id: &str) -> OwnerStamp {
 }
 
 fn used(state: &Path) -> u64 {
-    serde_json::from_slice::<Value>(&std::fs::read(state).unwrap()).unwrap()["remindersUsed"].as_u64().unwrap()
+    serde_json::from_slice::<Value>(&std::fs::read(state).unwrap()).unwrap()["reminders_used"].as_u64().unwrap()
 }
 
 /// Names of the files in the directory of a state.
@@ -140,7 +140,8 @@ fn a_state_of_a_newer_format_lets_go_and_is_left_alone_and_logged() {
     world.home.create().unwrap();
     let checkout = world.planned_checkout();
     let state = place_build(&checkout.top, "b1", Phase::Executing, Some(owner("mine")));
-    let newer = with(serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap(), "schema", json!(2)).to_string();
+    let newer =
+        with(serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap(), "schema", json!(SCHEMA + 1)).to_string();
     std::fs::write(&state, &newer).unwrap();
     assert_silent(&world.run_hook("build-stop-hook", &stop("mine", &checkout.top, "bye")));
     assert_eq!(files_of(&state), ["state.json"]);

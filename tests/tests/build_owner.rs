@@ -37,11 +37,11 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
     let id = agent.start("mine");
     let stamp = site.state(&id)["owner"].clone();
     let server: u32 = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
-    assert_eq!((&stamp["harness"], &stamp["sessionId"]), (&json!("claude"), &json!("mine")));
-    let place = json!({"server": tmux.socket, "serverPid": server, "session": "work", "pane": agent.pane});
+    assert_eq!((&stamp["harness"], &stamp["session_id"]), (&json!("claude"), &json!("mine")));
+    let place = json!({"server": tmux.socket, "server_pid": server, "session": "work", "pane": agent.pane});
     assert_eq!(stamp["tmux"], place);
     assert_eq!((&stamp["process"]["pid"], &stamp["process"]["command"]), (&json!(agent.pid()), &json!("claude")));
-    assert!(stamp["process"]["startTicks"].is_u64() && stamp["process"]["bootId"].is_string(), "{stamp}");
+    assert!(stamp["process"]["start_ticks"].is_u64() && stamp["process"]["boot_id"].is_string(), "{stamp}");
     assert_eq!(stamp["host"], std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
     let again = agent.build("", "start again").refused(1, &[&id]);
     assert_eq!(again.out, "");
@@ -50,10 +50,10 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
     // Outside tmux, with the session alone; and by a flag, which names nothing else.
     let outside = site.claude();
     let id = outside.start("mine");
-    assert_eq!((owner(&site, &id, "/sessionId"), owner(&site, &id, "/tmux")), (json!("mine"), Value::Null));
+    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux")), (json!("mine"), Value::Null));
     assert_eq!(owner(&site, &id, "/process/pid"), json!(outside.pid()));
     let id = site.started(agent.build("other", "start t --owner-session given --json"));
-    assert_eq!((owner(&site, &id, "/sessionId"), owner(&site, &id, "/tmux")), (json!("given"), Value::Null));
+    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux")), (json!("given"), Value::Null));
     assert_eq!(owner(&site, &id, "/process"), Value::Null);
     // Whoever is held can be told by whom.
     let audit = std::fs::read_to_string(site.top().join(".stopgate/builds").join(&id).join("audit.jsonl")).unwrap();
@@ -73,9 +73,9 @@ fn a_tmux_session_names_its_pane_only_if_it_has_one() {
         Said::from(finish(command, Stdin::from("")))
     };
     let id = site.started(start("two words \u{e9}"));
-    assert_eq!((owner(&site, &id, "/tmux/pane"), owner(&site, &id, "/sessionId")), (json!(first.pane), Value::Null));
+    assert_eq!((owner(&site, &id, "/tmux/pane"), owner(&site, &id, "/session_id")), (json!(first.pane), Value::Null));
     assert!(first.stop("whoever").is_some(), "the session in that pane is the owner");
-    assert_eq!(owner(&site, &id, "/sessionId"), "whoever");
+    assert_eq!(owner(&site, &id, "/session_id"), "whoever");
     let second = tmux.agent(&["split-window", "-t", "two words \u{e9}"]);
     start("two words \u{e9}").refused(1, &["several panes", &first.pane, &second.pane]);
     let id = site.started(start(&second.pane));
@@ -94,9 +94,9 @@ fn a_pane_owns_its_build_also_where_the_session_is_not_known() {
     let agent = tmux.agent(&["new-session", "-s", "work"]);
     // A client that does not tell its shell tool which session it is.
     let id = agent.start("");
-    assert_eq!((owner(&site, &id, "/sessionId"), owner(&site, &id, "/tmux/pane")), (Value::Null, json!(agent.pane)));
+    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux/pane")), (Value::Null, json!(agent.pane)));
     assert!(agent.stop("mine").is_some(), "the process that started it, in the pane that was stamped");
-    assert_eq!(owner(&site, &id, "/sessionId"), "mine");
+    assert_eq!(owner(&site, &id, "/session_id"), "mine");
     unmoved(&site, "another session of the process, now that one is known", || agent.stop("second"));
 }
 
@@ -114,7 +114,7 @@ fn an_owner_that_restarts_in_its_pane_is_held_and_written_back() {
     eventually("the old one has gone", || has_ended(old).then_some(()));
     assert!(agent.stop("new").unwrap().contains("reminder 1 of 3"));
     assert_eq!(
-        (owner(&site, &id, "/sessionId"), owner(&site, &id, "/process/pid")),
+        (owner(&site, &id, "/session_id"), owner(&site, &id, "/process/pid")),
         (json!("new"), json!(agent.pid()))
     );
     assert_eq!(
@@ -174,7 +174,7 @@ fn the_owner_comes_back_in_a_new_pane_of_its_tmux_session() {
     unmoved(&site, "a tmux session of another name", || elsewhere.stop("third"));
     unmoved(&site, "a process outside tmux", || site.stop("fourth"));
     assert!(back.stop("new").is_some());
-    assert_eq!((owner(&site, &id, "/sessionId"), owner(&site, &id, "/tmux/pane")), (json!("new"), json!(back.pane)));
+    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux/pane")), (json!("new"), json!(back.pane)));
     assert_eq!((owner(&site, &id, "/tmux/session"), site.used(&id)), (json!("work"), 1));
 
     // The server itself was restarted on its socket and numbers its panes anew.
@@ -243,7 +243,7 @@ fn clear_within_the_process_keeps_the_owner_and_other_sessions_of_it_are_not() {
         agent.starts(new, "clear");
         unmoved(&site, "the same id in another process", || site.claude().stop(new));
         assert!(agent.stop(new).is_some());
-        assert_eq!(owner(&site, &id, "/sessionId"), new);
+        assert_eq!(owner(&site, &id, "/session_id"), new);
     }
     agent.starts("late", "startup");
     unmoved(&site, "a later session of the process", || agent.stop("late"));
@@ -276,7 +276,7 @@ fn other_clients_subagents_and_unstamped_builds() {
     unmoved(&site, "a subagent", || held(agent.hook("build-stop-hook", &subagent)));
     let subagent = with(subagent, "hook_event_name", json!("SubagentStop"));
     unmoved(&site, "a subagent's own event", || held(agent.hook("build-stop-hook", &subagent)));
-    for stamp in [Value::Null, json!({}), json!({"harness": "claude"}), json!({"sessionId": ""})] {
+    for stamp in [Value::Null, json!({}), json!({"harness": "claude"}), json!({"session_id": ""})] {
         site.edit(&id, |state| state["owner"] = stamp.clone());
         unmoved(&site, &stamp.to_string(), || agent.stop("mine"));
     }

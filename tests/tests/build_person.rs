@@ -6,6 +6,7 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
+use stopgate_build_guard::state::SCHEMA;
 use stopgate_tests::build::{Said, Site, held};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{stop, with};
@@ -61,7 +62,7 @@ fn the_reason_says_all_and_its_commands_work() {
         if phase == "verifying" {
             site.edit(&id, |state| {
                 let step = json!({"number": 4, "description": format!("{key} {}", "d".repeat(400)), "tests": 9, "passing": 8,
-                                  "recordedAtMs": 1});
+                                  "recorded_at_ms": 1});
                 state["steps"] = json!([step]);
             });
         }
@@ -137,8 +138,8 @@ fn a_pause_holds_nobody_until_it_ends() {
     assert!(site.stop("mine").is_some());
     // Without an end, until it is ended; one that is over by itself holds again.
     site.build("", &["pause"]).ok();
-    assert!(site.stop("mine").is_none() && site.state(&id)["pause"]["untilMs"].is_null());
-    site.edit(&id, |state| state["pause"] = json!({"untilMs": 1}));
+    assert!(site.stop("mine").is_none() && site.state(&id)["pause"]["until_ms"].is_null());
+    site.edit(&id, |state| state["pause"] = json!({"until_ms": 1}));
     assert!(site.stop("mine").is_some() && !site.build("", &["status"]).ok().out.contains("paused"));
     for time in ["30", "0s", "-5m", "8d", "soon", "99999999999999999999d"] {
         site.build("", &["pause", &format!("--for={time}")]).refused(2, &["a number and a unit"]);
@@ -182,7 +183,7 @@ fn what_is_a_persons_is_refused_to_a_recorded_agent() {
         ("resume --owner-session theirs", "`build resume --owner-...`"),
     ] {
         let said = agent.build("mine", &format!("{command} --json")).refused(2, &["refused", action, "operator's"]);
-        assert!(said.json()["error"].as_str().unwrap().contains("refused"), "{said:?}");
+        assert!(said.json()["error"]["message"].as_str().unwrap().contains("refused"), "{said:?}");
     }
     assert_eq!(site.snapshot(), before);
     // The honest ways are open to it, and a person's terminal is another process.
@@ -248,7 +249,7 @@ fn a_corrupt_state_lets_go_and_is_restored_from_the_audit() {
         "[]",
         "null",
         "\u{0}\u{0}",
-        "{\"phase\":\"executing\",\"size\":\"small\",\"remindersUsed\":-1}",
+        "{\"phase\":\"executing\",\"size\":\"small\",\"reminders_used\":-1}",
     ];
     for (round, garbage) in garbled.into_iter().enumerate() {
         std::fs::write(&state, garbage).unwrap();
@@ -259,7 +260,7 @@ fn a_corrupt_state_lets_go_and_is_restored_from_the_audit() {
         assert_eq!(site.build("mine", &["status", "--json"]).ok().json()["broken"], json!([id]));
         site.build("mine", &["to", "verifying"]).refused(1, &["restore"]);
         let mut audit = std::fs::OpenOptions::new().append(true).open(site.live(&id).join("audit.jsonl")).unwrap();
-        audit.write_all(b"{\"atMs\":1,\"event\":\"step-rec").unwrap();
+        audit.write_all(b"{\"at_ms\":1,\"event\":\"step-rec").unwrap();
         let said = site.build("mine", &["restore"]).ok();
         assert!(said.out.contains("phase executing, 2 of 3 reminders used"), "{said:?}");
         assert_eq!(site.state(&id), good);
@@ -278,7 +279,7 @@ fn a_corrupt_state_lets_go_and_is_restored_from_the_audit() {
 fn a_state_of_a_newer_stopgate_is_left_alone() {
     let site = Site::new();
     let id = site.executing("mine", "small");
-    site.edit(&id, |state| state["schema"] = 2.into());
+    site.edit(&id, |state| state["schema"] = (SCHEMA + 1).into());
     let before = site.bytes(&id);
     assert_eq!(site.stop("mine"), None);
     site.build("mine", &["to", "verifying", "--build", &id, "--json"]).refused(1, &["newer stopgate"]);

@@ -12,7 +12,7 @@ fn a_worktree_is_merged_where_it_came_from_or_not_at_all() {
     tree(&["merge"]).refused(1, &["no worktree"]);
     let state = tree(&["create", "--json"]).ok().json();
     let path = site.top().join(state["worktree"]["path"].as_str().unwrap());
-    let main = state["worktree"]["sourceBranch"].as_str().unwrap().to_owned();
+    let main = state["worktree"]["source_branch"].as_str().unwrap().to_owned();
     tree(&["create"]).refused(1, &["has a worktree already"]);
     assert_eq!(site.build_in(&path, &["status", "--json"]).ok().json()["live"][0]["id"], id.as_str());
     let git = |arguments: &[&str]| site.checkout.git(&[&["-C", path.to_str().unwrap()], arguments].concat());

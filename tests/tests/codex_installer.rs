@@ -100,7 +100,7 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     assert_eq!(silent.feedback, Vec::<String>::new());
     let report = world.doctor();
     assert_eq!(finding_ids(&report).iter().filter(|id| **id == "codex-untrusted").count(), *CODEX_WIRES, "{report:#}");
-    assert_eq!(report["exitCode"], 1);
+    assert_eq!(report["exit_code"], 1);
 
     // Trusted: the stop is held, without any flag that bypasses trust.
     let said = world.must(&["init", "--harness", "codex", "--yes", "--trust", "--no-live-check"]);
@@ -108,7 +108,7 @@ fn hooks_run_once_they_are_trusted_and_a_held_stop_reaches_the_model() {
     let config = read(&world.file("config.toml"));
     assert!(CONFIG.lines().all(|line| config.contains(line)), "what was there stays: {config}");
     let report = world.doctor();
-    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec![], &Value::from(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exit_code"]), (vec![], &Value::from(0)), "{report:#}");
     let held = world.session();
     assert_eq!((held.exit_code, held.requests), (Some(0), 2), "{held:#?}");
     assert_eq!(held.feedback.len(), 1, "{held:#?}");
@@ -167,7 +167,7 @@ fn what_a_person_switched_off_stays_off_and_what_others_own_is_never_trusted() {
     assert!(said.contains("disabled"), "{said}");
     assert_eq!(read(&world.file("config.toml")), off);
     let report = world.doctor();
-    assert_eq!((finding_ids(&report), &report["exitCode"]), (vec!["codex-disabled"], &Value::from(0)), "{report:#}");
+    assert_eq!((finding_ids(&report), &report["exit_code"]), (vec!["codex-disabled"], &Value::from(0)), "{report:#}");
 
     // A person's edit beside ours: only what is ours goes.
     world.must(&["uninstall", "--harness", "codex", "--yes"]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
+use serde_json::Value;
 use stopgate_tests::world::binary;
 
 /// `program` in an empty home, with nothing of the tests' own environment.
@@ -83,6 +84,36 @@ fn wrong_usage_says_what_is_wrong_and_does_nothing() {
         assert!(said.contains(says) && said.contains("--help"), "{program} {arguments:?}: {said}");
     }
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is made");
+}
+
+/// A program that reads JSON reads why there is none of what it asked for in the same way from everywhere.
+#[test]
+fn a_failure_is_one_object_for_whoever_asked_for_json() {
+    let cases: [(&str, &[&str], &str, i32); 7] = [
+        ("stopgate", &["mode", "loud", "--json"], "usage", 2),
+        ("stopgate", &["gate", "log", "--json", "--tail", "many"], "usage", 2),
+        ("stopgate", &["mode", "enforce", "--json"], "no_consent", 2),
+        ("stopgate", &["gate", "contest", " ", "--json"], "usage", 2),
+        ("stopgate", &["build", "status", "--json"], "failed", 1),
+        ("installer", &["init", "--json", "--scope", "nowhere"], "usage", 2),
+        ("installer", &["init", "--json", "--project", "nowhere", "--yes"], "refused", 2),
+    ];
+    let home = tempfile::tempdir().unwrap();
+    for (program, arguments, code, exit) in cases {
+        let asked = command(program, home.path()).args(arguments).env("STOPGATE_NO_AUTOSTART", "1").assert().code(exit);
+        let output = asked.get_output();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let fields: Vec<&String> = said["error"].as_object().unwrap().keys().collect();
+        assert_eq!((&said["error"]["code"], fields.len()), (&Value::from(code), 3), "{program} {arguments:?}: {said}");
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!(!message.is_empty() && String::from_utf8_lossy(&output.stderr).contains(message), "{said}: {output:?}");
+    }
+    for (program, arguments) in [("stopgate", ["--help", "--json"]), ("installer", ["init", "--help"])] {
+        let shown = command(program, home.path()).args(arguments).assert().success();
+        assert!(!shown.get_output().stdout.starts_with(b"{"), "help is help");
+    }
+    // What follows `--` is no option.
+    command("stopgate", home.path()).args(["gate", "contest", "--nowhere", "--", "--json"]).assert().code(2).stdout("");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use stopgate_protocol::ErrorCode;
 use stopgate_tests::person::text;
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{World, binary};
@@ -27,6 +28,20 @@ fn pages() -> BTreeMap<PathBuf, String> {
     }
     assert!(found.len() > 10, "{:?}", found.keys());
     found
+}
+
+#[test]
+fn every_kind_of_failure_is_listed_with_its_exit_code() {
+    let page = pages().remove(Path::new("docs/operating.md")).unwrap();
+    let listed: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("| `code` |")).skip(2).collect();
+    let listed = listed.into_iter().take_while(|line| line.starts_with("| `"));
+    let begins = |code: &ErrorCode| format!("| `{}` | {} | ", code.word(), code.exit_code());
+    let expected: Vec<String> = ErrorCode::ALL.iter().map(begins).collect();
+    let listed: Vec<&str> = listed.collect();
+    assert_eq!(listed.len(), expected.len(), "{listed:#?}");
+    for (line, begins) in listed.into_iter().zip(expected) {
+        assert!(line.starts_with(&begins), "{line}");
+    }
 }
 
 /// The anchor that a heading of Markdown gets.

@@ -18,7 +18,7 @@ use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, s
 
 /// What an authority says that holds a stop.
 const VERDICT: &str =
-    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latencyMs":1}"#;
+    r#"{"event_id":"e","decision":"continue","rule":null,"reminder":"[stopgate] go on","latency_ms":1}"#;
 
 /// Runs a hook with a short deadline, so that hangs of the authority do not make the tests slow.
 fn run(world: &World, hook: &str, stdin: Stdin) -> std::process::Output {
@@ -53,11 +53,11 @@ fn payload(world: &World, hook: &str) -> Stdin {
 #[case::a_block_in_other_words(Behaviour::answer("200 OK", r#"{"decision":"block","reason":"stay"}"#))]
 #[case::a_continue_without_our_tag(Behaviour::answer(
     "200 OK",
-    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"stay","latencyMs":1}"#
+    r#"{"event_id":"e","decision":"continue","rule":null,"reminder":"stay","latency_ms":1}"#
 ))]
 #[case::a_continue_without_text(Behaviour::answer(
     "200 OK",
-    r#"{"eventId":"e","decision":"continue","rule":null,"reminder":"","latencyMs":1}"#
+    r#"{"event_id":"e","decision":"continue","rule":null,"reminder":"","latency_ms":1}"#
 ))]
 #[case::huge_body(Behaviour::Says([&b"HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n"[..], &vec![b' '; 4_000_000]].concat()))]
 fn a_misbehaving_authority(#[case] behaviour: Behaviour) {

@@ -29,10 +29,10 @@ fn evaluate(
     deadline_ms: u64,
 ) -> EvaluateResponse {
     let body = json!({
-        "eventId": event_id, "atMs": 1_700_000_000_000_i64, "mode": "enforce", "deadlineMs": deadline_ms,
-        "event": {"key": {"harness": "claude", "session_id": id}, "cwd": cwd, "transcriptPath": null, "model": null,
-                  "permissionMode": null, "agentId": null,
-                  "kind": {"name": "Stop", "stopHookActive": false, "lastAssistantMessage": EXCUSE, "pendingTasks": 0}},
+        "event_id": event_id, "at_ms": 1_700_000_000_000_i64, "mode": "enforce", "deadline_ms": deadline_ms,
+        "event": {"key": {"harness": "claude", "session_id": id}, "cwd": cwd, "transcript_path": null, "model": null,
+                  "permission_mode": null, "agent_id": null,
+                  "kind": {"name": "Stop", "stop_hook_active": false, "last_assistant_message": EXCUSE, "pending_tasks": 0}},
     });
     let response = authority.request("POST", ROUTE_EVALUATE, &body);
     assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
@@ -334,9 +334,9 @@ fn a_repeated_delivery_counts_once_and_a_callers_word_does_not_enforce() {
     assert_eq!(authority.log().len(), 1);
 
     world.set_mode("shadow");
-    let body = json!({"eventId": event_id(2), "atMs": 1, "mode": "enforce", "deadlineMs": 5_000,
-        "event": {"key": {"harness": "claude", "session_id": "s1"}, "cwd": checkout.top, "transcriptPath": null,
-                  "model": null, "permissionMode": null, "agentId": null, "kind": {"name": "Stop", "lastAssistantMessage": EXCUSE}}});
+    let body = json!({"event_id": event_id(2), "at_ms": 1, "mode": "enforce", "deadline_ms": 5_000,
+        "event": {"key": {"harness": "claude", "session_id": "s1"}, "cwd": checkout.top, "transcript_path": null,
+                  "model": null, "permission_mode": null, "agent_id": null, "kind": {"name": "Stop", "last_assistant_message": EXCUSE}}});
     assert_eq!(authority.request("POST", ROUTE_EVALUATE, &body).status, 202, "the mode file says shadow");
 }
 
@@ -350,15 +350,15 @@ fn malformed_requests_are_refused_with_the_field() {
         assert_eq!(response.status, 400, "{text}");
         assert!(text.contains(field), "{field}: {text}");
     };
-    refuse(json!({}), "eventId");
+    refuse(json!({}), "event_id");
     let event = |kind: Value, id: &str| {
-        json!({"eventId": event_id(1), "atMs": 1, "mode": "enforce", "deadlineMs": 1,
-               "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcriptPath": null,
-                         "model": null, "permissionMode": null, "agentId": null, "kind": kind}})
+        json!({"event_id": event_id(1), "at_ms": 1, "mode": "enforce", "deadline_ms": 1,
+               "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcript_path": null,
+                         "model": null, "permission_mode": null, "agent_id": null, "kind": kind}})
     };
     refuse(event(json!({"name": "SubagentStop"}), "s"), "kind");
     refuse(event(json!({"name": "Stop"}), ""), "session_id");
-    refuse(with(event(json!({"name": "Stop"}), "s"), "eventId", json!("../../x")), "eventId");
+    refuse(with(event(json!({"name": "Stop"}), "s"), "event_id", json!("../../x")), "event_id");
     refuse(with(event(json!({"name": "Stop"}), "s"), "mode", json!("off")), "mode");
     refuse(with(event(json!({"name": "Stop"}), "s"), "mode", json!("on")), "enforce");
     assert_eq!(authority.log(), []);

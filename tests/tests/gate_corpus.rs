@@ -51,9 +51,9 @@ fn rules_alone_keep_their_promise_on_both_parts() {
         let score: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(output.status.success(), "{name}: {} {score:#}", text(&output.stderr));
         let count = |label: &str, what: &str| score[label][what].as_u64().unwrap();
-        let all = ["held", "released"].map(|what| count("shouldContinue", what) + count("legitimate", what));
+        let all = ["held", "released"].map(|what| count("should_continue", what) + count("legitimate", what));
         assert_eq!(all.iter().sum::<u64>(), rows(name).len() as u64);
-        let by_rule = score["decidedBy"].as_object().unwrap();
+        let by_rule = score["decided_by"].as_object().unwrap();
         let wrong: u64 = by_rule.values().map(|outcome| outcome["wrong"].as_u64().unwrap()).sum();
         assert_eq!(wrong, score["misses"].as_array().unwrap().len() as u64);
     }
@@ -120,7 +120,7 @@ fn row(id: &str, label: &str, message: &str, facts: &Value) -> String {
 }
 
 fn planned() -> Value {
-    json!({"plans": [{"path": "plan.md", "nextStep": "write the parser", "openSteps": 1, "predatesSession": true}]})
+    json!({"plans": [{"path": "plan.md", "next_step": "write the parser", "open_steps": 1, "predates_session": true}]})
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn what_is_wrong_in_a_corpus_is_named_with_file_and_line() {
         (row("a", "allow", "Fixed.", &Value::Null), "corpus.jsonl:2: field `id`: \"a\" is taken by line 1"),
         (row("b", "allow", "Done.", &json!({"plan": []})), "corpus.jsonl:2: unknown field `facts.plan`"),
         (
-            row("b", "allow", "Done.", &json!({"plans": [{"path": "p", "next_step": "x"}]})),
-            "corpus.jsonl:2: unknown field `facts.plans[0].next_step`",
+            row("b", "allow", "Done.", &json!({"plans": [{"path": "p", "next": "x"}]})),
+            "corpus.jsonl:2: unknown field `facts.plans[0].next`",
         ),
         (row("b", "allow", "Done.", &json!({"plans": 1})), "corpus.jsonl:2: field `facts`: invalid type"),
     ] {

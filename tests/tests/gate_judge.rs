@@ -82,7 +82,7 @@ fn a_judge_that_fails_or_lies_lets_the_agent_go_and_is_left_alone_after_three_ti
     let authority = judged.world.authority();
     for (manner, kind) in [
         (Manner::Answers("Sure! I would continue.".into()), "malformed"),
-        (answer("continue", "U9_INVENTED", Some(1)), "invalidRule"),
+        (answer("continue", "U9_INVENTED", Some(1)), "invalid_rule"),
     ] {
         judged.judge.now(manner);
         let (id, printed) = judged.stop(BOTH);

@@ -52,17 +52,17 @@ fn an_id_that_means_several_none_or_nothing_is_an_error_that_helps() {
         &[Evaluation::held(), Evaluation { decision: None, fail_open: Some("interrupted"), ..Evaluation::default() }],
     );
     let _authority = world.authority();
-    let refused = |event: &str, parts: &[&str]| {
+    let refused = |event: &str, code: i32, parts: &[&str]| {
         let output = world.stopgate(&["gate", "grade", event, "right"]);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
         let said = text(&output.stderr);
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
     };
-    refused("1000", &["several", &event_id(0), &event_id(1), "U2_PLAN_FILE_NEXT_STEP_EXPLICIT"]);
-    refused("ffff", &["no event's id begins with ffff", "gate log"]);
-    refused("100", &["4 characters"]);
-    refused("%___", &["not the beginning"]);
-    refused(&event_id(1), &["no verdict to grade"]);
+    refused("1000", 1, &["several", &event_id(0), &event_id(1), "U2_PLAN_FILE_NEXT_STEP_EXPLICIT"]);
+    refused("ffff", 1, &["no event's id begins with ffff", "gate log"]);
+    refused("100", 2, &["4 characters"]);
+    refused("%___", 2, &["not the beginning"]);
+    refused(&event_id(1), 1, &["no verdict to grade"]);
     assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
 }
 
@@ -98,17 +98,17 @@ fn the_routes_check_what_they_are_given() {
     let authority = world.authority();
     let id = event_id(0);
     let grade = |body: &Value| authority.request("POST", SetGrade::PATH, body).status;
-    assert_eq!(grade(&json!({"eventId": "x", "verdict": "right"})), 400);
-    assert_eq!(grade(&json!({"eventId": id, "verdict": "great"})), 400);
-    assert_eq!(grade(&json!({"eventId": id})), 400);
-    assert_eq!(grade(&json!({"eventId": "00000000-0000-7000-8000-000000000000", "verdict": "right"})), 404);
-    assert_eq!(grade(&json!({"eventId": id, "verdict": "right", "untilMonotonicMs": monotonic_ms() - 1})), 409);
+    assert_eq!(grade(&json!({"event_id": "x", "verdict": "right"})), 400);
+    assert_eq!(grade(&json!({"event_id": id, "verdict": "great"})), 400);
+    assert_eq!(grade(&json!({"event_id": id})), 400);
+    assert_eq!(grade(&json!({"event_id": "00000000-0000-7000-8000-000000000000", "verdict": "right"})), 404);
+    assert_eq!(grade(&json!({"event_id": id, "verdict": "right", "until_monotonic_ms": monotonic_ms() - 1})), 409);
     assert_eq!(count(&world.home, "SELECT count(*) FROM annotations"), 0);
-    assert_eq!(grade(&json!({"eventId": id, "verdict": "right"})), 200);
+    assert_eq!(grade(&json!({"event_id": id, "verdict": "right"})), 200);
     let get = |path: &str| authority.request("GET", path, &Value::Null);
     assert_eq!(get(&format!("{}?decision=great", LogFilter::PATH)).status, 400);
     assert_eq!(get(&format!("{}?tail=great", LogFilter::PATH)).status, 200);
-    assert_eq!(get(&format!("{}?sinceMs=soon", ReadReport::PATH)).status, 400);
+    assert_eq!(get(&format!("{}?since_ms=soon", ReadReport::PATH)).status, 400);
     let whole: Value = serde_json::from_slice(&get(ReadReport::PATH).body).unwrap();
     assert_eq!(whole["stops"], 1);
 }
@@ -291,7 +291,7 @@ fn ready_says_which_conditions_hold_and_the_configuration_moves_them() {
 fn a_failure_or_a_wrong_grade_takes_the_readiness_away() {
     let world = World::new();
     let mut past = enough(now());
-    past[48].fail_open = Some("invalidEvidence");
+    past[48].fail_open = Some("invalid_evidence");
     write(&world.home, &past);
     let said = text(&world.stopgate(&["gate", "ready"]).stdout);
     let row = |said: &str, what: &str| said.lines().find(|line| line.contains(what)).unwrap().to_owned();

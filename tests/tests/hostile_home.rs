@@ -74,7 +74,7 @@ fn in_the_home(#[case] place: &str, #[values(Plant::Fifo, Plant::Link)] plant: P
 #[rstest]
 fn where_a_hook_leaves_its_beats(#[values(Plant::Fifo, Plant::Link)] plant: Plant) {
     let world = World::enforcing();
-    let verdict = r#"{"eventId":"e","decision":"allow","rule":null,"reminder":"","latencyMs":1}"#;
+    let verdict = r#"{"event_id":"e","decision":"allow","rule":null,"reminder":"","latency_ms":1}"#;
     let authority = FakeAuthority::listen(&world.home.socket(), Behaviour::answer("200 OK", verdict));
     let path = |hook: &str, beat: Beat| world.home.beats().join(format!("{hook}.{}", beat.name()));
     for hook in HOOKS {

@@ -201,8 +201,8 @@ fn a_directory_that_may_not_be_written_stops_the_install_before_anything_is_regi
     }
     let (code, report) = person.json(&["init", "--yes"]);
     allow(0o755);
-    assert_eq!((code, &report["exitCode"]), (1, &json!(1)));
-    let said = report["error"].as_str().unwrap();
+    assert_eq!((code, &report["error"]["code"]), (1, &json!("failed")));
+    let said = report["error"]["message"].as_str().unwrap();
     assert!(said.contains(&*dir.to_string_lossy()) && said.contains("is as it was"), "{said}");
     let left: Vec<_> = tree(&dir).into_values().map(|(_, bytes)| bytes).collect();
     assert_eq!(left, [b"{}\n"], "not a byte, and no temporary file");
@@ -228,7 +228,7 @@ fn installing_twice_is_installing_once() {
     own.args(["init", "--json"]);
     let own = finish(own, Stdin::from(""));
     let report: Value = serde_json::from_slice(&own.stdout).unwrap();
-    assert_eq!((&report["outcome"], &report["exitCode"]), (&json!("already-installed"), &json!(0)));
+    assert_eq!((&report["outcome"], &report["exit_code"]), (&json!("already-installed"), &json!(0)));
     assert!(tree(person.world.root()) == once);
 }
 
@@ -304,31 +304,31 @@ fn installers_at_the_same_time_lose_nothing_of_each_other() {
 fn programs_read_one_object() {
     let person = Person::new();
     let (code, report) = person.json(&["init", "--dry-run"]);
-    assert_eq!((code, &report["outcome"], &report["exitCode"]), (0, &json!("dry-run"), &json!(0)));
+    assert_eq!((code, &report["outcome"], &report["exit_code"]), (0, &json!("dry-run"), &json!(0)));
     assert!(report["diff"].as_str().unwrap().starts_with("--- /dev/null\n+++ "), "{report}");
 
     let (code, report) = person.json(&["init"]);
-    assert_eq!((code, &report["outcome"], &report["exitCode"]), (2, &json!("no-consent"), &json!(2)));
+    assert_eq!((code, &report["outcome"], &report["exit_code"]), (2, &json!("no-consent"), &json!(2)));
 
     let (code, report) = person.json(&["init", "--yes", "--project", "nope"]);
-    assert_eq!((code, &report["command"], &report["exitCode"]), (2, &json!("init"), &json!(2)));
-    assert!(report["error"].as_str().unwrap().contains("/nope: no such directory"), "{report}");
+    assert_eq!((code, &report["error"]["code"]), (2, &json!("refused")));
+    assert!(report["error"]["message"].as_str().unwrap().contains("/nope: no such directory"), "{report}");
     assert_eq!(std::fs::read_dir(person.dir()).unwrap().count(), 0, "nothing of this wrote anything");
 
     let (code, report) = person.json(&["init", "--yes"]);
-    assert_eq!((code, &report["outcome"], &report["exitCode"]), (0, &json!("installed"), &json!(0)));
-    assert_eq!((&report["scope"], &report["settingsChange"]), (&json!("user"), &json!("create")));
+    assert_eq!((code, &report["outcome"], &report["exit_code"]), (0, &json!("installed"), &json!(0)));
+    assert_eq!((&report["scope"], &report["settings_change"]), (&json!("user"), &json!("create")));
     assert_eq!(report["settings"], json!(person.settings()));
     assert_eq!(report["home"], json!(person.world.home.root()));
     let programs = report["programs"].as_array().unwrap();
     assert!(programs.len() == 5 && programs.iter().all(|program| program["change"] == "new"), "{report}");
     assert_eq!((&report["authority"]["state"], &report["authority"]["started"]), (&json!("running"), &json!(true)));
-    let hooks = report["liveCheck"]["hooks"].as_array().unwrap();
+    let hooks = report["live_check"]["hooks"].as_array().unwrap();
     assert!(hooks.len() == WIRING.len() && hooks.iter().all(|hook| hook["answer"] == "allowed"), "{report}");
-    let stop = &report["liveCheck"]["stop"];
+    let stop = &report["live_check"]["stop"];
     assert_eq!((&stop["state"], &stop["mode"], &stop["reason"]), (&json!("judged"), &json!("shadow"), &Value::Null));
     assert_eq!(report["problems"], json!([]));
 
     let (code, report) = person.json(&["init"]);
-    assert_eq!((code, &report["outcome"], &report["exitCode"]), (0, &json!("already-installed"), &json!(0)));
+    assert_eq!((code, &report["outcome"], &report["exit_code"]), (0, &json!("already-installed"), &json!(0)));
 }

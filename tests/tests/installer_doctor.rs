@@ -37,7 +37,7 @@ fn a_healthy_installation_has_no_findings_and_every_command_line_is_fired() {
     let fired = report["fired"].as_array().unwrap();
     assert_eq!(fired.len(), WIRING.len());
     assert!(
-        fired.iter().all(|one| one["answer"] == "allowed (no output)" && one["shellMilliseconds"].is_null()),
+        fired.iter().all(|one| one["answer"] == "allowed (no output)" && one["shell_milliseconds"].is_null()),
         "{report:#}"
     );
     let stop = report["registered"].as_array().unwrap().iter().find(|row| row["event"] == "Stop").unwrap();
@@ -95,7 +95,7 @@ fn where_nothing_is_installed_it_says_so() {
 #[case::skew("version-skew", true, |person: &Person| edit(&person.world.home.ledger(), |all| all["version"] = json!("0.0.1")))]
 #[case::newer("version-newer", false, |person: &Person| edit(&person.world.home.ledger(), |all| all["version"] = json!("999.0.0")))]
 #[case::forgotten("kill-switch-forgotten", false, |person: &Person| {
-    let record = json!({ "by": "dev", "atMs": 1_790_000_000_000_i64, "reason": "lunch" });
+    let record = json!({ "by": "dev", "at_ms": 1_790_000_000_000_i64, "reason": "lunch" });
     std::fs::create_dir_all(person.world.home.kill_file().parent().unwrap()).unwrap();
     std::fs::write(person.world.home.kill_file(), record.to_string()).unwrap();
 })]
@@ -103,7 +103,7 @@ fn where_nothing_is_installed_it_says_so() {
     std::fs::write(person.world.home.database(), "this is no database, whatever its name says".repeat(50)).unwrap();
     set_mode(&person.world.home.database(), 0o600);
 })]
-#[case::clock("clock", false, |person: &Person| edit(&person.world.home.ledger(), |all| all["installs"][0]["atMs"] = json!(9_000_000_000_000_i64)))]
+#[case::clock("clock", false, |person: &Person| edit(&person.world.home.ledger(), |all| all["installs"][0]["at_ms"] = json!(9_000_000_000_000_i64)))]
 fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[case] damage: fn(&Person)) {
     let person = Person::new();
     person.install(&[]);
@@ -129,7 +129,7 @@ fn every_cause_has_its_finding(#[case] id: &str, #[case] is_fixable: bool, #[cas
 
 /// What is worth knowing, and no fault.
 #[rstest]
-#[case::unread("guide-unread", |person: &Person| edit(&person.world.home.ledger(), |all| all["pendingGuides"] = json!(["0.1.0"])))]
+#[case::unread("guide-unread", |person: &Person| edit(&person.world.home.ledger(), |all| all["pending_guides"] = json!(["0.1.0"])))]
 #[case::nothing("nothing-registered", |person: &Person| {
     edit(&person.world.home.ledger(), |all| all["installs"] = json!([]));
     std::fs::remove_file(person.settings()).unwrap();

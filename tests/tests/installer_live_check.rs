@@ -163,7 +163,7 @@ fn what_the_switches_say_shows_in_the_live_check() {
     let reminder = shown.lines().nth(1).unwrap();
     assert!(reminder.trim_start().starts_with("[stopgate] ") && shown.contains("Write the parser"), "{said}");
     let (code, report) = person.json(&["init", "--yes"]);
-    let stop = &report["liveCheck"]["stop"];
+    let stop = &report["live_check"]["stop"];
     assert_eq!((code, &stop["state"], &stop["mode"]), (0, &json!("judged"), &json!("enforce")));
     assert!(stop["reason"].as_str().unwrap().starts_with("[stopgate] "), "{report}");
 
@@ -178,10 +178,10 @@ fn what_does_not_work_is_shown_and_counted() {
     person.world.home.create().unwrap();
     std::fs::write(person.world.home.database(), "this is not a database ".repeat(100)).unwrap();
     let (code, report) = person.json(&["init", "--yes"]);
-    assert_eq!((code, &report["outcome"], &report["exitCode"]), (1, &json!("installed"), &json!(1)), "{report}");
-    assert_eq!(report["liveCheck"]["stop"]["state"], "problem", "{report}");
+    assert_eq!((code, &report["outcome"], &report["exit_code"]), (1, &json!("installed"), &json!(1)), "{report}");
+    assert_eq!(report["live_check"]["stop"]["state"], "problem", "{report}");
     assert_eq!(report["problems"], json!(["live check: not everything works"]));
-    let hooks = report["liveCheck"]["hooks"].as_array().unwrap();
+    let hooks = report["live_check"]["hooks"].as_array().unwrap();
     assert!(hooks.iter().all(|hook| hook["answer"] == "allowed"), "hooks fail open: {report}");
     let output = person.run(&["init", "--yes"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -146,7 +146,7 @@ fn a_file_that_was_broken_meanwhile_is_left_and_so_are_the_programs_it_may_call(
     person.write_settings([&whole[..], b"oops"].concat());
     let bin = tree(&person.world.home.bin());
     let (code, report) = person.json(&["uninstall", "--yes"]);
-    assert_eq!((code, &report["exitCode"], &report["done"]), (1, &json!(1), &json!([])), "{report}");
+    assert_eq!((code, &report["exit_code"], &report["done"]), (1, &json!(1), &json!([])), "{report}");
     let problem = report["problems"][0].as_str().unwrap();
     assert!(problem.contains(&format!("{}: line ", person.settings().display())), "{problem}");
     assert!(std::fs::read(person.settings()).unwrap().ends_with(b"oops"));
@@ -213,7 +213,7 @@ fn programs_read_one_object() {
     let person = Person::new();
     let check = |arguments: &[&str], code: i32, outcome: &str| -> Value {
         let (exit, report) = person.json(&[&["uninstall"], arguments].concat());
-        assert_eq!((exit, &report["exitCode"]), (code, &json!(code)), "{arguments:?}: {report}");
+        assert_eq!((exit, &report["exit_code"]), (code, &json!(code)), "{arguments:?}: {report}");
         assert_eq!((&report["command"], &report["outcome"]), (&json!("uninstall"), &json!(outcome)));
         report
     };
@@ -226,8 +226,8 @@ fn programs_read_one_object() {
     check(&[], 2, "no-consent");
 
     let (code, refused) = person.json(&["uninstall", "--yes", "--project", "nope"]);
-    assert_eq!((code, &refused["exitCode"], &refused["command"]), (2, &json!(2), &json!("uninstall")));
-    assert!(refused["error"].as_str().unwrap().contains("/nope: no such directory"), "{refused}");
+    assert_eq!((code, &refused["error"]["code"]), (2, &json!("refused")));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("/nope: no such directory"), "{refused}");
     assert_eq!(registered(&read_settings(&person.settings())).len(), WIRING.len(), "nothing was taken back yet");
 
     let report = check(&["--yes", "--purge"], 0, "uninstalled");

@@ -21,8 +21,8 @@ fn run(world: &World, hook: &str, payload: &Value, guard: Option<&str>) -> Outpu
 #[test]
 fn with_the_guard_no_hook_asks_or_records_and_without_it_all_do() {
     let world = World::enforcing();
-    let verdict = json!({"eventId": "e", "decision": "continue", "rule": "U2_PLAN_FILE_NEXT_STEP_EXPLICIT",
-                         "reminder": "[stopgate] go on", "latencyMs": 1});
+    let verdict = json!({"event_id": "e", "decision": "continue", "rule": "U2_PLAN_FILE_NEXT_STEP_EXPLICIT",
+                         "reminder": "[stopgate] go on", "latency_ms": 1});
     let socket = world.home.socket_to_connect().unwrap();
     let authority = FakeAuthority::listen(&socket, Behaviour::answer("200 OK", &verdict.to_string()));
     let (started, stopped) = (session_start("s1", world.root(), "startup"), stop("s1", world.root(), EXCUSE));

@@ -107,7 +107,7 @@ fn a_flip_counts_until_its_deadline_and_for_the_state_it_saw() {
     let seen = stamp(&kill);
     std::fs::remove_file(&kill).unwrap();
     std::fs::write(&kill, "again").unwrap();
-    let off = |until: u64, seen: &str| json!({"value": false, "seen": seen, "untilMonotonicMs": until});
+    let off = |until: u64, seen: &str| json!({"value": false, "seen": seen, "until_monotonic_ms": until});
     let later = monotonic_ms() + 60_000;
     assert_eq!(flip(SetKill::PATH, &off(later, &seen)), 409, "it was turned on again since");
     assert_eq!(flip(SetKill::PATH, &off(monotonic_ms() - 1, &stamp(&kill))), 409, "late");

@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a hook was told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "camelCase")]
+#[serde(tag = "answer", rename_all = "snake_case")]
 pub(crate) enum JournalAnswer {
     /// That the stop is taken in; the verdict comes afterwards.
     Taken {

@@ -2,13 +2,14 @@
 //! tells.
 
 use stopgate_core::process::ProcFs;
+use stopgate_protocol::Failure;
 use stopgate_registry::caller;
 
 use crate::peer::Peer;
 use crate::state::State;
 
 /// `Err` with the reason if the caller is an agent, or cannot be told from one; the refusal is logged.
-pub(crate) fn check(state: &State, peer: Peer, action: &str) -> Result<(), String> {
+pub(crate) fn check(state: &State, peer: Peer, action: &str) -> Result<(), Failure> {
     // The kernel names the peer by its number in this process's namespace, which may not be that of `/proc`.
     let pid = peer.pid.filter(|_| ProcFs::has_own_numbers());
     // A store that cannot be read refuses nobody: the person must get through.

@@ -21,8 +21,8 @@ use axum::routing::{get, post};
 use axum::{Json, http::header::CONTENT_TYPE};
 use serde::Serialize;
 use stopgate_core::protocol::{MAX_REQUEST_BYTES, PROTOCOL_VERSION};
-use stopgate_protocol::Problem;
 use stopgate_protocol::endpoint::{self, Caller, Endpoint, Method};
+use stopgate_protocol::{ErrorCode, Failure, Problem};
 use stopgate_store::StoreError;
 
 use crate::peer::Peer;
@@ -37,8 +37,8 @@ const SUBJECTS: [fn(Routes) -> Routes; 7] =
 pub(crate) fn router(state: Arc<State>) -> Router {
     let Routes(routes) = SUBJECTS.iter().fold(Routes(Router::new()), |routes, serve| serve(routes));
     routes
-        .fallback(async || problem(StatusCode::NOT_FOUND, "no such route"))
-        .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "this route has other methods"))
+        .fallback(async || problem(ErrorCode::NoSuchRoute, "no such route"))
+        .method_not_allowed_fallback(async || problem(ErrorCode::WrongMethod, "this route has other methods"))
         .layer(middleware::from_fn(check_protocol))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(state)
@@ -83,13 +83,16 @@ async fn ask<E: Endpoint>(
     uri: &Uri,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<E, Response> {
-    let body = body.map_err(|refused| problem(refused.status(), refused.body_text()))?;
+    let body = body.map_err(|refused| {
+        let is_too_large = refused.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        problem(if is_too_large { ErrorCode::TooLarge } else { ErrorCode::Malformed }, refused.body_text())
+    })?;
     let request: E = endpoint::request(uri.query().unwrap_or_default(), &body)
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
+        .map_err(|error| problem(ErrorCode::Malformed, error))?;
     if let Caller::Operator { action } = request.caller(&version::own()) {
         let (state, peer) = (Arc::clone(state), peer.clone());
         let allowed = off_loop(move || operator::check(&state, peer, &action)).await?;
-        allowed.map_err(|refusal| problem(StatusCode::FORBIDDEN, refusal))?;
+        allowed.map_err(refused)?;
     }
     Ok(request)
 }
@@ -99,7 +102,7 @@ fn answer(response: &impl Serialize) -> Response {
     match serde_json::to_vec(response) {
         Ok(json) if json == b"null" => StatusCode::ACCEPTED.into_response(),
         Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
-        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer cannot be written: {error}")),
+        Err(error) => problem(ErrorCode::Failed, format!("the answer cannot be written: {error}")),
     }
 }
 
@@ -107,31 +110,31 @@ fn answer(response: &impl Serialize) -> Response {
 async fn check_protocol(headers: HeaderMap, request: Request, next: Next) -> Response {
     let spoken = headers.get("x-stopgate-protocol").map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
     match spoken {
-        Some(version) if version != Some(PROTOCOL_VERSION) => problem(
-            StatusCode::UPGRADE_REQUIRED,
-            format!(
-                "this authority speaks protocol {PROTOCOL_VERSION}: run `stopgate authority start` from the newer installation"
-            ),
-        ),
+        Some(version) if version != Some(PROTOCOL_VERSION) => {
+            problem(ErrorCode::OtherVersion, format!("this authority speaks protocol {PROTOCOL_VERSION}"))
+        }
         _ => next.run(request).await,
     }
 }
 
 /// An error answer.
-fn problem(status: StatusCode, error: impl Into<String>) -> Response {
-    (status, Json(Problem { error: error.into() })).into_response()
+fn problem(code: ErrorCode, message: impl Into<String>) -> Response {
+    refused(Failure::new(code, message))
+}
+
+fn refused(error: Failure) -> Response {
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(Problem { error })).into_response()
 }
 
 /// The answer where the store cannot be used.
 fn unavailable(error: StoreError) -> Response {
-    problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    problem(ErrorCode::StoreUnavailable, error.to_string())
 }
 
 /// Runs blocking work off the event loop.
 async fn off_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short"))
+    tokio::task::spawn_blocking(work).await.map_err(|_| problem(ErrorCode::Failed, "the work was cut short"))
 }
 
 #[cfg(test)]

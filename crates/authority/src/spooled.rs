@@ -21,6 +21,8 @@ const UNDELIVERED: &str = "undelivered";
 
 /// Looks at the spool now and then, for as long as the authority lives.
 pub(crate) async fn keep_draining(state: Arc<State>) {
+    let home = state.home.clone();
+    let _ = tokio::task::spawn_blocking(move || spool::readmit(&home)).await;
     loop {
         let drained = {
             let state = Arc::clone(&state);
@@ -68,7 +70,7 @@ fn take(state: &State, spooled: &Spooled) -> bool {
         Ok(Err(_)) => false,
         Err(error) => {
             tracing::warn!(path = %spooled.path.display(), %error, "spooled request is not understood, set aside");
-            let _ = std::fs::rename(&spooled.path, spooled.path.with_extension("rejected"));
+            let _ = spool::reject(spooled);
             false
         }
     }

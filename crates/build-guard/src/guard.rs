@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::state::{Pause, Phase, SCHEMA, Size};
 use crate::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::json::{count, object, optional, or_null, string, text};
+use stopgate_core::json::{count, object, optional, or_null, snake_case_fields, string, text};
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::TmuxPlace;
@@ -38,10 +38,10 @@ impl BuildGuard {
             phase: Phase::ALL.into_iter().find(|phase| text(state, "phase") == Some(phase.name()))?,
             size: Size::ALL.into_iter().find(|size| text(state, "size") == Some(size.name()))?,
             owner: optional(state, "owner", stamp)?,
-            reminders_used: count(state, "remindersUsed")?,
-            reminders_in_turn: count(state, "remindersInTurn")?,
+            reminders_used: count(state, "reminders_used")?,
+            reminders_in_turn: count(state, "reminders_in_turn")?,
             pause: optional(state, "pause", |pause| {
-                Some(Pause { until_ms: optional(pause, "untilMs", Value::as_i64)? })
+                Some(Pause { until_ms: optional(pause, "until_ms", Value::as_i64)? })
             })?,
         })
     }
@@ -49,8 +49,8 @@ impl BuildGuard {
     /// Writes what the hook may change into `state`: the counts and the owner.
     pub fn write_into(&self, state: &mut Value) {
         let Value::Object(fields) = state else { return };
-        fields.insert("remindersUsed".to_owned(), self.reminders_used.into());
-        fields.insert("remindersInTurn".to_owned(), self.reminders_in_turn.into());
+        fields.insert("reminders_used".to_owned(), self.reminders_used.into());
+        fields.insert("reminders_in_turn".to_owned(), self.reminders_in_turn.into());
         if let Some(owner) = &self.owner {
             fields.insert("owner".to_owned(), stamp_value(owner));
         }
@@ -67,26 +67,34 @@ pub(super) fn newer_schema(state: &Value) -> Option<u64> {
     state.get("schema")?.as_u64().filter(|schema| *schema > u64::from(SCHEMA))
 }
 
+/// Brings what an earlier version wrote into this version's form.
+pub(super) fn upgrade(state: &mut Value) {
+    if state.get("schema").and_then(Value::as_u64).is_some_and(|schema| schema < u64::from(SCHEMA)) {
+        snake_case_fields(state);
+        state["schema"] = SCHEMA.into();
+    }
+}
+
 fn stamp(value: &Value) -> Option<OwnerStamp> {
     value.is_object().then_some(())?;
     Some(OwnerStamp {
         harness: optional(value, "harness", |name| name.as_str()?.parse::<Harness>().ok())?,
-        session_id: optional(value, "sessionId", string)?,
+        session_id: optional(value, "session_id", string)?,
         tmux: optional(value, "tmux", TmuxPlace::from_json)?,
         process: optional(value, "process", ProcessIdentity::from_json)?,
         host: optional(value, "host", string)?.unwrap_or_default(),
-        stamped_at_ms: optional(value, "stampedAtMs", Value::as_i64)?.unwrap_or_default(),
+        stamped_at_ms: optional(value, "stamped_at_ms", Value::as_i64)?.unwrap_or_default(),
     })
 }
 
 fn stamp_value(stamp: &OwnerStamp) -> Value {
     object([
         ("harness", or_null(stamp.harness.as_ref(), |harness| harness.name().into())),
-        ("sessionId", or_null(stamp.session_id.as_ref(), |id| id.as_str().into())),
+        ("session_id", or_null(stamp.session_id.as_ref(), |id| id.as_str().into())),
         ("tmux", or_null(stamp.tmux.as_ref(), TmuxPlace::to_json)),
         ("process", or_null(stamp.process.as_ref(), ProcessIdentity::to_json)),
         ("host", stamp.host.as_str().into()),
-        ("stampedAtMs", stamp.stamped_at_ms.into()),
+        ("stamped_at_ms", stamp.stamped_at_ms.into()),
     ])
 }
 
@@ -169,11 +177,11 @@ mod tests {
         for (field, bad) in [
             ("phase", Value::from("done")),
             ("size", Value::Null),
-            ("remindersUsed", Value::from(-1)),
-            ("remindersUsed", Value::from(u64::MAX)),
+            ("reminders_used", Value::from(-1)),
+            ("reminders_used", Value::from(u64::MAX)),
             ("owner", Value::from("me")),
             ("owner", serde_json::json!({"process": {"pid": "7"}})),
-            ("pause", serde_json::json!({"untilMs": "soon"})),
+            ("pause", serde_json::json!({"until_ms": "soon"})),
         ] {
             let mut state = good.clone();
             state[field] = bad.clone();

@@ -13,7 +13,7 @@ use stopgate_core::tmux::{TmuxPlace, TmuxRecord};
 
 /// Who owns a build. Every part may be missing; what is missing proves nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct OwnerStamp {
     /// The client.
     pub harness: Option<Harness>,

@@ -5,12 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
 
-/// Version of the file's format.
-pub const SCHEMA: u32 = 1;
+/// Version of the file's format. 1 had its fields in camelCase.
+pub const SCHEMA: u32 = 2;
 
 /// A build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct BuildState {
     /// [`SCHEMA`] of the program that wrote the file.
     pub schema: u32,
@@ -165,7 +164,6 @@ impl Phase {
 
 /// A step that was done. A step that is recorded again replaces what was recorded before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct BuildStep {
     /// Its number in the plan, from 1.
     pub number: u32,
@@ -181,7 +179,6 @@ pub struct BuildStep {
 
 /// A git worktree that was made for a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Worktree {
     /// Its directory, relative to the checkout.
     pub path: String,
@@ -196,7 +193,6 @@ pub struct Worktree {
 
 /// A suspended protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Pause {
     /// When it ends by itself; `None` means that a person ends it.
     pub until_ms: Option<UnixMillis>,

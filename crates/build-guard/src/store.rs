@@ -20,6 +20,7 @@ use stopgate_core::checkout::Checkout;
 use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::fsx;
+use stopgate_core::json::snake_case_fields;
 
 /// Largest state file that is read.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
@@ -93,7 +94,6 @@ pub enum BuildAuditEvent {
 
 /// One line of `audit.jsonl`: what happened, and the whole state after it, so that the state can be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct AuditLine {
     /// When.
     pub at_ms: UnixMillis,
@@ -145,16 +145,32 @@ fn read_as<T>(dir: &Path, understand: impl FnOnce(Value) -> Option<T>) -> Result
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let value: Option<Value> = serde_json::from_slice(&bytes).ok();
-    if let Some(schema) = value.as_ref().and_then(guard::newer_schema) {
+    let mut value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if let Some(schema) = guard::newer_schema(&value) {
         return Err(BuildError::Newer(schema));
     }
-    if let Some(state) = value.and_then(understand) {
+    guard::upgrade(&mut value);
+    if let Some(state) = understand(value) {
         return Ok(Some(state));
     }
     let aside = dir.join(format!("{QUARANTINE_PREFIX}{}.json", new_event_id(&SystemClock)));
     std::fs::rename(&path, &aside)?;
     Err(BuildError::Quarantined(aside))
+}
+
+/// The state in the bytes of a state file; `None` if it is none that this version knows.
+pub fn parse(bytes: &[u8]) -> Option<BuildState> {
+    let mut value = serde_json::from_slice(bytes).ok()?;
+    guard::upgrade(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+/// A line of the audit file; `None` if it is none that this version knows.
+pub fn parse_audit(line: &str) -> Option<AuditLine> {
+    let mut value: Value = serde_json::from_str(line).ok()?;
+    guard::upgrade(value.get_mut("state")?);
+    snake_case_fields(&mut value);
+    serde_json::from_value(value).ok()
 }
 
 /// Replaces the state in `dir`. Call it under [`lock`].
@@ -264,7 +280,7 @@ pub fn mark_spent(dir: &Path) -> bool {
 /// Notes a held stop in the audit file: the same line that [`append_audit`] writes, without its derived code.
 pub fn append_blocked(dir: &Path, held: &HeldBuild, detail: Option<String>, now: UnixMillis) -> Result<(), BuildError> {
     let mut line = Map::new();
-    line.insert("atMs".to_owned(), now.into());
+    line.insert("at_ms".to_owned(), now.into());
     line.insert("event".to_owned(), STOP_BLOCKED.into());
     if let Some(detail) = detail {
         line.insert("detail".to_owned(), detail.into());
@@ -275,7 +291,7 @@ pub fn append_blocked(dir: &Path, held: &HeldBuild, detail: Option<String>, now:
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::Size;
+    use super::super::state::{SCHEMA, Size};
     use super::*;
     use crate::owner::OwnerStamp;
     use std::time::Duration;
@@ -372,8 +388,8 @@ mod tests {
         let Err(BuildError::Quarantined(aside)) = stop(dir.path(), "owner") else { panic!("not quarantined") };
         assert_eq!(std::fs::read(aside).unwrap(), b"{\"id\":");
         assert_eq!(stop(dir.path(), "owner").unwrap(), Err(LetGo::Ended), "nothing is left to be held by");
-        std::fs::write(dir.path().join(STATE), "{\"schema\": 2, \"id\": 7}").unwrap();
-        assert!(matches!(stop(dir.path(), "owner"), Err(BuildError::Newer(2))));
+        std::fs::write(dir.path().join(STATE), format!("{{\"schema\": {}, \"id\": 7}}", SCHEMA + 1)).unwrap();
+        assert!(matches!(stop(dir.path(), "owner"), Err(BuildError::Newer(newer)) if newer == u64::from(SCHEMA) + 1));
         assert!(dir.path().join(STATE).exists());
     }
 

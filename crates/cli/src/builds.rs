@@ -302,7 +302,7 @@ pub(crate) fn audit(dir: &Path) -> anyhow::Result<Vec<AuditLine>> {
     const MAX_AUDIT_BYTES: u64 = 64 * 1024 * 1024;
     let path = dir.join("audit.jsonl");
     match fsx::read_regular_text(&path, MAX_AUDIT_BYTES) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Ok(text) => Ok(text.lines().filter_map(store::parse_audit).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| path.display().to_string()),
     }

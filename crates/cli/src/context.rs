@@ -10,7 +10,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::process::{ProcFs, ProcessIdentity};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
-use stopgate_protocol::{Condition, Endpoint, SessionRow};
+use stopgate_protocol::{Condition, Endpoint, Failure, SessionRow};
 use stopgate_store::{Store, StoreError};
 
 use crate::printer;
@@ -88,7 +88,7 @@ impl CliContext {
 
     /// Without an authority: whether this process runs inside a recorded agent session, or cannot be told from one, and
     /// may not do an operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
-    pub(crate) fn refused_to_agent(&self, action: &str) -> Option<String> {
+    pub(crate) fn refused_to_agent(&self, action: &str) -> Option<Failure> {
         if !self.home.database().exists() {
             return None;
         }
@@ -97,6 +97,11 @@ impl CliContext {
         let refusal = stopgate_registry::caller(&store, Some(own)).ok()?.refusal(action)?;
         let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &refusal.detail);
         Some(refusal.told)
+    }
+
+    /// Fails where [`CliContext::refused_to_agent`] has something to say.
+    pub(crate) fn operators_only(&self, action: &str) -> Result<(), Failure> {
+        self.refused_to_agent(action).map_or(Ok(()), Err)
     }
 
     /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.

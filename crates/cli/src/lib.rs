@@ -15,8 +15,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use stopgate_build_guard::machine::MoveRefused;
+use stopgate_client::AskError;
 use stopgate_core::paths::Home;
-use stopgate_terminal::{self as printer, ExitStatus, shell_help};
+use stopgate_protocol::{ErrorCode, Failure};
+use stopgate_terminal::{self as printer, ExitStatus, command_line, shell_help};
 
 use crate::context::CliContext;
 
@@ -72,7 +75,10 @@ pub type Serve = fn(&Home, bool) -> Result<(), Box<dyn Error + Send + Sync>>;
 /// The program's `main`. `serve` is `authority run`: whoever makes a program of this has the authority, these commands
 /// only know the way to it.
 pub fn main(serve: Serve) -> ExitCode {
-    let arguments = Arguments::parse();
+    let (arguments, as_json) = match command_line::read::<Arguments>() {
+        Ok(read) => read,
+        Err(status) => return status,
+    };
     let done = CliContext::of_process().and_then(|context| match arguments.command {
         Command::Status(arguments) => commands::status::run(&context, &arguments),
         Command::Mode(arguments) => commands::mode::run(&context, &arguments),
@@ -95,11 +101,14 @@ pub fn main(serve: Serve) -> ExitCode {
             ExitStatus::Failure.into()
         }
         Ok(status) => status.into(),
-        Err(error) => {
-            printer::error(NAME, &error);
-            ExitStatus::Failure.into()
-        }
+        Err(error) => printer::failed(NAME, printer::failure(&error, known), as_json).into(),
     }
+}
+
+/// What the errors of libraries stand for.
+fn known(cause: &(dyn Error + 'static)) -> Option<Failure> {
+    let refused = || Failure::new(ErrorCode::Refused, cause.to_string());
+    cause.downcast_ref::<AskError>().map(AskError::failure).or_else(|| cause.is::<MoveRefused>().then(refused))
 }
 
 #[cfg(test)]

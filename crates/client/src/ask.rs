@@ -6,7 +6,7 @@ use stopgate_core::client::{self, ClientError};
 use stopgate_core::holder::{Holder, holder};
 use stopgate_core::paths::Home;
 use stopgate_protocol::endpoint::{self, Message};
-use stopgate_protocol::{Endpoint, GetHealth, Health, Problem};
+use stopgate_protocol::{Endpoint, Failure, GetHealth, Health};
 
 use crate::error::AskError;
 use crate::limits::ANSWER;
@@ -40,11 +40,10 @@ impl<'a> Authority<'a> {
     pub fn call_within<E: Endpoint>(&self, patience: Duration, request: &E) -> Result<E::Response, AskError> {
         let Message { target, body } = Message::of(request)?;
         let socket = self.home.socket_to_connect().map_err(|_| ClientError::Absent)?;
-        let response = client::request(&socket, E::METHOD.name(), &target, &body, Instant::now() + patience)?;
+        let send = if E::OF_ANY_VERSION { client::request_of_any_version } else { client::request };
+        let response = send(&socket, E::METHOD.name(), &target, &body, Instant::now() + patience)?;
         if !(200..300).contains(&response.status) {
-            let error = serde_json::from_slice::<Problem>(&response.body)
-                .map_or_else(|_| format!("the authority answered with status {}", response.status), |said| said.error);
-            return Err(AskError::Refused { status: response.status, error });
+            return Err(AskError::Refused(Failure::of_answer(response.status, &response.body)));
         }
         endpoint::response::<E>(&response.body).map_err(AskError::NotUnderstood)
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_core::VERSION;
 use stopgate_core::holder::HolderProcess;
-use stopgate_protocol::{Health, Shutdown, Stopping};
+use stopgate_protocol::{Failure, Health, Shutdown, Stopping};
 
 use crate::ask::Authority;
 use crate::error::AskError;
@@ -24,10 +24,10 @@ impl Authority<'_> {
     }
 
     /// [`Authority::stop`], and a signal to one that cannot be asked. `refusal` says why the caller may not send it.
-    pub fn stop_or_signal(&self, refusal: impl FnOnce() -> Option<String>) -> Result<bool, AskError> {
+    pub fn stop_or_signal(&self, refusal: impl FnOnce() -> Option<Failure>) -> Result<bool, AskError> {
         match self.stop() {
             Err(AskError::Silent(silent)) => match refusal() {
-                Some(error) => Err(AskError::Refused { status: 403, error }),
+                Some(refusal) => Err(AskError::Refused(refusal)),
                 None => self.signal(&silent).map(|()| true),
             },
             done => done,
@@ -37,7 +37,7 @@ impl Authority<'_> {
     /// Has `running` make way for an authority of this program's version, and waits until it has. An agent may ask for
     /// that as well, if `running` is older.
     pub fn hand_over(&self, running: &Health) -> Result<(), AskError> {
-        self.ask_to_end(running, &Shutdown { for_version: Some(VERSION.to_owned()) })
+        self.ask_to_end(running, &Shutdown::for_version(VERSION))
     }
 
     fn ask_to_end(&self, running: &Health, how: &Shutdown) -> Result<(), AskError> {

@@ -2,6 +2,7 @@
 
 use stopgate_core::client::ClientError;
 use stopgate_protocol::endpoint::NotSent;
+use stopgate_protocol::{ErrorCode, Failure};
 
 use crate::silent::Silent;
 
@@ -15,13 +16,8 @@ pub enum AskError {
     #[error("{0}")]
     Silent(Silent),
     /// It answered with an error.
-    #[error("{error}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What it said.
-        error: String,
-    },
+    #[error(transparent)]
+    Refused(Failure),
     /// One of another version serves, with which nothing can be agreed.
     #[error(
         "an authority of another version serves this home ({0}); stop it with that version's `stopgate authority stop`, \
@@ -46,6 +42,31 @@ pub enum AskError {
     /// It cannot be ended.
     #[error("{0}")]
     NotStopped(String),
+}
+
+impl AskError {
+    /// Whether the authority has understood the question and decided against it. Everything else is trouble, in which a
+    /// person gets through in another way.
+    pub fn is_decided(&self) -> bool {
+        use ErrorCode::{Conflict, NoVerdict, NotFound, OperatorOnly};
+        matches!(self, Self::Refused(Failure { code: OperatorOnly | Conflict | NotFound | NoVerdict, .. }))
+    }
+
+    /// The same as programs are told it.
+    pub fn failure(&self) -> Failure {
+        let code = match self {
+            Self::Refused(failure) => return failure.clone(),
+            Self::Silent(silent) => return silent.failure(),
+            Self::Unreachable(ClientError::Absent) => ErrorCode::NotRunning,
+            Self::Unreachable(ClientError::Deadline) => ErrorCode::NotAnswering,
+            Self::Unreachable(_) => ErrorCode::Unreachable,
+            Self::OtherVersion(_) | Self::NotUnderstood(_) => ErrorCode::OtherVersion,
+            Self::NotSent(_) => ErrorCode::Malformed,
+            Self::Forbidden { .. } | Self::NotStarted(_) => ErrorCode::NotStarted,
+            Self::NotStopped(_) => ErrorCode::NotStopped,
+        };
+        Failure::new(code, self.to_string())
+    }
 }
 
 fn forbidden(running: Option<&str>) -> String {

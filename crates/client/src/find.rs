@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stopgate_core::client::ClientError;
-use stopgate_protocol::Health;
+use stopgate_protocol::{ErrorCode, Failure, Health};
 
 use crate::ask::Authority;
 use crate::error::AskError;
@@ -45,8 +45,8 @@ impl Authority<'_> {
             AskError::Unreachable(ClientError::Malformed) => {
                 self.silent(Silence::IsNotUnderstood).map_or(error, AskError::Silent)
             }
-            AskError::Refused { status: status @ (404 | 426), .. } => {
-                AskError::OtherVersion(format!("status {status}"))
+            AskError::Refused(Failure { code: ErrorCode::NoSuchRoute | ErrorCode::OtherVersion, message, .. }) => {
+                AskError::OtherVersion(message)
             }
             AskError::NotUnderstood(why) => AskError::OtherVersion(format!("its answer is not understood: {why}")),
             error => error,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use stopgate_core::holder::{Holder, holder};
 use stopgate_core::paths::Home;
+use stopgate_protocol::{ErrorCode, Failure};
 
 /// How an authority that lives does not serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +59,25 @@ impl Silent {
     }
 }
 
+impl Silent {
+    /// The same as programs are told it.
+    pub fn failure(&self) -> Failure {
+        let (lock, verb) = (self.lock.display(), self.silence.verb());
+        let message = match self.pid {
+            Some(pid) => format!("process {pid} holds {lock}, but {verb}"),
+            None => format!("a process holds {lock}, but {verb}"),
+        };
+        let remedy = match self.pid.filter(|_| self.is_certain) {
+            Some(pid) => format!("end it with `stopgate authority stop`, or with `kill -9 {pid}`"),
+            None => self.remedy(),
+        };
+        Failure::new(ErrorCode::NotAnswering, message).with_remedy(remedy)
+    }
+}
+
 impl fmt::Display for Silent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (lock, verb) = (self.lock.display(), self.silence.verb());
-        match self.pid {
-            Some(pid) => write!(out, "process {pid} holds {lock}, but {verb}; ")?,
-            None => write!(out, "a process holds {lock}, but {verb}; ")?,
-        }
-        match self.pid.filter(|_| self.is_certain) {
-            Some(pid) => write!(out, "end it with `stopgate authority stop`, or with `kill -9 {pid}`"),
-            None => out.write_str(&self.remedy()),
-        }
+        self.failure().fmt(out)
     }
 }
 

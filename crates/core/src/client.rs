@@ -76,7 +76,8 @@ impl From<Errno> for ClientError {
     }
 }
 
-/// Sends `method path` with a JSON `body` to the authority at `socket` and reads its answer.
+/// Sends `method path` with a JSON `body` to the authority at `socket` and reads its answer. One that speaks another
+/// version of the protocol refuses it (status 426).
 pub fn request(
     socket: &Path,
     method: &str,
@@ -84,9 +85,32 @@ pub fn request(
     body: &[u8],
     deadline: Instant,
 ) -> Result<Response, ClientError> {
+    let protocol = format!("x-stopgate-protocol: {PROTOCOL_VERSION}\r\n");
+    exchange(socket, method, path, &protocol, body, deadline)
+}
+
+/// [`request`] for what an authority of every version understands.
+pub fn request_of_any_version(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    deadline: Instant,
+) -> Result<Response, ClientError> {
+    exchange(socket, method, path, "", body, deadline)
+}
+
+fn exchange(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    protocol: &str,
+    body: &[u8],
+    deadline: Instant,
+) -> Result<Response, ClientError> {
     let stream = connect(socket)?;
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: stopgate\r\nconnection: close\r\nx-stopgate-protocol: {PROTOCOL_VERSION}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: stopgate\r\nconnection: close\r\n{protocol}\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );

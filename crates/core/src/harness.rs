@@ -83,19 +83,21 @@ pub const MAX_PROMPT_BYTES: usize = 4 * 1024;
 
 /// A hook's payload, without its dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Which session speaks.
     pub key: SessionKey,
     /// The session's working directory, if it is absolute.
     pub cwd: Option<PathBuf>,
     /// The session's transcript.
+    #[serde(alias = "transcriptPath")]
     pub transcript_path: Option<PathBuf>,
     /// The model, where the harness says it.
     pub model: Option<String>,
     /// How freely the agent may act, in the harness's words.
+    #[serde(alias = "permissionMode")]
     pub permission_mode: Option<String>,
     /// Set when a subagent speaks, not the session itself.
+    #[serde(alias = "agentId")]
     pub agent_id: Option<String>,
     /// What happened.
     pub kind: EventKind,
@@ -103,7 +105,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all_fields = "camelCase")]
+#[serde(tag = "name")]
 pub enum EventKind {
     /// A session began, or went on under a new or an old id.
     SessionStart {
@@ -197,13 +199,16 @@ impl StartSource {
 
 /// The agent's wish to end its turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Stop {
     /// A stop hook has already kept this turn going.
+    #[serde(alias = "stopHookActive")]
     pub stop_hook_active: bool,
     /// The end of what the agent said last.
+    #[serde(alias = "lastAssistantMessage")]
     pub last_assistant_message: String,
     /// Background tasks that still run, and scheduled wake-ups.
+    #[serde(alias = "pendingTasks")]
     pub pending_tasks: usize,
 }
 

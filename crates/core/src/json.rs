@@ -42,7 +42,49 @@ pub fn or_null<T>(value: Option<&T>, write: impl FnOnce(&T) -> Value) -> Value {
     value.map_or(Value::Null, write)
 }
 
+/// Gives every field, at every depth, the spelling of this version: earlier ones wrote `atMs` for `at_ms`. Fields that
+/// have it already stay as they are.
+pub fn snake_case_fields(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(snake_case_fields),
+        Value::Object(fields) => {
+            for (name, mut value) in std::mem::take(fields) {
+                snake_case_fields(&mut value);
+                fields.insert(snake_case(&name), value);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
 /// A process id.
 pub fn pid(value: &Value) -> Option<u32> {
     u32::try_from(value.as_u64()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_get_their_new_spelling_at_every_depth_and_values_keep_theirs() {
+        let old = r#"{"schema":1,"remindersUsed":2,"owner":{"sessionId":"aB","process":{"bootId":"bC"}},"steps":[{"atMs":3}],"a_b":4}"#;
+        let new = r#"{"schema":1,"reminders_used":2,"owner":{"session_id":"aB","process":{"boot_id":"bC"}},"steps":[{"at_ms":3}],"a_b":4}"#;
+        let mut value: Value = serde_json::from_str(old).unwrap();
+        for _ in 0..2 {
+            snake_case_fields(&mut value);
+            assert_eq!(value, serde_json::from_str::<Value>(new).unwrap());
+        }
+    }
 }

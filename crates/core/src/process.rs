@@ -16,17 +16,18 @@ pub mod stat;
 /// A process that can be recognised later: pid, the namespace that it counts in, start time, executable and the boot it
 /// lived in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ProcessIdentity {
     /// Process id, as it counts in `pid_namespace`.
     pub pid: u32,
     /// Start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
+    #[serde(alias = "startTicks")]
     pub start_ticks: u64,
     /// Name of the command as the kernel keeps it (15 bytes at most).
     pub command: String,
     /// Path of the executable, if it could be read.
     pub executable: Option<String>,
     /// The kernel's id of this boot.
+    #[serde(alias = "bootId")]
     pub boot_id: String,
     /// The PID namespace (number of its inode): a sandbox and a container count their processes anew. `None` where it is
     /// not known, as in what older versions wrote.
@@ -43,11 +44,11 @@ impl ProcessIdentity {
     pub fn from_json(value: &Value) -> Option<Self> {
         Some(Self {
             pid: pid(value.get("pid")?)?,
-            start_ticks: value.get("startTicks")?.as_u64()?,
+            start_ticks: value.get("start_ticks")?.as_u64()?,
             command: text(value, "command")?.to_owned(),
             executable: optional(value, "executable", string)?,
-            boot_id: text(value, "bootId")?.to_owned(),
-            pid_namespace: optional(value, "pidNamespace", Value::as_u64)?,
+            boot_id: text(value, "boot_id")?.to_owned(),
+            pid_namespace: optional(value, "pid_namespace", Value::as_u64)?,
             shared: optional(value, "shared", Value::as_bool)?.unwrap_or_default(),
         })
     }
@@ -56,11 +57,11 @@ impl ProcessIdentity {
     pub fn to_json(&self) -> Value {
         object([
             ("pid", self.pid.into()),
-            ("startTicks", self.start_ticks.into()),
+            ("start_ticks", self.start_ticks.into()),
             ("command", self.command.as_str().into()),
             ("executable", or_null(self.executable.as_ref(), |path| path.as_str().into())),
-            ("bootId", self.boot_id.as_str().into()),
-            ("pidNamespace", or_null(self.pid_namespace.as_ref(), |namespace| (*namespace).into())),
+            ("boot_id", self.boot_id.as_str().into()),
+            ("pid_namespace", or_null(self.pid_namespace.as_ref(), |namespace| (*namespace).into())),
             ("shared", self.shared.into()),
         ])
     }

@@ -8,7 +8,7 @@ pub use self::hooks::{EvaluateRequest, EvaluateResponse, HookEvent, Origin, sear
 
 /// Version of this protocol. The authority refuses (426) a request of another version, so that a half-finished
 /// update fails open instead of being misread.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Largest request body that the authority reads.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;

@@ -84,6 +84,28 @@ pub fn list(home: &Home, max: usize) -> io::Result<Vec<Spooled>> {
     Ok(names.into_iter().filter_map(read).collect())
 }
 
+/// Ending of a request that was not understood, in place of `json`.
+const REJECTED: &str = "rejected";
+
+/// Sets a request aside that is not understood: it is looked at again by another version ([`readmit`]).
+pub fn reject(spooled: &Spooled) -> io::Result<()> {
+    std::fs::rename(&spooled.path, spooled.path.with_extension(REJECTED))
+}
+
+/// Puts what was set aside back to be looked at again: an authority that is about to be replaced by a newer one may have
+/// been handed what only that understands. Returns how many there were.
+pub fn readmit(home: &Home) -> usize {
+    let Ok(entries) = std::fs::read_dir(home.spool()) else { return 0 };
+    let rejected =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension() == Some(REJECTED.as_ref()));
+    let back = |path: PathBuf| {
+        let name = path.with_extension("json");
+        let is_one = name.file_name().and_then(|name| route_of(name.to_str()?)).is_some();
+        is_one && !name.exists() && std::fs::rename(&path, &name).is_ok()
+    };
+    rejected.take(MAX_SPOOLED).filter(|path| back(path.clone())).count()
+}
+
 fn route_of(name: &str) -> Option<SpoolRoute> {
     let (id, suffix) = name.split_once('.')?;
     let route = [SpoolRoute::HookEvent, SpoolRoute::Evaluate].into_iter().find(|route| route.suffix() == suffix)?;
@@ -110,5 +132,19 @@ mod tests {
         let found: Vec<_> = list(&home, 10).unwrap().into_iter().map(|one| (one.route, one.body)).collect();
         assert_eq!(found, [(SpoolRoute::HookEvent, b"early again".to_vec()), (SpoolRoute::Evaluate, b"late".to_vec())]);
         assert!(put(&home, SpoolRoute::Evaluate, "../../x", b"").is_err());
+    }
+
+    #[test]
+    fn what_was_set_aside_comes_back_once_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        put(&home, SpoolRoute::HookEvent, &new_event_id(&FixedClock(1_000)), b"{}").unwrap();
+        std::fs::write(home.spool().join("notes.rejected"), "mine").unwrap();
+        let whole = list(&home, 10).unwrap();
+        reject(&whole[0]).unwrap();
+        assert_eq!(list(&home, 10).unwrap(), []);
+        assert_eq!(readmit(&home), 1);
+        assert_eq!(list(&home, 10).unwrap(), whole);
+        assert_eq!((readmit(&home), home.spool().join("notes.rejected").exists()), (0, true));
     }
 }

@@ -117,11 +117,11 @@ pub enum KillSource {
 
 /// Who turned the kill switch on, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct KillRecord {
     /// User name, as far as it is known.
     pub by: String,
     /// When, in milliseconds UTC.
+    #[serde(alias = "atMs")]
     pub at_ms: UnixMillis,
     /// Why; may be empty.
     pub reason: String,

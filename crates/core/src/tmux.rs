@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::env::{self, Env};
 use crate::fsx;
-use crate::json::{object, optional, or_null, pid, string, text};
+use crate::json::{object, optional, or_null, pid, snake_case_fields, string, text};
 use crate::paths::Home;
 use crate::process::ProcessIdentity;
 
@@ -18,7 +18,6 @@ const MAX_RECORD_BYTES: u64 = 64 * 1024;
 
 /// A place in tmux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct TmuxPlace {
     /// Path of the server's socket.
     pub server: String,
@@ -61,7 +60,7 @@ impl TmuxPlace {
     pub fn from_json(value: &Value) -> Option<Self> {
         Some(Self {
             server: text(value, "server")?.to_owned(),
-            server_pid: optional(value, "serverPid", pid)?,
+            server_pid: optional(value, "server_pid", pid)?,
             session: optional(value, "session", string)?,
             pane: text(value, "pane")?.to_owned(),
         })
@@ -71,7 +70,7 @@ impl TmuxPlace {
     pub fn to_json(&self) -> Value {
         object([
             ("server", self.server.as_str().into()),
-            ("serverPid", or_null(self.server_pid.as_ref(), |pid| (*pid).into())),
+            ("server_pid", or_null(self.server_pid.as_ref(), |pid| (*pid).into())),
             ("session", or_null(self.session.as_ref(), |name| name.as_str().into())),
             ("pane", self.pane.as_str().into()),
         ])
@@ -86,7 +85,6 @@ pub fn is_pane_id(text: &str) -> bool {
 /// What stood beside a harness process in its tmux session when it began. Written once by the authority, so that a
 /// hook need not run tmux.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct TmuxRecord {
     /// The process's own place, with the session's name.
     pub place: TmuxPlace,
@@ -102,7 +100,8 @@ fn record_path(home: &Home, process: &ProcessIdentity) -> PathBuf {
 /// The record of `process`, if the authority has made one.
 pub fn read_record(home: &Home, process: &ProcessIdentity) -> Option<TmuxRecord> {
     let bytes = fsx::read_regular(&record_path(home, process), MAX_RECORD_BYTES).ok()?;
-    let record: Value = serde_json::from_slice(&bytes).ok()?;
+    let mut record: Value = serde_json::from_slice(&bytes).ok()?;
+    snake_case_fields(&mut record);
     let panes = record.get("panes")?.as_array()?;
     let panes = panes.iter().map(|pane| pane.as_str().map(str::to_owned)).collect::<Option<_>>()?;
     Some(TmuxRecord { place: TmuxPlace::from_json(record.get("place")?)?, panes })

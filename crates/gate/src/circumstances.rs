@@ -9,7 +9,6 @@ use crate::turn::PersonTurn;
 
 /// What is known of a stop before its message is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Circumstances {
     /// The kill switch is on.
     pub killed: bool,
@@ -18,10 +17,13 @@ pub struct Circumstances {
     /// A subagent stops.
     pub subagent: bool,
     /// A stop hook has already kept the turn going.
+    #[serde(alias = "stopHookActive")]
     pub stop_hook_active: bool,
     /// Background tasks and scheduled wake-ups.
+    #[serde(alias = "pendingTasks")]
     pub pending_tasks: usize,
     /// When the session began.
+    #[serde(alias = "sessionStartMs")]
     pub session_start_ms: Option<UnixMillis>,
 }
 

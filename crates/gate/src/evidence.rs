@@ -53,45 +53,56 @@ impl EvidencePointer {
 
 /// Why evidence is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum EvidenceFault {
     /// A pointer that the rule needs is missing.
+    #[serde(alias = "missingPointer")]
     MissingPointer,
     /// The path is absolute, leaves the working tree, or holds control characters.
+    #[serde(alias = "unsafePath")]
     UnsafePath,
     /// An object id is not one.
+    #[serde(alias = "notAnObjectId")]
     NotAnObjectId,
     /// No such plan among the facts.
+    #[serde(alias = "unknownPlan")]
     UnknownPlan,
     /// No such open item in the harness's own task list.
+    #[serde(alias = "unknownTask")]
     UnknownTask,
     /// The commit did not bring in this very plan.
+    #[serde(alias = "foreignPlanCommit")]
     ForeignPlanCommit,
     /// The commit is not one of the session, or (U1) does not touch this very plan.
+    #[serde(alias = "foreignIncrementalCommit")]
     ForeignIncrementalCommit,
     /// The plan was not there before the session began.
+    #[serde(alias = "notBeforeSession")]
     NotBeforeSession,
     /// The plan is gone from the working tree, or its step is no longer open.
+    #[serde(alias = "planChanged")]
     PlanChanged,
     /// A commit is not in the repository.
+    #[serde(alias = "noSuchCommit")]
     NoSuchCommit,
     /// The session's commit does not descend from the one that brought the plan in.
+    #[serde(alias = "notDescendant")]
     NotDescendant,
     /// Whether it exists could not be found out within the budget (`gate.facts_budget_ms`).
     NotKnownInTime,
 }
 
 impl EvidenceFault {
-    /// The failure kind in `failOpen`.
+    /// The failure kind in `fail_open`.
     pub const fn kind(self) -> &'static str {
         match self {
-            Self::MissingPointer => "missingPointer",
+            Self::MissingPointer => "missing_pointer",
             Self::NotKnownInTime => "timeout",
-            _ => "invalidEvidence",
+            _ => "invalid_evidence",
         }
     }
 
-    /// What exactly is wrong, for `postVerifyFailure`.
+    /// What exactly is wrong.
     pub const fn name(self) -> &'static str {
         match self {
             Self::MissingPointer => "a pointer is missing",

@@ -9,27 +9,34 @@ use stopgate_core::text::one_line;
 
 /// What is known about the work a session stops in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Facts {
     /// Plan-like files with an open step, best first.
     pub plans: Vec<Plan>,
     /// Commits made since the session began, newest first.
+    #[serde(alias = "sessionCommits")]
     pub session_commits: Vec<String>,
     /// The checkout is that of stopgate itself.
+    #[serde(alias = "isStopgate")]
     pub is_stopgate: bool,
     /// The harness's own task list, as far as the transcript's end tells.
     pub tasks: Vec<TaskItem>,
     /// Tracked files that differ from the index by size or time, and untracked ones that are not ignored.
+    #[serde(alias = "dirtyFiles")]
     pub dirty_files: u32,
     /// The commit that is checked out.
     pub head: Option<String>,
     /// The commit that was checked out when the session began.
+    #[serde(alias = "headAtStart")]
     pub head_at_start: Option<String>,
     /// Ids of the session's builds that are not over.
+    #[serde(alias = "liveBuilds")]
     pub live_builds: Vec<String>,
     /// The beginning of the person's last prompt.
+    #[serde(alias = "lastPrompt")]
     pub last_prompt: Option<String>,
     /// That prompt asks to stop.
+    #[serde(alias = "personAskedToStop")]
     pub person_asked_to_stop: bool,
     /// A hash of the state of the work: the same at two stops means that nothing was done between them.
     pub fingerprint: String,
@@ -93,21 +100,27 @@ impl Facts {
 
 /// A file that says what is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Plan {
     /// Path relative to the top of the working tree.
     pub path: String,
     /// Text of the first unchecked box, one line.
+    #[serde(alias = "nextStep")]
     pub next_step: String,
     /// How many boxes are unchecked.
+    #[serde(alias = "openSteps")]
     pub open_steps: usize,
     /// Whether the file was there when the session began.
+    #[serde(alias = "predatesSession")]
     pub predates_session: bool,
     /// The commit that brought the file in, if it is tracked.
+    #[serde(alias = "introducedBy")]
     pub introduced_by: Option<String>,
     /// Commits of the session that touch the file, newest first.
+    #[serde(alias = "sessionCommits")]
     pub session_commits: Vec<String>,
     /// The agent wrote or read it in this session.
+    #[serde(alias = "touchedBySession")]
     pub touched_by_session: bool,
 }
 

@@ -96,7 +96,7 @@ impl Opinion {
     }
 }
 
-/// How a judge failed. The names are public contract (`failOpen`).
+/// How a judge failed. The names are public contract (`fail_open`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// No answer in time.
@@ -142,13 +142,13 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
             Self::Unauthorised => "unauthorised",
-            Self::RateLimited => "rateLimited",
-            Self::ServerError => "serverError",
+            Self::RateLimited => "rate_limited",
+            Self::ServerError => "server_error",
             Self::Malformed => "malformed",
-            Self::InvalidRule => "invalidRule",
-            Self::MissingPointer => "missingPointer",
-            Self::InvalidEvidence => "invalidEvidence",
-            Self::BreakerOpen => "breakerOpen",
+            Self::InvalidRule => "invalid_rule",
+            Self::MissingPointer => "missing_pointer",
+            Self::InvalidEvidence => "invalid_evidence",
+            Self::BreakerOpen => "breaker_open",
         }
     }
 }

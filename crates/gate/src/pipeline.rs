@@ -13,7 +13,6 @@ use stopgate_core::release::Release;
 
 /// What a verdict depends on, besides the world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Inputs {
     /// What is known before the message is read.
     pub circumstances: Circumstances,
@@ -24,22 +23,23 @@ pub struct Inputs {
     /// What limits continues.
     pub limits: Ceilings,
     /// Whether somebody is configured who judges what the rules cannot decide.
-    #[serde(default)]
+    #[serde(default, alias = "hasJudge")]
     pub has_judge: bool,
 }
 
 /// What came of asking a judge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "camelCase")]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Judgement {
     /// Nobody was asked, which is no failure.
+    #[serde(alias = "notAsked")]
     NotAsked {
         /// Why.
         why: String,
     },
     /// No valid answer: the rules' own word stands.
     Failed {
-        /// The kind, as in `failOpen`.
+        /// The kind, as in `fail_open`.
         kind: String,
         /// What happened.
         detail: String,
@@ -67,7 +67,7 @@ pub trait PipelineWorld {
 
 /// What the world answered: with it, a verdict can be reached again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Answers {
     /// The facts, if they were asked for.
     pub facts: Option<Facts>,
@@ -244,6 +244,7 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stopgate_core::json::snake_case_fields;
 
     /// As the first release wrote it, with every answer that there can be.
     const STORED: &str = include_str!("pipeline/stored-0.1.0.json");
@@ -257,6 +258,8 @@ mod tests {
         let trace = recording.replay();
         assert_eq!((trace.decision(), trace.rule), (Decision::Continue, Some(RuleId::DurableArtifact)));
         let written: serde_json::Value = serde_json::to_value(&recording).unwrap();
-        assert_eq!(written, serde_json::from_str::<serde_json::Value>(STORED).unwrap(), "no name has changed");
+        let mut stored = serde_json::from_str(STORED).unwrap();
+        snake_case_fields(&mut stored);
+        assert_eq!(written, stored, "no name is lost");
     }
 }

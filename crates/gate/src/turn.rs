@@ -10,15 +10,19 @@ use stopgate_core::release::Release;
 /// written down with each verdict. The names are in the stores of users; one that a store of an older version does not
 /// have counts as the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Ceilings {
     /// Continues for one prompt of the person.
+    #[serde(alias = "perPrompt")]
     pub per_prompt: u32,
     /// Continues within 24 hours.
+    #[serde(alias = "perDay")]
     pub per_day: u32,
     /// How long after the person's prompt, in milliseconds.
+    #[serde(alias = "promptWallClockMs")]
     pub prompt_wall_clock_ms: i64,
     /// Whether facts that are the same as at the last continue let go.
+    #[serde(alias = "withoutProgress")]
     pub without_progress: bool,
 }
 
@@ -41,19 +45,25 @@ impl Default for Ceilings {
 
 /// What is known of the person's turn that the agent wants to end, and of the session's day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct PersonTurn {
     /// Now.
+    #[serde(alias = "nowMs")]
     pub now_ms: UnixMillis,
     /// When the person last prompted; the session's start where no prompt was seen.
+    #[serde(alias = "promptAtMs")]
     pub prompt_at_ms: Option<UnixMillis>,
     /// Continues since then, in the mode that judges.
+    #[serde(alias = "continuesSincePrompt")]
     pub continues_since_prompt: u32,
     /// Continues of the last 24 hours, in that mode.
+    #[serde(alias = "continuesToday")]
     pub continues_today: u32,
     /// Facts of the last continue since the prompt.
+    #[serde(alias = "lastFingerprint")]
     pub last_fingerprint: Option<String>,
     /// The person asked for an end.
+    #[serde(alias = "personAskedToStop")]
     pub person_asked_to_stop: bool,
     /// The agent has said why its stop is right (`stopgate gate contest`), and has not stopped since.
     pub contested: bool,

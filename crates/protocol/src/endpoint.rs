@@ -12,6 +12,9 @@ pub trait Endpoint: Serialize + DeserializeOwned + Send + 'static {
     const METHOD: Method;
     /// The path, without query.
     const PATH: &'static str;
+    /// Whether an authority of every version understands it: by such routes a program and an authority of two versions
+    /// come to terms.
+    const OF_ANY_VERSION: bool;
     /// What is answered. What serializes as `null` is an answer without a body, status 202.
     type Response: Serialize + DeserializeOwned + Send + 'static;
 
@@ -139,12 +142,12 @@ mod tests {
 
     #[test]
     fn an_end_is_asked_for_by_any_body_and_by_garbage_of_the_operator() {
-        for body in ["", "{}", "nonsense", "null", "[", r#"{"forVersion": 7}"#, "\u{fffd}"] {
+        for body in ["", "{}", "nonsense", "null", "[", r#"{"for_version": 7}"#, "\u{fffd}"] {
             let asked: Shutdown = request("", body.as_bytes()).unwrap();
             assert_eq!(asked, Shutdown::default(), "{body:?}");
             assert_eq!(asked.caller("0.0.1"), Caller::operator(Shutdown::ACTION), "{body:?}");
         }
-        let newer: Shutdown = request("", br#"{"forVersion": "0.0.2"}"#).unwrap();
+        let newer: Shutdown = request("", br#"{"for_version": "0.0.2"}"#).unwrap();
         assert_eq!(
             (newer.caller("0.0.1"), newer.caller("0.0.2")),
             (Caller::Anybody, Caller::operator(Shutdown::ACTION))

@@ -15,14 +15,16 @@ use crate::{
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and the
-/// authority's version. `, else` says what a body is taken for that is not understood; without it such a body is refused.
+/// authority's version. `[any_version]` marks what authorities of every version understand. `, else` says what a body is
+/// taken for that is not understood; without it such a body is refused.
 macro_rules! endpoints {
-    ($($(#[doc = $doc:literal])+ $method:ident $path:tt $request:ty => $response:ty, $caller:expr $(, else $garbage:expr)?;)+) => {
+    ($($(#[doc = $doc:literal])+ $([$version:ident])? $method:ident $path:tt $request:ty => $response:ty, $caller:expr $(, else $garbage:expr)?;)+) => {
         $(
             $(#[doc = $doc])+
             impl Endpoint for $request {
                 const METHOD: Method = Method::$method;
                 const PATH: &'static str = $path;
+                const OF_ANY_VERSION: bool = !concat!($(stringify!($version))?).is_empty();
                 type Response = $response;
 
                 fn caller(&self, own_version: &str) -> Caller {
@@ -48,7 +50,7 @@ fn anybody<T>(_: &T, _: &str) -> Caller {
 
 endpoints! {
     /// Who serves, and which version.
-    Get "/health" GetHealth => Health, anybody;
+    [any_version] Get "/health" GetHealth => Health, anybody;
 
     /// Something happened in a session. Hooks send it; what they link of it is in `stopgate_core::protocol`.
     Post ROUTE_EVENTS HookEvent => EventTaken, anybody;
@@ -98,7 +100,7 @@ endpoints! {
 
     /// End the authority. An agent may only have it hand over to a newer program; whatever the body is, the person must
     /// get through.
-    Post "/authority/shutdown" Shutdown => Stopping, |wanted, own_version| match &wanted.for_version {
+    [any_version] Post "/authority/shutdown" Shutdown => Stopping, |wanted, own_version| match &wanted.for_version {
         Some(version) if is_newer(version, own_version) => Caller::Anybody,
         _ => Caller::operator(Shutdown::ACTION),
     }, else Shutdown::default();

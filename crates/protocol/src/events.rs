@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// Answer of [`HookEvent`](stopgate_core::protocol::HookEvent): it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct EventTaken {
     /// The event.
     pub event_id: String,

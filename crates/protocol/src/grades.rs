@@ -8,7 +8,6 @@ use crate::Condition;
 
 /// Grades a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct SetGrade {
     /// The stop, by its whole id.
     pub event_id: String,
@@ -43,7 +42,7 @@ pub struct Graded {
 
 /// Asks what the gate did, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct ReadReport {
     /// Since when; without it, everything.
     pub since_ms: UnixMillis,

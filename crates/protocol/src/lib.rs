@@ -6,6 +6,7 @@ mod breaker;
 pub mod endpoint;
 pub mod endpoints;
 mod events;
+mod failure;
 mod grades;
 mod log;
 mod reaper;
@@ -19,6 +20,7 @@ pub use self::authority::*;
 pub use self::breaker::*;
 pub use self::endpoint::Endpoint;
 pub use self::events::*;
+pub use self::failure::{ErrorCode, Failure, Problem};
 pub use self::grades::*;
 pub use self::log::*;
 pub use self::reaper::*;
@@ -28,7 +30,7 @@ pub use self::switches::*;
 /// When a flip still counts. A request can lie in the socket of a hung authority for as long as that hangs, while
 /// the person acts in another way: it must not be carried out then (409).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Condition {
     /// The switch's file as the asker saw it ([`stopgate_core::switch::stamp`]); a switch that has changed since stays.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,13 +38,6 @@ pub struct Condition {
     /// Until when the asker waits, on the clock of [`stopgate_core::clock::monotonic_ms`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_monotonic_ms: Option<u64>,
-}
-
-/// An error's body, in every route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// What is wrong, and with which field.
-    pub error: String,
 }
 
 /// A number of rows in a query; garbage counts as not given.

@@ -15,7 +15,6 @@ use stopgate_gate::{EvidencePointer, RuleId};
 
 /// An agent says why its stop is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Contest {
     /// Whose next stop is right.
     pub session: SessionKey,

@@ -145,7 +145,6 @@ pub struct ToldByClient {
 
 /// Hooks that a session lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct LostAt {
     /// When the last of them said so.
     pub at_ms: UnixMillis,

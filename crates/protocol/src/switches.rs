@@ -61,7 +61,6 @@ impl SetKill {
 
 /// Answer of [`SetKill`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct KillState {
     /// Whether it is on now.
     pub kill_switch: bool,

@@ -9,6 +9,7 @@ use std::io::Read as _;
 
 use stopgate_core::process::{FIRST_NAMESPACE, ProcFs, ProcessTable as _, ancestry};
 use stopgate_core::session::{Harness, SessionKey};
+use stopgate_protocol::{ErrorCode, Failure};
 use stopgate_store::{Store, StoreError};
 
 /// Longest environment that is looked through, in bytes.
@@ -83,8 +84,8 @@ impl Caller {
                 "calls from another process namespace".to_owned(),
             ),
         };
-        let told = format!("refused: `{action}` is the operator's, and {why}. Run it from a terminal of your own.");
-        Some(Refusal { told, detail })
+        let told = format!("refused: `{action}` is the operator's, and {why}");
+        Some(Refusal { told: Failure::new(ErrorCode::OperatorOnly, told), detail })
     }
 }
 
@@ -92,7 +93,7 @@ impl Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What the caller is told.
-    pub told: String,
+    pub told: Failure,
     /// What is noted of it.
     pub detail: String,
 }

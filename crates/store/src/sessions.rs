@@ -91,7 +91,7 @@ const COLUMNS: &str = "
      WHERE held.harness = sessions.harness AND held.session_id = sessions.session_id AND held.blocked = 1) AS held_at_ms,
     (SELECT json_group_object(event, at_ms) FROM session_events AS seen
      WHERE seen.harness = sessions.harness AND seen.session_id = sessions.session_id) AS last_events,
-    (SELECT json_set(lost, '$.atMs', at_ms) FROM hooks_lost AS loss
+    (SELECT json_set(lost, '$.at_ms', at_ms) FROM hooks_lost AS loss
      WHERE loss.harness = sessions.harness AND loss.session_id = sessions.session_id AND loss.back_at_ms IS NULL
      ORDER BY at_ms DESC LIMIT 1) AS hooks_lost";
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
-use crate::note;
+use stopgate_protocol::{ErrorCode, Failure};
 
 /// What came of asking whether to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +25,15 @@ impl Consent {
         }
     }
 
-    /// Whether it was given. If not, somebody is told: `declined` whoever answered, and that it was `undone` for want of
-    /// a terminal whoever could not be asked.
-    pub fn is_given(self, declined: &str, undone: &str) -> bool {
+    /// `Err` if it was not given, which left something `undone`.
+    pub fn required(self, undone: &str) -> Result<(), Failure> {
         match self {
-            Self::Given => return true,
-            Self::Declined => note(declined),
-            Self::NobodyThere => note(format!("{undone}: there is no terminal to ask on; add --yes")),
+            Self::Given => Ok(()),
+            Self::Declined => Err(Failure { remedy: None, ..Failure::new(ErrorCode::NoConsent, undone) }),
+            Self::NobodyThere => {
+                Err(Failure::new(ErrorCode::NoConsent, format!("{undone}: there is no terminal to ask on")))
+            }
         }
-        false
     }
 }
 

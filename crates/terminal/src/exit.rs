@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use stopgate_protocol::ErrorCode;
+
 /// A program's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -21,6 +23,12 @@ impl ExitStatus {
             Self::Failure => 1,
             Self::Refused => 2,
         }
+    }
+}
+
+impl From<ErrorCode> for ExitStatus {
+    fn from(code: ErrorCode) -> Self {
+        if code.exit_code() == Self::Refused.code() { Self::Refused } else { Self::Failure }
     }
 }
 

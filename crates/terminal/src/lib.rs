@@ -4,8 +4,10 @@
 //! `installer` writes to either.
 
 mod columns;
+pub mod command_line;
 mod consent;
 mod exit;
+mod failure;
 mod output;
 mod progress;
 mod report;
@@ -15,7 +17,8 @@ mod tone;
 pub use columns::{columns, figures, fitted};
 pub use consent::{Consent, ask_line, consent, has_terminal};
 pub use exit::ExitStatus;
-pub use output::{error, hung_up, json, line, lost, note, raw};
+pub use failure::failure;
+pub use output::{failed, hung_up, json, line, lost, note, raw};
 pub use progress::with_progress;
 pub use report::Printer;
 pub use tone::{Tone, has_colour, painted};

@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use stopgate_protocol::{Failure, Problem};
+
+use crate::ExitStatus;
 
 /// The first failure of printing a result.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -49,7 +52,12 @@ pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
-/// Says why a command of `program` failed, with all that led there on one line.
-pub fn error(program: &str, error: &anyhow::Error) {
-    note(format!("{program}: {error:#}"));
+/// Says why a command of `program` failed: to a person, and as one JSON object to a program that asked for `json`.
+pub fn failed(program: &str, failure: Failure, as_json: bool) -> ExitStatus {
+    note(format!("{program}: {failure}"));
+    let status = failure.code.into();
+    if as_json {
+        let _ = json(&Problem { error: failure });
+    }
+    status
 }

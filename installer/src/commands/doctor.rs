@@ -35,7 +35,6 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct DoctorReport<'a> {
     command: &'static str,
     version: &'static str,

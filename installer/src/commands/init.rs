@@ -49,7 +49,6 @@ pub(crate) struct Arguments {
 
 /// The report for programs.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct InitReport<'a> {
     command: &'static str,
     outcome: InitOutcome,

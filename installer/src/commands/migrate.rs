@@ -59,7 +59,6 @@ impl MigrateOutcome {
 
 /// One step, or one file of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Step {
     /// What kind.
     #[serde(rename = "step")]
@@ -88,7 +87,6 @@ impl Step {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct MigrateReport {
     command: &'static str,
     from: Option<String>,

@@ -35,7 +35,6 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct RestoreReport<'a> {
     command: &'static str,
     outcome: &'static str,

@@ -71,7 +71,6 @@ impl Undo {
 
 /// The report for programs.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct UninstallReport {
     command: &'static str,
     outcome: UninstallOutcome,
@@ -83,7 +82,6 @@ struct UninstallReport {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Undone {
     settings: PathBuf,
     change: &'static str,

@@ -18,7 +18,7 @@ use crate::exit::{ExitStatus, Refusal};
 use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::{MANIFEST, Manifest};
-use crate::printer::{self, Consent, columns};
+use crate::printer::{self, columns};
 use crate::{backup, home, programs, version};
 
 /// How long a release may take to unpack, or to say its version.
@@ -82,12 +82,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         printer.object(&serde_json::json!({ "command": "update", "outcome": "dry-run", "to": release.version, "programs": programs }))?;
         return Ok(ExitStatus::Success);
     }
-    let consent = printer::consent("Update?", arguments.yes);
-    if consent != Consent::Given {
-        let why = if consent == Consent::NobodyThere { ": there is no terminal to ask on; use --yes" } else { "" };
-        printer::note(format!("Nothing was written{why}."));
-        return Ok(ExitStatus::Refused);
-    }
+    printer::consent("Update?", arguments.yes).required("nothing was written")?;
     let lock = Lock::take(home)?;
     let mut ledger = Ledger::read(home)?;
     if let Some(kept) = keep(context, &programs, present)? {

@@ -31,7 +31,7 @@ const MESSAGE: &str = "The tokenizer is in and committed. I'm running low on con
 
 /// What was shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase", tag = "state")]
+#[serde(rename_all = "snake_case", tag = "state")]
 pub(crate) enum Shown {
     /// The stop was judged as it should be.
     Judged {
@@ -40,7 +40,6 @@ pub(crate) enum Shown {
         /// The rule that decided.
         rule: String,
         /// How long the judgement took.
-        #[serde(rename = "latencyMs")]
         latency_ms: u64,
         /// What the agent was told; only in enforce.
         reason: Option<String>,

@@ -16,7 +16,6 @@ const MAX_STEPS: usize = 10_000;
 
 /// What of a file's structure exists only because of us.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Created {
     /// The file itself.
     pub(crate) file: bool,
@@ -24,8 +23,10 @@ pub(crate) struct Created {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) directories: Vec<PathBuf>,
     /// The key `hooks`.
+    #[serde(alias = "hooksKey")]
     pub(crate) hooks_key: bool,
     /// Keys of events.
+    #[serde(alias = "eventKeys")]
     pub(crate) event_keys: Vec<String>,
 }
 

@@ -5,7 +5,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use stopgate_build_guard::state::BuildState;
 use stopgate_build_guard::store;
 use stopgate_config::ReaperConfig;
 use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
@@ -134,7 +133,7 @@ impl LookWorld {
             let touched_ms_ago = self.wall_ms - meta.modified().ok().map_or(self.wall_ms, to_millis);
             let bytes = fsx::read_regular(&path, MAX_BUILD_BYTES).ok();
             // Not understood means not known to be another's.
-            let state = bytes.and_then(|bytes| serde_json::from_slice::<BuildState>(&bytes).ok());
+            let state = bytes.and_then(|bytes| store::parse(&bytes));
             if state.as_ref().is_some_and(|state| state.phase.is_terminal()) {
                 return None;
             }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::response::Response;
-use stopgate_protocol::{BreakerStates, BreakersReset, ListBreakers, ResetBreakers};
+use stopgate_protocol::{BreakerStates, BreakersReset, ErrorCode, ListBreakers, ResetBreakers};
 
 use super::control::still_counts;
 use super::{Routes, off_loop, problem};
@@ -27,7 +26,7 @@ async fn reset(state: Arc<State>, peer: Peer, wanted: ResetBreakers) -> Result<B
         let reset = state
             .judges
             .reset_breakers(&state.storage)
-            .map_err(|error| problem(StatusCode::SERVICE_UNAVAILABLE, format!("not reset: {error}")))?;
+            .map_err(|error| problem(ErrorCode::StoreUnavailable, format!("not reset: {error}")))?;
         operator::done(&state, peer, ResetBreakers::ACTION, &reset.to_string());
         Ok(BreakersReset { reset })
     };

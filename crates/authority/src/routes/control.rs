@@ -4,13 +4,12 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::switch::{self, KillRecord};
 use stopgate_core::text::one_line;
-use stopgate_protocol::{Condition, KillState, ModeState, SetKill, SetMode, Shutdown, Stopping};
+use stopgate_protocol::{Condition, ErrorCode, KillState, ModeState, SetKill, SetMode, Shutdown, Stopping};
 
 use super::{Routes, off_loop, problem};
 use crate::operator;
@@ -39,7 +38,7 @@ async fn set_mode(state: Arc<State>, peer: Peer, wanted: SetMode) -> Result<Mode
 /// socket while this process was hung, and the person has acted in another way since.
 #[expect(clippy::result_large_err, reason = "the error is the HTTP answer")]
 pub(super) fn still_counts(peer: &Peer, condition: &Condition, file: &Path, command: &str) -> Result<(), Response> {
-    let refused = |why: String| Err(problem(StatusCode::CONFLICT, why));
+    let refused = |why: String| Err(problem(ErrorCode::Conflict, why));
     if peer.is_gone() {
         return refused("not done: whoever asked is gone".to_owned());
     }
@@ -55,7 +54,7 @@ pub(super) fn still_counts(peer: &Peer, condition: &Condition, file: &Path, comm
 }
 
 pub(super) fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
-    move |error| problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{}: {error}", file.display()))
+    move |error| problem(ErrorCode::Failed, format!("{}: {error}", file.display()))
 }
 
 async fn set_kill_switch(state: Arc<State>, peer: Peer, wanted: SetKill) -> Result<KillState, Response> {

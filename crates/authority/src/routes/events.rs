@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::checkout::{self, Checkout};
 use stopgate_core::clock::UnixMillis;
@@ -11,7 +10,7 @@ use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::{HookEvent, Origin};
 use stopgate_core::session::SessionKey;
-use stopgate_protocol::EventTaken;
+use stopgate_protocol::{ErrorCode, EventTaken};
 use stopgate_store::StoreError;
 
 use super::{Routes, off_loop, problem, unavailable};
@@ -38,11 +37,11 @@ const UNMOVED_MS: UnixMillis = 1_500;
 
 async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTaken, Response> {
     if !is_event_id(&reported.event_id) {
-        return Err(problem(StatusCode::BAD_REQUEST, "eventId: not a UUID"));
+        return Err(problem(ErrorCode::Malformed, "event_id: not a UUID"));
     }
     if SessionKey::new(reported.event.key.harness, &reported.event.key.session_id).is_none() {
         let what = "event.key.session_id: must be 1 to 128 printable ASCII characters";
-        return Err(problem(StatusCode::BAD_REQUEST, what));
+        return Err(problem(ErrorCode::Malformed, what));
     }
     let take = move || {
         let recorded = record(&state, &reported)?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::checkout;
 use stopgate_core::env::ProcessEnv;
@@ -14,7 +13,7 @@ use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
-use stopgate_protocol::{Contest, Contested, ExplainStop, StopExplanation};
+use stopgate_protocol::{Contest, Contested, ErrorCode, ExplainStop, StopExplanation};
 
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
@@ -40,17 +39,17 @@ async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<Stop
 async fn contest(state: Arc<State>, _: Peer, contest: Contest) -> Result<Contested, Response> {
     let Some(key) = SessionKey::new(contest.session.harness, &contest.session.session_id) else {
         let what = "session.session_id: must be 1 to 128 printable ASCII characters";
-        return Err(problem(StatusCode::BAD_REQUEST, what));
+        return Err(problem(ErrorCode::Malformed, what));
     };
     let why = text::one_line(&redact(&contest.why), MAX_CONTEST_CHARS);
     if why.is_empty() {
-        return Err(problem(StatusCode::BAD_REQUEST, "why: must say something"));
+        return Err(problem(ErrorCode::Malformed, "why: must say something"));
     }
     // A reminder is answered before it is stored, and it is what the agent speaks against.
     log_settles(&state).await;
     let record = move || {
         if state.standing(&key, Mode::Enforce).0.is_none() {
-            return Err(problem(StatusCode::NOT_FOUND, "session.session_id: no such session is known"));
+            return Err(problem(ErrorCode::NotFound, "session.session_id: no such session is known"));
         }
         let recorded = state.storage.with_store(|store| store.record_contest(&key, &why, state.storage.now_ms()));
         recorded.map(|()| Contested { taken: true }).map_err(unavailable)
@@ -73,7 +72,7 @@ async fn evaluate(
     mut request: EvaluateRequest,
 ) -> Result<Option<EvaluateResponse>, Response> {
     let received = Instant::now();
-    check(&request).map_err(|error| problem(StatusCode::BAD_REQUEST, error))?;
+    check(&request).map_err(|error| problem(ErrorCode::Malformed, error))?;
     // The switches are files: read here too, so that a caller's word alone never enforces.
     let mode = switch::read_mode(&state.home).mode();
     if switch::is_killed(&ProcessEnv, &state.home) {
@@ -92,7 +91,7 @@ async fn evaluate(
 
 fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
     if !is_event_id(&request.event_id) {
-        return Err("eventId: not a UUID");
+        return Err("event_id: not a UUID");
     }
     let key = &request.event.key;
     if SessionKey::new(key.harness, &key.session_id).is_none() {
@@ -141,7 +140,7 @@ async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) 
     if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
         // A task of its own: what is stored is also judged, whether or not the hook still waits.
         let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
-        stored.unwrap_or_else(|_| Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "the work was cut short")))
+        stored.unwrap_or_else(|_| Err(problem(ErrorCode::Failed, "the work was cut short")))
     } else {
         judge_afterwards(state, request, None, received, noted);
         Ok(())

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, PoisonError};
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::session::SessionKey;
-use stopgate_protocol::{EndSession, ExplainReaper, GetReaper, ReadReaperAudit, SessionEnded, SetReaper};
+use stopgate_protocol::{EndSession, ErrorCode, ExplainReaper, GetReaper, ReadReaperAudit, SessionEnded, SetReaper};
 use stopgate_reaper::report::{ReaperAudit, ReaperExplanation, ReaperStatus};
 use stopgate_reaper::switch::{self, ReaperSwitch};
 
@@ -49,11 +48,11 @@ async fn audit(state: Arc<State>, _: Peer, wanted: ReadReaperAudit) -> Result<Re
 
 async fn explain(state: Arc<State>, _: Peer, wanted: ExplainReaper) -> Result<ReaperExplanation, Response> {
     let Some(key) = SessionKey::new(wanted.harness, &wanted.session) else {
-        return Err(problem(StatusCode::BAD_REQUEST, "session: must be 1 to 128 printable ASCII characters"));
+        return Err(problem(ErrorCode::Malformed, "session: must be 1 to 128 printable ASCII characters"));
     };
     let look = move || match reaper::explain(&state.reaper, &key) {
         Ok(Some(explanation)) => Ok(explanation),
-        Ok(None) => Err(problem(StatusCode::NOT_FOUND, format!("{key} does not run: there is nothing to explain"))),
+        Ok(None) => Err(problem(ErrorCode::NotFound, format!("{key} does not run: there is nothing to explain"))),
         Err(error) => Err(unavailable(error)),
     };
     off_loop(look).await?
@@ -61,14 +60,14 @@ async fn explain(state: Arc<State>, _: Peer, wanted: ExplainReaper) -> Result<Re
 
 async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<SessionEnded, Response> {
     let Some(key) = SessionKey::new(wanted.harness, &wanted.session_id) else {
-        return Err(problem(StatusCode::BAD_REQUEST, "session_id: must be 1 to 128 printable ASCII characters"));
+        return Err(problem(ErrorCode::Malformed, "session_id: must be 1 to 128 printable ASCII characters"));
     };
     let end = move || {
         let mut rows =
             state.storage.with_store(|store| store.sessions_named(&key.session_id, 10)).map_err(unavailable)?;
         stopgate_registry::look(&mut rows, state.storage.now_ms());
         let Some(row) = rows.into_iter().find(|row| row.key() == key) else {
-            return Err(problem(StatusCode::NOT_FOUND, format!("no session {key}")));
+            return Err(problem(ErrorCode::NotFound, format!("no session {key}")));
         };
         let ending = SessionEnding { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
         match terminate::end(&state.reaper, &ending, &state.reaper.config()) {
@@ -78,9 +77,9 @@ async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<Sessio
                 Ok(SessionEnded { how, pane_closed: done.pane_closed, resume_command: row.resume_command })
             }
             EndedSession::Refused(why) => {
-                Err(problem(StatusCode::CONFLICT, format!("{key} is not ended: {}", why.explained())))
+                Err(problem(ErrorCode::Conflict, format!("{key} is not ended: {}", why.explained())))
             }
-            EndedSession::Failed(why) => Err(problem(StatusCode::INTERNAL_SERVER_ERROR, format!("{key}: {why}"))),
+            EndedSession::Failed(why) => Err(problem(ErrorCode::Failed, format!("{key}: {why}"))),
         }
     };
     off_loop(end).await?

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::GateReport;
-use stopgate_protocol::{Graded, ReadReport, SetGrade};
+use stopgate_protocol::{ErrorCode, Graded, ReadReport, SetGrade};
 use stopgate_store::{Grading, NewGrade, Store};
 
 use super::views::log_settles;
@@ -32,7 +31,7 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 
 async fn grade(state: Arc<State>, peer: Peer, wanted: SetGrade) -> Result<Graded, Response> {
     if !is_event_id(&wanted.event_id) {
-        return Err(problem(StatusCode::BAD_REQUEST, "eventId: not a UUID"));
+        return Err(problem(ErrorCode::Malformed, "event_id: not a UUID"));
     }
     off_loop(move || write(&state, peer, wanted)).await?
 }
@@ -41,7 +40,7 @@ async fn grade(state: Arc<State>, peer: Peer, wanted: SetGrade) -> Result<Graded
 fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response> {
     let late = wanted.condition.until_monotonic_ms.is_some_and(|until| monotonic_ms() >= until);
     if late || peer.is_gone() {
-        return Err(problem(StatusCode::CONFLICT, "not done: whoever asked waits no more"));
+        return Err(problem(ErrorCode::Conflict, "not done: whoever asked waits no more"));
     }
     let SetGrade { event_id, verdict, .. } = wanted;
     let (why, operator) = (one_line(&redact(&wanted.why), MAX_WHY), one_line(&wanted.operator, MAX_OPERATOR));
@@ -57,10 +56,8 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
             operator::done(state, peer, SetGrade::ACTION, &format!("{event_id} {verdict}"));
             Ok(Graded { event_id, verdict, prior })
         }
-        Grading::NoSuchEvent => Err(problem(StatusCode::NOT_FOUND, "eventId: no such stop in the log")),
-        Grading::NoVerdict => {
-            Err(problem(StatusCode::UNPROCESSABLE_ENTITY, "eventId: this stop has no verdict to grade"))
-        }
+        Grading::NoSuchEvent => Err(problem(ErrorCode::NotFound, "event_id: no such stop in the log")),
+        Grading::NoVerdict => Err(problem(ErrorCode::NoVerdict, "event_id: this stop has no verdict to grade")),
     }
 }
 

@@ -74,15 +74,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments, serve: Serve) -> 
 fn stop(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let authority = context.authority();
     let refusal = || context.refused_to_agent(Shutdown::ACTION);
-    let stopped =
-        match printer::with_progress("waiting for the authority to stop", || authority.stop_or_signal(refusal)) {
-            Ok(stopped) => stopped,
-            Err(AskError::Refused { status: 403, error }) => {
-                printer::note(format!("stopgate: {error}"));
-                return Ok(ExitStatus::Refused);
-            }
-            Err(error) => return Err(error.into()),
-        };
+    let stopped = printer::with_progress("waiting for the authority to stop", || authority.stop_or_signal(refusal))?;
     if json {
         printer::json(&serde_json::json!({ "stopped": stopped, "status": "not running" }))?;
     } else {

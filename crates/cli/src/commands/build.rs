@@ -8,8 +8,6 @@ mod start;
 mod worktree;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use stopgate_build_guard::machine::MoveRefused;
 use stopgate_build_guard::state::BuildState;
 use stopgate_core::env::ProcessEnv;
 
@@ -75,36 +73,9 @@ impl Common {
     }
 }
 
-/// A command that failed, for programs.
-#[derive(Serialize)]
-struct FailedBuildCommand {
-    error: String,
-}
-
-impl Command {
-    const fn json(&self) -> bool {
-        match self {
-            Self::Start(arguments) => arguments.json,
-            Self::Step(arguments) => arguments.common.json,
-            Self::To(arguments) => arguments.common.json,
-            Self::Complete(arguments) => arguments.common.json,
-            Self::Fail(arguments) | Self::Escalate(arguments) => arguments.common.json,
-            Self::Status(arguments) => arguments.common.json,
-            Self::List(arguments) => arguments.json,
-            Self::Log(arguments) => arguments.common.json,
-            Self::Report(arguments) => arguments.common.json,
-            Self::Pause(arguments) => arguments.common.json,
-            Self::Resume(arguments) => arguments.common.json,
-            Self::Release(arguments) => arguments.common.json,
-            Self::Restore(arguments) => arguments.common.json,
-            Self::Worktree(command) => command.json(),
-        }
-    }
-}
-
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let command = &arguments.command;
-    let done = Builds::here().and_then(|builds| {
+    Builds::here().and_then(|builds| {
         builds.tidy();
         match command {
             Command::Start(arguments) => start::run(context, &builds, arguments),
@@ -123,14 +94,6 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             Command::Restore(arguments) => restore::run(context, &builds, arguments),
             Command::Worktree(command) => worktree::run(context, &builds, command),
         }
-    });
-    done.or_else(|error| {
-        if command.json() {
-            printer::json(&FailedBuildCommand { error: format!("{error:#}") })?;
-        }
-        printer::error(crate::NAME, &error);
-        let is_refusal = error.downcast_ref::<MoveRefused>().is_some() || error.is::<RefusedToAgent>();
-        Ok(if is_refusal { ExitStatus::Refused } else { ExitStatus::Failure })
     })
 }
 
@@ -142,21 +105,4 @@ fn say(json: bool, state: &BuildState, text: &str) -> anyhow::Result<ExitStatus>
         printer::line(text);
     }
     Ok(ExitStatus::Success)
-}
-
-/// What is the operator's was asked for inside a recorded agent session.
-#[derive(Debug)]
-struct RefusedToAgent(String);
-
-impl std::fmt::Display for RefusedToAgent {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for RefusedToAgent {}
-
-/// Fails if this runs inside a recorded agent session: `action` is the operator's.
-fn operators(context: &CliContext, action: &str) -> Result<(), RefusedToAgent> {
-    context.refused_to_agent(action).map_or(Ok(()), |refusal| Err(RefusedToAgent(refusal)))
 }

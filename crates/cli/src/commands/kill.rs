@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use stopgate_client::{ANSWER, AskError};
+use stopgate_client::ANSWER;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::switch::{self, KillRecord, KillSet, KillSource};
@@ -92,16 +92,9 @@ fn turn_off(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
     let flip = SetKill { value: false, reason: String::new(), by: String::new(), done: false, condition };
     match context.authority().call(&flip) {
         Ok(_) => {}
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            return Ok(ExitStatus::Refused);
-        }
-        Err(AskError::Refused { status: 409, error }) => bail!(error),
+        Err(error) if error.is_decided() => return Err(error.into()),
         Err(_) => {
-            if let Some(refusal) = context.refused_to_agent(flip.action()) {
-                printer::note(format!("stopgate: {refusal}"));
-                return Ok(ExitStatus::Refused);
-            }
+            context.operators_only(flip.action())?;
             // What was seen is what the person wants off. It may be off by now: the answer was lost, not the request.
             if file.symlink_metadata().is_ok() && switch::stamp(&file) != seen {
                 bail!("not done: {} was changed meanwhile; look with `stopgate kill status`", file.display());

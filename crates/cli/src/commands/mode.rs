@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use stopgate_client::{ANSWER, AskError};
+use stopgate_client::ANSWER;
 use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{Condition, ModeState, SetMode};
 
@@ -53,28 +53,17 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             printer::note(line);
         }
         let question = "Enforce: the gate may send agents back to their work. Go on?";
-        if !printer::consent(question, arguments.yes).is_given("nothing changed", "stopgate: not enforced") {
-            return Ok(ExitStatus::Refused);
-        }
+        printer::consent(question, arguments.yes).required("not enforced")?;
     }
     let asked = context.ensure_authority().and_then(|()| {
         context.authority().call(&SetMode { mode: wanted, condition: CliContext::condition(&seen, ANSWER) })
     });
     let state = match asked {
         Ok(state) => state,
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            return Ok(ExitStatus::Refused);
-        }
-        Err(AskError::Refused { status: 409, error }) => bail!(error),
+        Err(error) if error.is_decided() => return Err(error.into()),
         // The switch is a file: it can be set with the authority down or broken.
         Err(error) => {
-            if let Some(refusal) =
-                context.refused_to_agent(&SetMode { mode: wanted, condition: Condition::default() }.action())
-            {
-                printer::note(format!("stopgate: {refusal}"));
-                return Ok(ExitStatus::Refused);
-            }
+            context.operators_only(&SetMode { mode: wanted, condition: Condition::default() }.action())?;
             // It may be set by now: the answer was lost, not the request.
             if switch::stamp(&file) != seen && switch::read_mode(&context.home).mode() != wanted {
                 bail!("not done: {} was changed meanwhile; look with `stopgate mode`", file.display());

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stopgate_client::{ANSWER, AskError};
+use stopgate_client::ANSWER;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
@@ -74,17 +74,15 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             show(context, &context.authority().call(&GetReaper {})?, *json)
         }
         Action::Audit { limit, json } => audit(context, *limit, *json),
-        Action::Enable { live: true, yes, .. } if !agreed(*yes) => Ok(ExitStatus::Refused),
-        Action::Enable { live: true, json, .. } => set(context, ReaperSwitch::Live, *json),
+        Action::Enable { live: true, yes, json } => {
+            let question = "Live: under memory or CPU pressure, sessions that are proven idle are ended. Go on?";
+            printer::consent(question, *yes).required("not enabled")?;
+            set(context, ReaperSwitch::Live, *json)
+        }
         Action::Enable { json, .. } => set(context, ReaperSwitch::DryRun, *json),
         Action::Disable { json } => set(context, ReaperSwitch::Off, *json),
         Action::Explain { session, json } => explain(context, session, *json),
     }
-}
-
-fn agreed(yes: bool) -> bool {
-    let question = "Live: under memory or CPU pressure, sessions that are proven idle are ended. Go on?";
-    printer::consent(question, yes).is_given("nothing changed", "stopgate: not enabled")
 }
 
 fn set(context: &CliContext, wanted: ReaperSwitch, json: bool) -> anyhow::Result<ExitStatus> {
@@ -95,10 +93,7 @@ fn set(context: &CliContext, wanted: ReaperSwitch, json: bool) -> anyhow::Result
     });
     match asked {
         Ok(status) => show(context, &status, json),
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            Ok(ExitStatus::Refused)
-        }
+        Err(error) if error.is_decided() => Err(error.into()),
         // Off must get through with the authority down or broken: the switch is a file.
         Err(error) if wanted == ReaperSwitch::Off => {
             file::write(&context.home, wanted)?;

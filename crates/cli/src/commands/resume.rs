@@ -8,7 +8,7 @@ use clap::Args;
 use stopgate_core::process::Liveness;
 use stopgate_core::shell;
 use stopgate_core::text::one_line;
-use stopgate_protocol::SessionRow;
+use stopgate_protocol::{ErrorCode, Failure, SessionRow};
 
 use crate::context::CliContext;
 use crate::{ExitStatus, find, printer};
@@ -81,13 +81,12 @@ fn execute(row: &SessionRow, force: bool) -> anyhow::Result<ExitStatus> {
     }
     if runs(row) && !force {
         let pid = row.harness_process.as_ref().map(|process| format!(" in process {}", process.pid));
-        printer::note(format!(
-            "stopgate: not resumed: the session still runs{}{}. Two clients on one session garble its transcript; end \
-             the other first, or add --force",
+        let message = format!(
+            "not resumed: the session still runs{}{}. Two clients on one session garble its transcript",
             pid.unwrap_or_default(),
             whereabouts(row)
-        ));
-        return Ok(ExitStatus::Refused);
+        );
+        bail!(Failure::new(ErrorCode::Refused, message).with_remedy("end the other first, or add --force"));
     }
     let resume = stopgate_registry::resume(row);
     let Some((program, arguments)) = resume.argv.split_first() else { bail!("nothing to run") };

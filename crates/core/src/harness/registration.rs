@@ -16,7 +16,6 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Lines of ours that a settings file does not hold any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct HooksLost {
     /// The file, by the harness's name for it.
     pub file: PathBuf,

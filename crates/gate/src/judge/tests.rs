@@ -330,13 +330,13 @@ fn kinds_have_the_names_of_the_contract() {
             "timeout",
             "unavailable",
             "unauthorised",
-            "rateLimited",
-            "serverError",
+            "rate_limited",
+            "server_error",
             "malformed",
-            "invalidRule",
-            "missingPointer",
-            "invalidEvidence",
-            "breakerOpen"
+            "invalid_rule",
+            "missing_pointer",
+            "invalid_evidence",
+            "breaker_open"
         ]
     );
 }

@@ -33,7 +33,6 @@ pub(super) enum Repair {
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Finding {
     /// Stable name, for scripts.
     pub(super) id: &'static str,
@@ -64,7 +63,6 @@ pub(super) struct Unchecked {
 
 /// One event of one settings file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Registered {
     pub(super) harness: Harness,
     pub(super) scope: &'static str,
@@ -80,7 +78,6 @@ pub(super) struct Registered {
 
 /// One command line that was run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Fired {
     pub(super) harness: Harness,
     pub(super) event: String,
@@ -93,7 +90,6 @@ pub(super) struct Fired {
 
 /// All of it.
 #[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Checkup {
     pub(super) findings: Vec<Finding>,
     pub(super) unchecked: Vec<Unchecked>,

@@ -13,7 +13,6 @@ use crate::switched_off::SwitchedOff;
 
 /// How Codex stands to our hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct TrustReport {
     /// What it says of each of them; `None` if it could not be asked.
     hooks: Option<Vec<Listed>>,

@@ -62,7 +62,7 @@ fn the_third_failure_opens_it_and_then_nobody_is_asked_over_restarts_too() {
     assert_eq!(timed.kind(&judge), FailureKind::ServerError);
     let opening = failure(timed.court.ask(&judge, "m"));
     assert_eq!(opening.kind, FailureKind::BreakerOpen);
-    assert!(opening.detail.starts_with("serverError: "), "{opening}");
+    assert!(opening.detail.starts_with("server_error: "), "{opening}");
     for _ in 0..5 {
         timed.restart();
         assert_eq!(timed.kind(&judge), FailureKind::BreakerOpen);
@@ -72,7 +72,7 @@ fn the_third_failure_opens_it_and_then_nobody_is_asked_over_restarts_too() {
     let shown = timed.court.state.judges.breakers(&timed.court.state.storage);
     assert_eq!(shown.len(), 1);
     assert_eq!((shown[0].state, shown[0].consecutive_failures), (BreakerStanding::Open, 3));
-    assert_eq!((shown[0].last_failure.as_str(), shown[0].open_until_ms), ("serverError", T0 + COOLDOWN));
+    assert_eq!((shown[0].last_failure.as_str(), shown[0].open_until_ms), ("server_error", T0 + COOLDOWN));
     // Each restart forgets what it has not written down: the one of each two that memory alone let go.
     assert!((6..=10).contains(&shown[0].suppressed_count), "{shown:?}");
 }

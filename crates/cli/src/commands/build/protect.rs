@@ -11,7 +11,7 @@ use stopgate_core::clock::{UnixMillis, days, hours, minutes, seconds};
 use stopgate_core::env::ProcessEnv;
 
 use super::start::refuse_second;
-use super::{Common, operators, say};
+use super::{Common, say};
 use crate::builds::{BuildChange, Builds};
 use crate::context::CliContext;
 use crate::identity::{self, OwnerFlags};
@@ -60,7 +60,7 @@ fn milliseconds(text: &str) -> Result<i64, String> {
 }
 
 pub(super) fn pause(context: &CliContext, builds: &Builds, arguments: &PauseArguments) -> anyhow::Result<ExitStatus> {
-    operators(context, "build pause")?;
+    context.operators_only("build pause")?;
     let build = arguments.common.choose(context, builds)?;
     let until_ms = arguments.duration.map(|duration| context.now_ms + duration);
     let until = until_ms
@@ -77,7 +77,7 @@ pub(super) fn release(
     builds: &Builds,
     arguments: &ReleaseArguments,
 ) -> anyhow::Result<ExitStatus> {
-    operators(context, "build release")?;
+    context.operators_only("build release")?;
     let build = arguments.common.choose(context, builds)?;
     let state = builds.update(&build, context.now_ms, |state| {
         let Some(owner) = state.owner.take() else { bail!("build {} has no owner already", state.id) };
@@ -92,7 +92,6 @@ pub(super) fn release(
 
 /// The answer of `resume` for programs.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Resumable<'a> {
     can_resume: bool,
     why_not: Option<String>,
@@ -102,7 +101,7 @@ struct Resumable<'a> {
 
 pub(super) fn resume(context: &CliContext, builds: &Builds, arguments: &ResumeArguments) -> anyhow::Result<ExitStatus> {
     if arguments.owner.names_another(identity::own_session(&ProcessEnv, context).as_ref()) {
-        operators(context, "build resume --owner-...")?;
+        context.operators_only("build resume --owner-...")?;
     }
     let build = match arguments.common.choose(context, builds) {
         Ok(build) => build,
@@ -111,7 +110,7 @@ pub(super) fn resume(context: &CliContext, builds: &Builds, arguments: &ResumeAr
                 let why_not = Some(format!("{error:#}"));
                 printer::json(&Resumable { can_resume: false, why_not, build: None, next_phases: Vec::new() })?;
             }
-            printer::error(crate::NAME, &error);
+            printer::note(format!("{}: {error:#}", crate::NAME));
             return Ok(ExitStatus::Failure);
         }
     };

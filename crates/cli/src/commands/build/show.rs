@@ -194,7 +194,6 @@ fn look(context: &CliContext, builds: &Builds, common: &Common) -> anyhow::Resul
 
 /// A line of the log for programs: the state after it is left out, as it repeats everything.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct LogRow<'a> {
     at: String,
     event: BuildAuditEvent,
@@ -258,7 +257,6 @@ fn name(event: BuildAuditEvent) -> String {
 
 /// The answer of `report` for programs.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct BuildReport<'a> {
     duration_ms: u64,
     tests: u64,

@@ -16,7 +16,6 @@ use stopgate_core::event_id::new_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 
-use super::operators;
 use crate::builds::{self, Builds, ignored_dir};
 use crate::context::CliContext;
 use crate::identity::{self, OwnerFlags};
@@ -70,7 +69,7 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
     }
     let own = identity::own_session(&ProcessEnv, context);
     if arguments.owner.names_another(own.as_ref()) {
-        operators(context, "build start --owner-...")?;
+        context.operators_only("build start --owner-...")?;
     }
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
     let owner = stamp.names_somebody().then_some(stamp);

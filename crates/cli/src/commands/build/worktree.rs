@@ -33,16 +33,6 @@ pub(super) enum Command {
     Cleanup(CleanupArguments),
 }
 
-impl Command {
-    pub(super) const fn json(&self) -> bool {
-        match self {
-            Self::Create(arguments) => arguments.common.json,
-            Self::Merge(arguments) => arguments.common.json,
-            Self::Cleanup(arguments) => arguments.common.json,
-        }
-    }
-}
-
 #[derive(Args)]
 pub(super) struct CreateArguments {
     /// Its branch; by default `build/<id>`

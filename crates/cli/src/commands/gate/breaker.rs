@@ -1,6 +1,6 @@
 //! `stopgate gate breaker`
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use stopgate_client::{ANSWER, AskError};
@@ -97,16 +97,9 @@ fn reset(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
         .and_then(|()| context.authority().call(&ResetBreakers { condition: CliContext::until(ANSWER) }));
     let BreakersReset { reset } = match asked {
         Ok(answer) => answer,
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            return Ok(ExitStatus::Refused);
-        }
-        Err(AskError::Refused { error, .. }) => bail!(error),
+        Err(error @ AskError::Refused(_)) => return Err(error.into()),
         Err(error) => {
-            if let Some(refusal) = context.refused_to_agent(ResetBreakers::ACTION) {
-                printer::note(format!("stopgate: {refusal}"));
-                return Ok(ExitStatus::Refused);
-            }
+            context.operators_only(ResetBreakers::ACTION)?;
             let store = context.open_store().with_context(|| format!("not reset: {error}"))?;
             let reset = store.reset_breakers()?;
             printer::note(format!("note: {error}; reset in {}", context.home.database().display()));

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::session::{Harness, SessionKey};
-use stopgate_protocol::Contest;
+use stopgate_protocol::{Contest, ErrorCode, Failure};
 
 use crate::context::CliContext;
 use crate::{ExitStatus, identity, printer};
@@ -26,14 +26,15 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if arguments.why.trim().is_empty() {
-        bail!("why: say in a sentence why the stop is right");
+        bail!(Failure::new(ErrorCode::Usage, "why: say in a sentence why the stop is right"));
     }
     let session = match &arguments.session {
         Some(id) => arguments.harness.parse().ok().and_then(|harness: Harness| SessionKey::new(harness, id)),
         None => identity::own_session(&ProcessEnv, context),
     };
     let Some(session) = session else {
-        bail!("cannot tell which session this is: name it with --session <id> (stopgate sessions lists them)");
+        let unknown = Failure::new(ErrorCode::NotFound, "cannot tell which session this is");
+        bail!(unknown.with_remedy("name it with --session <id> (stopgate sessions lists them)"));
     };
     context.ensure_authority()?;
     let body = Contest { session, why: arguments.why.clone() };

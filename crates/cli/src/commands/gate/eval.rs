@@ -72,7 +72,6 @@ struct DecidedScore {
 
 /// A message that was judged wrongly.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Miss<'a> {
     file: String,
     line: usize,
@@ -92,7 +91,6 @@ struct HeardSignal {
 }
 
 #[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Score<'a> {
     messages: usize,
     should_continue: LabelCount,

@@ -9,7 +9,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::Grade;
-use stopgate_protocol::{Condition, GateLogRow, Graded, LogFilter, SetGrade};
+use stopgate_protocol::{Condition, ErrorCode, Failure, GateLogRow, Graded, LogFilter, SetGrade};
 use stopgate_store::{Grading, NewGrade};
 
 use super::log;
@@ -59,9 +59,7 @@ impl From<WantedGrade> for Grade {
 
 pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let row = find(context, &arguments.event)?;
-    let Some(graded) = submit(context, &row.event_id, arguments.grade.into(), &arguments.why)? else {
-        return Ok(ExitStatus::Refused);
-    };
+    let graded = submit(context, &row.event_id, arguments.grade.into(), &arguments.why)?;
     if arguments.json {
         printer::json(&graded)?;
     } else {
@@ -79,14 +77,21 @@ fn find(context: &CliContext, prefix: &str) -> anyhow::Result<GateLogRow> {
     let is_of_an_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     if prefix.len() < MIN_PREFIX || !prefix.bytes().all(is_of_an_id) {
         bail!(
-            "{prefix:?} is not the beginning of an event's id ({MIN_PREFIX} characters or more); see `stopgate gate log`"
+            Failure::new(
+                ErrorCode::Usage,
+                format!("{prefix:?} is not the beginning of an event's id ({MIN_PREFIX} characters or more)")
+            )
+            .with_remedy("see `stopgate gate log`")
         );
     }
     let tail = Some(MAX_CANDIDATES + 1);
     let filter = LogFilter { tail, event: Some(prefix.to_owned()), ..LogFilter::default() };
     let mut found = log::fetch(context, &filter)?.events;
     match (found.pop(), found.is_empty()) {
-        (None, _) => bail!("no event's id begins with {prefix}; see `stopgate gate log`"),
+        (None, _) => bail!(
+            Failure::new(ErrorCode::NotFound, format!("no event's id begins with {prefix}"))
+                .with_remedy("see `stopgate gate log`")
+        ),
         (Some(only), true) => Ok(only),
         (Some(last), false) => {
             found.push(last);
@@ -108,25 +113,22 @@ fn ambiguous(prefix: &str, found: &[GateLogRow]) -> String {
     text
 }
 
-/// Has a verdict graded; `None` when that was refused, which has been said then.
-pub(super) fn submit(context: &CliContext, event_id: &str, grade: Grade, why: &str) -> anyhow::Result<Option<Graded>> {
+/// Has a verdict graded.
+pub(super) fn submit(context: &CliContext, event_id: &str, grade: Grade, why: &str) -> anyhow::Result<Graded> {
     let why = one_line(&redact(why), MAX_WHY);
     let operator = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
     let condition = Condition { seen: None, ..CliContext::condition("", ANSWER) };
     let wanted = SetGrade { event_id: event_id.to_owned(), verdict: grade, why, operator, condition };
     let asked = context.ensure_authority().and_then(|()| context.authority().call(&wanted));
-    let refusal = match asked {
-        Ok(graded) => return Ok(Some(graded)),
-        Err(AskError::Refused { status: 403, error }) => error,
-        Err(AskError::Refused { status: 404 | 409 | 422, error }) => bail!(error),
+    match asked {
+        Ok(graded) => Ok(graded),
+        Err(error) if error.is_decided() => Err(error.into()),
         // A grade is a row: it can be written with the authority down or broken.
-        Err(error) => match context.refused_to_agent(SetGrade::ACTION) {
-            Some(refusal) => refusal,
-            None => return directly(context, &wanted, &error).map(Some),
-        },
-    };
-    printer::note(format!("stopgate: {refusal}"));
-    Ok(None)
+        Err(error) => {
+            context.operators_only(SetGrade::ACTION)?;
+            directly(context, &wanted, &error)
+        }
+    }
 }
 
 fn directly(context: &CliContext, wanted: &SetGrade, error: &AskError) -> anyhow::Result<Graded> {
@@ -135,7 +137,11 @@ fn directly(context: &CliContext, wanted: &SetGrade, error: &AskError) -> anyhow
     let new = NewGrade { event_id, grade: *verdict, why, operator, at_ms: context.now_ms };
     match context.open_store()?.grade(new)? {
         Grading::Written { prior } => Ok(Graded { event_id: event_id.clone(), verdict: *verdict, prior }),
-        Grading::NoSuchEvent => bail!("{event_id}: no such stop in the log"),
-        Grading::NoVerdict => bail!("{event_id}: this stop has no verdict to grade"),
+        Grading::NoSuchEvent => {
+            bail!(Failure::new(ErrorCode::NotFound, format!("{event_id}: no such stop in the log")))
+        }
+        Grading::NoVerdict => {
+            bail!(Failure::new(ErrorCode::NoVerdict, format!("{event_id}: this stop has no verdict to grade")))
+        }
     }
 }

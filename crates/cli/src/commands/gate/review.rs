@@ -1,9 +1,10 @@
 //! `stopgate gate review`
 
+use anyhow::bail;
 use clap::Args;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::Grade;
-use stopgate_protocol::{GateLogRow, LogFilter};
+use stopgate_protocol::{ErrorCode, Failure, GateLogRow, LogFilter};
 
 use super::{grade, log};
 use crate::context::CliContext;
@@ -30,11 +31,11 @@ enum ReviewAnswer<'a> {
 
 pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if !printer::has_terminal() {
-        printer::note(
-            "stopgate: a review asks its questions on a terminal, and there is none. Without one: `stopgate gate log \
-             --decision continue --json` lists would-blocks, `stopgate gate grade <event> right|wrong|unclear` grades",
-        );
-        return Ok(ExitStatus::Refused);
+        let refused = Failure::new(ErrorCode::Refused, "a review asks its questions on a terminal, and there is none");
+        bail!(refused.with_remedy(
+            "`stopgate gate log --decision continue --json` lists would-blocks, `stopgate gate grade <event> \
+             right|wrong|unclear` grades"
+        ));
     }
     let session = arguments.session.clone();
     let filter = LogFilter { tail: Some(MAX_ROWS), session, ungraded: true, ..LogFilter::default() };
@@ -54,9 +55,7 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             ReviewAnswer::Skip | ReviewAnswer::NotUnderstood => continue,
             ReviewAnswer::Quit => break,
         };
-        if grade::submit(context, &row.event_id, grade, why)?.is_none() {
-            return Ok(ExitStatus::Refused);
-        }
+        grade::submit(context, &row.event_id, grade, why)?;
         graded += 1;
     }
     printer::line(format!("{graded} graded, {} without a grade", rows.len() - graded));

@@ -29,17 +29,12 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         bail!("session {} is over already ({})", row.key(), row.state);
     }
     let question = format!("End {} ({}, {})?", row.key(), row.state, super::project(&row));
-    if !printer::consent(&question, arguments.yes).is_given("nothing was ended", "stopgate: not ended") {
-        return Ok(ExitStatus::Refused);
-    }
-    match printer::with_progress("waiting for the session to end", || end(context, &row)) {
-        Ok(ended) if arguments.json => printer::json(&ended)?,
-        Ok(ended) => printer::line(said(&ended)),
-        Err(AskError::Refused { status: 403, error }) => {
-            printer::note(format!("stopgate: {error}"));
-            return Ok(ExitStatus::Refused);
-        }
-        Err(error) => return Err(error.into()),
+    printer::consent(&question, arguments.yes).required("not ended")?;
+    let ended = printer::with_progress("waiting for the session to end", || end(context, &row))?;
+    if arguments.json {
+        printer::json(&ended)?;
+    } else {
+        printer::line(said(&ended));
     }
     Ok(ExitStatus::Success)
 }

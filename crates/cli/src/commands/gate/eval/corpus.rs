@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use stopgate_core::json::snake_case_fields;
 use stopgate_gate::facts::Facts;
 
 use crate::bounded;
@@ -79,7 +80,8 @@ fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
 }
 
 /// Facts, without fields that nobody knows: the authority may add some, a corpus with a typo may not.
-fn strict_facts(given: Value) -> anyhow::Result<Facts> {
+fn strict_facts(mut given: Value) -> anyhow::Result<Facts> {
+    snake_case_fields(&mut given);
     let facts: Facts = serde_json::from_value(given.clone()).context("field `facts`")?;
     let known = serde_json::to_value(&facts)?;
     if let Some(field) = unknown(&given, &known, "facts") {

@@ -1,0 +1,44 @@
+//! Reading a command line, for both programs.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use stopgate_protocol::{ErrorCode, Failure, Problem};
+
+use crate::json;
+
+/// The arguments of `program`, and whether the command that they name is to print JSON. `Err` is how the program ends
+/// when there is nothing to do but to say why, or to help.
+pub fn read<A: CommandFactory + FromArgMatches>() -> Result<(A, bool), ExitCode> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let read = A::command().try_get_matches_from(&arguments).and_then(|matches| {
+        let as_json = asks_for_json(&matches);
+        A::from_arg_matches(&matches).map(|read| (read, as_json))
+    });
+    read.map_err(|error| refuse(&error, &arguments))
+}
+
+/// Whether the innermost command has its `--json` set.
+fn asks_for_json(matches: &ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, inner)) => asks_for_json(inner),
+        None => matches!(matches.try_get_one::<bool>("json"), Ok(Some(true))),
+    }
+}
+
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let _ = error.print();
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    // What is not understood may still say how it wants to hear of it.
+    if !is_help && arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let _ = json(&Problem { error: Failure::new(ErrorCode::Usage, message).with_remedy("--help shows the usage") });
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ErrorCode::Usage.exit_code()))
+}
