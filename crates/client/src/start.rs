@@ -130,6 +130,7 @@ mod tests {
             started_at_ms: 0,
             problem: None,
             config_problem: None,
+            git_troubles: Vec::new(),
         }
     }
 

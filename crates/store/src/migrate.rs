@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../../migrations/db/0002_turns.sql"),
     include_str!("../../../migrations/db/0003_breaker.sql"),
@@ -16,6 +16,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/db/0006_hooks_lost.sql"),
     include_str!("../../../migrations/db/0007_process_namespaces.sql"),
     include_str!("../../../migrations/db/0008_session_processes.sql"),
+    include_str!("../../../migrations/db/0009_words_in_snake_case.sql"),
 ];
 
 /// The version this program writes.

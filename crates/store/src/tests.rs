@@ -328,6 +328,38 @@ fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
 }
 
 #[test]
+fn the_words_for_failures_are_respelled_and_others_stay() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    for (number, word) in (0..).zip(["rateLimited", "breakerOpen", "interrupted", "inventedWord"]) {
+        let request = stop("s", number);
+        store.accept_stop(&request).unwrap();
+        let respell = "UPDATE gate_events SET fail_open = ?1 WHERE event_id = ?2";
+        store.connection.execute(respell, [word, &request.event_id]).unwrap();
+    }
+    store.connection.pragma_update(None, "user_version", LATEST_VERSION - 1).unwrap();
+    drop(store);
+    let mut words: Vec<_> = Store::open(&home, PATIENCE)
+        .unwrap()
+        .gate_log(10)
+        .unwrap()
+        .into_iter()
+        .map(|row| row.fail_open.unwrap())
+        .collect();
+    words.sort();
+    assert_eq!(words, ["breaker_open", "interrupted", "inventedWord", "rate_limited"]);
+}
+
+/// A script that nobody runs changes nothing.
+#[test]
+fn every_script_of_the_schema_is_run() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/db");
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let scripts = paths.filter(|path| path.extension().is_some_and(|extension| extension == "sql")).count();
+    assert_eq!(i64::try_from(scripts).unwrap(), LATEST_VERSION);
+}
+
+#[test]
 fn a_statement_is_planned_once_whatever_is_bound_to_it() {
     let (_dir, home) = home();
     let mut writer = Store::open(&home, PATIENCE).unwrap();
