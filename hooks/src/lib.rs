@@ -97,8 +97,11 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
 
 /// The process of `harness` that this hook works for; `None` once it has ended, or if it cannot be told.
 pub(crate) fn harness_process(harness: Harness) -> Option<ProcessIdentity> {
-    let told = harness.spec().process_variable.and_then(|name| ProcessEnv.text(name)?.parse().ok());
-    process::harness_root(&ProcFs, ProcFs::parent_pid()?, harness, told)
+    let told = harness.spec().told_process(&ProcessEnv);
+    let parent = ProcFs::parent_pid()?;
+    // A hook whose parent has ended belongs to process 1 as all do that are left alone, whatever that is.
+    let is_orphan = parent == 1 && told.is_some_and(|told| told != parent);
+    if is_orphan { None } else { process::harness_root(&ProcFs, parent, harness, told) }
 }
 
 #[expect(clippy::exit, reason = "a panicking hook must still exit with 0")]

@@ -102,6 +102,11 @@ fn what_the_client_says_of_itself_counts_whatever_it_is_called() {
     wrapped.run("export CLAUDE_PID=$$").ok();
     wrapped.starts("named", "startup");
     assert_eq!(pid(world, "named"), Some(wrapped.pid()));
+    let id = wrapped.start("named");
+    assert_eq!(site.state(&id)["owner"]["process"]["pid"], json!(wrapped.pid()));
+    wrapped.ends("named", "clear");
+    wrapped.starts("next", "clear");
+    assert!(wrapped.stop("next").is_some(), "the owner is known by its process and lineage");
     // Inherited from a client outside, of an older client that does not say it, and of nobody.
     let inner = site.claude();
     for told in [wrapped.pid().to_string(), "1".to_owned(), "0".to_owned(), "x".to_owned(), "99999999999".to_owned()] {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use stopgate_build_guard::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::env::Env;
+use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::process::host;
 use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::{self, Harness, SessionKey};
@@ -53,7 +53,7 @@ pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option
 
 /// The nearest harness that this process descends from.
 fn harness_above() -> Option<(Harness, ProcessIdentity)> {
-    process::nearest_harness(&ProcFs, ProcFs::own_pid())
+    process::nearest_harness(&ProcFs, ProcFs::own_pid(), &|harness| harness.spec().told_process(&ProcessEnv))
 }
 
 /// The owner's stamp: what the flags name, or else what the environment tells.

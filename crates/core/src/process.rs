@@ -240,9 +240,12 @@ impl ProcessTable for ProcFs {
     }
 }
 
-/// The PID namespace that `pid` lives in, if this user may know.
+/// The PID namespace that `pid` lives in, if this user may know. Where the kernel has no such namespaces, all live in one.
 fn namespace_of(pid: u32) -> Option<u64> {
-    let link = std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
+    let link = match std::fs::read_link(format!("/proc/{pid}/ns/pid")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(FIRST_NAMESPACE),
+        link => link.ok()?,
+    };
     link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
 }
 
@@ -366,10 +369,17 @@ pub fn harness_root(
 }
 
 /// The nearest ancestor of `pid` (itself included) that is a client at all, and which. Where one runs inside another, the
-/// inner one counts.
-pub fn nearest_harness(table: &dyn ProcessTable, pid: u32) -> Option<(Harness, ProcessIdentity)> {
+/// inner one counts. `told` is what each says of itself, as for [`harness_root`].
+pub fn nearest_harness(
+    table: &dyn ProcessTable,
+    pid: u32,
+    told: &dyn Fn(Harness) -> Option<u32>,
+) -> Option<(Harness, ProcessIdentity)> {
     let of = |pid, row: &ProcessRow| {
-        Harness::ALL.into_iter().find_map(|harness| Some((harness, role(table, pid, row, harness)?)))
+        let by_its_name = |harness| Some((harness, role(table, pid, row, harness)?));
+        let by_its_word = |harness| (told(harness) == Some(pid)).then_some((harness, ProcessRole::Session));
+        let all = || Harness::ALL.into_iter();
+        all().find_map(by_its_name).or_else(|| all().find_map(by_its_word))
     };
     nearest(table, pid, of)
 }
@@ -478,7 +488,7 @@ mod tests {
         );
         let of = |pid, harness| root(&table, pid, harness);
         assert_eq!([of(8, Harness::Codex), of(8, Harness::Claude), of(1, Harness::Claude)], [Some(7), Some(5), None]);
-        let nearest = |pid| nearest_harness(&table, pid).map(|(harness, found)| (harness, found.pid));
+        let nearest = |pid| nearest_harness(&table, pid, &|_| None).map(|(harness, found)| (harness, found.pid));
         assert_eq!([nearest(8), nearest(6), nearest(1)], [Some((Harness::Codex, 7)), Some((Harness::Claude, 5)), None]);
         assert_eq!(ancestry(&table, 8), [(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)]);
     }
@@ -530,6 +540,9 @@ mod tests {
         );
         let told = |pid, told| harness_root(&table, pid, Harness::Claude, Some(told)).map(|root| root.pid);
         assert_eq!([told(6, 5), told(6, 9), told(8, 5), told(8, 7)], [Some(5), None, Some(7), Some(7)]);
+        let says = |harness| (harness == Harness::Claude).then_some(5);
+        let found = nearest_harness(&table, 6, &says).map(|(harness, found)| (harness, found.pid));
+        assert_eq!(found, Some((Harness::Claude, 5)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::wire::RawPayload;
 use super::{Payload as Read, PayloadError};
+use crate::env::Env;
 use crate::process::{ProcessRole, ProcessSight};
 
 /// The row of a harness.
@@ -50,6 +51,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The process that a harness says it is, to what it has started.
+    pub fn told_process(&self, environment: &dyn Env) -> Option<u32> {
+        environment.text(self.process_variable?)?.parse().ok()
+    }
+
     /// Whether it has `event`.
     pub fn has(&self, event: EventName) -> bool {
         self.events.contains(&event)
