@@ -136,7 +136,7 @@ fn process_1_may_be_the_harness() {
         agent.ends("s", "clear");
         agent.starts("next", "clear");
         assert!(agent.stop("next").is_some(), "the owner is known by its process and lineage");
-        assert_eq!(site.state(&id)["owner"]["sessionId"], json!("next"));
+        assert_eq!(site.state(&id)["owner"]["session_id"], json!("next"));
         assert_eq!(agent.stop("stranger"), None);
         drop(authority);
         agent.run("\"$BIN/stopgate\" mode off").refused(2, &["is the operator's"]);
