@@ -48,6 +48,7 @@ mod installer_uninstall;
 mod installer_upgrade;
 mod judge_guard;
 mod namespaces;
+mod outputs;
 mod processes;
 mod reaper;
 mod registry;

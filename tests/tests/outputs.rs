@@ -1,0 +1,40 @@
+//! What commands print for people, as a whole: nothing of it moves unnoticed.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use stopgate_tests::person::text;
+use stopgate_tests::world::{EXCUSE, World, block_reason};
+
+/// What differs from run to run.
+const FILTERS: [(&str, &str); 11] = [
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "EVENT-ID"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"/[^ \n]*/sg[A-Za-z0-9]{6}", "DIR"),
+    (r"\b[0-9a-f]{40}\b", "COMMIT"),
+    (r"\bpid \d+", "pid N"),
+    (r"\b\d+ ?(ms|s|B|KiB|MiB)\b", "N ${1}"),
+    (r"\bversion \d+\.\d+\.\d+", "version X"),
+    (r"(?m)^( *)[0-9a-f]{8}(-[0-9a-f]{4})*\b", "${1}EVENT"),
+    (r"\b\d+ (second|minute)s?\b", "N ${1}s"),
+    // Columns are as wide as what stands in them.
+    (r" {2,}", "  "),
+    (r" +\n", "\n"),
+];
+
+#[test]
+fn what_people_read_of_two_stops() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    for session in ["held", "done"] {
+        world.start_session(session, &checkout.top);
+    }
+    block_reason(&world.stop_session("held", &checkout.top, EXCUSE));
+    assert_eq!(world.stop_session("done", &checkout.top, "All tests pass, and the plan is finished."), "");
+    authority.judged("done");
+    let held = authority.judged("held").event_id;
+    let shown =
+        |arguments: &[&str]| format!("$ stopgate {}\n{}", arguments.join(" "), text(&world.stopgate(arguments).stdout));
+    let all = [shown(&["status"]), shown(&["gate", "log"]), shown(&["explain", &held])].join("\n");
+    insta::with_settings!({ filters => FILTERS.to_vec() }, { insta::assert_snapshot!(all) });
+}
