@@ -93,6 +93,8 @@ pub(crate) struct CodexAnswer {
     pub(crate) hooks: Vec<Listed>,
     /// Our hooks that come from a plugin.
     pub(crate) from_plugins: Vec<String>,
+    /// Whether an administrator has registered our hooks: they run without trust.
+    pub(crate) is_managed: bool,
     /// What Codex warns of.
     pub(crate) warnings: Vec<String>,
     /// What switches hooks off, ours included.
@@ -142,7 +144,6 @@ fn list(
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let file = real(&location.path);
     let mut answer = CodexAnswer::default();
-    let mut has_managed = false;
     for row in rows {
         let texts =
             |name: &str| row[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
@@ -151,7 +152,7 @@ fn list(
             let Some(ours) = hook["command"].as_str().and_then(|command| hook_of(command, bin)) else {
                 continue;
             };
-            has_managed |= hook["isManaged"] == true;
+            answer.is_managed |= hook["isManaged"] == true;
             let text = |name: &str| hook[name].as_str().unwrap_or_default().to_owned();
             if let Some(plugin) = hook["pluginId"].as_str() {
                 answer.from_plugins.push(plugin.to_owned());
@@ -169,7 +170,7 @@ fn list(
     // A client that does not know the question has no such setting, as far as can be told.
     let requirements = server.call("configRequirements/read", &json!({})).unwrap_or_default();
     let config = server.call("config/read", &json!({ "includeLayers": false, "cwd": cwd })).unwrap_or_default();
-    answer.switched_off = switched_off::as_codex_says(&requirements, &config, has_managed);
+    answer.switched_off = switched_off::as_codex_says(&requirements, &config, answer.is_managed);
     Ok(answer)
 }
 

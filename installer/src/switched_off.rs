@@ -56,8 +56,8 @@ impl SwitchedOff {
                     .to_owned()
             }
             (Keeper::Administrator, true) => format!(
-                "only an administrator can change it: ask for it to be taken out, or for what `installer snippet {name}` \
-                 prints to be put there; trust and `installer init` cannot help"
+                "only an administrator can change it: ask for it to be taken out, or for stopgate's hooks (`installer \
+                 snippet {name}` prints them) to be registered there; trust and `installer init` cannot help"
             ),
         }
     }

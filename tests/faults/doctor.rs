@@ -151,7 +151,7 @@ fn settings_that_the_administrator_manages() {
         std::fs::write(&managed, r#"{"allowManagedHooksOnly": true}"#).unwrap();
         finds(&person, "hooks-managed", "problem", "managed-settings.json");
         std::fs::write(&managed, r#"{"disableAllHooks": true}"#).unwrap();
-        finds(&person, "hooks-disabled", "problem", "managed-settings.json");
+        finds(&person, "hooks-managed", "problem", "managed-settings.json");
         std::fs::remove_file(&managed).unwrap();
         finds_nothing(&person);
     })

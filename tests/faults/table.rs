@@ -75,6 +75,10 @@ const TAIL: &str = "\
 | 100 sessions stop at once: each is answered, none is lost | `tests/faults/load.rs` |
 | the authority killed with `kill -9` 500 times under load: whatever it acknowledged is in the database, once | `tests/faults/lost.rs` |
 | every finding of the doctor about a running installation appears with its cause, and goes with it | `tests/faults/doctor.rs` |
+| who may read a settings file, and its attributes, are the same after `kill -9` at each system call of the edit | `tests/tests/installer_access.rs` |
+| settings that cannot be written, a home whose programs cannot be run: named before anything is registered | `tests/tests/installer_places.rs` |
+| an account's directory that is gone: told of once, and no failure | `tests/tests/installer_accounts.rs` |
+| managed settings, or one's own, that switch hooks off: named with file, key and who may change it | `tests/tests/installer_managed.rs` |
 ";
 
 fn cell(expected: Expected) -> &'static str {

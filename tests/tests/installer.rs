@@ -201,9 +201,10 @@ fn a_directory_that_may_not_be_written_stops_the_install_before_anything_is_regi
     }
     let (code, report) = person.json(&["init", "--yes"]);
     allow(0o755);
-    assert_eq!((code, &report["error"]["code"]), (1, &json!("failed")));
+    assert_eq!((code, &report["error"]["code"]), (2, &json!("refused")));
     let said = report["error"]["message"].as_str().unwrap();
-    assert!(said.contains(&*dir.to_string_lossy()) && said.contains("is as it was"), "{said}");
+    let what = format!("the directory {} cannot be written", dir.display());
+    assert!(said.contains(&what) && said.contains("`installer snippet claude`"), "{said}");
     let left: Vec<_> = tree(&dir).into_values().map(|(_, bytes)| bytes).collect();
     assert_eq!(left, [b"{}\n"], "not a byte, and no temporary file");
     // Trying again is all it takes.

@@ -72,7 +72,7 @@ fn what_switches_claude_code_s_hooks_off_is_named(
         "{one:#}"
     );
     assert!(problem.contains(file) && problem.contains(remedy), "{done:#}");
-    assert_eq!((&done["exitCode"], &report["exitCode"]), (&json!(1), &json!(1)), "registered, and it will not run");
+    assert_eq!((&done["exit_code"], &report["exit_code"]), (&json!(1), &json!(1)), "registered, and it will not run");
 }
 
 #[test]
@@ -139,6 +139,29 @@ fn what_switches_codex_s_hooks_off_is_named_and_trust_is_not_advised(
     assert!(!said.contains("Review hooks") && !said.contains("--trust` changes that"), "{said}");
 }
 
+#[test]
+fn what_the_administrator_registers_of_ours_runs_in_codex_without_trust() {
+    let Some(codex) = real_codex() else { return };
+    let place = place(&[]);
+    let (dir, path, etc) = (place.person.dir().join(".codex"), place.out("codex bin"), place.out("etc/codex"));
+    for dir in [&dir, &path, &etc] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    symlink(codex, path.join("codex")).unwrap();
+    let router = place.person.world.home.bin().join("stop-gate-router");
+    let hook = format!("type = \"command\"\ncommand = \"{} codex\"\ntimeout = 10\n", router.display());
+    let required = format!("{ONLY_MANAGED}[[hooks.Stop]]\n[[hooks.Stop.hooks]]\n{hook}");
+    std::fs::write(etc.join("requirements.toml"), required).unwrap();
+    let script = format!(
+        "{ETC}PATH=\"$out/codex bin:$PATH\"\n\
+         $bin/installer init --harness codex --yes --no-live-check --json >done || exit 3\n\
+         $home/bin/installer doctor --json --no-fire >found"
+    );
+    let Some(output) = place.run(&script) else { return };
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(finding_ids(&place.report("found")), Vec::<&str>::new());
+}
+
 /// A client that says it is of this version.
 fn client(person: &Person, script: &str) -> Value {
     person.install(&[]);
@@ -164,13 +187,13 @@ fn a_client_of_another_version_is_a_notice_and_one_that_does_not_tell_is_said() 
         (&format!("{oldest} (Claude Code)"), vec![], oldest),
     ] {
         let report = client(&person, &format!("[ \"$1\" = --version ] && echo '{said}'"));
-        assert_eq!((finding_ids(&report), &report["exitCode"]), (ids, &json!(0)), "{report:#}");
+        assert_eq!((finding_ids(&report), &report["exit_code"]), (ids, &json!(0)), "{report:#}");
         assert_eq!(report["clients"][0]["tried_as"], tried_as, "{report:#}");
         assert!(!report["fired"].as_array().unwrap().is_empty());
     }
     for (script, why) in [("exit 3", "exit status: 3"), ("echo hello", "hello"), ("yes", "no answer")] {
         let report = client(&person, script);
-        assert_eq!((finding_ids(&report), &report["exitCode"]), (vec![], &json!(2)), "{report:#}");
+        assert_eq!((finding_ids(&report), &report["exit_code"]), (vec![], &json!(2)), "{report:#}");
         assert!(report["unchecked"][0]["why"].as_str().unwrap().contains(why), "{report:#}");
         assert_eq!(report["clients"], json!([]));
     }

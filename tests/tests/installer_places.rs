@@ -149,7 +149,7 @@ fn a_link_into_a_store_is_named_and_with_the_snippet_in_it_all_works() {
     assert_eq!(finding_ids(&unrecorded), ["settings-closed", "unrecorded"], "{unrecorded:#}");
     assert_eq!(unrecorded["fired"].as_array().unwrap().len(), WIRING.len());
     let taken = place.report("taken-over");
-    assert_eq!((&taken["settingsChange"], &taken["exitCode"]), (&json!("unchanged"), &json!(0)), "{taken:#}");
+    assert_eq!((&taken["settings_change"], &taken["exit_code"]), (&json!("unchanged"), &json!(0)), "{taken:#}");
     let well = place.report("well");
     assert_eq!(finding_ids(&well), ["settings-closed"], "{well:#}");
     assert!(finding(&well, "settings-closed")["what"].as_str().unwrap().contains("the Nix store"), "{well:#}");
@@ -157,7 +157,7 @@ fn a_link_into_a_store_is_named_and_with_the_snippet_in_it_all_works() {
     let stale = place.report("stale");
     let fix = finding(&stale, "entry-stale")["fix"].as_str().unwrap();
     assert_eq!(fix, "put there yourself what `installer snippet claude` prints", "{stale:#}");
-    assert_eq!(stale["exitCode"], 1);
+    assert_eq!(stale["exit_code"], 1);
     let kept = read("kept");
     assert!(kept.contains("take stopgate's entries out where the file is made") && kept.ends_with("\n1\n"), "{kept}");
     assert!(read("taken-back").contains("nothing of stopgate is left in it"), "{}", read("taken-back"));
@@ -192,7 +192,7 @@ fn where_no_program_can_be_run_no_hook_is_registered() {
     assert_eq!(refused.matches(&said).count(), 2, "{refused}");
     assert!(refused.contains("set STOPGATE_HOME") && refused.ends_with("\n2\n"), "nothing in the home: {refused}");
     assert_eq!(std::fs::read_to_string(place.out("untouched")).unwrap(), SETTINGS);
-    assert_eq!(place.report("moved")["exitCode"], 0);
+    assert_eq!(place.report("moved")["exit_code"], 0);
 
     assert_eq!(finding_ids(&place.report("well")), Vec::<&str>::new());
     let found = place.report("found");

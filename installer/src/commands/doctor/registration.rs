@@ -334,6 +334,9 @@ fn trust_of(context: &Context<'_>, account: &Account, is_named: bool, location: 
         // Trust cannot help, and Codex lists nothing.
         return super::layers::report(&answer.switched_off, checkup);
     }
+    if answer.is_managed {
+        return;
+    }
     let give = {
         let (prefix, arguments) = (account.prefix(context.environment), undo_arguments(location));
         format!("{prefix}installer init{arguments} --trust, or enter /hooks in Codex")
