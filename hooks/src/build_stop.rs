@@ -9,13 +9,13 @@ use stopgate_build_guard::reason;
 use stopgate_build_guard::store::{self, HeldBuild};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis};
 use stopgate_core::env::{Env, ProcessEnv};
-use stopgate_core::harness::{Event, EventKind, Reply};
+use stopgate_core::harness::{Event, EventKind, Reply, Stop};
 use stopgate_core::hook;
 use stopgate_core::process::host;
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
-use stopgate_core::{autostart, checkout, lineage, stop_request};
+use stopgate_core::{autostart, checkout, lineage, person};
 
 use crate::{HookOutcome, RunningHook, harness_process};
 
@@ -42,11 +42,8 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
     if builds.is_empty() {
         return allow;
     }
-    let turn = BuildTurn {
-        continued: stop.stop_hook_active,
-        cap: block_cap(&ProcessEnv, event.key.harness),
-        released: stop_request::is_released(&hook.home, &event.key),
-    };
+    let turn =
+        BuildTurn { continued: stop.stop_hook_active, cap: block_cap(&ProcessEnv, event.key.harness), released: false };
     let claimant = claimant(&event);
     let now = SystemClock.now_ms();
     for dir in builds {
@@ -54,7 +51,15 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
             hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
-        match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline) {
+        let spent = store::judge(&dir, &claimant, turn, &ProcWorld(hook), now).and_then(|judged| match judged {
+            // The transcript is read only for whom the build would hold.
+            Ok(_) => {
+                let turn = BuildTurn { released: is_released(&event, stop, hook.deadline), ..turn };
+                store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline)
+            }
+            Err(let_go) => Ok(Err(let_go)),
+        });
+        match spent {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);
                 let program = reason::call(&checkout.worktree, autostart::program(&hook.home).as_deref());
@@ -67,6 +72,12 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
         }
     }
     allow
+}
+
+/// Whether the person ended the session's turn.
+fn is_released(event: &Event, stop: &Stop, until: Instant) -> bool {
+    let look = |path| person::look(event.key.harness, path, stop.prompt_id.as_deref(), until);
+    event.transcript_path.as_deref().is_some_and(|path| look(path).end.is_some())
 }
 
 fn claimant(event: &Event) -> Claimant {

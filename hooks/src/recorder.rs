@@ -10,7 +10,7 @@ use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin, search_path};
 use stopgate_core::spool::SpoolRoute;
-use stopgate_core::{checkout, lineage, stop_request};
+use stopgate_core::{checkout, lineage, woken};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
@@ -41,8 +41,11 @@ fn record(hook: &RunningHook) -> HookOutcome {
         migrate_if_outdated(&ProcessEnv, &hook.home);
     }
     if let EventKind::UserPromptSubmit { prompt } = &event.kind {
-        // The person's word: the build guard needs it, with or without authority.
-        stop_request::set_released(&hook.home, &event.key, stop_request::asks_to_stop(prompt));
+        if (harness.spec().woken_by_hook)(prompt) {
+            woken::mark(&hook.home, &event.key);
+        } else {
+            woken::take(&hook.home, &event.key);
+        }
     }
     if let EventKind::ConfigChange { file: Some(file), lost } = &mut event.kind {
         // The last that this session's hooks hear, should they be what was taken out.

@@ -13,6 +13,7 @@ use stopgate_core::release;
 use stopgate_core::session::Harness;
 use stopgate_core::spool::SpoolRoute;
 use stopgate_core::switch::{self, Mode};
+use stopgate_core::woken;
 
 use crate::delivery::{Undelivered, redacted};
 use crate::{HookOutcome, RunningHook};
@@ -34,14 +35,19 @@ fn judge(hook: &RunningHook) -> HookOutcome {
     if mode == Mode::Off {
         return HookOutcome::Nothing;
     }
-    let event = match hook.event() {
+    let mut event = match hook.event() {
         Ok(event) => event,
         Err(outcome) => return outcome,
     };
-    let EventKind::Stop(stop) = &event.kind else {
+    let is_subagent = event.agent_id.is_some();
+    let EventKind::Stop(stop) = &mut event.kind else {
         return HookOutcome::Nothing;
     };
-    if release::by_payload(&event, stop).is_some() {
+    // The first stop of a turn that a hook began: nothing has kept that turn going yet.
+    if !is_subagent && woken::take(&hook.home, &event.key) {
+        stop.stop_hook_active = false;
+    }
+    if release::by_marks(stop.stop_hook_active, is_subagent).is_some() {
         return HookOutcome::Answer(event.key.harness, Reply::Allow);
     }
     ask(hook, mode, event)

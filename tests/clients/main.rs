@@ -12,6 +12,7 @@ mod client;
 mod headless;
 mod install;
 mod live;
+mod person;
 mod site;
 mod table;
 mod turns;
@@ -41,6 +42,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(builds::SCENARIOS);
     all.extend(work::SCENARIOS);
     all.extend(headless::SCENARIOS);
+    all.extend(person::SCENARIOS);
     all.extend(install::SCENARIOS);
     all
 }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::checkout::Checkout;
 use crate::run::{Stdin, eventually, finish, under};
-use crate::world::{World, assert_silent, binary, block_reason, session_start, stop, with};
+use crate::transcript::Sender;
+use crate::world::{World, binary, block_reason, session_start, stop, with};
 
 /// What a harness process does: it sources one numbered script after the other.
 const LOOP: &str = r#"cd "$TOP" || exit 1
@@ -230,20 +231,18 @@ impl Site {
     /// A stop of `session` at the top; the reason if it is held.
     #[track_caller]
     pub fn stop(&self, session: &str) -> Option<String> {
-        held(self.hook(&stop(session, self.top(), "bye")))
+        held(self.hook(&self.world.stop(session, self.top(), "bye")))
     }
 
     /// A stop that a hook has already kept from being one in this turn.
     #[track_caller]
     pub fn stop_again(&self, session: &str) -> Option<String> {
-        held(self.hook(&with(stop(session, self.top(), "bye"), "stop_hook_active", json!(true))))
+        held(self.hook(&with(self.world.stop(session, self.top(), "bye"), "stop_hook_active", json!(true))))
     }
 
     /// A person's prompt.
     pub fn prompt(&self, session: &str, prompt: &str) {
-        let payload = json!({"session_id": session, "cwd": self.top(), "hook_event_name": "UserPromptSubmit",
-                             "prompt": prompt, "transcript_path": "/nowhere/x.jsonl"});
-        assert_silent(&self.world.run_hook("session-start-recorder", &payload));
+        self.world.says(session, self.top(), Sender::Typed, prompt);
     }
 
     /// A harness process outside tmux, called `name`.

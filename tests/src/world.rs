@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use stopgate_core::client::{self, Response};
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 use stopgate_core::spool;
 use stopgate_protocol::endpoint::{self, Endpoint, Message};
 use stopgate_protocol::{GateLogRow, GetHealth, ListSessions, LogFilter, SessionRow};
 
 use crate::checkout::Checkout;
 use crate::run::{Stdin, eventually, finish, under};
+use crate::transcript::{self, Sender};
 
 /// All hooks.
 pub const HOOKS: [&str; Hook::NAMES.len()] = Hook::NAMES;
@@ -175,9 +177,27 @@ impl World {
         assert_silent(&output);
     }
 
+    /// The transcript of a session that says something with [`World::says`].
+    pub fn transcript(&self, id: &str) -> PathBuf {
+        self.dir.path().join("projects/project").join(format!("{}.jsonl", id.replace('/', "_")))
+    }
+
+    /// Somebody sends a prompt to a session of Claude Code: the hook is told first, as by the client.
+    pub fn says(&self, id: &str, cwd: &Path, sender: Sender, words: &str) {
+        let payload = json!({"session_id": id, "cwd": cwd, "hook_event_name": "UserPromptSubmit", "prompt_id": "p",
+                             "prompt": sender.prompt(words), "transcript_path": self.transcript(id)});
+        assert_silent(&self.run_hook("session-start-recorder", &payload));
+        transcript::says(Harness::Claude, &self.transcript(id), sender, words);
+    }
+
+    /// A `Stop` payload of a session with its transcript.
+    pub fn stop(&self, id: &str, cwd: &Path, message: &str) -> Value {
+        with(stop(id, cwd, message), "transcript_path", json!(self.transcript(id)))
+    }
+
     /// Lets a session stop with `message`; what the router prints.
     pub fn stop_session(&self, id: &str, cwd: &Path, message: &str) -> String {
-        let output = self.run_hook("stop-gate-router", &stop(id, cwd, message));
+        let output = self.run_hook("stop-gate-router", &self.stop(id, cwd, message));
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }

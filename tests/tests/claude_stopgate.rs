@@ -36,6 +36,27 @@ fn assert_not_held(summary: &Summary) {
     assert!(summary.feedback().is_empty() && !summary.model_received("[stopgate]"), "{summary:#?}");
 }
 
+#[test]
+fn a_word_to_stop_is_the_persons_without_a_terminal_too() {
+    let world = World::new();
+    set_mode(&world, "enforce");
+    let checkout = guarded(&world);
+    let authority = world.authority();
+    // One by its argument; and two on one process, by stream-json.
+    for prompts in [&["please stop here"][..], &["write the parser", "please stop here"]] {
+        let session = ClaudeSession::new(&checkout.top)
+            .home(world.root().join("claude home"))
+            .env("STOPGATE_HOME", world.home.root().to_str().unwrap())
+            .env("STOPGATE_NO_AUTOSTART", "1")
+            .default_turn(Turn::text(EXCUSE));
+        let session = prompts.iter().fold(session, |session, prompt| session.prompt(*prompt));
+        let Some(summary) = session.run(DRIVER) else { return };
+        assert_eq!((summary.exit_code, summary.timed_out), (Some(0), false), "{summary:#?}");
+        assert_eq!(summary.feedback().len(), prompts.len() - 1, "{summary:#?}");
+        assert_eq!(authority.log()[0].short_circuit.as_deref(), Some("person-asked-to-stop"), "{summary:#?}");
+    }
+}
+
 fn set_mode(world: &World, mode: &str) {
     world.home.create().unwrap();
     std::fs::write(world.home.mode_file(), format!("{mode}\n")).unwrap();

@@ -9,12 +9,11 @@ use stopgate_core::decision::Decision;
 use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
-use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, noted, stop, with};
+use stopgate_tests::transcript::Sender;
+use stopgate_tests::world::{EXCUSE, World, binary, block_reason, noted, stop, with};
 
 fn prompt(world: &World, id: &str, cwd: &Path, text: &str) {
-    let payload = json!({"session_id": id, "cwd": cwd, "hook_event_name": "UserPromptSubmit", "prompt": text,
-                         "transcript_path": format!("/nowhere/{id}.jsonl"), "prompt_id": "p"});
-    assert_silent(&world.run_hook("session-start-recorder", &payload));
+    world.says(id, cwd, Sender::Typed, text);
 }
 
 fn configure(world: &World, text: &str) {

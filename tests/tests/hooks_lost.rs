@@ -59,7 +59,8 @@ impl Stage {
     /// Writes a prompt of a minute from now, or back, into the transcript.
     fn transcribe(&self, minutes: i64) {
         let at = Timestamp::now() + SignedDuration::from_mins(minutes);
-        let line = json!({"type": "user", "timestamp": format!("{at:.3}"), "message": {"content": "and the tests"}});
+        let line = json!({"type": "user", "timestamp": format!("{at:.3}"), "origin": {"kind": "human"},
+                          "promptSource": "typed", "message": {"content": "and the tests"}});
         std::fs::write(self.transcript(), format!("{line}\n")).unwrap();
         let file = std::fs::File::open(self.transcript()).unwrap();
         file.set_modified(at.try_into().unwrap()).unwrap();

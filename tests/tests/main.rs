@@ -28,6 +28,7 @@ mod gate_corpus;
 mod gate_git;
 mod gate_judge;
 mod gate_legitimate;
+mod gate_person;
 mod gate_retention;
 mod gate_trust;
 mod gate_turns;

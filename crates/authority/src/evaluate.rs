@@ -2,6 +2,7 @@
 
 mod heard;
 mod live;
+mod waking;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,7 +98,7 @@ pub(crate) fn evaluate(
         Mode::Off | Mode::Shadow => until + Duration::from_millis(u64::from(config.judge.timeout_ms)),
     };
     let counted = state.counted();
-    let live::Judged { recording: mut judged, trace, contest } = live::judge(
+    let live::Judged { recording: mut judged, trace, contest, person } = live::judge(
         state,
         request,
         &config,
@@ -113,7 +114,8 @@ pub(crate) fn evaluate(
     if is_counted && state.counted() != counted {
         let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
         let (session, stored) = state.standing(key, mode);
-        let turn = turns::of_session(state, key, mode, &stored, session.and_then(|session| session.started_at_ms));
+        let started = session.and_then(|session| session.started_at_ms);
+        let turn = turns::of_session(state, key, mode, &stored, started, &person);
         inputs.turn = PersonTurn { contested: inputs.turn.contested, ..turn };
         contest = stored.contest;
     }
@@ -123,6 +125,10 @@ pub(crate) fn evaluate(
     let mut verdict =
         settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
     verdict.aside.contest = used;
+    verdict.aside.prompt_at_ms = turns::prompt_at_ms(&person);
+    if let Some(at_ms) = verdict.aside.prompt_at_ms {
+        state.memory().prompted(&request.event.key, at_ms);
+    }
     if gone.somebody_waits() {
         // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
         verdict.noted = state.journal.note(JournalAnswer::Given(Box::new(verdict.given(state.storage.now_ms()))));
@@ -202,7 +208,7 @@ fn settle(
     let aside = Aside {
         continues: trace.continues().filter(|_| !late).map(str::to_owned),
         inputs: serde_json::to_string(judged).ok(),
-        contest: None,
+        ..Aside::default()
     };
     let row = GateRow {
         decision: Some(decision),

@@ -15,8 +15,10 @@ use std::time::{Instant, SystemTime};
 use stopgate_core::checkout::{self, Checkout, object_id};
 use stopgate_core::clock::{UnixMillis, to_millis};
 use stopgate_core::fsx;
+use stopgate_core::person::Person;
+use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
-use stopgate_core::stop_request::asks_to_stop;
+use stopgate_core::text::one_line;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::{Facts, Plan, open_step_texts};
@@ -27,6 +29,8 @@ use self::memo::Asked;
 pub(crate) use self::memo::Memo;
 use crate::git::{Git, Outcome, Unlisted};
 
+/// Longest beginning of a prompt that is passed on.
+const MAX_PROMPT_CHARS: usize = 500;
 /// Plans that are passed on.
 const MAX_PLANS: usize = 3;
 /// Plans with an open step that are looked at for that.
@@ -43,6 +47,8 @@ pub(crate) struct Session<'a> {
     pub(crate) key: &'a SessionKey,
     pub(crate) cwd: &'a Path,
     pub(crate) transcript: Option<&'a Path>,
+    /// What that shows of the person.
+    pub(crate) person: &'a Person,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) head_at_start: Option<&'a str>,
     /// The directory that it began in.
@@ -61,8 +67,9 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
     let transcript = session::transcript(session);
     let mut facts = Facts {
         tasks: transcript.tasks.clone(),
-        person_asked_to_stop: transcript.last_prompt.as_deref().is_some_and(asks_to_stop),
-        last_prompt: transcript.last_prompt.clone(),
+        person_asked_to_stop: session.person.end.is_some(),
+        // Redacted before it is cut, so that no half of a secret is left.
+        last_prompt: session.person.prompt.as_ref().map(|prompt| one_line(&redact(&prompt.text), MAX_PROMPT_CHARS)),
         head_at_start: session.head_at_start.and_then(object_id),
         ..Facts::default()
     };

@@ -57,7 +57,7 @@ impl Memory {
         self.sessions.get(key)?.facts.clone()
     }
 
-    /// The person has prompted.
+    /// The person is known to have prompted.
     pub(crate) fn prompted(&mut self, key: &SessionKey, at_ms: UnixMillis) {
         let remembered = self.touch(key);
         remembered.prompt_at_ms = remembered.prompt_at_ms.max(Some(at_ms));

@@ -1,26 +1,35 @@
 //! The person's turn as the gate counts it: from the store, and from memory where the store does not work.
 
 use stopgate_core::clock::{DAY_MS, UnixMillis};
+use stopgate_core::person::{End, Person};
 use stopgate_core::session::SessionKey;
-use stopgate_core::stop_request;
 use stopgate_core::switch::Mode;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Continued, TurnRecord};
 
 use crate::state::State;
 
-/// The turn of `key` as `mode` counts it, of which the store says `stored`.
+/// The turn of `key` as `mode` counts it, of which the store says `stored` and the transcript `person`.
 pub(crate) fn of_session(
     state: &State,
     key: &SessionKey,
     mode: Mode,
     stored: &TurnRecord,
     started: Option<UnixMillis>,
+    person: &Person,
 ) -> PersonTurn {
-    let mut turn = of(stored, &state.memory().turn(key, mode), started, state.storage.now_ms());
+    let mut remembered = state.memory().turn(key, mode);
+    remembered.prompt_at_ms = remembered.prompt_at_ms.max(prompt_at_ms(person));
+    let mut turn = of(stored, &remembered, started, state.storage.now_ms());
     turn.contested = stored.contest.is_some();
-    turn.person_asked_to_stop = stop_request::is_released(&state.home, key);
+    turn.person_asked_to_stop = person.end == Some(End::Asked);
+    turn.person_interrupted = person.end == Some(End::Interrupted);
     turn
+}
+
+/// When the person last prompted, if the transcript shows it.
+pub(crate) fn prompt_at_ms(person: &Person) -> Option<UnixMillis> {
+    person.prompt.as_ref().and_then(|prompt| prompt.at_ms)
 }
 
 /// Of store and memory each may have seen what the other has not: the larger count holds.
@@ -40,8 +49,7 @@ fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>,
         last_fingerprint: newest
             .filter(|one| one.at_ms >= prompt_at_ms.unwrap_or(0))
             .map(|one| one.fingerprint.clone()),
-        person_asked_to_stop: false,
-        contested: false,
+        ..PersonTurn::default()
     }
 }
 

@@ -251,7 +251,8 @@ pub fn spend(
     Ok(held)
 }
 
-fn judge(
+/// Decides on a stop, and writes nothing: what is held is held only with [`spend`].
+pub fn judge(
     dir: &Path,
     claimant: &Claimant,
     turn: BuildTurn,

@@ -207,12 +207,26 @@ pub struct Stop {
     /// The end of what the agent said last.
     #[serde(alias = "lastAssistantMessage")]
     pub last_assistant_message: String,
+    /// The harness's id of the prompt that the turn began with, where its transcript has it too.
+    pub prompt_id: Option<String>,
     /// Background tasks that still run, and scheduled wake-ups.
     #[serde(alias = "pendingTasks")]
     pub pending_tasks: usize,
+    /// How many of those are teammates: one that waits for work is reported as one that works.
+    pub teammates: usize,
+    /// When those that are scheduled wake the session, as `cron` writes it, in the time of day of the machine.
+    pub schedules: Vec<String>,
+}
+
+impl Stop {
+    /// The tasks that wake the session when they are done, whatever else there is.
+    pub fn surely_waking(&self) -> usize {
+        self.pending_tasks.saturating_sub(self.teammates).saturating_sub(self.schedules.len())
+    }
 }
 
 /// What came of reading a payload.
+#[expect(clippy::large_enum_variant, reason = "a hook has one of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// An event of a known kind.

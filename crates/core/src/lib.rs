@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`hook`] | the hooks themselves, as everybody else sees them |
 //! | [`harness`], [`session`], [`lineage`], [`event_id`] | what a harness says and hears, and who is speaking |
-//! | [`decision`], [`release`], [`stop_request`] | may this turn end: what a hook has to know of it |
+//! | [`decision`], [`release`], [`person`], [`stop_request`], [`woken`] | may this turn end: what a hook has to know of it |
 //! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
 //! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`] | the way to the authority, and around it when it is down |
 //! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
@@ -31,6 +31,7 @@ pub mod json;
 pub mod lineage;
 pub mod lock;
 pub mod paths;
+pub mod person;
 pub mod process;
 pub mod protocol;
 pub mod redact;
@@ -45,6 +46,7 @@ pub mod subprocess;
 pub mod switch;
 pub mod text;
 pub mod tmux;
+pub mod woken;
 
 /// The version every stopgate binary of this build carries.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,5 @@
 //! Reasons to let a stop go before anything about it is judged.
 
-use crate::harness::{Event, Stop};
-
 /// Why a stop was let go without judging it. The names are public contract (`shortCircuit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
@@ -23,6 +21,8 @@ pub enum Release {
     NoEvidence,
     /// The person asked for an end.
     PersonAskedToStop,
+    /// The person interrupted the session, and has not prompted since.
+    PersonInterrupted,
     /// The agent has said why its stop is right.
     Contested,
     /// The session owns a build that is not over: the build guard holds it, and one guard is enough.
@@ -50,6 +50,7 @@ impl Release {
             Self::NoSignal => "no-signal",
             Self::NoEvidence => "no-evidence",
             Self::PersonAskedToStop => "person-asked-to-stop",
+            Self::PersonInterrupted => "person-interrupted",
             Self::Contested => "contested",
             Self::LiveBuild => "live-build",
             Self::ContinueCeiling => "continue-ceiling",
@@ -71,6 +72,7 @@ impl Release {
             Self::NoSignal => "the message gives no excuse and no promise",
             Self::NoEvidence => "no plan or task list with open work that is older than the session",
             Self::PersonAskedToStop => "the person asked for an end",
+            Self::PersonInterrupted => "the person interrupted the session, and has not prompted since",
             Self::Contested => "the agent said why its stop is right",
             Self::LiveBuild => "the build guard holds this session",
             Self::ContinueCeiling => "sent back often enough for one prompt",
@@ -81,12 +83,8 @@ impl Release {
     }
 }
 
-/// What the payload alone says. The hook asks this first, so that such a stop costs no request.
-pub fn by_payload(event: &Event, stop: &Stop) -> Option<Release> {
-    by_marks(stop.stop_hook_active, event.agent_id.is_some())
-}
-
-/// What the marks of a stop say: a stop hook has kept the turn going already, or a subagent stops.
+/// What the marks of a stop say: a stop hook has kept the turn going already, or a subagent stops. The hook asks this
+/// first, so that such a stop costs no request.
 pub fn by_marks(stop_hook_active: bool, subagent: bool) -> Option<Release> {
     if stop_hook_active {
         Some(Release::StopHookActive)

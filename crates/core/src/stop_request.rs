@@ -1,11 +1,4 @@
-//! A person's word ends a turn: the recorder marks a session whose person asked for an end, until the next prompt.
-
-use std::fs::OpenOptions;
-use std::path::PathBuf;
-
-use crate::fsx;
-use crate::paths::Home;
-use crate::session::SessionKey;
+//! Whether a person's word asks for an end. Who said it is another question: [`crate::person`].
 
 /// Phrases that ask for an end, one a line, in `templates/`.
 const PHRASES: &str = include_str!("../../../templates/signals/stop-request.en.txt");
@@ -52,37 +45,9 @@ fn is_negated(before: &str) -> bool {
         .any(|negation| before.strip_suffix(negation).is_some_and(|rest| rest.is_empty() || rest.ends_with(' ')))
 }
 
-/// Marks `session`, or takes the mark away.
-pub fn set_released(home: &Home, session: &SessionKey, released: bool) {
-    let path = mark(home, session);
-    if released {
-        let made = path.parent().is_some_and(|dir| fsx::ensure_private_dir(dir).is_ok());
-        if made {
-            let _ = fsx::open_regular(OpenOptions::new().create(true).write(true).truncate(false), &path);
-        }
-    } else {
-        let _ = std::fs::remove_file(&path);
-    }
-}
-
-/// Whether the person asked for an end of this turn of `session`.
-pub fn is_released(home: &Home, session: &SessionKey) -> bool {
-    mark(home, session).exists()
-}
-
-fn mark(home: &Home, session: &SessionKey) -> PathBuf {
-    let safe = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
-        byte => format!("_{byte:02x}"),
-    };
-    let name: String = session.session_id.bytes().map(safe).collect();
-    home.run().join("released").join(format!("{}-{name}", session.harness))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Harness;
     use rstest::rstest;
 
     #[rstest]
@@ -110,17 +75,5 @@ mod tests {
     #[case("")]
     fn work_that_mentions_stopping_is_no_end(#[case] prompt: &str) {
         assert!(!asks_to_stop(prompt), "{prompt}");
-    }
-
-    #[test]
-    fn the_mark_is_the_session_s_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
-        let key = |id: &str| SessionKey::new(Harness::Claude, id).unwrap();
-        set_released(&home, &key("../a/b"), true);
-        assert!(is_released(&home, &key("../a/b")) && !is_released(&home, &key("ab")));
-        assert_eq!(std::fs::read_dir(home.run().join("released")).unwrap().count(), 1);
-        set_released(&home, &key("../a/b"), false);
-        assert!(!is_released(&home, &key("../a/b")));
     }
 }

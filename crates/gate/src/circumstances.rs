@@ -19,7 +19,7 @@ pub struct Circumstances {
     /// A stop hook has already kept the turn going.
     #[serde(alias = "stopHookActive")]
     pub stop_hook_active: bool,
-    /// Background tasks and scheduled wake-ups.
+    /// Background tasks and scheduled wake-ups that bring the session back to its work.
     #[serde(alias = "pendingTasks")]
     pub pending_tasks: usize,
     /// When the session began.
@@ -33,6 +33,7 @@ pub fn before_judging(known: &Circumstances, turn: &PersonTurn) -> Option<Releas
     let last = [
         (known.pending_tasks > 0, Release::BackgroundTasks),
         (turn.person_asked_to_stop, Release::PersonAskedToStop),
+        (turn.person_interrupted, Release::PersonInterrupted),
         (turn.contested, Release::Contested),
         (known.session_start_ms.is_none(), Release::SessionStartUnknown),
     ];
@@ -69,6 +70,8 @@ mod tests {
         assert_eq!(ask(unknown), Some(Release::SessionStartUnknown));
         let asked = PersonTurn { person_asked_to_stop: true, ..PersonTurn::default() };
         assert_eq!(before_judging(&plain, &asked), Some(Release::PersonAskedToStop));
+        let interrupted = PersonTurn { person_interrupted: true, ..PersonTurn::default() };
+        assert_eq!(before_judging(&plain, &interrupted), Some(Release::PersonInterrupted));
         let contested = PersonTurn { contested: true, ..PersonTurn::default() };
         assert_eq!(before_judging(&plain, &contested), Some(Release::Contested));
     }

@@ -32,10 +32,10 @@ pub struct Facts {
     /// Ids of the session's builds that are not over.
     #[serde(alias = "liveBuilds")]
     pub live_builds: Vec<String>,
-    /// The beginning of the person's last prompt.
+    /// The beginning of the person's last prompt, if one is known to be the person's: one line, without secrets.
     #[serde(alias = "lastPrompt")]
     pub last_prompt: Option<String>,
-    /// That prompt asks to stop.
+    /// The person asked to stop, or interrupted the session.
     #[serde(alias = "personAskedToStop")]
     pub person_asked_to_stop: bool,
     /// A hash of the state of the work: the same at two stops means that nothing was done between them.

@@ -6,6 +6,7 @@
 
 pub mod breaker;
 pub mod circumstances;
+pub mod cron;
 pub mod evidence;
 pub mod facts;
 pub mod judge;

@@ -50,7 +50,7 @@ pub struct PersonTurn {
     /// Now.
     #[serde(alias = "nowMs")]
     pub now_ms: UnixMillis,
-    /// When the person last prompted; the session's start where no prompt was seen.
+    /// When the person last prompted; the session's start where no prompt is known to be the person's.
     #[serde(alias = "promptAtMs")]
     pub prompt_at_ms: Option<UnixMillis>,
     /// Continues since then, in the mode that judges.
@@ -65,6 +65,9 @@ pub struct PersonTurn {
     /// The person asked for an end.
     #[serde(alias = "personAskedToStop")]
     pub person_asked_to_stop: bool,
+    /// The person interrupted the session, and has not prompted since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub person_interrupted: bool,
     /// The agent has said why its stop is right (`stopgate gate contest`), and has not stopped since.
     pub contested: bool,
 }

@@ -13,10 +13,11 @@ mod told;
 mod transcript;
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::person;
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
@@ -26,6 +27,9 @@ use stopgate_protocol::SessionRow;
 pub use self::operator::{Caller, Refusal, caller};
 use self::snapshot::Snapshot;
 pub use self::transcript::end_of_transcript;
+
+/// How long a transcript is looked at, of a session that may have fallen silent.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.
 pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
@@ -75,7 +79,9 @@ fn silent_since_ms(row: &SessionRow, written_at_ms: Option<UnixMillis>, now_ms: 
     if row.state.is_over() || !written_since {
         return None;
     }
-    let prompted = end_of_transcript(row.harness, row.transcript_path.as_deref()?).last_prompt_at_ms;
+    let person = person::look(row.harness, row.transcript_path.as_deref()?, None, Instant::now() + LOOK);
+    // A prompt that was sent while the agent worked is reported by some versions only.
+    let prompted = person.prompt.filter(|prompt| prompt.reported).and_then(|prompt| prompt.at_ms);
     silence::silent_since(row.last_event_at_ms, prompted, now_ms)
 }
 

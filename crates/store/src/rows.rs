@@ -18,6 +18,9 @@ pub struct Aside {
     pub inputs: Option<String>,
     /// The contest that the verdict used up.
     pub contest: Option<i64>,
+    /// When the person last prompted, if the stop's transcript showed it.
+    #[serde(default)]
+    pub prompt_at_ms: Option<UnixMillis>,
 }
 
 /// What the gate needs to know about a session.
@@ -43,7 +46,7 @@ pub struct Continued {
 /// What is recorded of a session's turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TurnRecord {
-    /// The person's last prompt.
+    /// The last prompt that is known to be the person's.
     pub prompt_at_ms: Option<UnixMillis>,
     /// Continues of the last day in one mode, newest first.
     pub continues: Vec<Continued>,

@@ -14,7 +14,7 @@ use stopgate_protocol::SessionRow;
 
 use crate::processes::{self, Standing};
 use crate::rows::bad_text;
-use crate::{Store, StoreError, hooks_lost, turns};
+use crate::{Store, StoreError, hooks_lost};
 
 const UPSERT: &str = "
     INSERT INTO sessions (harness, session_id, started_at_ms, source, last_event, last_event_at_ms, turn, turn_at_ms,
@@ -112,9 +112,6 @@ impl Store {
         ])? == 1;
         if fresh {
             touch_session(&transaction, reported)?;
-            if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
-                turns::prompted(&transaction, key, reported.at_ms)?;
-            }
         }
         transaction.commit()?;
         Ok(fresh)

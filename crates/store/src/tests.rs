@@ -179,7 +179,7 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("pending"));
     assert!(!store.accept_stop(&request).unwrap(), "a repeated delivery");
     let row = GateRow { decision: Some(Decision::Continue), would_block: true, ..blank_row(&request) };
-    let aside = Aside { continues: Some("f".into()), inputs: Some("{}".into()), contest: None };
+    let aside = Aside { continues: Some("f".into()), inputs: Some("{}".into()), ..Aside::default() };
     for _ in 0..2 {
         store.record_verdict(&request, &row, &aside, 11).unwrap();
     }
@@ -209,7 +209,7 @@ fn a_refused_write_counts_nothing() {
 }
 
 #[test]
-fn a_prompt_is_noted_and_a_contest_is_used_up_by_one_stop() {
+fn a_prompt_is_noted_where_it_is_the_persons_and_a_contest_is_used_up_by_one_stop() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
     let request = stop("s", 10);
@@ -217,7 +217,12 @@ fn a_prompt_is_noted_and_a_contest_is_used_up_by_one_stop() {
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12), TurnRecord::default());
     let prompt = || EventKind::UserPromptSubmit { prompt: "go on".into() };
     store.record_event(&event("s", 7, prompt())).unwrap();
-    store.record_event(&event("s", 5, prompt())).unwrap();
+    assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).prompt_at_ms, None, "nobody knows whose it was");
+    for at_ms in [7, 5] {
+        let request = stop("s", at_ms + 1);
+        let aside = Aside { prompt_at_ms: Some(at_ms), ..Aside::default() };
+        store.record_verdict(&request, &blank_row(&request), &aside, 9).unwrap();
+    }
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).prompt_at_ms, Some(7), "one from the spool comes late");
     store.record_contest(&key, "all done", 8).unwrap();
     let contest = turn_of(&store, &key, Mode::Enforce, 12).contest;

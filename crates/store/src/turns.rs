@@ -85,21 +85,18 @@ pub(crate) fn count(
             )?
             .execute(params![row.event_id, row.harness.name(), row.session_id, row.mode.name(), now_ms, fingerprint])?;
     }
+    if let Some(at_ms) = aside.prompt_at_ms {
+        transaction
+            .prepare_cached(
+                "INSERT INTO prompts (harness, session_id, at_ms) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
+            )?
+            .execute(params![row.harness.name(), row.session_id, at_ms])?;
+    }
     if let Some(contest) = aside.contest {
         transaction
             .prepare_cached("UPDATE contests SET used_at_ms = ?2 WHERE id = ?1 AND used_at_ms IS NULL")?
             .execute(params![contest, now_ms])?;
     }
-    Ok(())
-}
-
-/// Notes that the person has prompted.
-pub(crate) fn prompted(transaction: &Transaction<'_>, key: &SessionKey, at_ms: UnixMillis) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO prompts (harness, session_id, at_ms) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
-        )?
-        .execute(params![key.harness.name(), key.session_id, at_ms])?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use stopgate_config::Config;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::harness::{EventKind, Stop};
+use stopgate_core::person::{self, Person};
 use stopgate_core::protocol::EvaluateRequest;
 use stopgate_core::switch;
 use stopgate_gate::circumstances::Circumstances;
@@ -17,7 +18,7 @@ use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::Ceilings;
 use stopgate_store::{SessionFacts, TurnRecord};
 
-use super::has_judge;
+use super::{has_judge, waking};
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
 use crate::state::{State, Turn};
@@ -31,6 +32,8 @@ pub(super) struct Judged {
     pub(super) trace: Trace,
     /// The contest that the next stop of the session uses up.
     pub(super) contest: Option<i64>,
+    /// What the transcript shows of the person, where that was asked.
+    pub(super) person: Person,
 }
 
 /// How long the world may take to answer.
@@ -50,16 +53,35 @@ pub(super) fn judge(
     turn: Turn,
 ) -> Judged {
     let (session, stored) = state.standing(&request.event.key, request.mode);
-    let mut inputs = inputs(state, request, config, session.as_ref(), &stored);
-    let answers = Answers::default();
-    let mut world = Live { state, request, config, session, message: &message, until, answers, turn };
+    let has_judge = has_judge(config);
+    // What the message decides needs no look at the transcript.
+    let is_open = pipeline::foregone(&signals, has_judge).is_none();
+    let transcript = request.event.transcript_path.as_deref().filter(|_| is_open);
+    let prompt_id = match &request.event.kind {
+        EventKind::Stop(stop) => stop.prompt_id.as_deref(),
+        _ => None,
+    };
+    let look = |path| person::look(request.event.key.harness, path, prompt_id, until.facts);
+    let person = transcript.map(look).unwrap_or_default();
+    let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, is_open);
+    let mut world = Live {
+        state,
+        request,
+        config,
+        session,
+        person: &person,
+        message: &message,
+        until,
+        answers: Answers::default(),
+        turn,
+    };
     let trace = pipeline::run_heard(&inputs, signals, &mut world);
     let answers = world.answers;
     if trace.signals.is_some() {
         // What nobody looked at is not kept.
         inputs.message = message;
     }
-    Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest }
+    Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest, person }
 }
 
 /// What is known of a stop before its stages run, but for its message.
@@ -69,6 +91,8 @@ fn inputs(
     config: &Config,
     session: Option<&SessionFacts>,
     stored: &TurnRecord,
+    person: &Person,
+    is_open: bool,
 ) -> Inputs {
     let none = Stop::default();
     let stop = match &request.event.kind {
@@ -80,10 +104,11 @@ fn inputs(
         mode: switch::read_mode(&state.home).mode(),
         subagent: request.event.agent_id.is_some(),
         stop_hook_active: stop.stop_hook_active,
-        pending_tasks: stop.pending_tasks,
+        pending_tasks: waking::tasks(state, request, stop, is_open),
         session_start_ms: session.and_then(|session| session.started_at_ms),
     };
-    let turn = turns::of_session(state, &request.event.key, request.mode, stored, circumstances.session_start_ms);
+    let started = circumstances.session_start_ms;
+    let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     Inputs { circumstances, message: String::new(), turn, limits, has_judge }
 }
@@ -94,6 +119,7 @@ struct Live<'a> {
     request: &'a EvaluateRequest,
     config: &'a Config,
     session: Option<SessionFacts>,
+    person: &'a Person,
     message: &'a str,
     until: Deadlines,
     answers: Answers,
@@ -110,6 +136,7 @@ impl Live<'_> {
             key: &event.key,
             cwd: event.cwd.as_deref()?,
             transcript: event.transcript_path.as_deref(),
+            person: self.person,
             started_at_ms: known.started_at_ms?,
             head_at_start: known.head_at_start.as_deref(),
             start_cwd: known.start_cwd.as_deref(),

@@ -1,21 +1,50 @@
 //! What is known of the session besides its checkout: its transcript and its builds.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde_json::Value;
 use stopgate_build_guard::state::BuildState;
 use stopgate_build_guard::store;
 use stopgate_core::checkout::Checkout;
+use stopgate_core::fsx;
 use stopgate_core::session::SessionKey;
-use stopgate_gate::transcript::Transcript;
+use stopgate_gate::transcript::{TaskStatus, Transcript};
 use stopgate_registry::end_of_transcript;
 
 use super::Session;
 
-/// What the end of the session's transcript tells; nothing if it cannot be read.
+/// Largest file of a task that is read.
+const MAX_TASK_BYTES: u64 = 64 * 1024;
+
+/// What the end of the session's transcript tells, and the harness's own files of its tasks; nothing if it cannot be read.
 pub(super) fn transcript(session: &Session<'_>) -> Transcript {
-    session.transcript.map(|path| end_of_transcript(session.key.harness, path)).unwrap_or_default()
+    let Some(path) = session.transcript else { return Transcript::default() };
+    let mut transcript = end_of_transcript(session.key.harness, path);
+    if let Some(tasks) = task_files(session.key, path) {
+        transcript.settle(|id| task_status(&tasks, id));
+    }
+    transcript
+}
+
+/// Where the harness keeps the session's tasks, a file each, if it does. A subagent or a teammate that finishes one says
+/// so there, and not in the session's transcript.
+fn task_files(key: &SessionKey, transcript: &Path) -> Option<PathBuf> {
+    let spec = key.harness.spec();
+    // As many levels above the transcript as the harness puts between it and its own directory.
+    let directory = transcript.ancestors().nth(spec.transcripts.1 + 1)?;
+    Some(directory.join(spec.tasks?).join(&key.session_id)).filter(|tasks| tasks.is_dir())
+}
+
+/// How far a task is; `None` if it is none any more.
+fn task_status(tasks: &Path, id: &str) -> Option<TaskStatus> {
+    let file = tasks.join(format!("{id}.json"));
+    if !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let task: Value = serde_json::from_slice(&fsx::read_regular(&file, MAX_TASK_BYTES).ok()?).ok()?;
+    TaskStatus::of(task["status"].as_str()?)
 }
 
 /// Files that the agent touched, relative to the top of the working tree.

@@ -54,6 +54,7 @@ impl Repository {
             key: &self.key,
             cwd: &self.top,
             transcript: None,
+            person: const { &Person { prompt: None, end: None } },
             started_at_ms: START,
             head_at_start: None,
             start_cwd: Some(&self.top),

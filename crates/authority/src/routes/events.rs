@@ -61,9 +61,6 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> 
             reported.event.cwd.clone(),
         );
     }
-    if matches!(reported.event.kind, EventKind::UserPromptSubmit { .. }) {
-        state.memory().prompted(&reported.event.key, reported.at_ms);
-    }
     let recorded = state.storage.with_store(|store| store.record_event(reported))?;
     // The hook, out of patience, may have written the row itself; what only the authority notes is still missing then.
     let is_fresh = || state.storage.now_ms() - reported.at_ms < FRESH_MS;

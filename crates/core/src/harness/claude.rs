@@ -1,11 +1,11 @@
 //! Claude Code's dialect (observed with 2.1.329 and 2.1.332).
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::wire::RawPayload;
+use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec, Stop};
 use crate::process::{ProcessRole, ProcessSight};
-
-use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec};
 
 /// Claude Code's row.
 pub(super) const SPEC: Spec = Spec {
@@ -34,8 +34,11 @@ pub(super) const SPEC: Spec = Spec {
     ],
     // `projects/<name of the directory>/<id>.jsonl`
     transcripts: ("projects", 2),
+    // `tasks/<id>/<number>.json`
+    tasks: Some("tasks"),
     session_variable: Some("CLAUDE_CODE_SESSION_ID"),
     block_cap: Some(BlockCap { variable: "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", usual: 8 }),
+    woken_by_hook,
     recognises,
     read,
     block,
@@ -62,10 +65,30 @@ fn recognises(wire: &RawPayload) -> bool {
         || matches!(wire.text("transcript_path"), Ok(Some(path)) if path.contains("/.claude/"))
 }
 
+/// Most schedules of a session that are looked at, and the longest one.
+const MAX_SCHEDULES: usize = 64;
+const MAX_SCHEDULE_BYTES: usize = 128;
+
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
 fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
-    let pending = wire.length("background_tasks")? + wire.length("session_crons")?;
-    wire.event(Harness::Claude, pending)
+    let (tasks, crons) = (wire.items("background_tasks")?, wire.items("session_crons")?);
+    let schedule = |cron: &Value| {
+        let schedule = cron["schedule"].as_str().filter(|text| text.len() <= MAX_SCHEDULE_BYTES)?;
+        Some(schedule.to_owned())
+    };
+    let stop = Stop {
+        prompt_id: wire.word("prompt_id")?,
+        pending_tasks: tasks.len() + crons.len(),
+        teammates: tasks.iter().filter(|task| task["type"] == "teammate").count(),
+        schedules: crons.iter().filter_map(schedule).take(MAX_SCHEDULES).collect(),
+        ..Stop::default()
+    };
+    wire.event(Harness::Claude, stop)
+}
+
+/// Whether a prompt is a notice of a hook (`asyncRewake`). That of a task has the task's id.
+fn woken_by_hook(prompt: &str) -> bool {
+    prompt.starts_with("<task-notification>") && !prompt.contains("<task-id>")
 }
 
 /// A Stop block. Claude Code takes the reason whole and puts "Stop hook feedback:" before it, since 2.1.332 within a

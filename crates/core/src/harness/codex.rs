@@ -1,7 +1,7 @@
 //! Codex's dialect (observed with 0.169.0 and 0.171.0).
 
 use super::wire::RawPayload;
-use super::{EventName, Harness, Payload as Read, PayloadError, Spec};
+use super::{EventName, Harness, Payload as Read, PayloadError, Spec, Stop};
 use crate::process::{ProcessRole, ProcessSight};
 use crate::text;
 
@@ -31,9 +31,11 @@ pub(super) const SPEC: Spec = Spec {
     ],
     // `sessions/YYYY/MM/DD/rollout-*.jsonl`
     transcripts: ("sessions", 4),
+    tasks: None,
     // The registry may know the one session of a process.
     session_variable: None,
     block_cap: None,
+    woken_by_hook: |_| false,
     recognises,
     read,
     block,
@@ -60,7 +62,7 @@ fn recognises(wire: &RawPayload) -> bool {
 
 /// Reads a payload. Codex does not report background tasks.
 fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
-    wire.event(Harness::Codex, 0)
+    wire.event(Harness::Codex, Stop::default())
 }
 
 /// A Stop block. Any field besides the two makes Codex drop the whole answer.

@@ -38,10 +38,14 @@ pub struct Spec {
     pub events: &'static [EventName],
     /// Where its transcripts are: a directory in that of its configuration, and how many levels below it.
     pub transcripts: (&'static str, usize),
+    /// Where it keeps its task lists: a directory in that of its configuration, with one for each session.
+    pub tasks: Option<&'static str>,
     /// The variable that tells its shell tool which session it runs in, if there is one.
     pub session_variable: Option<&'static str>,
     /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.
     pub block_cap: Option<BlockCap>,
+    /// Whether a prompt is the one with which a Stop hook woke the session.
+    pub woken_by_hook: fn(&str) -> bool,
     /// Whether a payload has marks that only this harness leaves.
     pub(super) recognises: fn(&RawPayload) -> bool,
     /// Reads a payload.

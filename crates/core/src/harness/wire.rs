@@ -55,11 +55,11 @@ impl RawPayload {
         }
     }
 
-    /// How many items the list in the field `name` has.
-    pub(super) fn length(&self, name: &str) -> Result<usize, PayloadError> {
+    /// The items of the list in the field `name`.
+    pub(super) fn items(&self, name: &str) -> Result<&[Value], PayloadError> {
         match self.0.get(name) {
-            None | Some(Value::Null) => Ok(0),
-            Some(Value::Array(items)) => Ok(items.len()),
+            None | Some(Value::Null) => Ok(&[]),
+            Some(Value::Array(items)) => Ok(items),
             Some(_) => Err(wrong_type(name)),
         }
     }
@@ -73,7 +73,7 @@ impl RawPayload {
     }
 
     /// The beginning of a name in the harness's words.
-    fn word(&self, name: &str) -> Result<Option<String>, PayloadError> {
+    pub(super) fn word(&self, name: &str) -> Result<Option<String>, PayloadError> {
         Ok(self.text(name)?.map(|word| text::head(word, MAX_WORD_BYTES).to_owned()))
     }
 
@@ -82,8 +82,8 @@ impl RawPayload {
         Ok(self.text(name)?.map(PathBuf::from).filter(is_path))
     }
 
-    /// The event that the common fields tell of. `pending_tasks` is the dialect's count.
-    pub(super) fn event(&self, harness: Harness, pending_tasks: usize) -> Result<Read, PayloadError> {
+    /// The event that the common fields tell of. Of a stop, `tasks` has what the dialect tells besides.
+    pub(super) fn event(&self, harness: Harness, tasks: Stop) -> Result<Read, PayloadError> {
         let name = self.text("hook_event_name")?.unwrap_or_default();
         let kind = match name {
             "SessionStart" => EventKind::SessionStart { source: source(self.text("source")?) },
@@ -97,7 +97,7 @@ impl RawPayload {
                 EventKind::Stop(Stop {
                     stop_hook_active: self.flag("stop_hook_active")?,
                     last_assistant_message: text::tail(message, MAX_MESSAGE_BYTES).to_owned(),
-                    pending_tasks,
+                    ..tasks
                 })
             }
             "PermissionRequest" => {

@@ -1,8 +1,11 @@
-//! Codex's lines (0.169.0): `update_plan`, `apply_patch`.
+//! Codex's lines (0.169.0 to 0.171.0): `update_plan`, `apply_patch`. The first is not offered by itself in the newest.
 
 use serde_json::{Map, Value};
 
-use super::{Reader, said_at, text_of};
+use super::{Reader, text_of};
+
+/// One of these stands in every line that tells something.
+pub(super) const MARKS: [&str; 2] = ["_call\"", "_call_output\""];
 
 impl Reader {
     pub(super) fn codex(&mut self, line: &Map<String, Value>) {
@@ -11,7 +14,8 @@ impl Reader {
             (Some("response_item"), Some("function_call")) if payload["name"] == "update_plan" => {
                 let arguments = payload["arguments"].as_str().unwrap_or_default();
                 if let Ok(arguments) = serde_json::from_str::<Value>(arguments) {
-                    self.list(&arguments["plan"], "step");
+                    let call = payload["call_id"].as_str().unwrap_or_default();
+                    self.rewrite(call, &arguments["plan"], "step");
                 }
             }
             (Some("response_item"), Some("custom_tool_call")) if payload["name"] == "apply_patch" => {
@@ -20,8 +24,12 @@ impl Reader {
                     self.touch(file);
                 }
             }
-            (Some("event_msg"), Some("user_message")) => {
-                self.prompt(payload["message"].as_str().unwrap_or_default(), said_at(line));
+            (Some("response_item"), Some("function_call_output")) => {
+                let output = payload["output"].as_str().unwrap_or_default();
+                // What it says of a tool that the model was not offered.
+                if output.starts_with("unsupported call") {
+                    self.failed(payload["call_id"].as_str().unwrap_or_default());
+                }
             }
             _ => {}
         }

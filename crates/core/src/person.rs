@@ -1,0 +1,162 @@
+//! What the person said last in a session, as its transcript shows it.
+//!
+//! `UserPromptSubmit` is not the person: it fires for notices of background tasks, messages of other sessions, wake-ups,
+//! schedules and queues as well, and its payload does not say for which. The transcript does: each prompt stands there
+//! with its sender when the turn ends, not yet when the hook runs. So who is asked is the transcript, at the stop.
+//!
+//! Only what is shown to be the person's counts: what is somebody else's, and what nothing is said of, neither lets a
+//! session go, nor takes back that the person did, nor begins a count anew. Whoever sends prompts of its own has them
+//! marked by the harness as another sender's; a sender that no harness marks belongs into [`claude`] or [`codex`].
+
+mod claude;
+mod codex;
+mod lines;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::clock::{UnixMillis, parse_utc};
+use crate::env;
+use crate::session::Harness;
+use crate::stop_request::asks_to_stop;
+
+pub use lines::backwards;
+
+/// Something that a person did in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Act {
+    /// Sent a prompt. Its beginning.
+    Prompt(String),
+    /// Said something in the midst of a turn: an answer to a question, or why a tool may not be used.
+    Answer(String),
+    /// Ended the turn by a key.
+    Interrupted,
+}
+
+/// An [`Act`], and when it was, if the transcript says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    act: Act,
+    at_ms: Option<UnixMillis>,
+    /// Whether the harness reports it to hooks in every version.
+    reported: bool,
+}
+
+/// How the person ended a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// In words.
+    Asked,
+    /// By a key.
+    Interrupted,
+}
+
+/// The person's last prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Its beginning, as it was said: with secrets.
+    pub text: String,
+    /// When it was sent, if the transcript says it.
+    pub at_ms: Option<UnixMillis>,
+    /// Whether hooks were told of it. Of one that is sent while the agent works they are not, in some versions.
+    pub reported: bool,
+}
+
+/// What a transcript shows of the person. What it does not show is unknown, not absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The last prompt.
+    pub prompt: Option<Prompt>,
+    /// How the person ended the last turn, if nothing of the person's came after that.
+    pub end: Option<End>,
+}
+
+impl Person {
+    /// Takes in what was done before everything that was taken in so far. True when that is all there is to know.
+    fn before(&mut self, seen: Seen, is_last: bool) -> bool {
+        match &seen.act {
+            Act::Interrupted if is_last => self.end = Some(End::Interrupted),
+            Act::Prompt(text) | Act::Answer(text) if is_last && asks_to_stop(text) => self.end = Some(End::Asked),
+            _ => {}
+        }
+        if let Act::Prompt(text) = seen.act {
+            self.prompt = Some(Prompt { text, at_ms: seen.at_ms, reported: seen.reported });
+        }
+        self.prompt.is_some()
+    }
+}
+
+/// How long a client may take to write down the prompt of a turn that has ended, and how often it is looked for meanwhile.
+/// Claude Code 2.1.197 was seen to be behind, when the model answered at once.
+const BEHIND: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// What `transcript` shows of the person, as far as it can be read before `until`, when a turn that began with the prompt
+/// `prompt_id` has ended: that is waited for, if the client writes down such ids.
+pub fn look(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until: Instant) -> Person {
+    let patience = until.min(Instant::now() + env::patiently(BEHIND));
+    loop {
+        let (person, last) = look_once(harness, transcript, until);
+        let is_behind = prompt_id.is_some() && last.is_some() && last.as_deref() != prompt_id;
+        if !is_behind || Instant::now() + LOOK_AGAIN >= patience {
+            return person;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// What `transcript` shows of the person now, and the id of the last prompt, whoever sent it.
+fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, Option<String>) {
+    let mut person = Person::default();
+    let mut last = None;
+    let mut is_last = true;
+    let mut take = |seen: Option<Seen>| {
+        seen.is_some_and(|seen| {
+            let is_all = person.before(seen, is_last);
+            is_last = false;
+            is_all
+        })
+    };
+    match harness {
+        Harness::Claude => backwards(transcript, until, &claude::MARKS, |line| {
+            last = last.take().or_else(|| text_of(line, "promptId").map(str::to_owned));
+            take(claude::seen(line))
+        }),
+        Harness::Codex => {
+            // Who began a turn is said at its beginning: the lines are kept until there.
+            let mut later: Vec<Map<String, Value>> = Vec::new();
+            backwards(transcript, until, &codex::MARKS, |line| {
+                let is_start = codex::is_start(line);
+                later.push(line.clone());
+                is_start && codex::seen(later.drain(..).rev()).into_iter().rev().any(|seen| take(Some(seen)))
+            });
+        }
+    }
+    (person, last)
+}
+
+fn text_of<'a>(line: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    line.get(name).and_then(Value::as_str)
+}
+
+/// When a line was written: both harnesses say it in the same field.
+fn said_at(line: &Map<String, Value>) -> Option<UnixMillis> {
+    text_of(line, "timestamp").and_then(parse_utc)
+}
+
+/// The texts among the blocks of a message, or the message itself if it is one text.
+fn joined(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(blocks) => {
+            let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+            texts.join("\n")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

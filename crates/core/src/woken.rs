@@ -1,0 +1,49 @@
+//! A turn that a hook has begun: `asyncRewake` of Claude Code wakes a session whose turn has ended, and the stop of the turn
+//! that follows says `stop_hook_active`, although nothing has kept that turn going. The recorder marks the session when
+//! the turn begins; its first stop takes the mark, and is judged as any other.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+
+use crate::fsx;
+use crate::paths::Home;
+use crate::session::SessionKey;
+
+/// Marks `session`, whose turn a hook has begun.
+pub fn mark(home: &Home, session: &SessionKey) {
+    let path = path(home, session);
+    if path.parent().is_some_and(|dir| fsx::ensure_private_dir(dir).is_ok()) {
+        let _ = fsx::open_regular(OpenOptions::new().create(true).write(true).truncate(false), &path);
+    }
+}
+
+/// Takes the mark away; true if there was one.
+pub fn take(home: &Home, session: &SessionKey) -> bool {
+    std::fs::remove_file(path(home, session)).is_ok()
+}
+
+fn path(home: &Home, session: &SessionKey) -> PathBuf {
+    let safe = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+        byte => format!("_{byte:02x}"),
+    };
+    let name: String = session.session_id.bytes().map(safe).collect();
+    home.run().join("woken").join(format!("{}-{name}", session.harness))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Harness;
+
+    #[test]
+    fn the_mark_is_the_session_s_own_and_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let key = |id: &str| SessionKey::new(Harness::Claude, id).unwrap();
+        assert!(!take(&home, &key("../a/b")));
+        mark(&home, &key("../a/b"));
+        assert_eq!(std::fs::read_dir(home.run().join("woken")).unwrap().count(), 1);
+        assert!(!take(&home, &key("ab")) && take(&home, &key("../a/b")) && !take(&home, &key("../a/b")));
+    }
+}

@@ -1,0 +1,296 @@
+//! Who is the person, what wakes a session by itself, and what is left of a task list: through the real hooks, with the
+//! payloads and transcripts of the real clients.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stopgate_core::session::Harness;
+use stopgate_tests::build::Site;
+use stopgate_tests::checkout::Checkout;
+use stopgate_tests::person::text;
+use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::transcript::{self, Sender};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, binary, session_start, with};
+
+/// A session of either client, in enforce.
+struct Seat<'a> {
+    world: &'a World,
+    checkout: &'a Checkout,
+    harness: Harness,
+    id: String,
+}
+
+impl<'a> Seat<'a> {
+    fn new(world: &'a World, checkout: &'a Checkout, harness: Harness, id: &str) -> Self {
+        let seat = Self { world, checkout, harness, id: id.to_owned() };
+        assert_eq!(seat.hook("session-start-recorder", &session_start(id, &checkout.top, "startup")), "");
+        seat
+    }
+
+    fn hook(&self, name: &str, payload: &Value) -> String {
+        let mut command = self.world.command(&binary(name));
+        command.arg(self.harness.name());
+        let output = finish(command, Stdin::from(&*payload.to_string()));
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        text(&output.stdout)
+    }
+
+    fn transcript(&self) -> PathBuf {
+        self.world.transcript(&self.id)
+    }
+
+    /// The hook is told before the client writes it down.
+    fn says(&self, sender: Sender, words: &str) {
+        let payload = json!({"session_id": self.id, "cwd": self.checkout.top, "prompt": sender.prompt(words),
+                             "hook_event_name": "UserPromptSubmit", "transcript_path": self.transcript()});
+        assert_eq!(self.hook("session-start-recorder", &payload), "");
+        transcript::says(self.harness, &self.transcript(), sender, words);
+    }
+
+    fn payload(&self) -> Value {
+        self.world.stop(&self.id, &self.checkout.top, EXCUSE)
+    }
+
+    /// Whether a stop after some work is held.
+    fn is_held(&self) -> bool {
+        self.checkout.work();
+        self.hook("stop-gate-router", &self.payload()).contains("\"block\"")
+    }
+}
+
+fn short_circuit(authority: &RunningAuthority<'_>, id: &str) -> Option<String> {
+    authority.log().into_iter().find(|row| row.session_id == id).and_then(|row| row.short_circuit)
+}
+
+#[test]
+fn a_word_to_stop_releases_only_where_it_is_shown_to_be_the_persons() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    for harness in Harness::ALL {
+        for sender in Sender::all(harness) {
+            let id = format!("{harness}-{sender:?}");
+            let seat = Seat::new(&world, &checkout, harness, &id);
+            seat.says(Sender::Typed, "Write the parser.");
+            seat.says(*sender, "please stop the build");
+            assert_eq!(seat.is_held(), !sender.is_person(), "{id}");
+            if sender.is_person() {
+                assert_eq!(short_circuit(&authority, &id).as_deref(), Some("person-asked-to-stop"), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_persons_own_word_stands_whatever_is_injected_until_the_person_says_something_else() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    for harness in Harness::ALL {
+        let foreign = Sender::all(harness).iter().filter(|sender| !sender.is_person());
+        for sender in foreign {
+            let id = format!("{harness}-{sender:?}");
+            let seat = Seat::new(&world, &checkout, harness, &id);
+            seat.says(Sender::Typed, "Stop here, please.");
+            seat.says(*sender, "Go on with the parser.");
+            assert!(!seat.is_held(), "{id}");
+            seat.says(Sender::Typed, "Now write the parser.");
+            assert!(seat.is_held(), "{id}");
+        }
+    }
+}
+
+#[test]
+fn an_injected_turn_does_not_begin_the_count_of_a_prompt_anew() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    for harness in Harness::ALL {
+        for sender in Sender::all(harness) {
+            let id = format!("{harness}-{sender:?}");
+            let seat = Seat::new(&world, &checkout, harness, &id);
+            seat.says(Sender::Typed, "Write the parser.");
+            assert!(seat.is_held() && seat.is_held(), "{id}: twice for one prompt");
+            seat.says(*sender, "The tests have ended.");
+            assert_eq!(seat.is_held(), sender.is_person(), "{id}");
+            if !sender.is_person() {
+                assert_eq!(short_circuit(&authority, &id).as_deref(), Some("continue-ceiling"), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_person_interrupted_is_not_taken_up_by_a_hold_until_the_next_prompt() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    for (harness, waker) in [(Harness::Claude, Sender::Notice), (Harness::Codex, Sender::Queue)] {
+        let seat = Seat::new(&world, &checkout, harness, harness.name());
+        seat.says(Sender::Typed, "Write the parser.");
+        transcript::interrupted(harness, &seat.transcript());
+        seat.says(waker, "The tests have ended.");
+        assert!(!seat.is_held(), "{harness}");
+        assert_eq!(short_circuit(&authority, harness.name()).as_deref(), Some("person-interrupted"));
+        seat.says(Sender::Typed, "Go on.");
+        assert!(seat.is_held(), "{harness}");
+    }
+}
+
+#[test]
+fn the_build_guard_listens_to_the_person_alone() {
+    for harness in Harness::ALL {
+        let site = Site::new();
+        let id = site.executing("mine", "large");
+        site.edit(&id, |state| state["owner"]["harness"] = json!(harness.name()));
+        let seat = Seat::new(&site.world, &site.checkout, harness, "mine");
+        let is_held = || seat.hook("build-stop-hook", &seat.payload()).contains("\"block\"");
+        seat.says(Sender::Typed, "Build it.");
+        assert!(is_held(), "{harness}");
+        for sender in Sender::all(harness) {
+            // A turn is one of its own, whoever began it.
+            seat.says(Sender::Typed, "Go on.");
+            seat.says(*sender, "please stop the build");
+            assert_eq!(is_held(), !sender.is_person(), "{harness} {sender:?}");
+            seat.says(Sender::Typed, "Please stop here.");
+            if !sender.is_person() {
+                seat.says(*sender, "Go on.");
+            }
+            assert!(!is_held(), "{harness} {sender:?}: the person's word stands");
+        }
+        seat.says(Sender::Typed, "Go on.");
+        transcript::interrupted(harness, &seat.transcript());
+        assert!(!is_held(), "{harness}");
+        // Who is not the owner is not looked at, and nobody's budget is spent.
+        let used = site.used(&id);
+        assert!(!is_held());
+        assert_eq!(site.used(&id), used);
+    }
+}
+
+/// A stop as the real client reported it, in this world's checkout.
+fn recorded(seat: &Seat<'_>, fixture: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/claude").join(fixture);
+    let mut payload: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for (field, value) in seat.payload().as_object().unwrap() {
+        if !matches!(field.as_str(), "background_tasks" | "session_crons") {
+            payload[field] = value.clone();
+        }
+    }
+    payload
+}
+
+#[test]
+fn a_session_is_let_go_for_what_wakes_it_and_for_nothing_else() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    let held = |id: &str, fixture: &str, rows: &[Value], change: &dyn Fn(&mut Value)| {
+        let seat = Seat::new(&world, &checkout, Harness::Claude, id);
+        transcript::append(&seat.transcript(), rows);
+        checkout.work();
+        let mut payload = recorded(&seat, fixture);
+        change(&mut payload);
+        let is_held = seat.hook("stop-gate-router", &payload).contains("\"block\"");
+        assert_eq!(short_circuit(&authority, id).as_deref() == Some("background-tasks"), !is_held, "{id}");
+        is_held
+    };
+    let as_it_is = |_: &mut Value| {};
+    assert!(!held("shell", "Stop.background-shell.json", &[], &as_it_is));
+    let spawned = json!({"type": "assistant", "message": {"content": [
+        {"type": "tool_use", "id": "a", "name": "Agent", "input": {"name": "mate", "prompt": "go"}}]}});
+    let idle = json!({"type": "user", "rowSource": "recorded", "message": {"role": "user", "content":
+        "Another Claude session sent a message:\n<teammate-message teammate_id=\"mate\" color=\"blue\">\n\
+         {\"type\":\"idle_notification\",\"from\":\"mate\",\"idleReason\":\"available\"}\n</teammate-message>"}});
+    let sent = json!({"type": "assistant", "message": {"content": [
+        {"type": "tool_use", "id": "b", "name": "SendMessage", "input": {"to": "mate", "message": "more"}}]}});
+    assert!(!held("mate-works", "Stop.teammate-idle.json", &[spawned.clone()], &as_it_is));
+    assert!(held("mate-waits", "Stop.teammate-idle.json", &[spawned.clone(), idle.clone()], &as_it_is));
+    assert!(!held("mate-works-again", "Stop.teammate-idle.json", &[spawned.clone(), idle.clone(), sent], &as_it_is));
+    assert!(!held("mate-unknown", "Stop.teammate-idle.json", &[], &as_it_is));
+    let and_a_shell = |payload: &mut Value| {
+        payload["background_tasks"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"id": "b", "type": "shell", "status": "running"}));
+    };
+    assert!(!held("mate-waits-and-a-shell", "Stop.teammate-idle.json", &[spawned, idle], &and_a_shell));
+
+    let scheduled =
+        |schedule: &'static str| move |payload: &mut Value| payload["session_crons"][0]["schedule"] = json!(schedule);
+    assert!(!held("loop", "Stop.session-cron.json", &[], &scheduled("*/5 * * * *")));
+    // Six months from now, whenever that is.
+    let month = (jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC).month() + 5) % 12 + 1;
+    let far: &'static str = Box::leak(format!("11 22 1 {month} *").into_boxed_str());
+    assert!(held("far-away", "Stop.session-cron.json", &[], &scheduled(far)));
+    assert!(!held("not-understood", "Stop.session-cron.json", &[], &scheduled("@hourly")));
+}
+
+#[test]
+fn the_first_stop_of_a_turn_that_a_hook_began_is_judged_and_no_other_of_that_turn() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    let seat = Seat::new(&world, &checkout, Harness::Claude, "woken");
+    let active_is_held = || {
+        checkout.work();
+        seat.hook("stop-gate-router", &with(seat.payload(), "stop_hook_active", json!(true))).contains("\"block\"")
+    };
+    seat.says(Sender::Typed, "Write the parser.");
+    assert!(!active_is_held(), "a hook has kept this turn going");
+    seat.says(Sender::Hook, "the build is done");
+    assert!(active_is_held(), "nothing has kept this one going");
+    assert!(!active_is_held(), "now something has");
+    // The ceiling of a prompt holds over woken turns: there is no endless loop.
+    let woken = || {
+        seat.says(Sender::Hook, "the build is done");
+        active_is_held()
+    };
+    assert!(woken());
+    assert!((0..4).all(|_| !woken()));
+    seat.says(Sender::Typed, "Go on.");
+    assert!(!active_is_held(), "the mark is gone with the next prompt");
+}
+
+#[test]
+fn a_task_that_somebody_else_finished_or_that_is_gone_holds_nobody() {
+    let world = World::enforcing();
+    let checkout = Checkout::create(&world.root().join("plain"));
+    checkout.write("a.txt", "a");
+    checkout.commit("start");
+    let authority = world.authority();
+    let created = [
+        json!({"type": "assistant", "message": {"content": [
+            {"type": "tool_use", "id": "c", "name": "TaskCreate", "input": {"subject": "write the parser"}}]}}),
+        json!({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "c",
+                                                        "content": "Task #2 created successfully: write the parser"}]},
+               "toolUseResult": {"task": {"id": "2", "subject": "write the parser"}}}),
+    ];
+    let is_held = |id: &str, files: Option<&[(&str, &str)]>| {
+        let seat = Seat::new(&world, &checkout, Harness::Claude, id);
+        transcript::append(&seat.transcript(), &created);
+        if let Some(files) = files {
+            // Where the client keeps them: beside the directory of its transcripts.
+            let dir = world.root().join("tasks").join(id);
+            std::fs::create_dir_all(&dir).unwrap();
+            for (name, status) in files {
+                let task = json!({"id": name, "subject": "write the parser", "status": status});
+                std::fs::write(dir.join(format!("{name}.json")), task.to_string()).unwrap();
+            }
+        }
+        seat.hook("stop-gate-router", &seat.payload()).contains("\"block\"")
+    };
+    assert!(is_held("no-files", None));
+    assert!(is_held("open", Some(&[("2", "pending")])));
+    assert!(!is_held("done", Some(&[("2", "completed")])));
+    assert!(!is_held("cancelled", Some(&[("2", "cancelled")])));
+    assert!(!is_held("deleted", Some(&[("1", "completed")])));
+    assert_eq!(short_circuit(&authority, "deleted").as_deref(), Some("no-evidence"));
+    // Neither client offers a list by itself any more: without one there is no such evidence.
+    let seat = Seat::new(&world, &checkout, Harness::Claude, "no-list");
+    seat.says(Sender::Typed, "Write the parser.");
+    assert_silent(&world.run_hook("stop-gate-router", &seat.payload()));
+    assert_eq!(short_circuit(&authority, "no-list").as_deref(), Some("no-evidence"));
+}
