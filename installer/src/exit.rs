@@ -27,12 +27,10 @@ impl std::error::Error for Refusal {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
 
     #[test]
-    fn a_refusal_is_recognised_under_its_context() {
-        let refused = Err::<(), _>(Refusal("no".into())).context("outer").unwrap_err();
-        let code = |error| stopgate_terminal::failure(error, known).code;
-        assert_eq!((code(&refused), code(&anyhow::anyhow!("disk full"))), (ErrorCode::Refused, ErrorCode::Failed));
+    fn a_refusal_is_recognised_and_a_full_disk_is_none() {
+        assert_eq!(known(&Refusal("no".into())), Some(Failure::new(ErrorCode::Refused, "no")));
+        assert_eq!(known(&std::io::Error::from(std::io::ErrorKind::StorageFull)), None);
     }
 }

@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), arguments)),
         Command::Man(arguments) => shell_help::man(Arguments::command(), arguments),
     });
-    done.unwrap_or_else(|error| printer::failed(NAME, printer::failure(&error, exit::known), as_json)).into()
+    printer::end(NAME, done, exit::known, as_json).into()
 }
 
 #[cfg(test)]

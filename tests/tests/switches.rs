@@ -181,6 +181,10 @@ fn a_result_that_cannot_be_printed_is_a_failure_and_a_reader_that_hung_up_is_non
     };
     let full = File::options().write(true).open("/dev/full").unwrap();
     assert_eq!(status().stdout(full).status().unwrap().code(), Some(1));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let report = world.command(&binary("installer")).args(["doctor", "--json"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&report.stderr);
+    assert!(report.status.code() == Some(1) && said.contains("cannot print the result"), "{report:?}");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = status().stdout(writer).output().unwrap();

@@ -95,14 +95,7 @@ pub fn main(serve: Serve) -> ExitCode {
         Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), &arguments)),
         Command::Man(arguments) => shell_help::man(Arguments::command(), &arguments),
     });
-    match done {
-        Ok(_) if let Some(error) = printer::lost() => {
-            printer::note(format!("{NAME}: cannot print the result: {error}"));
-            ExitStatus::Failure.into()
-        }
-        Ok(status) => status.into(),
-        Err(error) => printer::failed(NAME, printer::failure(&error, known), as_json).into(),
-    }
+    printer::end(NAME, done, known, as_json).into()
 }
 
 /// What the errors of libraries stand for.

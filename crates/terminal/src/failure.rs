@@ -2,11 +2,34 @@
 
 use std::error::Error;
 
-use stopgate_protocol::{ErrorCode, Failure};
+use stopgate_protocol::{ErrorCode, Failure, Problem};
+
+use crate::{ExitStatus, json, lost, note};
+
+/// How a command of `program` ends. Why it failed is said to a person, and as one JSON object to a program that asked
+/// for `as_json`; `known` tells what the program's own errors stand for. A result that could not be printed is a failure.
+pub fn end(
+    program: &str,
+    done: anyhow::Result<ExitStatus>,
+    known: impl Fn(&(dyn Error + 'static)) -> Option<Failure>,
+    as_json: bool,
+) -> ExitStatus {
+    let failure = match (done, lost()) {
+        (Ok(_), Some(error)) => Failure::new(ErrorCode::Failed, format!("cannot print the result: {error}")),
+        (Ok(status), None) => return status,
+        (Err(error), _) => failure(&error, known),
+    };
+    note(format!("{program}: {failure}"));
+    let status = failure.code.into();
+    if as_json {
+        let _ = json(&Problem { error: failure });
+    }
+    status
+}
 
 /// Kind and remedy of what `error` came from, with all that led there on one line. `known` tells what a program's own
 /// errors stand for.
-pub fn failure(error: &anyhow::Error, known: impl Fn(&(dyn Error + 'static)) -> Option<Failure>) -> Failure {
+fn failure(error: &anyhow::Error, known: impl Fn(&(dyn Error + 'static)) -> Option<Failure>) -> Failure {
     let mut path: Vec<String> = Vec::new();
     for cause in error.chain() {
         if let Some(found) = cause.downcast_ref::<Failure>().cloned().or_else(|| known(cause)) {

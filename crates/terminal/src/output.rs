@@ -5,9 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use stopgate_protocol::{Failure, Problem};
-
-use crate::ExitStatus;
 
 /// The first failure of printing a result.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -50,14 +47,4 @@ pub fn lost() -> Option<&'static io::Error> {
 /// Says something beside the result.
 pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
-}
-
-/// Says why a command of `program` failed: to a person, and as one JSON object to a program that asked for `json`.
-pub fn failed(program: &str, failure: Failure, as_json: bool) -> ExitStatus {
-    note(format!("{program}: {failure}"));
-    let status = failure.code.into();
-    if as_json {
-        let _ = json(&Problem { error: failure });
-    }
-    status
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use stopgate_core::VERSION;
-use stopgate_core::clock::{Clock, SystemClock};
+use stopgate_core::clock::{Clock, DAY_MS, SystemClock};
 use stopgate_core::paths::Home;
 use stopgate_protocol::version::is_newer;
 
@@ -19,7 +19,7 @@ use crate::manifest::{File, MANIFEST, Manifest};
 /// Less room than this, and the database cannot grow for long.
 const LITTLE_ROOM_BYTES: u64 = 50 * 1024 * 1024;
 /// How far a clock may be off before times mean nothing.
-const CLOCK_SLACK_MS: i64 = 24 * 60 * 60 * 1000;
+const CLOCK_SLACK_MS: i64 = DAY_MS;
 /// 2026-01-01, when this was written: no right clock is before it.
 const WRITTEN_MS: i64 = 1_767_225_600_000;
 

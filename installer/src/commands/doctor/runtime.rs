@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags};
 use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
-use stopgate_core::clock::{Clock, SystemClock, UnixMillis};
+use stopgate_core::clock::{Clock, DAY_MS, SystemClock, UnixMillis};
 use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
@@ -19,7 +19,7 @@ use crate::commands::migrate::schema;
 use crate::ledger::Ledger;
 
 /// A kill switch that is on for longer was forgotten.
-const FORGOTTEN_MS: i64 = 24 * 60 * 60 * 1000;
+const FORGOTTEN_MS: i64 = DAY_MS;
 /// More undelivered events than a busy hour leaves behind.
 const MANY_SPOOLED: usize = 1_000;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
