@@ -40,9 +40,10 @@ fn is_nothing(text: &str) -> bool {
     const WORDS: [&str; 5] = ["null", "undefined", "none", "nil", "nan"];
     let bare = text.trim_matches(|symbol: char| !symbol.is_ascii_alphanumeric());
     let is_word = WORDS.iter().any(|word| bare.eq_ignore_ascii_case(word));
-    let only = |digit: u8| bare.bytes().all(|byte| byte.to_ascii_lowercase() == digit || byte == b'-');
-    // An id that really has 32 letters f would be the first.
-    is_word || bare.is_empty() || only(b'0') || (only(b'f') && bare.len() >= 32)
+    // Those of a UUID: somebody may well number sessions from 0.
+    let only =
+        |digit: u8| bare.len() >= 32 && bare.bytes().all(|byte| byte.eq_ignore_ascii_case(&digit) || byte == b'-');
+    is_word || bare.is_empty() || only(b'0') || only(b'f')
 }
 
 impl fmt::Display for SessionKey {
@@ -69,7 +70,7 @@ mod tests {
     fn what_says_that_there_is_no_id_makes_no_key() {
         let zero = "00000000-0000-0000-0000-000000000000";
         let words =
-            ["null", "undefined", "NULL", "Undefined", "None", "nil", "NaN", "(null)", "<none>", "\"null\"", "-", "0"];
+            ["null", "undefined", "NULL", "Undefined", "None", "nil", "NaN", "(null)", "<none>", "\"null\"", "-"];
         let zeros = [zero, &zero.replace('-', ""), &format!("{{{zero}}}"), &zero.replace('0', "F")];
         for nothing in words.iter().chain(&zeros) {
             for text in [(*nothing).to_owned(), format!(" {nothing} "), format!("{nothing}\n")] {
@@ -78,9 +79,17 @@ mod tests {
                 }
             }
         }
-        for real in
-            ["mine", "nullable", "none-of-it", "1", "a0", "f", "00000000-0000-0000-0000-000000000001", &"0a".repeat(16)]
-        {
+        for real in [
+            "mine",
+            "0",
+            "nullable",
+            "none-of-it",
+            "1",
+            "a0",
+            "f",
+            "00000000-0000-0000-0000-000000000001",
+            &"0a".repeat(16),
+        ] {
             assert!(SessionKey::new(Harness::Claude, real).is_some(), "{real:?}");
         }
         assert!(SessionKey::new(Harness::Codex, "01a1fc4a-90c7-7013-84ee-d3e1ce60ec72").is_some());
