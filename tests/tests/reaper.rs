@@ -8,7 +8,7 @@ use stopgate_core::session::state::SessionState;
 use stopgate_protocol::{Endpoint, ExplainReaper, GetReaper, ReadReaperAudit, SetReaper};
 use stopgate_reaper::gates::{Confidence, Gate};
 use stopgate_reaper::report::ReaperAuditEvent;
-use stopgate_reaper::report::ReaperAuditEvent::{ReapAborted, ReapPending, Reaped, Reaping, WouldReap};
+use stopgate_reaper::report::ReaperAuditEvent::{ReapAborted, ReapPending, ReapRefused, Reaped, Reaping, WouldReap};
 use stopgate_tests::build::Said;
 use stopgate_tests::reaper::{CRITICAL, MINUTE, NORMAL, Stage, StandIn, looked, screen, status};
 use stopgate_tests::run::eventually;
@@ -195,6 +195,28 @@ fn a_pane_is_protected_by_its_present_names() {
         assert!(ended.has_ended(), "{how}: {last:?}");
     }
     assert_eq!(stage.deeds("late"), [ReapPending, ReapAborted]);
+}
+
+/// A name that a pane is given between the look and the signal: tmux itself gives it as soon as the pane was read.
+#[test]
+fn a_name_given_in_the_last_moment_keeps_the_session() {
+    let stage = Stage::new();
+    stage.site.world.home.create().unwrap();
+    std::fs::write(stage.site.world.home.root().join("config.toml"), "[reaper]\nprotected = [\"keep\"]\n").unwrap();
+    let authority = stage.site.world.authority();
+    let (late, control) = (stage.stand_in("late").is_idle(), stage.stand_in("control").is_idle());
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    grown_up(&stage, &authority);
+    let pending = stage.ticks(&authority, UNTIL_PENDING - 1);
+    assert!(pending.sessions.iter().all(|session| session.reap_pending), "{pending:?}");
+    let rename = format!("rename-window -t {} keep", late.pane);
+    stage.tmux(&["set-hook", "-g", "after-capture-pane", &rename]);
+    stage.tick(&authority);
+    assert!(control.has_ended() && !late.has_ended());
+    assert_eq!(stage.deeds("late"), [ReapPending, ReapRefused]);
+    let refused = stage.audit().into_iter().find(|row| row.event == ReapRefused).unwrap();
+    assert_eq!(refused.kept_by.as_deref(), Some("protected"));
 }
 
 #[test]
