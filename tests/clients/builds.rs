@@ -45,15 +45,22 @@ pub(crate) const SCENARIOS: [Scenario; 6] = [
 ];
 
 /// The prompt that has the build started; its last words let the turn end, so that the budget stays whole.
-const START: &str = "start the build of the parser and then please stop here";
+pub(crate) const START: &str = "start the build of the parser and then please stop here";
+
+/// The prompt that has a session make itself the owner.
+const TAKE_OVER: &str = "take the build over and then please stop here";
 
 /// A model that starts a build when asked to, and otherwise just stops. A compaction gets its summary.
-fn starts_build(site: &Site, protection: &str) -> Script {
+pub(crate) fn starts_build(site: &Site, protection: &str) -> Script {
     let start = Turn::bash(site.stopgate_line(&format!("build start 'write the parser' --size {protection}")));
     let summary = |words: &str| Rule::contains(words, [Turn::text("We work on the parser.")]).repeated();
     Script {
         rules: vec![
             Rule::contains(START, [start]),
+            Rule::contains(
+                TAKE_OVER,
+                [Turn::bash(site.stopgate_line("build resume --owner-session $CODEX_SESSION_ID"))],
+            ),
             summary("create a detailed summary"),
             summary("CONTEXT CHECKPOINT COMPACTION"),
         ],
@@ -72,7 +79,7 @@ fn owner<'a>(site: &'a Site, name: &str) -> Live<'a> {
 }
 
 /// The owner's turn: it is held three times, and the last words tell which times.
-fn is_held_thrice(live: &Live<'_>) {
+pub(crate) fn is_held_thrice(live: &Live<'_>) {
     let told = reminders_of_build(&live.turn("go on", 4));
     assert_eq!(told.len(), 3, "{told:?}");
     for (number, text) in told.iter().enumerate() {
@@ -125,10 +132,22 @@ fn clear(client: Client) -> Outcome {
     if !client.is_codex() {
         eventually("the new session is on record", || (site.sessions().len() == 2).then_some(()));
     }
+    if site.daemon.is_some() {
+        live.turn("go on", 1);
+        assert_eq!(by_start(&site)[1].predecessor, None);
+        live.turn(TAKE_OVER, 2);
+    }
     is_held_thrice(&live);
     live.quits();
     let sessions = by_start(&site);
     assert_eq!(sessions.len(), 2, "{sessions:#?}");
+    if site.daemon.is_some() {
+        assert_eq!(site.build()["owner"]["session_id"], sessions[1].session_id);
+        return Outcome::differs([
+            "in a process that many share nothing tells whom the new session continues: it owns the \
+                                  build when it has said `build resume --owner-session` with its own id",
+        ]);
+    }
     assert_eq!(sessions[1].predecessor.as_ref(), Some(&sessions[0].session_id));
     assert_eq!(sessions[0].successor.as_ref(), Some(&sessions[1].session_id));
     assert_eq!(site.build()["owner"]["session_id"], sessions[1].session_id);

@@ -116,6 +116,15 @@ impl Client {
             return format!("claude {arguments} --permission-mode {mode} --allowedTools {tools}");
         }
         let rights = if asks { "-s read-only -a on-request" } else { "-s danger-full-access -a never" };
+        self.codex_line(arguments, rights)
+    }
+
+    /// That of a Codex whose tools run in the sandbox `mode`, and which asks nobody.
+    pub(crate) fn in_sandbox(self, mode: &str) -> String {
+        self.codex_line("", &format!("-s {mode} -a never"))
+    }
+
+    fn codex_line(self, arguments: &str, rights: &str) -> String {
         if self.has_daemon() {
             // Each session reads the configuration anew, and so finds the model beside its own terminal.
             let model = "sed -i \"s|^base_url = .*|base_url = \\\"$MOCK_URL\\\"|\" \"$HOME/.codex/config.toml\"";

@@ -13,6 +13,7 @@ mod headless;
 mod install;
 mod live;
 mod person;
+mod shared;
 mod site;
 mod table;
 mod turns;
@@ -41,6 +42,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(turns::SCENARIOS);
     all.extend(builds::SCENARIOS);
     all.extend(work::SCENARIOS);
+    all.extend(shared::SCENARIOS);
     all.extend(headless::SCENARIOS);
     all.extend(person::SCENARIOS);
     all.extend(install::SCENARIOS);

@@ -45,7 +45,18 @@ impl Drop for Site {
 impl Site {
     /// A checkout with an unfinished plan, and a client that has asked its first questions; nothing of stopgate's.
     pub(crate) fn bare(client: Client) -> Self {
-        let person = Person::new();
+        Self::of(client, Person::new())
+    }
+
+    /// A guarded one, no part of which lies in a directory that sandboxes let be written to.
+    pub(crate) fn outside_of_tmp(client: Client) -> Self {
+        let site = Self::of(client, Person::living_in(Path::new("/var/tmp")));
+        site.init(&[]);
+        site.enforce();
+        site
+    }
+
+    fn of(client: Client, person: Person) -> Self {
         let checkout = person.world.planned_checkout();
         for (name, value) in [("user.name", "t"), ("user.email", "t@example.invalid"), ("commit.gpgsign", "false")] {
             checkout.git(&["config", name, value]);
@@ -225,6 +236,11 @@ impl Site {
     /// The same, with arguments of the client.
     pub(crate) fn live_with(&self, name: &str, script: Script, arguments: &str) -> Live<'_> {
         Live::start(self, name, &script, &self.client.line(false, arguments))
+    }
+
+    /// A client whose tools run in its sandbox `mode`.
+    pub(crate) fn in_sandbox(&self, name: &str, script: Script, mode: &str) -> Live<'_> {
+        Live::start(self, name, &script, &self.client.in_sandbox(mode))
     }
 
     /// A client that asks before it runs a command.

@@ -50,6 +50,13 @@ impl CodexDaemon {
         self.noted(NOTES[0]).filter(|process| runs(*process)).map(|(pid, _)| pid)
     }
 
+    /// Kills it: neither it nor its sessions say anything.
+    pub fn kill(&self) {
+        if let Some(process) = self.noted(NOTES[0]).filter(|process| runs(*process)) {
+            ends(process, Signal::KILL);
+        }
+    }
+
     /// Stops it as a person does, and waits until it has ended. Its sessions report their end.
     pub fn stop(&self) {
         let processes: Vec<_> = NOTES.into_iter().filter_map(|name| self.noted(name)).collect();
@@ -62,14 +69,8 @@ impl CodexDaemon {
         }
         for process in processes {
             for signal in [Signal::TERM, Signal::KILL] {
-                let end = Instant::now() + PATIENCE;
-                if runs(process)
-                    && let Some(pid) = i32::try_from(process.0).ok().and_then(Pid::from_raw)
-                {
-                    let _ = rustix::process::kill_process(pid, signal);
-                }
-                while runs(process) && Instant::now() < end {
-                    std::thread::sleep(Duration::from_millis(20));
+                if runs(process) {
+                    ends(process, signal);
                 }
             }
         }
@@ -79,6 +80,16 @@ impl CodexDaemon {
 impl Drop for CodexDaemon {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Sends a signal, and waits for the end.
+fn ends(process: (u32, u64), signal: Signal) {
+    let Some(pid) = i32::try_from(process.0).ok().and_then(Pid::from_raw) else { return };
+    let _ = rustix::process::kill_process(pid, signal);
+    let end = Instant::now() + PATIENCE;
+    while runs(process) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -56,6 +56,11 @@ impl Person {
         Self { world: World::with_home("home/.stopgate") }
     }
 
+    /// The same in a new directory below `parent`.
+    pub fn living_in(parent: &Path) -> Self {
+        Self { world: World::with_home_in(parent, "home/.stopgate") }
+    }
+
     /// The person's `HOME`.
     pub fn dir(&self) -> PathBuf {
         self.world.root().join("home")

@@ -58,7 +58,12 @@ impl World {
 
     /// An empty world whose stopgate home is `name` in a temp directory.
     pub fn with_home(name: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("sg").tempdir().unwrap();
+        Self::with_home_in(&std::env::temp_dir(), name)
+    }
+
+    /// The same in a new directory below `parent`.
+    pub fn with_home_in(parent: &Path, name: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("sg").tempdir_in(parent).unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
         let home = Home::at(dir.path().join(name));
         Self { dir, home, env: Vec::new() }

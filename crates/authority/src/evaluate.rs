@@ -26,6 +26,7 @@ use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
+use crate::contests;
 use crate::journal::{Given, JournalAnswer, Noted};
 use crate::peer::Peer;
 use crate::state::{State, Turn};
@@ -87,6 +88,7 @@ pub(crate) fn evaluate(
         // Shadow makes nobody wait.
         Mode::Off | Mode::Shadow => MAX_DEADLINE,
     };
+    contests::take_note(state, request);
     let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
     let budget = env::patiently(Duration::from_millis(u64::from(config.gate.facts_budget_ms)));
     let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));

@@ -6,7 +6,7 @@
 //! * For the program that it is part of: [`run`]. How others start, ask and end it is `stopgate_client`'s affair.
 //! * The process: `server`, `instance` (one a home), `connection`, `peer`, `state`, `version`.
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
-//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns` and `memory`; `journal` keeps what was answered
+//! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns`, `contests` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
 //! * On its own: `reaper`, `retention`, `process_files`.
 //! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
@@ -16,6 +16,7 @@
 pub mod rehearsal;
 
 mod connection;
+mod contests;
 mod descriptors;
 mod evaluate;
 mod facts;

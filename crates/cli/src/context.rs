@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use stopgate_client::{AskError, Authority, Successor};
+use stopgate_client::{AskError, Authority, Successor, forbids_sockets};
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
@@ -62,8 +62,13 @@ impl CliContext {
             Ok(answer) => Ok(answer),
             Err(error) if self.home.database().exists() => {
                 printer::note(format!("note: {error}; reading the store directly"));
-                let store = self.open_store()?;
-                from_store(&store).with_context(|| self.home.database().display().to_string())
+                let read = self
+                    .open_store()
+                    .and_then(|store| from_store(&store).with_context(|| self.home.database().display().to_string()));
+                if read.is_err() && forbids_sockets() {
+                    return read.context("this sandbox lets nothing be asked of the authority: run this outside of it");
+                }
+                read
             }
             Err(error) => Err(error.into()),
         }

@@ -39,16 +39,19 @@ impl OwnerFlags {
     }
 }
 
-/// The session whose shell tool this process runs in, as far as the environment tells.
+/// The session whose shell tool this process runs in: the one that the environment names, in the words of the harness that is
+/// above it, or else the only one that is known of that harness's process.
 pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option<SessionKey> {
     let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
     match harness_above() {
-        Some((harness, process)) if harness.spec().session_variable.is_none() => {
-            context.only_session_of(harness, &process)
-        }
-        Some((harness, _)) => told(harness),
-        None => Harness::ALL.into_iter().find_map(told),
+        Some((harness, process)) => told(harness).or_else(|| context.only_session_of(harness, &process)),
+        None => Harness::ALL.into_iter().filter(|harness| !harness.spec().is_above_its_tools).find_map(told),
     }
+}
+
+/// Whether this process runs in an agent, whichever session of it that may be.
+pub(crate) fn is_in_agent() -> bool {
+    harness_above().is_some()
 }
 
 /// The nearest harness that this process descends from.
@@ -71,7 +74,9 @@ pub(crate) fn stamp(
     }
     let session = own_session(environment, context);
     let above = harness_above();
-    let tmux = TmuxPlace::of(environment).map(|place| {
+    // What many sessions share has the terminal of whichever came first, and names none of them.
+    let shared = above.as_ref().is_some_and(|(_, process)| process.shared);
+    let tmux = TmuxPlace::of(environment).filter(|_| !shared).map(|place| {
         let record = query::record(&place, Instant::now() + TMUX_PATIENCE);
         record.map_or(place, |record| record.place)
     });
@@ -79,7 +84,7 @@ pub(crate) fn stamp(
         harness: session.as_ref().map(|key| key.harness).or_else(|| above.as_ref().map(|(harness, _)| *harness)),
         session_id: session.map(|key| key.session_id),
         tmux,
-        process: above.map(|(_, process)| process),
+        process: above.map(|(_, process)| process).filter(|_| !shared),
         ..base
     })
 }

@@ -9,7 +9,7 @@
 //! | [`harness`], [`session`], [`lineage`], [`event_id`] | what a harness says and hears, and who is speaking |
 //! | [`decision`], [`release`], [`person`], [`stop_request`], [`woken`] | may this turn end: what a hook has to know of it |
 //! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
-//! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`] | the way to the authority, and around it when it is down |
+//! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`], [`contest_note`] | the way to the authority, and around it when it is down |
 //! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
 //! | [`env`](mod@env), [`clock`], [`fsx`], [`lock`], [`stdin`], [`startup`], [`subprocess`] | the world, under limits |
 //! | [`text`], [`json`], [`redact`], [`shell`] | text from outside |
@@ -19,6 +19,7 @@ pub mod beat;
 pub mod checkout;
 pub mod client;
 pub mod clock;
+pub mod contest_note;
 pub mod decision;
 pub mod env;
 pub mod event_id;

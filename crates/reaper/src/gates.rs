@@ -30,7 +30,7 @@ pub enum Gate {
     OutsideTmux,
     /// The pane it was started in is not there, or holds another process.
     PaneUnresolved,
-    /// Another live session shares its process.
+    /// Its process runs, or may run, other sessions as well.
     SharedProcess,
     /// A tmux client that shows it was used lately.
     AttachedClient,

@@ -1,9 +1,9 @@
 //! What sessions are doing right now: the store's rows, confirmed by the process table and the file system. Asked by the
 //! authority, and by `stopgate` where no authority answers.
 //!
-//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where, and `told` what
-//! a client says of itself. [`snapshot`] is the whole
-//! process table. `operator` asks which session a caller runs in.
+//! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where, `told` what a client says of
+//! itself, and `writer_lock` who has loaded a session of a process that many share. [`snapshot`] is the whole process table.
+//! `operator` asks which session a caller runs in.
 
 pub mod snapshot;
 
@@ -11,6 +11,7 @@ mod operator;
 mod silence;
 mod told;
 mod transcript;
+mod writer_lock;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -42,7 +43,7 @@ pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
 
 /// [`look`] at one row, with the machine's name and process table at hand.
 pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
-    row.liveness = liveness_of(row, host);
+    row.liveness = liveness_of(row, host, snapshot);
     row.told = told::read(row);
     let known = Known {
         turn: row.turn.zip(row.turn_at_ms),
@@ -68,7 +69,8 @@ pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: Un
     if row.state.is_over() {
         row.waits_for = None;
     }
-    let process = row.harness_process.as_ref().filter(|_| row.liveness == Liveness::Alive);
+    // What many sessions share is the memory of none.
+    let process = row.harness_process.as_ref().filter(|process| row.liveness == Liveness::Alive && !process.shared);
     row.memory_bytes = process.and_then(|process| snapshot.tree_bytes(process.pid));
     row.resume_command = resume(row).shell();
 }
@@ -86,9 +88,12 @@ fn silent_since_ms(row: &SessionRow, written_at_ms: Option<UnixMillis>, now_ms: 
 }
 
 /// Whether the row's process lives; on another machine that cannot be told.
-fn liveness_of(row: &SessionRow, host: &str) -> Liveness {
+fn liveness_of(row: &SessionRow, host: &str, snapshot: &Snapshot) -> Liveness {
     match &row.harness_process {
         Some(_) if row.host.as_deref().is_some_and(|of_row| of_row != host) => Liveness::Unknown,
+        Some(process) if process.shared => {
+            writer_lock::of_shared(&row.key(), row.transcript_path.as_deref(), process, snapshot.locks())
+        }
         Some(process) => liveness(&ProcFs, process),
         None => Liveness::Unknown,
     }

@@ -1,9 +1,12 @@
 //! The whole process table at one moment: who descends from whom, and what each has used.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stopgate_core::process::stat::Stat;
+
+use crate::writer_lock::FileLocks;
 
 /// One process of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +30,8 @@ pub struct ProcessStat {
 pub struct Snapshot {
     rows: BTreeMap<u32, ProcessStat>,
     children: BTreeMap<u32, Vec<u32>>,
+    /// Looked at when it is first asked for: few sessions need it.
+    locks: OnceLock<Arc<FileLocks>>,
 }
 
 impl Snapshot {
@@ -37,7 +42,7 @@ impl Snapshot {
         for row in rows.values() {
             children.entry(row.parent).or_default().push(row.pid);
         }
-        Self { rows, children }
+        Self { rows, children, locks: OnceLock::new() }
     }
 
     /// Reads `/proc` (Linux); an error if that cannot be listed. Processes that end meanwhile are left out.
@@ -47,6 +52,11 @@ impl Snapshot {
             row(pid, &Stat::of(pid).ok()?)
         });
         Ok(Self::of(rows.collect::<Vec<_>>()))
+    }
+
+    /// Which files are locked.
+    pub(crate) fn locks(&self) -> &FileLocks {
+        self.locks.get_or_init(|| Arc::new(FileLocks::take()))
     }
 
     /// The process `pid`.

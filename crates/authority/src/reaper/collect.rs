@@ -72,7 +72,8 @@ impl LookWorld {
             liveness: row.liveness,
             age_ms: row.started_at_ms.map(ago),
             pane: self.pane(row),
-            shares_process: rows.iter().any(|other| shares_process(row, other)),
+            shares_process: row.harness_process.as_ref().is_some_and(|process| process.shared)
+                || rows.iter().any(|other| shares_process(row, other)),
             build: self.live_build(row, rows),
             held_ms_ago: held_at(row).map(ago),
             turn: turn(row).map(|(turn, at)| (turn, ago(at))),

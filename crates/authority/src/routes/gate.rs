@@ -9,14 +9,13 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
-use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
-use stopgate_core::text;
 use stopgate_protocol::{Contest, Contested, ErrorCode, ExplainStop, StopExplanation};
 
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
+use crate::contests;
 use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{JournalAnswer, Noted};
 use crate::peer::Peer;
@@ -26,9 +25,6 @@ use crate::state::State;
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.serve(evaluate).serve(explain).serve(contest)
 }
-
-/// Longest reason of a contest that is kept.
-const MAX_CONTEST_CHARS: usize = 500;
 
 async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<StopExplanation, Response> {
     let explained = off_loop(move || state.storage.with_store(|store| store.explain(&wanted.event))).await?;
@@ -41,10 +37,9 @@ async fn contest(state: Arc<State>, _: Peer, contest: Contest) -> Result<Contest
         let what = "session.session_id: must be 1 to 128 printable ASCII characters";
         return Err(problem(ErrorCode::Malformed, what));
     };
-    let why = text::one_line(&redact(&contest.why), MAX_CONTEST_CHARS);
-    if why.is_empty() {
+    let Some(why) = contests::reason(&contest.why) else {
         return Err(problem(ErrorCode::Malformed, "why: must say something"));
-    }
+    };
     // A reminder is answered before it is stored, and it is what the agent speaks against.
     log_settles(&state).await;
     let record = move || {

@@ -7,6 +7,8 @@ mod show;
 mod start;
 mod worktree;
 
+use std::io;
+
 use clap::{Args, Subcommand};
 use stopgate_build_guard::state::BuildState;
 use stopgate_core::env::ProcessEnv;
@@ -75,7 +77,7 @@ impl Common {
 
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let command = &arguments.command;
-    Builds::here().and_then(|builds| {
+    let done = Builds::here().and_then(|builds| {
         builds.tidy();
         match command {
             Command::Start(arguments) => start::run(context, &builds, arguments),
@@ -94,7 +96,22 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             Command::Restore(arguments) => restore::run(context, &builds, arguments),
             Command::Worktree(command) => worktree::run(context, &builds, command),
         }
-    })
+    });
+    done.map_err(with_remedy)
+}
+
+/// Says what to do where nothing may be written.
+fn with_remedy(error: anyhow::Error) -> anyhow::Error {
+    let is_read_only = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    };
+    if !error.chain().any(is_read_only) {
+        return error;
+    }
+    error.context(
+        "the checkout cannot be written to from here, as in a sandbox that only reads: let the person run this, or ask for \
+         the permission to run it outside of the sandbox",
+    )
 }
 
 /// Prints a changed build.

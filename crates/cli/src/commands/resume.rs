@@ -53,8 +53,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     Ok(ExitStatus::Success)
 }
 
+/// Whether a second client would be in its way. What many sessions share is joined, by whoever takes one of them up.
 fn runs(row: &SessionRow) -> bool {
-    row.liveness == Liveness::Alive && !row.state.is_over()
+    let shared = row.harness_process.as_ref().is_some_and(|process| process.shared);
+    !shared && row.liveness == Liveness::Alive && !row.state.is_over()
 }
 
 /// Whether it may run where that cannot be seen: in a sandbox, in a container, outside of this one, on another machine. What

@@ -36,6 +36,9 @@ pub(super) const SPEC: Spec = Spec {
     transcripts: ("projects", 2),
     // `tasks/<id>/<number>.json`
     tasks: Some("tasks"),
+    writer_locks: None,
+    // A sandbox may hide it.
+    is_above_its_tools: false,
     session_variable: Some("CLAUDE_CODE_SESSION_ID"),
     block_cap: Some(BlockCap { variable: "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", usual: 8 }),
     woken_by_hook,

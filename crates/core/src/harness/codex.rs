@@ -32,8 +32,11 @@ pub(super) const SPEC: Spec = Spec {
     // `sessions/YYYY/MM/DD/rollout-*.jsonl`
     transcripts: ("sessions", 4),
     tasks: None,
-    // The registry may know the one session of a process.
-    session_variable: None,
+    writer_locks: Some("thread-writer-locks"),
+    // In its sandbox, the first process is one of its own.
+    is_above_its_tools: true,
+    // That of a subagent is its session's, as in the payload of a hook; older versions have none.
+    session_variable: Some("CODEX_SESSION_ID"),
     block_cap: None,
     woken_by_hook: |_| false,
     recognises,

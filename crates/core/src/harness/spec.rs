@@ -40,6 +40,11 @@ pub struct Spec {
     pub transcripts: (&'static str, usize),
     /// Where it keeps its task lists: a directory in that of its configuration, with one for each session.
     pub tasks: Option<&'static str>,
+    /// Where, beside its transcripts' directory, it locks a file for each session that a process of it has loaded, if it does.
+    pub writer_locks: Option<&'static str>,
+    /// Whether its tools see one of its processes above them however they are run: the variable below, where nothing is above,
+    /// was inherited by a terminal that an agent has opened, and names nobody.
+    pub is_above_its_tools: bool,
     /// The variable that tells its shell tool which session it runs in, if there is one.
     pub session_variable: Option<&'static str>,
     /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.

@@ -73,6 +73,12 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
     }
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
     let owner = stamp.names_somebody().then_some(stamp);
+    if owner.is_none() && identity::is_in_agent() {
+        bail!(
+            "cannot tell which session this is, and a build without an owner holds nobody: let the person start it, with \
+             --owner-session <id> (`stopgate sessions` lists them)"
+        );
+    }
     let _lock = builds.prepare()?;
     if let Some(owner) = &owner {
         refuse_second(builds, owner, None)?;

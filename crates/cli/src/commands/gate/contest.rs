@@ -1,8 +1,14 @@
 //! `stopgate gate contest`: an agent's word that its stop is right.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
 use clap::Args;
+use serde::Serialize;
+use stopgate_core::checkout;
+use stopgate_core::contest_note;
 use stopgate_core::env::ProcessEnv;
+use stopgate_core::redact::redact;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::{Contest, ErrorCode, Failure};
 
@@ -36,6 +42,9 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         let unknown = Failure::new(ErrorCode::NotFound, "cannot tell which session this is");
         bail!(unknown.with_remedy("name it with --session <id> (stopgate sessions lists them)"));
     };
+    if stopgate_client::forbids_sockets() {
+        return leave(context, &session, arguments);
+    }
     context.ensure_authority()?;
     let body = Contest { session, why: arguments.why.clone() };
     let taken = context.authority().call(&body)?;
@@ -43,6 +52,32 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         printer::json(&taken)?;
     } else {
         printer::line("Noted: the next stop of this session goes through.");
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The answer for programs, where the word waits in a file.
+#[derive(Serialize)]
+struct LeftNote {
+    taken: bool,
+    left_in: PathBuf,
+}
+
+/// From a sandbox that allows no sockets: the word waits in the checkout for the session's next stop.
+fn leave(context: &CliContext, session: &SessionKey, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    const REMEDY: &str = "this sandbox lets no word through to the authority; say in your last message why the stop is right, \
+                          and stop again, or ask for the permission to run this outside of the sandbox";
+    let cwd = std::env::current_dir().context("the current directory is gone")?;
+    let Some(checkout) = checkout::find(&cwd) else {
+        bail!("{}: not in a git checkout: {REMEDY}", cwd.display());
+    };
+    let place = &checkout.worktree;
+    let left_in = contest_note::leave(place, session, &redact(arguments.why.trim()), context.now_ms)
+        .with_context(|| format!("{}: nothing can be left there: {REMEDY}", place.display()))?;
+    if arguments.json {
+        printer::json(&LeftNote { taken: false, left_in })?;
+    } else {
+        printer::line("Noted in the checkout: the next stop of this session takes it along, and goes through.");
     }
     Ok(ExitStatus::Success)
 }

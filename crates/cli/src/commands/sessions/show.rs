@@ -58,7 +58,8 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
         "process",
         row.harness_process.as_ref().map(|process| {
             let command = one_line(&process.command, 32);
-            format!("{} {command}, {} (boot {})", process.pid, row.liveness.name(), process.boot_id)
+            let shared = if process.shared { ", shared with other sessions" } else { "" };
+            format!("{} {command}, {} (boot {}){shared}", process.pid, row.liveness.name(), process.boot_id)
         }),
     );
     add("memory", row.memory_bytes.map(memory));
