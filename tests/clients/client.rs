@@ -45,7 +45,8 @@ impl Client {
         format!("{} {}{way}", if self.is_codex() { "Codex" } else { "Claude Code" }, self.version())
     }
 
-    fn version(self) -> &'static str {
+    /// The version that the page names.
+    pub(crate) fn version(self) -> &'static str {
         version(match self {
             Self::Claude => "claude",
             Self::OldClaude => "claude_old",
@@ -72,17 +73,15 @@ impl Client {
         Some(path)
     }
 
-    /// Makes sure that the program is of the version that the page names.
-    pub(crate) fn is_of_its_version(self, program: &Path) {
+    /// The version that the program says it is of.
+    pub(crate) fn version_of(self, program: &Path) -> String {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.arg("--version").env_clear().env("HOME", home.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
         let output = finish(command, Stdin::from(""));
-        assert!(
-            String::from_utf8_lossy(&output.stdout).contains(self.version()),
-            "{} is not: {output:?}",
-            self.title()
-        );
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = said.split_ascii_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        version.unwrap_or_else(|| panic!("{} says no version: {output:?}", self.title())).to_owned()
     }
 
     /// Whose dialect it speaks.

@@ -3,7 +3,7 @@
 //!
 //! Needs the clients (`STOPGATE_TEST_CLAUDE`, `STOPGATE_TEST_CLAUDE_OLD`, `STOPGATE_TEST_CODEX`), tmux, and neither a
 //! network nor a key. The column of a client that is not there is neither run nor compared, and that is said.
-//! `STOPGATE_SCENARIO=codex/clear` runs what contains this.
+//! `STOPGATE_SCENARIO=codex/clear` runs what contains this. `tests/clients/run VERSION` tries a new version.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -34,6 +34,8 @@ use table::{Column, Scenario};
 
 /// Names what to run, as `client/scenario` or a part of that; everything by itself.
 const FILTER_VARIABLE: &str = "STOPGATE_SCENARIO";
+/// Set to anything, the clients may be of any version, and what they do otherwise is printed instead of complained of.
+const NEWER_VARIABLE: &str = "STOPGATE_TEST_NEWER";
 /// A client waits more than it works.
 const AT_ONCE: usize = 5;
 
@@ -71,13 +73,17 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
     std::panic::set_hook(Box::new(|info| PLACE.set(info.location().map(ToString::to_string).unwrap_or_default())));
     let scenarios = scenarios();
     let filter = ProcessEnv.text(FILTER_VARIABLE).unwrap_or_default();
+    let is_newer = ProcessEnv.os(NEWER_VARIABLE).is_some();
+    let mut versions = BTreeMap::new();
     let mut queue = VecDeque::new();
     for client in ALL {
         let Some(program) = client.program() else {
             say(&format!("SKIPPED: {} is not here; set {} to its program", client.title(), client.variable()));
             continue;
         };
-        client.is_of_its_version(&program);
+        let version = client.version_of(&program);
+        assert!(is_newer || version == client.version(), "{} is {version}", client.title());
+        versions.insert(client, version);
         let wanted = scenarios.iter().filter(|one| format!("{}/{}", client.id(), one.id).contains(&filter));
         queue.extend(wanted.map(|scenario| (client, scenario)));
     }
@@ -106,7 +112,12 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
         }
     });
     drop(std::panic::take_hook());
-    let mut complaints = failed.into_inner().unwrap();
-    complaints.extend(table::settle(&scenarios, &seen.into_inner().unwrap()));
+    let (failed, seen) = (failed.into_inner().unwrap(), seen.into_inner().unwrap());
+    if is_newer {
+        say(&table::differences(&scenarios, &versions, &seen, &failed));
+        return;
+    }
+    let mut complaints = failed;
+    complaints.extend(table::settle(&scenarios, &seen));
     assert!(complaints.is_empty(), "{} complaints\n\n{}", complaints.len(), complaints.join("\n\n"));
 }

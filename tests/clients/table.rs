@@ -147,3 +147,47 @@ fn render(scenarios: &[Scenario], columns: &BTreeMap<Client, Column>) -> String 
     }
     text
 }
+
+/// What clients of these versions do otherwise than is on file, as a table.
+pub(crate) fn differences(
+    scenarios: &[Scenario],
+    versions: &BTreeMap<Client, String>,
+    seen: &BTreeMap<Client, Column>,
+    failed: &[String],
+) -> String {
+    let shown = |outcome: &Outcome| {
+        [outcome.word()].into_iter().chain(outcome.seen().iter().map(String::as_str)).collect::<Vec<_>>().join("; ")
+    };
+    let mut text = String::from("\n| client | scenario | on file | now |\n| --- | --- | --- | --- |\n");
+    let mut rows = 0;
+    for (client, version) in versions {
+        let on_file = std::fs::read(results(*client)).ok();
+        let on_file = on_file.map(|text| serde_json::from_slice::<Column>(&text).unwrap()).unwrap_or_default();
+        for scenario in scenarios {
+            let id = format!("{}/{}: ", client.id(), scenario.id);
+            let now = seen.get(client).and_then(|column| column.get(scenario.id));
+            let failure =
+                failed.iter().find_map(|failure| failure.strip_prefix(&id)).and_then(|text| text.lines().next());
+            let was = on_file.get(scenario.id);
+            let Some(now_shown) = now.map(shown).or_else(|| failure.map(|failure| format!("FAILED {failure}"))) else {
+                continue;
+            };
+            if now != was {
+                rows += 1;
+                let was = was.map_or_else(|| "nothing".to_owned(), shown);
+                let _ = writeln!(
+                    text,
+                    "| {} {version} | {} | {}: {was} | {now_shown} |",
+                    client.id(),
+                    scenario.id,
+                    client.version()
+                );
+            }
+        }
+    }
+    let versions: Vec<_> = versions.iter().map(|(client, version)| format!("{} {version}", client.id())).collect();
+    match rows {
+        0 => format!("\n{}: as on file", versions.join(", ")),
+        _ => text,
+    }
+}
