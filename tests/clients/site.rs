@@ -69,8 +69,10 @@ impl Site {
         let mut site = Self { client, person, checkout, socket, daemon: None };
         site.answer_first_questions();
         if client.has_daemon() {
-            let copies = Path::new(env!("CARGO_TARGET_TMPDIR")).join("codex-packages");
-            site.daemon = Some(CodexDaemon::of(client.program().unwrap(), site.person.dir(), &copies));
+            let program = client.program().unwrap();
+            let name = format!("codex-packages-{}", client.version_of(&program));
+            let copies = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            site.daemon = Some(CodexDaemon::of(program, site.person.dir(), &copies));
         }
         site
     }
