@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use stopgate_protocol::{ListSessions, SessionRow};
+use stopgate_protocol::{ErrorCode, Failure, ListSessions, SessionRow};
 
 use stopgate_store::Store;
 
@@ -42,7 +42,10 @@ pub(crate) fn sessions_in_store(context: &CliContext) -> Vec<SessionRow> {
 /// The one session whose id is `id`, or begins so.
 pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionRow> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        bail!("session id {id:?}: give the id, or the beginning of it, as `stopgate sessions` shows it");
+        bail!(
+            Failure::new(ErrorCode::NotFound, format!("session id {id:?}: it is none, nor the beginning of one"))
+                .with_remedy("`stopgate sessions` shows them")
+        );
     }
     let named = ListSessions { all: false, id: Some(id.to_owned()) };
     let mut rows = context.read(&named, |store| {
@@ -55,7 +58,10 @@ pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionR
         rows.retain(|row| row.session_id == id);
     }
     match rows.as_slice() {
-        [] => bail!("no session has the id {id}: `stopgate sessions --all` lists them"),
+        [] => bail!(
+            Failure::new(ErrorCode::NotFound, format!("no session has the id {id}"))
+                .with_remedy("`stopgate sessions --all` lists them")
+        ),
         [_] => Ok(rows.swap_remove(0)),
         several => {
             let named: Vec<_> = several.iter().take(MAX_NAMED).map(|row| row.key().to_string()).collect();

@@ -7,10 +7,13 @@ use stopgate_core::text::one_line;
 use stopgate_gate::facts::{Facts, Plan};
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
-use stopgate_protocol::{ExplainStop, GateLogRow};
+use stopgate_protocol::{ErrorCode, ExplainStop, Failure, GateLogRow};
 
 use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
+
+/// Where event ids are.
+const SHOWN: &str = "`stopgate gate log --json` shows them";
 
 /// Longest part of the message that is shown with a signal.
 const MAX_WORDS_CHARS: usize = 80;
@@ -50,12 +53,15 @@ struct Json<'a> {
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let wanted = arguments.event.trim().to_ascii_lowercase();
     if wanted.is_empty() || !wanted.chars().all(|symbol| symbol.is_ascii_hexdigit() || symbol == '-') {
-        bail!("{:?} is no event id: `stopgate gate log --json` shows them", arguments.event);
+        bail!(Failure::new(ErrorCode::NotFound, format!("{:?} is no event id", arguments.event)).with_remedy(SHOWN));
     }
     let asked = ExplainStop { event: wanted.clone() };
     let explanation = context.read(&asked, |store| store.explain(&wanted))?;
     let event = match (explanation.found, explanation.event) {
-        (0, _) => bail!("no stop has an event id that begins with {wanted}: `stopgate gate log --json` shows them"),
+        (0, _) => bail!(
+            Failure::new(ErrorCode::NotFound, format!("no stop has an event id that begins with {wanted}"))
+                .with_remedy(SHOWN)
+        ),
         (_, Some(event)) => event,
         (found, None) => bail!("{found} stops have an event id that begins with {wanted}: give more of it"),
     };

@@ -78,7 +78,7 @@ fn find(context: &CliContext, prefix: &str) -> anyhow::Result<GateLogRow> {
     if prefix.len() < MIN_PREFIX || !prefix.bytes().all(is_of_an_id) {
         bail!(
             Failure::new(
-                ErrorCode::Usage,
+                ErrorCode::NotFound,
                 format!("{prefix:?} is not the beginning of an event's id ({MIN_PREFIX} characters or more)")
             )
             .with_remedy("see `stopgate gate log`")
