@@ -206,7 +206,7 @@ fn a_session_is_let_go_for_what_wakes_it_and_for_nothing_else() {
          {\"type\":\"idle_notification\",\"from\":\"mate\",\"idleReason\":\"available\"}\n</teammate-message>"}});
     let sent = json!({"type": "assistant", "message": {"content": [
         {"type": "tool_use", "id": "b", "name": "SendMessage", "input": {"to": "mate", "message": "more"}}]}});
-    assert!(!held("mate-works", "Stop.teammate-idle.json", &[spawned.clone()], &as_it_is));
+    assert!(!held("mate-works", "Stop.teammate-idle.json", std::slice::from_ref(&spawned), &as_it_is));
     assert!(held("mate-waits", "Stop.teammate-idle.json", &[spawned.clone(), idle.clone()], &as_it_is));
     assert!(!held("mate-works-again", "Stop.teammate-idle.json", &[spawned.clone(), idle.clone(), sent], &as_it_is));
     assert!(!held("mate-unknown", "Stop.teammate-idle.json", &[], &as_it_is));

@@ -6,7 +6,7 @@
 //!
 //! Only what is shown to be the person's counts: what is somebody else's, and what nothing is said of, neither lets a
 //! session go, nor takes back that the person did, nor begins a count anew. Whoever sends prompts of its own has them
-//! marked by the harness as another sender's; a sender that no harness marks belongs into [`claude`] or [`codex`].
+//! marked by the harness as another sender's; a sender that no harness marks belongs into `person::claude` or `person::codex`.
 
 mod claude;
 mod codex;
