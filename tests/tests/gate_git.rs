@@ -9,12 +9,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use rstest::rstest;
+use serde_json::Value;
 use stopgate_core::decision::Decision;
 use stopgate_gate::facts::GitTrouble;
 use stopgate_protocol::{GateLogRow, GetHealth};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, block_reason, stop};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, block_reason, session_start, stop};
 
 /// Where programs are on the tests' machines.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -191,10 +192,13 @@ fn program(path: &Path, script: &str) {
 
 /// A session of its own stops in `top`, of an agent with this search path: what the router prints, and the row.
 fn stops(world: &World, authority: &RunningAuthority<'_>, path: &str, id: &str, top: &Path) -> (String, GateLogRow) {
-    world.start_session(id, top);
-    let mut router = world.hook("stop-gate-router");
-    router.env("PATH", path);
-    let output = finish(router, Stdin::from(&*stop(id, top, EXCUSE).to_string()));
+    let run = |hook: &str, payload: Value| {
+        let mut command = world.hook(hook);
+        command.env("PATH", path);
+        finish(command, Stdin::from(&*payload.to_string()))
+    };
+    assert_silent(&run("session-start-recorder", session_start(id, top, "startup")));
+    let output = run("stop-gate-router", stop(id, top, EXCUSE));
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     (String::from_utf8(output.stdout).unwrap(), authority.judged(id))
 }

@@ -18,6 +18,7 @@ use stopgate_core::release::Release;
 use stopgate_core::shell;
 use stopgate_core::switch::Mode;
 use stopgate_core::text;
+use stopgate_gate::RuleId;
 use stopgate_gate::facts::GitTrouble;
 use stopgate_gate::judge::FailureKind;
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
@@ -185,8 +186,9 @@ fn settle(
         _ => None,
     };
     // Let go because not all was known that could have held it.
+    let finds_nothing = trace.release == Some(Release::NoEvidence) || trace.rule == Some(RuleId::SelfDeferral);
     let unknown =
-        trace.facts.as_ref().filter(|_| trace.release == Some(Release::NoEvidence)).and_then(|facts| {
+        trace.facts.as_ref().filter(|_| finds_nothing).and_then(|facts| {
             Some((facts.failure()?, facts.git_trouble.map_or("not known in time", GitTrouble::meaning)))
         });
     // A verdict that comes too late, or to nobody, is not delivered and so is not counted.

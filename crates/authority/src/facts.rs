@@ -77,18 +77,19 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
     if let Some(checkout) = checkout {
         let git = Git::of(&checkout, session.search_path);
         let asked = memo.ask(&git, &checkout, deadline);
-        facts.git_trouble = match asked.tree() {
-            Err(Unlisted::Trouble(trouble)) => Some(trouble),
-            Ok(_) | Err(Unlisted::NotInTime) => None,
-        };
-        memo.note(asked.top, facts.git_trouble, to_millis(SystemTime::now()));
-        let began_here = || match facts.head_at_start.as_deref() {
+        let began_here = match facts.head_at_start.as_deref() {
             Some(head) => has_commit(&asked, head) == Some(true),
             None => session.start_cwd.and_then(checkout::find).is_some_and(|began| began == checkout),
         };
-        if facts.git_trouble.is_none() && began_here() {
-            look_around(&mut facts, &asked, &checkout, session, &transcript);
+        // Asked anew where the answer is no: from memory alone nobody can tell.
+        let usable = if began_here { asked.tree().map(drop) } else { asked.answers() };
+        match usable {
+            Ok(()) if began_here => look_around(&mut facts, &asked, &checkout, session, &transcript),
+            Ok(()) => {}
+            Err(Unlisted::Trouble(trouble)) => facts.git_trouble = Some(trouble),
+            Err(Unlisted::NotInTime) => facts.incomplete = true,
         }
+        memo.note(asked.top, facts.git_trouble, to_millis(SystemTime::now()));
     }
     facts.incomplete |= Instant::now() >= deadline;
     facts.fingerprint = fingerprint::of_work(&facts);
@@ -125,7 +126,10 @@ fn look_around(
         plan.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), Some(&plan.path));
     }
     facts.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), None);
-    if let Some((dirty, state)) = fingerprint::dirty_files(git) {
+    // Half of what is left: with the rest of it the evidence is looked at.
+    let now = Instant::now();
+    let until = now + git.deadline.saturating_duration_since(now) / 2;
+    if let Some((dirty, state)) = fingerprint::dirty_files(git, until) {
         facts.dirty_files = dirty;
         facts.fingerprint = state;
     }

@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// What git said about the checkouts that are worked in.
     pub(crate) memo: facts::Memo,
     judging: Arc<Semaphore>,
+    /// Held while the files of a checkout are hashed at a session's start: one at a time, which keeps no stop waiting.
+    pub(crate) hashing: Arc<tokio::sync::Mutex<()>>,
     /// Who may look at the files of a checkout.
     checkouts: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
     unsettled: AtomicUsize,
@@ -94,6 +96,7 @@ impl State {
             settings,
             memo: facts::Memo::default(),
             judging: Arc::new(Semaphore::new(MAX_CONCURRENT_JUDGEMENTS)),
+            hashing: Arc::default(),
             checkouts: Mutex::new(HashMap::new()),
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),

@@ -95,7 +95,7 @@ impl Memo {
 }
 
 /// The commit that is checked out where files do not tell.
-pub(super) fn head(git: &Git, top: &Path, deadline: Instant) -> Option<String> {
+fn head(git: &Git, top: &Path, deadline: Instant) -> Option<String> {
     let output = git.run(top, &["rev-parse", "--verify", "-q", "HEAD"], deadline).output()?;
     object_id(String::from_utf8(output).ok()?.trim())
 }
@@ -128,6 +128,11 @@ impl Asked<'_> {
         outcome
     }
 
+    /// Whether git answers at all in this checkout.
+    pub(super) fn answers(&self) -> Result<(), Unlisted> {
+        self.git.list(self.top, &["rev-parse", "--git-dir"], self.deadline).map(drop)
+    }
+
     /// The tracked files.
     pub(super) fn tree(&self) -> Result<Arc<Tree>, Unlisted> {
         self.tree.get_or_init(|| self.listed()).clone()
@@ -138,7 +143,11 @@ impl Asked<'_> {
             return Ok(tree);
         }
         let tree = Arc::new(Tree::list(self.git, self.top, self.deadline)?);
-        if tree.is_small() {
+        if !tree.is_small() {
+            let is_small = |tree: &Arc<Tree>| tree.is_small();
+            self.memo.lock().values_mut().for_each(|known| known.tree = known.tree.take().filter(is_small));
+        }
+        if tree.can_be_kept() {
             self.keep(|known| known.tree = Some(Arc::clone(&tree)));
         }
         Ok(tree)

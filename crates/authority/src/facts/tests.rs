@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use stopgate_core::session::Harness;
+use stopgate_gate::facts::GitTrouble;
 
 struct Repository {
     _dir: tempfile::TempDir,
@@ -75,7 +76,7 @@ fn gather_as(session: &Session<'_>) -> Facts {
 
 fn fingerprint_of(top: &Path) -> Option<String> {
     let checkout = checkout::find(top).unwrap();
-    dirty_fingerprint(&checkout, &Git::of(&checkout, None), soon())
+    dirty_fingerprint(&Memo::default(), &checkout, &Git::of(&checkout, None), soon())
 }
 
 fn soon() -> Instant {
@@ -556,4 +557,19 @@ fn what_is_not_known_in_time_is_not_said_to_be_missing() {
     assert_eq!(late, Err(EvidenceFault::NotKnownInTime));
     let session = repository.session();
     assert_eq!(gather(&Memo::default(), &session, Instant::now()).failure(), Some("timeout"));
+}
+
+/// Also where the files are known from before, as after the start of a session.
+#[test]
+fn a_git_that_cannot_be_asked_is_told_of_though_something_is_remembered() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] one\n", START - 60_000);
+    let (memo, checkout) = (Memo::default(), checkout::find(&repository.top).unwrap());
+    assert!(dirty_fingerprint(&memo, &checkout, &Git::of(&checkout, None), soon()).is_some());
+    let without = |head_at_start| Session { head_at_start, search_path: Some("/nowhere"), ..repository.session() };
+    let facts = gather(&memo, &without(Some(&head)), soon());
+    assert_eq!((facts.git_trouble, facts.failure()), (Some(GitTrouble::Missing), Some("git")));
+    assert_eq!(memo.troubles().len(), 1);
+    let with = Session { search_path: None, ..without(Some(&head)) };
+    assert_eq!((gather(&memo, &with, soon()).failure(), memo.troubles().len()), (None, 0));
 }

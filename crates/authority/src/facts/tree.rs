@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use crate::git::{Git, Unlisted};
 
-/// Trees of up to this many files are remembered; listing a larger one again costs less than keeping it.
-const MAX_REMEMBERED: usize = 20_000;
+/// Trees of up to this many files are remembered like everything else; of larger ones, which take some 100 bytes a file,
+/// the last one that was listed, if it has no more than this.
+const MAX_SMALL: usize = 20_000;
+const MAX_REMEMBERED: usize = 300_000;
 /// Files between two looks at the clock.
 const CLOCK_STRIDE: usize = 1_000;
 
@@ -28,6 +30,13 @@ pub(super) struct Tracked {
     changed: (i64, i64),
 }
 
+impl Tracked {
+    /// How it was when it was last compared.
+    pub(super) fn indexed(&self) -> FileStat {
+        FileStat { size: u64::from(self.size), changed: self.changed }
+    }
+}
+
 impl Tree {
     /// Lists the tracked files of `top`.
     pub(super) fn list(git: &Git, top: &Path, deadline: Instant) -> Result<Self, Unlisted> {
@@ -36,6 +45,10 @@ impl Tree {
     }
 
     pub(super) fn is_small(&self) -> bool {
+        self.files.len() <= MAX_SMALL
+    }
+
+    pub(super) fn can_be_kept(&self) -> bool {
         self.files.len() <= MAX_REMEMBERED
     }
 
@@ -64,10 +77,20 @@ pub(super) struct FileStat {
 
 impl FileStat {
     pub(super) fn of(path: &Path) -> Self {
-        std::fs::symlink_metadata(path).map_or_else(
-            |_| Self::default(),
-            |meta| Self { size: meta.size() & u64::from(u32::MAX), changed: (meta.mtime(), meta.mtime_nsec()) },
-        )
+        std::fs::symlink_metadata(path).as_ref().map(Self::from).unwrap_or_default()
+    }
+
+    /// Adds it to what is hashed.
+    pub(super) fn append_to(self, state: &mut Vec<u8>) {
+        state.extend_from_slice(&self.size.to_le_bytes());
+        state.extend_from_slice(&self.changed.0.to_le_bytes());
+        state.extend_from_slice(&self.changed.1.to_le_bytes());
+    }
+}
+
+impl From<&std::fs::Metadata> for FileStat {
+    fn from(meta: &std::fs::Metadata) -> Self {
+        Self { size: meta.size() & u64::from(u32::MAX), changed: (meta.mtime(), meta.mtime_nsec()) }
     }
 }
 

@@ -103,12 +103,13 @@ async fn look_around(state: Arc<State>, began: Began) {
     };
     let Ok(began) = tokio::task::spawn_blocking(quickly).await else { return };
     let Some(checkout) = began.checkout else { return };
-    // As a stop is judged: hashing a large tree takes its time, and there may be many sessions.
-    let turn = state.turn_in(Some(&checkout.worktree)).await;
+    // Hashing a large tree takes its time, and there may be many sessions.
+    let turn = Arc::clone(&state.hashing).lock_owned().await;
     let hash = move || {
         let _turn = turn;
         let git = Git::of(&checkout, began.origin.search_path.as_deref());
-        if let Some(hash) = facts::dirty_fingerprint(&checkout, &git, Instant::now() + FINGERPRINT_BUDGET) {
+        if let Some(hash) = facts::dirty_fingerprint(&state.memo, &checkout, &git, Instant::now() + FINGERPRINT_BUDGET)
+        {
             let _ = state.storage.with_store(|store| store.set_dirty_at_start(&began.key, &hash));
         }
     };
