@@ -99,7 +99,7 @@ fn interrupt_and_wake(client: Client) -> Outcome {
     live.types(GO_ON);
     live.until("the model is asked", || (live.asked().len() == requests).then_some(()));
     live.until("the client works", || (live.read() == Screen::Busy).then_some(()));
-    live.presses(&["Escape"], "the client has stopped", || matches!(live.read(), Screen::Idle | Screen::Draft));
+    live.presses(&["Escape"], "the client has stopped", || !matches!(live.read(), Screen::Busy));
     if client.is_codex() {
         queues(&site, "the tests have ended");
         let asked = live.turn(GO_ON, 3);

@@ -28,7 +28,7 @@ pub(crate) struct Storage {
 impl Storage {
     /// Opens the store of `home`; without one, every use of it tries again.
     pub(crate) fn open(home: Home, clock: Box<dyn Clock>) -> Self {
-        let (store, trouble) = match Store::open(&home, OPEN_PATIENCE) {
+        let (store, trouble) = match Store::open_and_migrate(&home, OPEN_PATIENCE) {
             Ok(store) => (Some(store), None),
             Err(error) => {
                 tracing::error!(%error, "serving without the store");
@@ -112,7 +112,7 @@ impl Storage {
             }
             is_in_place
         });
-        let opened = kept.map_or_else(|| Store::open(&self.home, patience), Ok);
+        let opened = kept.map_or_else(|| Store::open_and_migrate(&self.home, patience), Ok);
         let done = opened.and_then(|store| {
             let store = guard.insert(store);
             store.set_patience(patience)?;

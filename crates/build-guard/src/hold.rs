@@ -70,7 +70,8 @@ pub fn judge(
     Ok(next)
 }
 
-/// Whether the owner goes on in another process, by `--resume` for instance.
+/// Whether the owner goes on in another process, by `--resume` for instance. One whose own process lives has not: a
+/// second client has opened the session.
 fn has_moved(owner: &OwnerStamp, claimant: &Claimant) -> bool {
     let lives_in = |own: &ProcessIdentity| owner.process.as_ref().is_some_and(|stamped| stamped.is(own));
     claimant.process.as_ref().is_some_and(|own| !lives_in(own))

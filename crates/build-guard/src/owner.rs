@@ -119,6 +119,8 @@ pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn OwnerSurroundi
         }
         // The owner's own process lives, or may live: whoever this is, it is somebody else.
         (Some(stamped), _) if world.liveness(stamped) != Liveness::Gone => return None,
+        // Stamped where its process could not be seen, in a sandbox: it may live.
+        (None, _) if stamp.session_id.is_some() => return None,
         _ => {}
     }
     if same_pane(stamp, claimant) {
@@ -249,6 +251,8 @@ mod tests {
         no(&stamp(), &claimant("new", Some("%1"), Some(7)), &world, "another session of the same process");
         let unnamed = OwnerStamp { session_id: None, ..stamp() };
         no(&unnamed, &claimant("new", Some("%2"), Some(7)), &world, "its process, but another pane");
+        let unseen = OwnerStamp { process: None, ..stamp() };
+        no(&unseen, &claimant("new", Some("%1"), Some(8)), &world, "its process was never seen, and may live");
         no(&OwnerStamp::default(), &claimant("new", Some("%1"), Some(7)), &world, "no stamp");
         let codex = OwnerStamp { harness: Some(Harness::Codex), ..stamp() };
         no(&codex, &claimant("owner", Some("%1"), Some(7)), &world, "another harness");

@@ -21,6 +21,7 @@ use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::fsx;
 use stopgate_core::json::snake_case_fields;
+use stopgate_core::process::{Liveness, ProcessIdentity};
 
 /// Largest state file that is read.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
@@ -267,6 +268,16 @@ pub fn judge(
     let Some(rung) = guard.owner.as_ref().and_then(|stamp| claim(stamp, claimant, world)) else {
         return Ok(Err(LetGo::NotOwner));
     };
+    // A session that is open in its own process is opened a second time: what is stamped stays where the first one is.
+    let lives = |stamped: &ProcessIdentity| world.liveness(stamped) != Liveness::Gone;
+    let is_second = rung == Rung::Session
+        && guard
+            .owner
+            .as_ref()
+            .and_then(|owner| owner.process.as_ref())
+            .is_some_and(|stamped| claimant.process.as_ref().is_some_and(|own| !stamped.is(own)) && lives(stamped));
+    let unplaced = Claimant { process: None, tmux: None, ..claimant.clone() };
+    let claimant = if is_second { &unplaced } else { claimant };
     Ok(hold::judge(&guard, claimant, rung, turn, now).map(|guard| {
         guard.write_into(&mut state);
         HeldBuild { state, guard, rung }
@@ -296,7 +307,6 @@ mod tests {
     use super::*;
     use crate::owner::OwnerStamp;
     use std::time::Duration;
-    use stopgate_core::process::{Liveness, ProcessIdentity};
     use stopgate_core::session::{Harness, SessionKey};
     use stopgate_core::tmux::TmuxRecord;
 
@@ -340,6 +350,34 @@ mod tests {
             assert_eq!(read(dir.path()).unwrap().unwrap().reminders_used, used);
         }
         assert_eq!(stop(dir.path(), "owner").unwrap(), Err(LetGo::Spent));
+    }
+
+    /// As `claude -p --resume` does with a session that is open in a terminal.
+    #[test]
+    fn a_second_process_of_a_session_is_held_and_moves_nothing() {
+        struct Living(Liveness);
+        impl OwnerSurroundings for Living {
+            fn liveness(&self, _: &ProcessIdentity) -> Liveness {
+                self.0
+            }
+            fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
+                None
+            }
+            fn descends(&self, _: &ProcessIdentity, _: &str, _: &str) -> bool {
+                false
+            }
+        }
+        let process = |pid| ProcessIdentity { pid, ..ProcessIdentity::default() };
+        for (liveness, expected) in [(Liveness::Alive, 7), (Liveness::Unknown, 7), (Liveness::Gone, 8)] {
+            let dir = tempfile::tempdir().unwrap();
+            let state = place(dir.path(), Phase::Executing);
+            let owner = state.owner.clone().map(|owner| OwnerStamp { process: Some(process(7)), ..owner });
+            write(dir.path(), &BuildState { owner, ..state }).unwrap();
+            let second = Claimant { process: Some(process(8)), ..claimant("owner") };
+            let until = Instant::now() + Duration::from_secs(20);
+            let held = spend(dir.path(), &second, TURN, &Living(liveness), 1, until).unwrap().unwrap();
+            assert_eq!(held.guard.owner.unwrap().process.unwrap().pid, expected, "{liveness:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use stopgate_build_guard::machine::MoveRefused;
 use stopgate_client::AskError;
 use stopgate_core::paths::Home;
 use stopgate_protocol::{ErrorCode, Failure};
+use stopgate_store::StoreError;
 use stopgate_terminal::{self as printer, ExitStatus, command_line, shell_help};
 
 use crate::context::CliContext;
@@ -100,8 +101,13 @@ pub fn main(serve: Serve) -> ExitCode {
 
 /// What the errors of libraries stand for.
 fn known(cause: &(dyn Error + 'static)) -> Option<Failure> {
-    let refused = || Failure::new(ErrorCode::Refused, cause.to_string());
-    cause.downcast_ref::<AskError>().map(AskError::failure).or_else(|| cause.is::<MoveRefused>().then(refused))
+    let of = |code| Some(Failure::new(code, cause.to_string()));
+    match cause.downcast_ref::<AskError>() {
+        Some(error) => Some(error.failure()),
+        None if cause.is::<MoveRefused>() => of(ErrorCode::Refused),
+        None if cause.is::<StoreError>() => of(ErrorCode::StoreUnavailable),
+        None => None,
+    }
 }
 
 #[cfg(test)]

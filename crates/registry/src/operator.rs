@@ -41,9 +41,9 @@ pub fn caller(store: &Store, pid: Option<u32>) -> Result<Caller, StoreError> {
     if ProcFs::depth(pid) != Some(0) {
         return Ok(Caller::Elsewhere);
     }
-    // Where processes begin anew, the ancestors end too early to tell. A session that runs its tools in a sandbox leaves
-    // its name in their environment.
-    if own != Some(FIRST_NAMESPACE) && names_session(store, pid)? {
+    // Where processes begin anew, the ancestors end too early to tell: a session outside may have begun them. One that
+    // runs its tools in a sandbox leaves its name in their environment, too.
+    if own != Some(FIRST_NAMESPACE) && (store.has_sessions_outside(&boot, own)? || names_session(store, pid)?) {
         return Ok(Caller::Elsewhere);
     }
     Ok(Caller::Person)

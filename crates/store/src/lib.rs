@@ -35,6 +35,7 @@ pub use breaker::BreakerRow;
 pub use gate::blank_row;
 pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;
+use migrate::Older;
 pub use retention::{Pruned, Space};
 pub use rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
 
@@ -83,13 +84,23 @@ impl Store {
     /// Opens the store of `home`, creating and migrating it as needed. `patience` is how long to wait for others
     /// who write at the same time.
     pub fn open(home: &Home, patience: Duration) -> Result<Self, StoreError> {
+        Self::open_as(home, patience, Older::Refused)
+    }
+
+    /// The same, and a store of an older version is brought to this one's schema. For the authority and the installer
+    /// alone: whoever else finds an older one may be beside an older authority, which could no longer write.
+    pub fn open_and_migrate(home: &Home, patience: Duration) -> Result<Self, StoreError> {
+        Self::open_as(home, patience, Older::Migrated)
+    }
+
+    fn open_as(home: &Home, patience: Duration, older: Older) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
         let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?.metadata()?;
         refuse_special_companions(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = connect(&path, flags, patience)?;
-        migrate::prepare(&mut connection, patience)?;
+        migrate::prepare(&mut connection, patience, older)?;
         Ok(Self { connection, path, file: (file.dev(), file.ino()) })
     }
 

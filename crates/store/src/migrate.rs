@@ -23,9 +23,18 @@ const MIGRATIONS: &[&str] = &[
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
 pub const LATEST_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// What becomes of a file with an older schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    /// It gets the newest.
+    Migrated,
+    /// It is left alone.
+    Refused,
+}
+
 /// Brings a connection into working order: WAL, synchronous NORMAL (a crash of the program loses nothing; a power
 /// cut may lose the last moments, which is acceptable for a log), and the newest schema.
-pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result<(), StoreError> {
+pub(crate) fn prepare(connection: &mut Connection, patience: Duration, older: Older) -> Result<(), StoreError> {
     let deadline = Instant::now() + patience;
     // Pages that pruning frees go back to the file system. Only a file without a page can still be told so; on any
     // other this would take the write lock for nothing. Whoever locks even readers out is waited for once.
@@ -46,8 +55,12 @@ pub(crate) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     }
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", "on")?;
-    if version(connection)? == LATEST_VERSION {
-        return Ok(());
+    match (version(connection)?, older) {
+        (LATEST_VERSION, _) => return Ok(()),
+        (found @ 1..LATEST_VERSION, Older::Refused) => {
+            return Err(StoreError::FromThePast { found, known: LATEST_VERSION });
+        }
+        _ => {}
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Somebody else may have migrated while we waited for the lock.

@@ -183,6 +183,16 @@ impl Store {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+
+    /// Whether a session of this boot that has not ended has its process in another PID namespace than `namespace`, or in
+    /// one that is not known.
+    pub fn has_sessions_outside(&self, boot_id: &str, namespace: Option<u64>) -> Result<bool, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sessions WHERE boot_id = ?1 AND ended_at_ms IS NULL
+                            AND process_pid IS NOT NULL AND pid_namespace IS NOT ?2)",
+        )?;
+        Ok(query.query_row(params![boot_id, namespace.map(u64::cast_signed)], |row| row.get(0))?)
+    }
 }
 
 /// Brings the session's row up to date with an event of it.

@@ -325,7 +325,9 @@ fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
     )
     .unwrap();
     drop(old);
-    let rows = Store::open(&home, PATIENCE).unwrap().sessions(10).unwrap();
+    let refused = Store::open(&home, PATIENCE).map(|_| ());
+    assert!(matches!(refused, Err(StoreError::FromThePast { found: 1, .. })), "left alone: {refused:?}");
+    let rows = Store::open_and_migrate(&home, PATIENCE).unwrap().sessions(10).unwrap();
     let states: Vec<_> = rows.iter().map(|row| (row.session_id.as_str(), row.state)).collect();
     assert_eq!(states, [("b", SessionState::Ended), ("a", SessionState::Working)]);
     assert_eq!(rows[1].last_events["UserPromptSubmit"], 2);
@@ -344,7 +346,7 @@ fn the_words_for_failures_are_respelled_and_others_stay() {
     }
     store.connection.pragma_update(None, "user_version", LATEST_VERSION - 1).unwrap();
     drop(store);
-    let mut words: Vec<_> = Store::open(&home, PATIENCE)
+    let mut words: Vec<_> = Store::open_and_migrate(&home, PATIENCE)
         .unwrap()
         .gate_log(10)
         .unwrap()

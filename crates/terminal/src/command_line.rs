@@ -35,9 +35,16 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     // What is not understood may still say how it wants to hear of it.
-    if !is_help && arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json") {
+    if !is_help
+        && arguments
+            .iter()
+            .take_while(|argument| *argument != "--")
+            .any(|argument| argument.as_encoded_bytes().starts_with(b"--json"))
+    {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let message = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let message = message.trim_start_matches("error: ");
         let _ = json(&Problem { error: Failure::new(ErrorCode::Usage, message).with_remedy("--help shows the usage") });
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ErrorCode::Usage.exit_code()))

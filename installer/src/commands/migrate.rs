@@ -3,7 +3,7 @@
 //! Every step looks first and does only what is missing, so that it may be interrupted anywhere and run again. Only
 //! when no step has failed is the version written down; until then each run tries again.
 
-mod steps;
+pub(crate) mod steps;
 
 pub(crate) use steps::{refused, schema};
 

@@ -154,7 +154,7 @@ fn a_file_of_before_is_brought_up_and_shrinks_once_it_is_rewritten() {
     before.execute_batch(include_str!("../../../../migrations/db/0001_sessions_and_gate.sql")).unwrap();
     before.pragma_update(None, "user_version", 1).unwrap();
     drop(before);
-    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let mut store = Store::open_and_migrate(&home, PATIENCE).unwrap();
     fill(&mut store);
     store.prune(250, 1_000).unwrap();
     let space = store.space().unwrap();

@@ -1,6 +1,6 @@
 //! The steps, in the order in which they depend on each other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -32,6 +32,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// Runs all of them. Call it under the lock.
 pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
     let home = &context.home;
+    // First of all: the next hook that starts the new programs may have them bring the database up to date.
+    let kept = keep_older_database(home);
     let mut steps = programs(home, source, ledger);
     // An older authority must not write into a schema that it does not know.
     let authority = authority::of(home);
@@ -41,7 +43,7 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
         let failed = Step::of("authority", format!("version {}", old.version), MigrateOutcome::Failed);
         steps.push(failed.because(authority::problem(&error)));
     }
-    steps.push(database(home));
+    steps.push(database(home, kept));
     steps.push(config(home));
     for install in ledger.installs.clone() {
         steps.push(wiring(context.environment, home, ledger, &install));
@@ -73,23 +75,39 @@ fn programs(home: &Home, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
     }
 }
 
-/// The database's schema, with a copy of the file first.
-fn database(home: &Home) -> Step {
+/// A database as it was before this version.
+pub(crate) struct KeptDatabase {
+    version: i64,
+    copy: PathBuf,
+}
+
+/// Keeps a copy of a database whose schema is older than this version's; `None` if there is none.
+pub(crate) fn keep_older_database(home: &Home) -> Result<Option<KeptDatabase>> {
+    let path = home.database();
+    match schema(&path)? {
+        Some(version) if version != LATEST_VERSION => {
+            Ok(Some(KeptDatabase { version, copy: keep_database(home, &path, version)? }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The database's schema, of which a copy has been kept.
+fn database(home: &Home, kept: Result<Option<KeptDatabase>>) -> Step {
     let path = home.database();
     let subject = path.display().to_string();
-    let version = match schema(&path) {
-        Ok(Some(version)) => version,
-        Ok(None) => return Step::of("database", subject, MigrateOutcome::Unchanged).because("there is none yet"),
-        Err(error) => return failed("database", subject, &error),
-    };
-    if version == LATEST_VERSION {
-        return Step::of("database", subject, MigrateOutcome::Unchanged).because(format!("schema {version}"));
-    }
-    let migrated = keep_database(home, &path, version)
-        .and_then(|copy| Store::open(home, STORE_PATIENCE).map(|_| copy).map_err(anyhow::Error::from));
-    match migrated {
-        Ok(copy) => Step::of("database", subject, MigrateOutcome::Changed)
-            .because(format!("schema {version} to {LATEST_VERSION}; as it was: {}", copy.display())),
+    match kept {
+        Ok(None) if !path.exists() => {
+            Step::of("database", subject, MigrateOutcome::Unchanged).because("there is none yet")
+        }
+        Ok(None) => {
+            Step::of("database", subject, MigrateOutcome::Unchanged).because(format!("schema {LATEST_VERSION}"))
+        }
+        Ok(Some(KeptDatabase { version, copy })) => match Store::open_and_migrate(home, STORE_PATIENCE) {
+            Ok(_) => Step::of("database", subject, MigrateOutcome::Changed)
+                .because(format!("schema {version} to {LATEST_VERSION}; as it was: {}", copy.display())),
+            Err(error) => failed("database", subject, &error.into()),
+        },
         Err(error) => failed("database", subject, &error),
     }
 }
@@ -110,7 +128,7 @@ pub(crate) fn schema(path: &Path) -> Result<Option<i64>> {
 }
 
 /// A copy of the database as it is now, with what is still in its write-ahead log.
-fn keep_database(home: &Home, path: &Path, version: i64) -> Result<std::path::PathBuf> {
+fn keep_database(home: &Home, path: &Path, version: i64) -> Result<PathBuf> {
     let dir = backup::directory(home, SystemClock.now_ms(), &format!("database-schema-{version}"))?;
     let copy = dir.join("stopgate.db");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
