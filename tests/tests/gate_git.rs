@@ -221,6 +221,11 @@ fn git_is_searched_on_the_path_of_the_agent_and_not_of_whoever_started_the_autho
     assert!(status().contains(&format!("every stop in {} is let go", checkout.top.display())), "{}", status());
     let troubles = authority.call(&GetHealth {}).git_troubles;
     assert_eq!((&troubles[0].checkout, troubles[0].trouble), (&checkout.top, GitTrouble::Missing));
+    // Another authority knows it from the log.
+    drop(authority);
+    let authority = world.authority();
+    let remembered = authority.call(&GetHealth {}).git_troubles;
+    assert_eq!((&remembered[0].checkout, remembered[0].trouble), (&checkout.top, GitTrouble::Missing));
 
     let (said, _) = stops(&world, &authority, PATH, "with", &checkout.top);
     assert!(block_reason(&said).contains("docs/plan.md"));
@@ -291,6 +296,15 @@ fn a_git_that_hangs_in_one_checkout_costs_no_other_its_verdict() {
     let (said, row) = stops(&world, &authority, &away, "hangs", &slow.top);
     assert_eq!((said.as_str(), row.fail_open.as_deref()), ("", Some("timeout")));
     assert!(explained(&world, &row).contains("not known in time"), "{}", explained(&world, &row));
+    let troubles = || authority.call(&GetHealth {}).git_troubles;
+    assert_eq!(troubles(), [], "once may be anything");
+    for id in ["hangs-again", "hangs-ever"] {
+        stops(&world, &authority, &away, id, &slow.top);
+    }
+    assert_eq!(
+        troubles().iter().map(|seen| (&seen.checkout, seen.trouble)).collect::<Vec<_>>(),
+        [(&slow.top, GitTrouble::Slow)]
+    );
 
     // In shadow nobody waits, and each may take its whole budget: altogether minutes.
     world.set_mode("shadow");

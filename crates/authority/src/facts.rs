@@ -21,7 +21,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::text::one_line;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::evidence::EvidenceFault;
-use stopgate_gate::facts::{Facts, Plan, open_step_texts};
+use stopgate_gate::facts::{Facts, GitTrouble, Plan, open_step_texts};
 use stopgate_gate::transcript::{TaskStatus, Transcript};
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
@@ -89,7 +89,9 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
             Err(Unlisted::Trouble(trouble)) => facts.git_trouble = Some(trouble),
             Err(Unlisted::NotInTime) => facts.incomplete = true,
         }
-        memo.note(asked.top, facts.git_trouble, to_millis(SystemTime::now()));
+        facts.incomplete |= Instant::now() >= deadline;
+        let slow = memo.is_slow(asked.top, facts.incomplete).then_some(GitTrouble::Slow);
+        memo.note(asked.top, facts.git_trouble.or(slow), to_millis(SystemTime::now()));
     }
     facts.incomplete |= Instant::now() >= deadline;
     facts.fingerprint = fingerprint::of_work(&facts);

@@ -23,6 +23,8 @@ use crate::storage::Storage;
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
+/// How many of the newest stops an authority learns from when it starts.
+const REMEMBERED_STOPS: u32 = 200;
 
 /// The right to work off the event loop, which belongs to the work and not to whoever waits for it.
 #[derive(Debug, Default)]
@@ -86,6 +88,9 @@ impl State {
         // Only now does it serve: what a hook had to do without it before was no failure of this one.
         let started_at_ms = storage.now_ms();
         let settings = Arc::new(Settings::load(home.clone()));
+        let memo = facts::Memo::default();
+        let newest = storage.with_store(|store| store.gate_log(REMEMBERED_STOPS));
+        memo.remember(&newest.unwrap_or_default());
         Arc::new(Self {
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_CONCURRENT_JUDGEMENTS / 2),
@@ -94,7 +99,7 @@ impl State {
             started_at_ms,
             storage,
             settings,
-            memo: facts::Memo::default(),
+            memo,
             judging: Arc::new(Semaphore::new(MAX_CONCURRENT_JUDGEMENTS)),
             hashing: Arc::default(),
             checkouts: Mutex::new(HashMap::new()),

@@ -57,15 +57,21 @@ pub enum GitTrouble {
     Refused,
     /// git cannot be run, or fails.
     Broken,
+    /// Several stops in a row were let go because git took longer than they may.
+    Slow,
 }
 
 impl GitTrouble {
+    /// Each.
+    pub const ALL: [Self; 4] = [Self::Missing, Self::Refused, Self::Broken, Self::Slow];
+
     /// What is the matter, after the name of the checkout.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Missing => "there is no git on the session's search path (PATH)",
             Self::Refused => "git refuses it: another user owns it, and it is no safe.directory",
             Self::Broken => "git cannot be run, or fails in it",
+            Self::Slow => "git takes longer there than a stop may (gate.facts_budget_ms)",
         }
     }
 
@@ -77,6 +83,7 @@ impl GitTrouble {
             }
             Self::Refused => "if you trust it: git config --global --add safe.directory <checkout>",
             Self::Broken => "run `git -C <checkout> ls-files`, and mend what it says",
+            Self::Slow => "see how long `git -C <checkout> status` takes, and raise gate.facts_budget_ms or mend that",
         }
     }
 }

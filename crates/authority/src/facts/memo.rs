@@ -3,7 +3,7 @@
 //! Only answers that follow from HEAD, the index and the objects are kept; what lies in the working tree is looked at
 //! each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,6 +12,7 @@ use std::time::Instant;
 use stopgate_core::checkout::{Checkout, object_id};
 use stopgate_core::clock::UnixMillis;
 use stopgate_gate::facts::GitTrouble;
+use stopgate_protocol::GateLogRow;
 
 use super::tree::Tree;
 use super::untracked::Untracked;
@@ -24,12 +25,16 @@ const MAX_ANSWERS: usize = 256;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// Checkouts that are remembered because git could not be asked about them.
 const MAX_TROUBLES: usize = 16;
+/// Stops in a row that ran out of time before a checkout is called slow; one may be another's burst of work.
+const SLOW_IN_A_ROW: u32 = 3;
 
 /// What is remembered of all checkouts.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     checkouts: Mutex<HashMap<PathBuf, KnownCheckout>>,
     troubles: Mutex<BTreeMap<PathBuf, (UnixMillis, GitTrouble)>>,
+    /// How many stops in a row ran out of time, in each checkout.
+    slow: Mutex<HashMap<PathBuf, u32>>,
 }
 
 #[derive(Debug)]
@@ -78,6 +83,35 @@ impl Memo {
                 if troubles.insert(top.to_owned(), (now_ms, trouble)).is_none_or(|(_, before)| before != trouble) {
                     tracing::warn!(checkout = %top.display(), what = trouble.meaning(), "git cannot be asked");
                 }
+            }
+        }
+    }
+
+    /// Takes note of a stop that ran out of time, or did not; returns whether that is how it goes by now.
+    pub(super) fn is_slow(&self, top: &Path, ran_out: bool) -> bool {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ran_out {
+            slow.remove(top);
+            return false;
+        }
+        if slow.len() >= MAX_TROUBLES && !slow.contains_key(top) {
+            slow.clear();
+        }
+        let count = slow.entry(top.to_owned()).or_insert(0);
+        *count = count.saturating_add(1);
+        *count >= SLOW_IN_A_ROW
+    }
+
+    /// Knows what the log tells of the time before this authority: in which checkouts git could not be asked at the last
+    /// stop. `rows` are the newest first.
+    pub(crate) fn remember(&self, rows: &[GateLogRow]) {
+        let mut seen = HashSet::new();
+        for row in rows {
+            let Some(top) = row.checkout.as_deref().filter(|top| seen.insert(*top)) else { continue };
+            let told = row.detail.as_deref().filter(|_| row.fail_open.as_deref() == Some("git"));
+            let trouble = told.and_then(|told| GitTrouble::ALL.into_iter().find(|one| one.meaning() == told));
+            if trouble.is_some() {
+                self.note(top, trouble, row.at_ms);
             }
         }
     }
