@@ -24,7 +24,7 @@ pub(crate) fn keep(home: &Home, file: &Path, bytes: &[u8], now: UnixMillis) -> R
     }
     let name = file.file_name().unwrap_or_else(|| "file".as_ref());
     let copy = dir.join(name);
-    let origin = serde_json::json!({ "path": file, "sha256": digest, "takenAtMs": now });
+    let origin = serde_json::json!({ "path": file, "sha256": digest, "taken_at_ms": now });
     fsx::ensure_private_dir(&dir)
         .and_then(|()| fsx::write_atomic(&copy, bytes, 0o600))
         .and_then(|()| fsx::write_atomic(&dir.join("origin"), format!("{origin:#}\n").as_bytes(), 0o600))
