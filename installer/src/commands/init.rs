@@ -14,7 +14,7 @@ use stopgate_core::switch::read_mode;
 use self::plan::InitPlan;
 use super::apply::{self, Applied};
 use super::{Context, Where, prefix, undo_arguments};
-use crate::commands::migrate::steps::keep_older_database;
+use crate::commands::migrate::steps::{keep_older_database, schema};
 use crate::deploy::{self, Change, Program};
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
@@ -260,7 +260,10 @@ fn carry_out(plan: &InitPlan) -> Result<Written> {
     let mut ledger = Ledger::read(&plan.home)?;
     let mut programs = plan.programs.clone();
     // The new programs bring the database up to date when they next start.
-    keep_older_database(&plan.home)?;
+    // What is no database is none to keep; the live check tells of it.
+    if schema(&plan.home.database()).is_ok() {
+        keep_older_database(&plan.home)?;
+    }
     ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
     is_something |= programs.iter().any(|program| program.change != Change::Unchanged);
     ledger.save(&plan.home)?;
