@@ -143,7 +143,8 @@ mod tests {
             let stamp = store::read(&build).unwrap().unwrap().owner.unwrap();
             assert_eq!(Untold.liveness(stamp.process.as_ref().unwrap()), Liveness::Alive);
             let turn = BuildTurn { continued: false, cap: None, released: false };
-            let stop = |id: &str| store::spend(&build, &claimant(id), turn, &Untold, 1, Instant::now()).unwrap();
+            let stop =
+                |id: &str| store::spend(&build, &claimant(id), turn, &Untold, 1, Instant::now(), || false).unwrap();
             assert_eq!(stop("me").unwrap_err(), LetGo::NotOwner);
             assert!(stop(&stamp.session_id.unwrap()).is_ok());
         }

@@ -51,15 +51,9 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
             hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
-        let spent = store::judge(&dir, &claimant, turn, &ProcWorld(hook), now).and_then(|judged| match judged {
-            // The transcript is read only for whom the build would hold.
-            Ok(_) => {
-                let turn = BuildTurn { released: is_released(&event, stop, hook.deadline), ..turn };
-                store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline)
-            }
-            Err(let_go) => Ok(Err(let_go)),
-        });
-        match spent {
+        // The transcript is read only for whom the build would hold.
+        let is_released = || is_released(&event, stop, hook.deadline);
+        match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline, is_released) {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);
                 let program = reason::call(&checkout.worktree, autostart::program(&hook.home).as_deref());

@@ -116,6 +116,18 @@ fn in_a_container_a_person_is_an_operator_and_what_a_session_runs_in_a_sandbox_i
 }
 
 #[test]
+fn while_a_session_lives_outside_nobody_in_a_namespace_of_its_own_is_the_operator() {
+    for inside in pid_namespaces() {
+        let site = Site::new();
+        let outer = site.claude();
+        outer.starts("outer", "startup");
+        // It may have begun whoever asks, and no variable says so; there is no authority that would see it.
+        stopgate(&site.world, &inside, &["mode", "off"]).refused(2, &["another process namespace"]);
+        stopgate(&site.world, &[], &["mode", "off"]).ok();
+    }
+}
+
+#[test]
 fn process_1_may_be_the_harness() {
     for inside in pid_namespaces() {
         let site = Site::new();

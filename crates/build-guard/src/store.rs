@@ -230,7 +230,8 @@ pub struct HeldBuild {
 }
 
 /// Spends one reminder of the build in `dir` on `claimant`: the count on disk is raised before the block is printed,
-/// and only if the build holds the claimant. Whoever is not held changes no byte.
+/// and only if the build holds the claimant. Whoever is not held changes no byte. `is_released` tells whether the person
+/// ended the turn, and is asked only where the build would hold.
 pub fn spend(
     dir: &Path,
     claimant: &Claimant,
@@ -238,22 +239,25 @@ pub fn spend(
     world: &dyn OwnerSurroundings,
     now: UnixMillis,
     deadline: Instant,
+    is_released: impl FnOnce() -> bool,
 ) -> Result<Result<HeldBuild, LetGo>, BuildError> {
-    let judged = || judge(dir, claimant, turn, world, now);
-    // Cheap refusal first: whoever is not held never opens the lock.
-    if let Err(reason) = judged()? {
+    // Cheap refusal first: for whoever is not held nothing more is looked at, and no lock opened.
+    if let Err(reason) = judge(dir, claimant, turn, world, now)? {
         return Ok(Err(reason));
     }
+    if is_released() {
+        return Ok(Err(LetGo::Released));
+    }
     let _lock = lock(dir, deadline)?;
-    let held = judged()?;
+    let held = judge(dir, claimant, turn, world, now)?;
     if let Ok(held) = &held {
         write_bytes(dir, serde_json::to_vec(&held.state))?;
     }
     Ok(held)
 }
 
-/// Decides on a stop, and writes nothing: what is held is held only with [`spend`].
-pub fn judge(
+/// Decides on a stop, and writes nothing.
+fn judge(
     dir: &Path,
     claimant: &Claimant,
     turn: BuildTurn,
@@ -338,7 +342,7 @@ mod tests {
     }
 
     fn stop(dir: &Path, id: &str) -> Result<Result<HeldBuild, LetGo>, BuildError> {
-        spend(dir, &claimant(id), TURN, &Nowhere, 1, Instant::now() + Duration::from_secs(20))
+        spend(dir, &claimant(id), TURN, &Nowhere, 1, Instant::now() + Duration::from_secs(20), || false)
     }
 
     #[test]
@@ -375,7 +379,7 @@ mod tests {
             write(dir.path(), &BuildState { owner, ..state }).unwrap();
             let second = Claimant { process: Some(process(8)), ..claimant("owner") };
             let until = Instant::now() + Duration::from_secs(20);
-            let held = spend(dir.path(), &second, TURN, &Living(liveness), 1, until).unwrap().unwrap();
+            let held = spend(dir.path(), &second, TURN, &Living(liveness), 1, until, || false).unwrap().unwrap();
             assert_eq!(held.guard.owner.unwrap().process.unwrap().pid, expected, "{liveness:?}");
         }
     }

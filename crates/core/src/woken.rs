@@ -2,6 +2,7 @@
 //! that follows says `stop_hook_active`, although nothing has kept that turn going. The recorder marks the session when
 //! the turn begins; its first stop takes the mark, and is judged as any other.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
@@ -23,12 +24,14 @@ pub fn take(home: &Home, session: &SessionKey) -> bool {
 }
 
 fn path(home: &Home, session: &SessionKey) -> PathBuf {
-    let safe = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
-        byte => format!("_{byte:02x}"),
-    };
-    let name: String = session.session_id.bytes().map(safe).collect();
-    home.run().join("woken").join(format!("{}-{name}", session.harness))
+    let mut name = format!("{}-", session.harness);
+    for byte in session.session_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
+            byte => drop(write!(name, "_{byte:02x}")),
+        }
+    }
+    home.run().join("woken").join(name)
 }
 
 #[cfg(test)]

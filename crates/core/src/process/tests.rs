@@ -1,0 +1,170 @@
+use super::*;
+use crate::session::Harness;
+use std::collections::BTreeMap;
+
+const NAMESPACE: u64 = 4_026_532_000;
+
+/// Processes with their command lines, the boot, and the namespace.
+struct Table(BTreeMap<u32, (ProcessRow, &'static str)>, &'static str, Option<u64>);
+
+impl ProcessTable for Table {
+    fn row(&self, pid: u32) -> Lookup {
+        self.0.get(&pid).map_or(Lookup::Absent, |(row, _)| Lookup::Found(row.clone()))
+    }
+    fn executable(&self, pid: u32) -> Option<String> {
+        Some(format!("/home/dev/.local/share/claude/versions/{}", self.0.get(&pid)?.0.command))
+    }
+    fn command_line(&self, pid: u32) -> Vec<u8> {
+        self.0.get(&pid).map(|(_, line)| line.replace(' ', "\0").into_bytes()).unwrap_or_default()
+    }
+    fn boot_id(&self) -> Option<String> {
+        Some(self.1.to_owned())
+    }
+    fn namespace(&self) -> Option<u64> {
+        self.2
+    }
+}
+
+/// Processes with their parents, start times and command lines, whose first word is the name.
+fn table(rows: &[(u32, u32, u64, &'static str)], boot: &'static str) -> Table {
+    let row = |&(pid, parent, start_ticks, line): &(u32, u32, u64, &'static str)| {
+        let command = line.split(' ').next().unwrap().to_owned();
+        (pid, (ProcessRow { parent, start_ticks, command, zombie: false }, line))
+    };
+    Table(rows.iter().map(row).collect(), boot, Some(NAMESPACE))
+}
+
+fn root(table: &Table, pid: u32, harness: Harness) -> Option<u32> {
+    harness_root(table, pid, harness, None).map(|root| root.pid)
+}
+
+#[test]
+fn the_nearest_harness_of_the_right_kind_is_the_root() {
+    let table = table(
+        &[(1, 0, 1, "init"), (5, 1, 50, "claude"), (6, 5, 60, "bash"), (7, 6, 70, "codex"), (8, 7, 80, "bash")],
+        "b",
+    );
+    let of = |pid, harness| root(&table, pid, harness);
+    assert_eq!([of(8, Harness::Codex), of(8, Harness::Claude), of(1, Harness::Claude)], [Some(7), Some(5), None]);
+    let nearest = |pid| nearest_harness(&table, pid, &|_| None).map(|(harness, found)| (harness, found.pid));
+    assert_eq!([nearest(8), nearest(6), nearest(1)], [Some((Harness::Codex, 7)), Some((Harness::Claude, 5)), None]);
+    assert_eq!(ancestry(&table, 8), [(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)]);
+}
+
+#[test]
+fn a_reused_pid_and_another_boot_are_gone() {
+    let before = table(&[(7, 1, 70, "claude")], "boot-1");
+    let identity = identify(&before, 7).unwrap();
+    assert_eq!(liveness(&before, &identity), Liveness::Alive);
+    assert_eq!(liveness(&table(&[(7, 1, 71, "claude")], "boot-1"), &identity), Liveness::Gone);
+    assert_eq!(liveness(&table(&[(7, 1, 70, "claude")], "boot-2"), &identity), Liveness::Gone);
+    assert_eq!(liveness(&table(&[], "boot-1"), &identity), Liveness::Gone);
+    let mut ended = table(&[(7, 1, 70, "claude")], "boot-1");
+    ended.0.values_mut().for_each(|(row, _)| row.zombie = true);
+    assert_eq!(liveness(&ended, &identity), Liveness::Gone, "a zombie");
+}
+
+#[test]
+fn process_1_may_be_a_harness() {
+    let table = table(&[(1, 0, 1, "claude"), (7, 1, 70, "sh"), (8, 7, 80, "python")], "b");
+    assert_eq!(root(&table, 8, Harness::Claude), Some(1));
+    assert_eq!(root(&table, 8, Harness::Codex), None);
+}
+
+#[test]
+fn a_session_in_the_background_is_its_worker_in_both_layouts_and_never_the_daemon() {
+    let layout = |daemon, host, worker| {
+        let rows = [(1, 0, 1, "init"), (5, 1, 50, daemon), (6, 5, 60, host), (7, 6, 70, worker), (8, 7, 80, "sh")];
+        let table = table(&rows, "b");
+        [8, 6, 5].map(|pid| root(&table, pid, Harness::Claude))
+    };
+    let worker_alone = [Some(7), None, None];
+    let npm = layout(
+        "claude.exe daemon run",
+        "claude.exe bg-pty-host s -- claude.exe daemon run",
+        "claude.exe --session-id s",
+    );
+    let native = layout("claude daemon run", "2.1.332 bg-pty-host", "2.1.332 --session-id s");
+    assert_eq!([npm, native], [worker_alone; 2]);
+    let prompt = table(&[(1, 0, 1, "init"), (5, 1, 50, "claude -p daemon run"), (6, 5, 60, "sh")], "b");
+    assert_eq!(root(&prompt, 6, Harness::Claude), Some(5));
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_believed_of_an_ancestor_that_is_not_further_than_another_client() {
+    let table = table(
+        &[(1, 0, 1, "init"), (5, 1, 50, "wrapped"), (6, 5, 60, "bash"), (7, 6, 70, "claude"), (8, 7, 80, "sh")],
+        "b",
+    );
+    let told = |pid, told| harness_root(&table, pid, Harness::Claude, Some(told)).map(|root| root.pid);
+    assert_eq!([told(6, 5), told(6, 9), told(8, 5), told(8, 7)], [Some(5), None, Some(7), Some(7)]);
+    let says = |harness| (harness == Harness::Claude).then_some(5);
+    let found = nearest_harness(&table, 6, &says).map(|(harness, found)| (harness, found.pid));
+    assert_eq!(found, Some((Harness::Claude, 5)));
+}
+
+#[test]
+fn a_server_of_many_sessions_is_proof_of_none() {
+    for line in ["codex app-server --listen unix:// --managed-daemon", "codex -c a=b app-server", "codex mcp-server"] {
+        let table = table(&[(1, 0, 1, "init"), (5, 1, 50, line), (6, 5, 60, "sh")], "b");
+        let found = harness_root(&table, 6, Harness::Codex, None).unwrap();
+        assert_eq!((found.pid, found.shared, liveness(&table, &found)), (5, true, Liveness::Unknown), "{line}");
+        assert_eq!(liveness(&super::tests::table(&[], "b"), &found), Liveness::Unknown);
+    }
+    let own = table(&[(1, 0, 1, "init"), (5, 1, 50, "codex resume app"), (6, 5, 60, "sh")], "b");
+    assert!(!harness_root(&own, 6, Harness::Codex, None).unwrap().shared);
+}
+
+#[test]
+fn a_process_of_another_namespace_is_unknown_and_has_files_of_its_own() {
+    let here = table(&[(7, 1, 70, "claude")], "boot-1");
+    let own = identify(&here, 7).unwrap();
+    let of = |pid_namespace, start_ticks| ProcessIdentity { start_ticks, pid_namespace, ..own.clone() };
+    let (other, older) = (Some(NAMESPACE + 1), None);
+    for ticks in [70, 71] {
+        assert_eq!(liveness(&here, &of(other, ticks)), Liveness::Unknown);
+    }
+    assert_eq!(liveness(&table(&[], "boot-1"), &of(other, 70)), Liveness::Unknown);
+    assert_eq!(liveness(&table(&[], "boot-2"), &of(other, 70)), Liveness::Gone);
+    assert!(!own.is(&of(other, 70)) && own.file_key() != of(other, 70).file_key());
+    // What an older version wrote: only the very process proves anything.
+    assert_eq!(liveness(&here, &of(older, 70)), Liveness::Alive);
+    assert_eq!(liveness(&here, &of(older, 71)), Liveness::Unknown);
+    assert!(own.is(&of(older, 70)) && of(older, 70).file_key() == of(Some(FIRST_NAMESPACE), 70).file_key());
+    let unseeing = Table(here.0, here.1, None);
+    assert_eq!(liveness(&unseeing, &of(Some(NAMESPACE), 71)), Liveness::Unknown);
+}
+
+#[test]
+fn what_may_not_be_looked_at_is_alive_and_what_cannot_be_read_is_unknown() {
+    struct Says(Lookup);
+    impl ProcessTable for Says {
+        fn row(&self, _: u32) -> Lookup {
+            self.0.clone()
+        }
+        fn executable(&self, _: u32) -> Option<String> {
+            None
+        }
+        fn command_line(&self, _: u32) -> Vec<u8> {
+            Vec::new()
+        }
+        fn boot_id(&self) -> Option<String> {
+            Some("boot-1".to_owned())
+        }
+        fn namespace(&self) -> Option<u64> {
+            Some(NAMESPACE)
+        }
+    }
+    let identity = identify(&table(&[(7, 1, 70, "claude")], "boot-1"), 7).unwrap();
+    assert_eq!(liveness(&Says(Lookup::Forbidden), &identity), Liveness::Alive);
+    assert_eq!(liveness(&Says(Lookup::Unreadable), &identity), Liveness::Unknown);
+}
+
+#[test]
+fn this_process_is_found_in_the_real_table() {
+    let me = identify(&ProcFs, std::process::id()).unwrap();
+    assert_eq!(liveness(&ProcFs, &me), Liveness::Alive);
+    assert!(ancestry(&ProcFs, me.pid).len() >= 2);
+    assert!(me.pid_namespace.is_some() && ProcFs::depth(me.pid) == Some(0));
+    assert_eq!((ProcFs::own_pid(), ProcFs::parent_pid()), (me.pid, Some(std::os::unix::process::parent_id())));
+}
