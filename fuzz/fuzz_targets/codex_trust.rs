@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use stopgate_fuzz::is_subsequence;
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
 
 const KEY: &str = "/home/dev/.codex/hooks.json:stop:0:0";
 
@@ -25,7 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
         _ => panic!("not taken out:\n{trusted}"),
     };
     assert_eq!(meaning(&after), meaning(before), "\n{before}\n---\n{trusted}\n---\n{after}");
-    assert!(!after.contains(KEY));
+    // Where it stood before, it was in a comment or in a text, and stays.
+    assert_eq!(after.matches(KEY).count(), before.matches(KEY).count(), "\n{before}\n---\n{after}");
     assert!(is_subsequence(after.as_bytes(), trusted.as_bytes()), "something was added\n{trusted}\n---\n{after}");
     // A `#` may stand in a text, and then stays as well.
     let marks = |text: &str| text.matches('#').count();
@@ -36,26 +37,30 @@ fuzz_target!(|bytes: &[u8]| {
 /// The file as Codex leaves it that was told to trust our hook; `None` where there is no place for that, or where our
 /// key stands already.
 fn trust(mut document: DocumentMut) -> Option<String> {
-    let root = document.as_table_mut();
-    let hooks = root.entry("hooks").or_insert_with(implicit).as_table_like_mut()?;
-    let state = hooks.entry("state").or_insert_with(implicit).as_table_like_mut()?;
-    if state.contains_key(KEY) {
+    let hooks = table_in(document.as_item_mut(), "hooks")?;
+    let state = table_in(hooks, "state")?;
+    if state.get(KEY).is_some() {
         return None;
     }
-    let mut entry = Table::new();
-    entry.insert("trusted_hash", value("sha256:1"));
-    state.insert(KEY, Item::Table(entry));
+    *table_in(state, KEY)?.as_table_like_mut()?.entry("trusted_hash").or_insert(Item::None) = value("sha256:1");
     let written = document.to_string();
-    // Inline tables take no table: what is written then is not Codex's doing.
     let read: DocumentMut = written.parse().ok()?;
     read.get("hooks")?.get("state")?.get(KEY)?;
     Some(written)
 }
 
-fn implicit() -> Item {
-    let mut table = Table::new();
-    table.set_implicit(true);
-    Item::Table(table)
+/// The table `name` of `parent`, made where it is missing. An inline table takes inline tables alone: `toml_edit` panics
+/// when it prints anything else there.
+fn table_in<'a>(parent: &'a mut Item, name: &str) -> Option<&'a mut Item> {
+    let made = if parent.is_inline_table() {
+        value(InlineTable::new())
+    } else {
+        let mut table = Table::new();
+        table.set_implicit(name != KEY);
+        Item::Table(table)
+    };
+    let item = parent.as_table_like_mut()?.entry(name).or_insert(made);
+    item.is_table_like().then_some(item)
 }
 
 /// What the text says, but for tables that are empty: those of ours go with our entry.
