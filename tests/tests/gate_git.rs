@@ -283,6 +283,29 @@ fn a_checkout_of_another_user_and_a_broken_git_are_told_of() {
     assert!(block_reason(&said).contains("docs/plan.md"), "as it says");
 }
 
+/// A plan as long as a plan is read, which the session has written to, so that it is compared with what it was: read in
+/// time in proportion to its length.
+#[test]
+fn a_plan_of_many_thousand_steps_is_judged_in_time() {
+    const STEPS: usize = 47_000;
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    // One line of it has nothing but signs behind the name of a secret.
+    let signs = format!("password{}", "=".repeat(60_000));
+    checkout.write("docs/plan.md", &format!("{}- [ ] {signs}\n", "- [ ] a\n".repeat(STEPS)));
+    checkout.commit("a long plan");
+    let authority = world.authority();
+    world.start_session("long", &checkout.top);
+    checkout.work();
+    let stopped = world.run_hook("stop-gate-router", &stop("long", &checkout.top, EXCUSE));
+    assert!(block_reason(&String::from_utf8(stopped.stdout).unwrap()).contains("docs/plan.md"));
+    let row = authority.judged("long");
+    assert_eq!((row.decision, row.fail_open.as_deref()), (Some(Decision::Continue), None), "{row:?}");
+    let explained = world.stopgate_json(&["explain", &row.event_id, "--json"]);
+    let plan = &explained["recording"]["answers"]["facts"]["plans"][0];
+    assert_eq!((&plan["open_steps"], &plan["next_step"]), (&Value::from(STEPS + 1), &Value::from("a")));
+}
+
 /// Stops in a checkout where git hangs are let go, and named so; they keep nobody's stops waiting elsewhere.
 #[test]
 fn a_git_that_hangs_in_one_checkout_costs_no_other_its_verdict() {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use stopgate_config::Config;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::decision::Decision;
 use stopgate_core::env;
@@ -73,6 +74,26 @@ impl Gone {
     }
 }
 
+/// How long whoever asked waits for the verdict.
+fn allowed(request: &EvaluateRequest) -> Duration {
+    match request.mode {
+        Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
+        // Shadow makes nobody wait.
+        Mode::Off | Mode::Shadow => MAX_DEADLINE,
+    }
+}
+
+/// How long facts about `request` may be gathered, from its arrival on.
+fn budget(config: &Config, request: &EvaluateRequest) -> Duration {
+    let budget = env::patiently(Duration::from_millis(u64::from(config.gate.facts_budget_ms)));
+    budget.min(allowed(request).saturating_sub(SETTLE_RESERVE))
+}
+
+/// [`budget`], before more is known of the stop than was `heard`: what its checkout says may be less.
+pub(crate) fn facts_budget(state: &State, heard: Option<&Heard>, request: &EvaluateRequest) -> Duration {
+    heard.map_or_else(|| budget(&state.settings.current(), request), |heard| budget(&heard.config, request))
+}
+
 /// Judges `request`. What somebody waits for is noted, and a continue is counted, before anybody is told; the caller
 /// writes the verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
 /// the event loop.
@@ -84,15 +105,10 @@ pub(crate) fn evaluate(
     gone: &Gone,
     turn: Turn,
 ) -> Verdict {
-    let allowed = match request.mode {
-        Mode::Enforce => Duration::from_millis(request.deadline_ms).min(MAX_DEADLINE),
-        // Shadow makes nobody wait.
-        Mode::Off | Mode::Shadow => MAX_DEADLINE,
-    };
+    let allowed = allowed(request);
     contests::take_note(state, request);
     let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
-    let budget = env::patiently(Duration::from_millis(u64::from(config.gate.facts_budget_ms)));
-    let until = received + budget.min(allowed.saturating_sub(SETTLE_RESERVE));
+    let until = received + budget(&config, request);
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
 
     let judge_until = match request.mode {

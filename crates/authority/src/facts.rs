@@ -21,7 +21,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::text::one_line;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::evidence::EvidenceFault;
-use stopgate_gate::facts::{Facts, GitTrouble, Plan, open_step_texts};
+use stopgate_gate::facts::{Facts, GitTrouble, Plan, open_steps_by_line};
 use stopgate_gate::transcript::{TaskStatus, Transcript};
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
@@ -35,7 +35,7 @@ const MAX_PROMPT_CHARS: usize = 500;
 const MAX_PLANS: usize = 3;
 /// Plans with an open step that are looked at for that.
 const MAX_OPEN_PLANS: usize = 10;
-/// Steps between two looks at the clock.
+/// Lines between two looks at the clock.
 const CLOCK_STRIDE: usize = 256;
 /// File systems keep time by a clock that lags behind: what was written just before the session is compared with git.
 const CLOCK_LAG_MS: UnixMillis = 100;
@@ -64,7 +64,9 @@ pub(crate) struct Session<'a> {
 /// The facts, as far as they could be gathered before `deadline`. What is said of a checkout is left out without one,
 /// and in one that is another than the session began in.
 pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> Facts {
-    let transcript = session::transcript(session);
+    let told = session::transcript(session, deadline);
+    let is_read = told.is_some();
+    let transcript = told.unwrap_or_default();
     let mut facts = Facts {
         tasks: transcript.tasks.clone(),
         person_asked_to_stop: session.person.end.is_some(),
@@ -93,7 +95,7 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
         let slow = memo.is_slow(asked.top, facts.incomplete).then_some(GitTrouble::Slow);
         memo.note(asked.top, facts.git_trouble.or(slow), to_millis(SystemTime::now()));
     }
-    facts.incomplete |= Instant::now() >= deadline;
+    facts.incomplete |= !is_read || Instant::now() >= deadline;
     facts.fingerprint = fingerprint::of_work(&facts);
     facts
 }
@@ -140,11 +142,11 @@ fn look_around(
 /// The open steps of a plan; `None` if there was no time to read them.
 fn steps(text: &str, deadline: Instant) -> Option<Vec<String>> {
     let mut found = Vec::new();
-    for step in open_step_texts(text) {
-        if found.len() % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
+    for (at, step) in open_steps_by_line(text).enumerate() {
+        if at.is_multiple_of(CLOCK_STRIDE) && Instant::now() >= deadline {
             return None;
         }
-        found.push(step);
+        found.extend(step);
     }
     Some(found)
 }
@@ -270,8 +272,10 @@ fn is_stopgate(top: &Path) -> bool {
 }
 
 /// Whether the session's own task list, read again, still has `task` open.
-pub(crate) fn has_open_task(session: &Session<'_>, task: &str) -> bool {
-    session::transcript(session).tasks.iter().any(|item| item.text == task && item.status != TaskStatus::Completed)
+/// `None` if that could not be read before `deadline`.
+pub(crate) fn has_open_task(session: &Session<'_>, task: &str, deadline: Instant) -> Option<bool> {
+    let tasks = session::transcript(session, deadline)?.tasks;
+    Some(tasks.iter().any(|item| item.text == task && item.status != TaskStatus::Completed))
 }
 
 /// Checks that the evidence exists: the plan in the working tree with its step still open, the commits in the

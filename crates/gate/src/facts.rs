@@ -138,14 +138,19 @@ pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
     steps.next().map(|first| (first, 1 + steps.count()))
 }
 
-/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged. Made one
-/// by one: whoever has no time for a long list stops asking.
+/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged.
 pub fn open_step_texts(markdown: &str) -> impl Iterator<Item = String> {
-    super::markdown::lines(markdown)
-        .into_iter()
+    open_steps_by_line(markdown).flatten()
+}
+
+/// For each line of a Markdown file the text of [`open_step_texts`] that stands there, if one does. Made one by one:
+/// whoever has no time for a long file stops asking.
+pub fn open_steps_by_line(markdown: &str) -> impl Iterator<Item = Option<String>> {
+    super::markdown::lines(markdown).map(|line| {
         // Redacted before it is cut, so that no half of a secret is left.
-        .filter_map(|line| Some(one_line(&redact(unchecked(&line.text)?), MAX_STEP_CHARS)))
-        .filter(|text| !text.is_empty())
+        let text = one_line(&redact(unchecked(&line.text)?), MAX_STEP_CHARS);
+        (!text.is_empty()).then_some(text)
+    })
 }
 
 /// Longest text of a step that is passed on.

@@ -94,12 +94,26 @@ impl Transcript {
 
 /// Reads `tail`, the end of a transcript. `is_whole` when it is all of it; else the first line is a part and is dropped.
 pub fn read(harness: Harness, tail: &str, is_whole: bool) -> Transcript {
+    read_while(harness, tail, is_whole, || true).unwrap_or_default()
+}
+
+/// [`read`] for as long as `goes_on`, which is asked before each line that tells something; `None` if that was not to the
+/// end: what stands there may take back what stands before.
+pub fn read_while(
+    harness: Harness,
+    tail: &str,
+    is_whole: bool,
+    mut goes_on: impl FnMut() -> bool,
+) -> Option<Transcript> {
     let mut reader = Reader::default();
     let marks: &[&str] = match harness {
         Harness::Claude => &claude::MARKS,
         Harness::Codex => &codex::MARKS,
     };
     for line in tail.lines().skip(usize::from(!is_whole)).filter(|line| marks.iter().any(|mark| line.contains(mark))) {
+        if !goes_on() {
+            return None;
+        }
         let Ok(Value::Object(line)) = serde_json::from_str(line) else {
             continue;
         };
@@ -108,7 +122,7 @@ pub fn read(harness: Harness, tail: &str, is_whole: bool) -> Transcript {
             Harness::Codex => reader.codex(&line),
         }
     }
-    reader.done()
+    Some(reader.done())
 }
 
 /// A task as it is followed.

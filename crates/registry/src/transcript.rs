@@ -3,14 +3,20 @@
 use std::fs::OpenOptions;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::Instant;
 
 use stopgate_core::fsx;
 use stopgate_core::session::Harness;
 use stopgate_gate::transcript::{self, MAX_TAIL_BYTES, Transcript};
 
-/// What the end of a transcript tells; nothing if it cannot be read.
-pub fn end_of_transcript(harness: Harness, path: &Path) -> Transcript {
-    tail(path).map(|(text, is_whole)| transcript::read(harness, &text, is_whole)).unwrap_or_default()
+/// What the end of a transcript tells; nothing if it cannot be read, `None` if it could not be before `deadline`.
+pub fn end_of_transcript(harness: Harness, path: &Path, deadline: Instant) -> Option<Transcript> {
+    let in_time = || Instant::now() < deadline;
+    if !in_time() {
+        return None;
+    }
+    let Some((text, is_whole)) = tail(path) else { return Some(Transcript::default()) };
+    transcript::read_while(harness, &text, is_whole, in_time)
 }
 
 /// The last part of `path`, and whether that is all of it.

@@ -63,6 +63,7 @@ pub(super) fn judge(
     };
     let look = |path| person::look(request.event.key.harness, path, prompt_id, until.facts);
     let person = transcript.map(look).unwrap_or_default();
+    let is_open = is_open.then_some(until.facts);
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, is_open);
     let mut world = Live {
         state,
@@ -84,7 +85,8 @@ pub(super) fn judge(
     Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest, person }
 }
 
-/// What is known of a stop before its stages run, but for its message.
+/// What is known of a stop before its stages run, but for its message. `is_open` if that decides nothing: until when more
+/// may be read.
 fn inputs(
     state: &State,
     request: &EvaluateRequest,
@@ -92,7 +94,7 @@ fn inputs(
     session: Option<&SessionFacts>,
     stored: &TurnRecord,
     person: &Person,
-    is_open: bool,
+    is_open: Option<Instant>,
 ) -> Inputs {
     let none = Stop::default();
     let stop = match &request.event.kind {
@@ -148,8 +150,12 @@ impl Live<'_> {
 
     fn look(&self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
         if let Some(task) = &evidence.task {
-            let open = self.with_session(|session| gathering::has_open_task(session, task)).unwrap_or(false);
-            return if open { Ok(()) } else { Err(EvidenceFault::PlanChanged) };
+            let until = self.until.facts;
+            return match self.with_session(|session| gathering::has_open_task(session, task, until)) {
+                Some(Some(true)) => Ok(()),
+                Some(None) => Err(EvidenceFault::NotKnownInTime),
+                Some(Some(false)) | None => Err(EvidenceFault::PlanChanged),
+            };
         }
         let cwd = self.request.event.cwd.as_deref().ok_or(EvidenceFault::PlanChanged)?;
         let search_path = self.request.search_path.as_deref();

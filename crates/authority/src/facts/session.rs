@@ -18,14 +18,15 @@ use super::Session;
 /// Largest file of a task that is read.
 const MAX_TASK_BYTES: u64 = 64 * 1024;
 
-/// What the end of the session's transcript tells, and the harness's own files of its tasks; nothing if it cannot be read.
-pub(super) fn transcript(session: &Session<'_>) -> Transcript {
-    let Some(path) = session.transcript else { return Transcript::default() };
-    let mut transcript = end_of_transcript(session.key.harness, path);
+/// What the end of the session's transcript tells, and the harness's own files of its tasks; nothing if it cannot be read,
+/// `None` if it could not be before `deadline`.
+pub(super) fn transcript(session: &Session<'_>, deadline: Instant) -> Option<Transcript> {
+    let Some(path) = session.transcript else { return Some(Transcript::default()) };
+    let mut transcript = end_of_transcript(session.key.harness, path, deadline)?;
     if let Some(tasks) = task_files(session.key, path) {
-        transcript.settle(|id| task_status(&tasks, id));
+        transcript.settle(|id| if Instant::now() < deadline { task_status(&tasks, id) } else { None });
     }
-    transcript
+    (Instant::now() < deadline).then_some(transcript)
 }
 
 /// Where the harness keeps the session's tasks, a file each, if it does. A subagent or a teammate that finishes one says

@@ -361,7 +361,9 @@ fn the_end_of_a_long_transcript_tells_the_tasks() {
     let session = Session { transcript: Some(&transcript), ..repository.session() };
     let tasks = gather_as(&session).tasks;
     assert_eq!(tasks.iter().map(|task| task.text.as_str()).collect::<Vec<_>>(), ["late"]);
-    assert!(has_open_task(&session, "late") && !has_open_task(&session, "early"));
+    let has_open = |task| has_open_task(&session, task, soon());
+    assert_eq!((has_open("late"), has_open("early")), (Some(true), Some(false)));
+    assert_eq!(has_open_task(&session, "late", Instant::now()), None, "no time");
     let hostile = Session { transcript: Some(Path::new("/dev/zero")), ..repository.session() };
     assert_eq!(gather_as(&hostile).tasks, []);
 }

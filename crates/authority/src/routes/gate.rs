@@ -7,10 +7,11 @@ use axum::response::Response;
 use stopgate_core::checkout;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::is_event_id;
-use stopgate_core::harness::EventKind;
+use stopgate_core::harness::{EventKind, MAX_MESSAGE_BYTES};
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
+use stopgate_core::text;
 use stopgate_protocol::{Contest, Contested, ErrorCode, ExplainStop, StopExplanation};
 
 use super::views::log_settles;
@@ -67,6 +68,12 @@ async fn evaluate(
     mut request: EvaluateRequest,
 ) -> Result<Option<EvaluateResponse>, Response> {
     let received = Instant::now();
+    if let EventKind::Stop(stop) = &mut request.event.kind
+        && stop.last_assistant_message.len() > MAX_MESSAGE_BYTES
+    {
+        // Hooks send no more. Reading it takes time in proportion.
+        stop.last_assistant_message = text::tail(&stop.last_assistant_message, MAX_MESSAGE_BYTES).to_owned();
+    }
     check(&request).map_err(|error| problem(ErrorCode::Malformed, error))?;
     // The switches are files: read here too, so that a caller's word alone never enforces.
     let mode = switch::read_mode(&state.home).mode();
@@ -181,6 +188,7 @@ fn judge_afterwards(
     });
 }
 
+/// Judges a stop when its turn has come: one at a time in a checkout.
 async fn judge_in_turn(
     state: &Arc<State>,
     request: EvaluateRequest,
@@ -191,8 +199,64 @@ async fn judge_in_turn(
     // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
     let looks = heard.as_ref().is_none_or(|heard| !heard.is_foregone());
     let checkout = request.event.cwd.as_deref().filter(|_| looks).and_then(checkout::find);
-    let turn = state.turn_in(checkout.as_ref().map(|checkout| &*checkout.worktree)).await;
+    // Nobody waits past the time that facts may take: then they are not known in time, whoever holds the turn.
+    let patience = evaluate::facts_budget(state, heard.as_ref(), &request).saturating_sub(received.elapsed());
+    let turn = state.turn_in(checkout.as_ref().map(|checkout| &*checkout.worktree));
+    let turn = tokio::time::timeout(patience, turn).await.unwrap_or_default();
     let state = Arc::clone(state);
     let request = Arc::new(request);
     off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone, turn)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use stopgate_core::decision::Decision;
+    use stopgate_core::event_id::new_event_id;
+    use stopgate_core::harness::{Event, Stop};
+    use stopgate_core::paths::Home;
+    use stopgate_core::session::Harness;
+
+    use super::*;
+
+    /// Somebody looks at the checkout and does not come to an end: the next stop is let go when its own time is over.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_waits_for_a_turn_longer_than_facts_may_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("project").canonicalize().unwrap_or_else(|_| dir.path().join("project"));
+        std::fs::create_dir(&top).unwrap();
+        assert!(Command::new("git").args(["init", "-q"]).current_dir(&top).status().unwrap().success());
+        let home = Home::at(dir.path().join("home"));
+        home.create().unwrap();
+        std::fs::write(home.root().join("config.toml"), "[gate]\nfacts_budget_ms = 50\n").unwrap();
+        let state = tokio::task::spawn_blocking(move || State::open(home)).await.unwrap();
+        let found = checkout::find(&top).unwrap();
+        let held = state.turn_in(Some(&found.worktree)).await;
+        let clock = state.storage.clock();
+        let request = EvaluateRequest {
+            event_id: new_event_id(clock),
+            at_ms: clock.now_ms(),
+            event: Event {
+                key: SessionKey::new(Harness::Claude, "s").unwrap(),
+                cwd: Some(top),
+                transcript_path: None,
+                model: None,
+                permission_mode: None,
+                agent_id: None,
+                kind: EventKind::Stop(Stop {
+                    last_assistant_message: "Let's continue in a fresh session.".into(),
+                    ..Stop::default()
+                }),
+            },
+            mode: Mode::Shadow,
+            search_path: None,
+            deadline_ms: 1_000,
+        };
+        let judged = judge_in_turn(&state, request, None, Instant::now(), Gone::default());
+        let verdict = tokio::time::timeout(Duration::from_mins(1), judged).await.expect("it does not wait").unwrap();
+        assert_eq!(verdict.response.decision, Decision::Allow);
+        drop(held);
+    }
 }

@@ -26,6 +26,22 @@ fn the_last_todo_list_of_claude_counts() {
 }
 
 #[test]
+fn a_transcript_that_was_not_read_to_its_end_tells_nothing() {
+    let open = claude_tool("TodoWrite", r#"{"todos":[{"content":"lexer","status":"in_progress"}]}"#);
+    let done = claude_tool("TodoWrite", r#"{"todos":[{"content":"lexer","status":"completed"}]}"#);
+    let text = [open, done].join("\n");
+    let read_lines = |lines: u32| {
+        let mut left = lines;
+        read_while(Harness::Claude, &text, true, || {
+            left = left.saturating_sub(1);
+            left > 0
+        })
+    };
+    assert_eq!(read_lines(2), None, "the second line was not looked at");
+    assert_eq!(list(&read_lines(3).unwrap()), [("lexer", Completed)]);
+}
+
+#[test]
 fn tasks_of_claude_are_followed_by_their_ids() {
     let result = |id: u32| {
         format!(
