@@ -55,6 +55,7 @@ fn place_build(parent: &Path, number: usize, phase: Phase) -> anyhow::Result<()>
     let owner = OwnerStamp {
         harness: Some(Harness::Claude),
         session_id: Some(format!("0a0a0a0a-0000-4000-8000-{number:012x}")),
+        former_sessions: Vec::new(),
         tmux: None,
         process: process::identify(&ProcFs, std::process::id()),
         host: host(),
@@ -119,7 +120,10 @@ mod tests {
         fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
             None
         }
-        fn descends(&self, _: &ProcessIdentity, _: &str, _: &str) -> bool {
+        fn descends(&self, _: &[&ProcessIdentity], _: &str, _: &str) -> bool {
+            false
+        }
+        fn follows(&self, _: &ProcessIdentity, _: &ProcessIdentity) -> bool {
             false
         }
     }

@@ -15,7 +15,7 @@ use stopgate_core::process::host;
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
-use stopgate_core::{autostart, checkout, lineage, person};
+use stopgate_core::{autostart, checkout, lineage, person, woken};
 
 use crate::{HookOutcome, RunningHook, harness_process};
 
@@ -42,8 +42,9 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
     if builds.is_empty() {
         return allow;
     }
-    let turn =
-        BuildTurn { continued: stop.stop_hook_active, cap: block_cap(&ProcessEnv, event.key.harness), released: false };
+    // The first stop of a turn that a hook began: nothing has kept that turn going yet.
+    let continued = stop.stop_hook_active && !woken::take(&hook.home, &event.key, hook::Hook::BuildStop);
+    let turn = BuildTurn { continued, cap: block_cap(&ProcessEnv, event.key.harness), released: false };
     let claimant = claimant(&event);
     let now = SystemClock.now_ms();
     for dir in builds {
@@ -121,8 +122,13 @@ impl OwnerSurroundings for ProcWorld<'_> {
         tmux::read_record(&self.0.home, process)
     }
 
-    fn descends(&self, process: &ProcessIdentity, ancestor: &str, session: &str) -> bool {
-        lineage::descends(&lineage::read(&self.0.home, process), ancestor, session)
+    fn descends(&self, processes: &[&ProcessIdentity], ancestor: &str, session: &str) -> bool {
+        let recorded: Vec<_> = processes.iter().map(|process| lineage::read(&self.0.home, process)).collect();
+        lineage::descends(&recorded, ancestor, session)
+    }
+
+    fn follows(&self, process: &ProcessIdentity, earlier: &ProcessIdentity) -> bool {
+        lineage::follows(&self.0.home, process, earlier)
     }
 }
 

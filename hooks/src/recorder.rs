@@ -10,6 +10,7 @@ use stopgate_core::harness::{Event, EventKind, Reply, registration};
 use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin, search_path};
 use stopgate_core::spool::SpoolRoute;
+use stopgate_core::tmux::TmuxPlace;
 use stopgate_core::{checkout, lineage, woken};
 use stopgate_store::{Store, StoreError};
 
@@ -44,7 +45,7 @@ fn record(hook: &RunningHook) -> HookOutcome {
         if (harness.spec().woken_by_hook)(prompt) {
             woken::mark(&hook.home, &event.key);
         } else {
-            woken::take(&hook.home, &event.key);
+            woken::forget(&hook.home, &event.key);
         }
     }
     if let EventKind::ConfigChange { file: Some(file), lost } = &mut event.kind {
@@ -74,6 +75,13 @@ fn origin(hook: &RunningHook, event: &Event) -> Origin {
     // What many sessions share has the environment, and so the terminal, of whichever session came first.
     let is_own_terminal = harness_process.is_none() || own.is_some();
     let terminal = |name| ProcessEnv.text(name).filter(|_| is_own_terminal);
+    let (tmux, tmux_pane) = (terminal(env::TMUX), terminal(env::TMUX_PANE));
+    if let Some(process) = own.filter(|_| starts)
+        && let Some(place) =
+            tmux.as_deref().zip(tmux_pane.as_deref()).and_then(|(tmux, pane)| TmuxPlace::parse(tmux, pane))
+    {
+        lineage::begin_in(&hook.home, &place, process);
+    }
     let predecessor = own.and_then(|process| {
         let entry =
             lineage::LineageEntry { session: event.key.session_id.clone(), event: lineage::What::of(&event.kind)? };
@@ -81,8 +89,8 @@ fn origin(hook: &RunningHook, event: &Event) -> Origin {
     });
     Origin {
         predecessor,
-        tmux: terminal(env::TMUX),
-        tmux_pane: terminal(env::TMUX_PANE),
+        tmux,
+        tmux_pane,
         head: checkout.as_ref().filter(|_| starts).and_then(checkout::Checkout::head),
         checkout: checkout.map(|checkout| checkout.main),
         harness_process,

@@ -44,7 +44,7 @@ fn judge(hook: &RunningHook) -> HookOutcome {
         return HookOutcome::Nothing;
     };
     // The first stop of a turn that a hook began: nothing has kept that turn going yet.
-    if !is_subagent && woken::take(&hook.home, &event.key) {
+    if !is_subagent && woken::take(&hook.home, &event.key, hook::Hook::StopGateRouter) {
         stop.stop_hook_active = false;
     }
     if release::by_marks(stop.stop_hook_active, is_subagent).is_some() {

@@ -195,9 +195,14 @@ impl World {
         transcript::says(Harness::Claude, &self.transcript(id), sender, words);
     }
 
-    /// A `Stop` payload of a session with its transcript.
+    /// A `Stop` payload of a session with its transcript. Without a prompt in that it names none, which is waited for.
     pub fn stop(&self, id: &str, cwd: &Path, message: &str) -> Value {
-        with(stop(id, cwd, message), "transcript_path", json!(self.transcript(id)))
+        let transcript = self.transcript(id);
+        let mut payload = with(stop(id, cwd, message), "transcript_path", json!(transcript));
+        if !transcript.exists() {
+            payload["prompt_id"] = Value::Null;
+        }
+        payload
     }
 
     /// Lets a session stop with `message`; what the router prints.

@@ -192,7 +192,7 @@ fn absurd_steps_are_refused_and_change_nothing() {
     ] {
         site.build("mine", &step(number, tests, passing)).refused(2, &[]);
     }
-    assert_eq!(site.build("mine", &["step", "1", "  ", "--tests", "1", "--passing", "1"]).code, Some(1));
+    assert_eq!(site.build("mine", &["step", "1", "  ", "--tests", "1", "--passing", "1"]).code, Some(2));
     assert_eq!(site.snapshot(), before);
     site.build("mine", &step("1", "0", "0")).ok();
     site.build("mine", &step("999", "1000000", "1000000")).ok();
@@ -280,7 +280,13 @@ fn outside_a_checkout_and_with_hostile_names_nothing_happens() {
             assert!(said.json()["error"]["message"].is_string());
         }
     }
-    site.build("mine", &["status", "--build", "nothing-0000"]).refused(1, &["no build nothing-0000"]);
+    for id in ["nothing-0000", "no/thing"] {
+        for command in ["status", "log", "report", "complete", "restore"] {
+            let said = site.build("mine", &[command, "--build", id, "--json"]).refused(1, &[id, "build list --all"]);
+            assert_eq!(said.json()["error"]["code"], "not_found", "{command}: {said:?}");
+            assert_eq!(said.json()["error"]["remedy"], "`stopgate build list --all` shows them", "{said:?}");
+        }
+    }
     for branch in ["../../x", "-f", "a b", "a..b", "/abs"] {
         site.build("mine", &["worktree", "create", &format!("--branch={branch}")])
             .refused(1, &["not a name for a branch"]);
@@ -296,8 +302,10 @@ fn outside_a_checkout_and_with_hostile_names_nothing_happens() {
         let said = site.build_in(site.world.root(), &[command.as_slice(), &["--json"]].concat());
         assert!(said.refused(1, &["not in a git checkout"]).json()["error"]["message"].is_string());
     }
-    site.build("mine", &["start", "  "]).refused(1, &["<task>"]);
-    site.build("mine", &["start", &"x".repeat(3_000)]).refused(1, &["<task>"]);
+    for task in ["", "  ", &"x".repeat(3_000)] {
+        let said = site.build("mine", &["start", task, "--json"]).refused(2, &["<task>"]);
+        assert_eq!(said.json()["error"]["code"], "usage", "{said:?}");
+    }
     let help = finish(site.command("", &["--help"]), Stdin::from(""));
     assert!(String::from_utf8(help.stdout).unwrap().contains("escalate") && binary("stopgate").exists());
 }

@@ -58,7 +58,7 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
     // Whoever is held can be told by whom.
     let audit = std::fs::read_to_string(site.top().join(".stopgate/builds").join(&id).join("audit.jsonl")).unwrap();
     assert!(audit.contains(r#""detail":"started by session claude:other""#), "{audit}");
-    site.build("mine", &["start", "t", "--owner-session", "a b"]).refused(1, &["not a session id"]);
+    site.build("mine", &["start", "t", "--owner-session", "a b"]).refused(2, &["not a session id"]);
 }
 
 #[test]
@@ -105,6 +105,7 @@ fn an_owner_that_restarts_in_its_pane_is_held_and_written_back() {
     let site = Site::new();
     let tmux = Tmux::new(&site, "tmux");
     let agent = tmux.agent(&["new-session", "-s", "work"]);
+    agent.starts("old", "startup");
     let id = agent.start("old");
     unmoved(&site, "a nested agent in the owner's pane", || agent.nested_stop("nested"));
 
@@ -112,6 +113,8 @@ fn an_owner_that_restarts_in_its_pane_is_held_and_written_back() {
     let agent = tmux.agent(&["respawn-pane", "-t", &agent.pane]);
     // Two in one pane are nobody's. tmux does not wait for the one whose terminal it closes.
     eventually("the old one has gone", || has_ended(old).then_some(()));
+    unmoved(&site, "nothing is known of when it began", || agent.stop("new"));
+    agent.starts("new", "startup");
     assert!(agent.stop("new").unwrap().contains("reminder 1 of 3"));
     assert_eq!(
         (owner(&site, &id, "/session_id"), owner(&site, &id, "/process/pid")),
@@ -263,6 +266,93 @@ fn an_owner_that_resumes_in_a_new_process_is_followed_there() {
     agent.ends("one", "clear");
     agent.starts("two", "clear");
     assert!(agent.stop("two").is_some(), "cleared in the process that it was resumed in");
+}
+
+#[test]
+fn an_owner_that_was_cleared_is_followed_when_it_is_taken_up_again_elsewhere() {
+    let site = Site::new();
+    let mut agent = site.claude();
+    agent.starts("one", "startup");
+    let id = agent.start("one");
+    agent.ends("one", "clear");
+    agent.starts("two", "clear");
+    let elsewhere = site.claude();
+    elsewhere.starts("two", "resume");
+    unmoved(&site, "the owner's own process lives", || elsewhere.stop("two"));
+    agent.ends("two", "prompt_input_exit");
+    agent.kill();
+    // An authority that starts forgets nothing of it.
+    drop(site.world.authority());
+    elsewhere.starts("stranger", "startup");
+    unmoved(&site, "another session of that process", || elsewhere.stop("stranger"));
+    let mut back = site.claude();
+    back.starts("two", "resume");
+    back.ends("two", "clear");
+    back.starts("three", "clear");
+    assert!(back.stop("three").is_some(), "cleared again before anybody looked");
+    assert_eq!(owner(&site, &id, "/session_id"), "three");
+    unmoved(&site, "what it was before, while it lives", || elsewhere.stop("two"));
+    back.kill();
+    unmoved(&site, "whoever began anew", || site.claude().stop("newest"));
+}
+
+#[test]
+fn an_owner_that_branches_off_may_go_back() {
+    let site = Site::new();
+    let mut agent = site.claude();
+    agent.starts("parent", "startup");
+    let id = agent.start("parent");
+    let old = site.start("old", "large");
+    agent.starts("branch", "fork");
+    assert!(agent.stop("branch").is_some());
+    assert_eq!(owner(&site, &id, "/session_id"), "branch");
+    unmoved(&site, "the parent in another process, while the branch lives", || site.claude().stop("parent"));
+    agent.ends("branch", "resume");
+    agent.starts("parent", "resume");
+    assert!(agent.stop("parent").is_some(), "back in the same process");
+    assert_eq!(owner(&site, &id, "/former_sessions"), json!(["branch"]));
+    agent.kill();
+    let again = site.claude();
+    again.starts("branch", "resume");
+    assert!(again.stop("branch").is_some(), "in another process");
+    // What a branch begins is the branch's.
+    again.build("branch", "fail --reason r").ok();
+    again.ends("branch", "resume");
+    again.starts("parent", "resume");
+    again.starts("second", "fork");
+    let own = again.start("second");
+    assert!(again.stop("second").is_some());
+    again.ends("second", "resume");
+    again.starts("parent", "resume");
+    unmoved(&site, "the parent never owned it", || again.stop("parent"));
+    assert_eq!((site.used(&own), site.used(&old)), (1, 0));
+}
+
+#[test]
+fn whoever_began_beside_the_owner_in_its_pane_does_not_take_its_place() {
+    let site = Site::new();
+    let tmux = Tmux::new(&site, "tmux");
+    let shell = tmux.agent(&["new-session", "-s", "work"]);
+    // Two clients in one terminal: the first one was put to sleep there.
+    let inside = |variables: &str| {
+        let place = shell.run("printf '%s %s' \"$TMUX\" \"$TMUX_PANE\"").ok().out;
+        let (server, pane) = place.split_once(' ').unwrap();
+        let wrapper = ["env", &format!("TMUX={server}"), &format!("TMUX_PANE={pane}"), variables].map(str::to_owned);
+        site.agent_by("claude", &wrapper)
+    };
+    let mut owner = inside("A=1");
+    owner.starts("mine", "startup");
+    let id = owner.start("mine");
+    let beside = inside("A=2");
+    beside.starts("beside", "startup");
+    owner.kill();
+    unmoved(&site, "it began while the owner lived", || beside.stop("beside"));
+    beside.starts("resumed", "resume");
+    unmoved(&site, "another session of that process", || beside.stop("resumed"));
+    let after = inside("A=3");
+    after.starts("after", "startup");
+    assert!(after.stop("after").is_some(), "it began when the owner had ended");
+    assert_eq!(site.used(&id), 1);
 }
 
 #[test]

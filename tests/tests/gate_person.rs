@@ -4,13 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stopgate_core::session::Harness;
 use stopgate_tests::build::Site;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
-use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::process::has_ended;
+use stopgate_tests::run::{Stdin, finish, finish_while};
 use stopgate_tests::transcript::{self, Sender};
 use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, binary, session_start, with};
 
@@ -252,6 +254,83 @@ fn the_first_stop_of_a_turn_that_a_hook_began_is_judged_and_no_other_of_that_tur
     assert!((0..4).all(|_| !woken()));
     seat.says(Sender::Typed, "Go on.");
     assert!(!active_is_held(), "the mark is gone with the next prompt");
+}
+
+#[test]
+fn the_build_guard_counts_a_turn_that_a_hook_began_as_a_turn_of_its_own() {
+    let site = Site::new();
+    let id = site.executing("mine", "large");
+    let seat = Seat::new(&site.world, &site.checkout, Harness::Claude, "mine");
+    let active_is_held = || {
+        let payload = with(seat.payload(), "stop_hook_active", json!(true)).to_string();
+        let mut hook = site.world.hook("build-stop-hook");
+        hook.env("CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", "2");
+        let output = finish(hook, Stdin::from(&*payload));
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        text(&output.stdout).contains("\"block\"")
+    };
+    let in_turn = || site.state(&id)["reminders_in_turn"].as_u64().unwrap();
+    seat.says(Sender::Typed, "Build it.");
+    assert!(active_is_held() && active_is_held() && !active_is_held(), "as often as the client lets a hook");
+    seat.says(Sender::Hook, "the tests are done");
+    // The gate's hook, at the same stop, takes nothing that is the build guard's.
+    seat.hook("stop-gate-router", &with(seat.payload(), "stop_hook_active", json!(true)));
+    assert!(active_is_held(), "nothing has kept this turn going");
+    assert_eq!(in_turn(), 1);
+    assert!(active_is_held() && !active_is_held());
+    assert_eq!(in_turn(), 2, "now something has");
+    // A prompt of another kind that comes before the stop takes the mark away.
+    seat.says(Sender::Hook, "the tests are done");
+    seat.says(Sender::Notice, "a shell has ended");
+    assert!(!active_is_held());
+}
+
+/// What a hook says that is given a stop of a session's first turn, whose prompt the client writes down while the hook
+/// looks for it.
+fn with_a_late_prompt(world: &World, hook: &str, payload: &Value, transcript: &Path, words: &str) -> String {
+    assert!(!transcript.exists() && payload["prompt_id"] == "p", "{payload}");
+    let late = |pid: u32| {
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!has_ended(pid), "it does not wait for the prompt");
+        transcript::says(Harness::Claude, transcript, Sender::Typed, words);
+    };
+    let output = finish_while(world.hook(hook), Stdin::from(&*payload.to_string()), |_| (), late);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn the_first_prompt_of_a_session_is_heard_although_it_is_written_down_late() {
+    let site = Site::new();
+    site.world.set_mode("enforce");
+    let checkout = Checkout::with_plan(&site.world.root().join("planned"));
+    let _authority = site.world.authority();
+    for (words, is_held) in [("please stop the build", false), ("Write the parser.", true)] {
+        for hook in ["build-stop-hook", "stop-gate-router"] {
+            let id = format!("{hook}-{is_held}");
+            let top = if hook == "build-stop-hook" { site.top() } else { &checkout.top };
+            assert_silent(&site.world.run_hook("session-start-recorder", &session_start(&id, top, "startup")));
+            if hook == "build-stop-hook" {
+                site.executing(&id, "large");
+            } else {
+                checkout.work();
+            }
+            let payload = with(site.world.stop(&id, top, EXCUSE), "prompt_id", json!("p"));
+            let said = with_a_late_prompt(&site.world, hook, &payload, &site.world.transcript(&id), words);
+            assert_eq!(said.contains("\"block\""), is_held, "{id}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_prompt_that_is_never_written_down_keeps_nobody_waiting_for_ever() {
+    let site = Site::new();
+    site.executing("mine", "large");
+    let mut hook = site.world.hook("build-stop-hook");
+    hook.env("STOPGATE_PATIENCE", "1");
+    let payload = with(site.world.stop("mine", site.top(), EXCUSE), "prompt_id", json!("p"));
+    let output = finish(hook, Stdin::from(&*payload.to_string()));
+    assert!(text(&output.stdout).contains("\"block\""), "what is not shown releases nobody: {output:?}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn an_id_that_says_that_there_is_none_is_none_wherever_it_comes_in() {
             }
         }
         let said = site.build("", &["start", "t", "--owner-session", nothing]);
-        said.refused(1, &["not a session id"]);
+        said.refused(2, &["not a session id"]);
         let id = site.started(site.build(nothing, &["start", "t", "--json"]));
         assert_eq!(site.state(&id)["owner"]["session_id"], Value::Null, "{nothing}");
         assert_eq!(held(&site, nothing), None);

@@ -80,6 +80,8 @@ fn stamp(value: &Value) -> Option<OwnerStamp> {
     Some(OwnerStamp {
         harness: optional(value, "harness", |name| name.as_str()?.parse::<Harness>().ok())?,
         session_id: optional(value, "session_id", string)?,
+        former_sessions: optional(value, "former_sessions", |ids| ids.as_array()?.iter().map(string).collect())?
+            .unwrap_or_default(),
         tmux: optional(value, "tmux", TmuxPlace::from_json)?,
         process: optional(value, "process", ProcessIdentity::from_json)?,
         host: optional(value, "host", string)?.unwrap_or_default(),
@@ -88,14 +90,19 @@ fn stamp(value: &Value) -> Option<OwnerStamp> {
 }
 
 fn stamp_value(stamp: &OwnerStamp) -> Value {
-    object([
+    let mut value = object([
         ("harness", or_null(stamp.harness.as_ref(), |harness| harness.name().into())),
         ("session_id", or_null(stamp.session_id.as_ref(), |id| id.as_str().into())),
         ("tmux", or_null(stamp.tmux.as_ref(), TmuxPlace::to_json)),
         ("process", or_null(stamp.process.as_ref(), ProcessIdentity::to_json)),
         ("host", stamp.host.as_str().into()),
         ("stamped_at_ms", stamp.stamped_at_ms.into()),
-    ])
+    ]);
+    if !stamp.former_sessions.is_empty() {
+        let ids = stamp.former_sessions.iter().map(|id| id.as_str().into());
+        value["former_sessions"] = Value::Array(ids.collect());
+    }
+    value
 }
 
 #[cfg(test)]
@@ -113,6 +120,7 @@ mod tests {
         fn stamps()(
             harness in prop::option::of(prop::sample::select(vec![Harness::Claude, Harness::Codex])),
             session_id in prop::option::of(".*"),
+            former_sessions in prop::collection::vec(".*", 0..3),
             server_pid in prop::option::of(any::<u32>()),
             session in prop::option::of(".*"),
             in_tmux in any::<bool>(),
@@ -123,6 +131,7 @@ mod tests {
             OwnerStamp {
                 harness,
                 session_id,
+                former_sessions,
                 tmux: in_tmux.then(|| TmuxPlace { server: "/s".into(), server_pid, session, pane: "%1".into() }),
                 process: process.map(|(pid, path, namespace, shared)| process_of(pid, path, namespace, shared)),
                 host,

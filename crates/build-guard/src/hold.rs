@@ -6,6 +6,9 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_core::process::ProcessIdentity;
 use stopgate_core::tmux::TmuxPlace;
 
+/// How many sessions that an owner was before are remembered.
+const MAX_FORMER: usize = 8;
+
 /// What is known of the turn that wants to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuildTurn {
@@ -78,7 +81,17 @@ fn has_moved(owner: &OwnerStamp, claimant: &Claimant) -> bool {
 }
 
 fn reconcile(owner: &mut OwnerStamp, claimant: &Claimant, rung: Rung, now: UnixMillis) {
-    owner.session_id = Some(claimant.key.session_id.clone());
+    let own = &claimant.key.session_id;
+    owner.former_sessions.retain(|former| former != own);
+    match rung {
+        Rung::Session => {}
+        Rung::Lineage => owner.former_sessions.extend(owner.session_id.take()),
+        // Another conversation: what came before is nobody's any more.
+        Rung::TmuxPane | Rung::TmuxSession => owner.former_sessions.clear(),
+    }
+    let excess = owner.former_sessions.len().saturating_sub(MAX_FORMER);
+    owner.former_sessions.drain(..excess);
+    owner.session_id = Some(own.clone());
     owner.harness = Some(claimant.key.harness);
     owner.process = claimant.process.clone().or_else(|| owner.process.take());
     let stamped = owner.tmux.take();
@@ -147,6 +160,18 @@ mod tests {
         assert_eq!((owner.session_id.as_deref(), owner.stamped_at_ms), (Some("new"), 7));
         let same = judge(&build(Size::Small), &claimant("old"), Rung::Session, TURN, 7).unwrap();
         assert_eq!(same.owner.unwrap().stamped_at_ms, 0);
+        let branch = |state: &BuildGuard, id: &str| judge(state, &claimant(id), Rung::Lineage, TURN, 7).unwrap();
+        let former = |state: &BuildGuard| state.owner.clone().unwrap().former_sessions;
+        let branched = branch(&build(Size::Large), "branch");
+        assert_eq!(former(&branched), ["old"]);
+        assert_eq!(former(&branch(&branched, "old")), ["branch"]);
+        let moved = judge(&branched, &claimant("new"), Rung::TmuxPane, TURN, 7).unwrap();
+        assert!(former(&moved).is_empty(), "another conversation");
+        let mut many = build(Size::Large);
+        for number in 0..MAX_FORMER + 2 {
+            many = BuildGuard { reminders_used: 0, reminders_in_turn: 0, ..branch(&many, &number.to_string()) };
+        }
+        assert_eq!((former(&many).len(), former(&many)[0].as_str()), (MAX_FORMER, "1"));
         let process = ProcessIdentity {
             pid: 7,
             start_ticks: 1,

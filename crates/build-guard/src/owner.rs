@@ -1,8 +1,9 @@
 //! Who owns a build, and how a session proves that it is the one.
 //!
-//! The ladder, first rung that holds: the session's id; the place (tmux pane) of an owner whose process has ended;
-//! the same process, if the session is recorded as continuing the stamped one. Anything else, and any doubt, is not
-//! the owner: to trap the wrong session is worse than to lose a guard.
+//! The ladder, first rung that holds: the session's id; a session that is recorded as continuing the stamped one in the
+//! owner's process, or was the owner before, there or when that has ended; the place (tmux pane) of an owner whose
+//! process had ended when the claimant's began. Anything else, and any doubt, is not the owner: to trap the wrong
+//! session is worse than to lose a guard.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub struct OwnerStamp {
     pub harness: Option<Harness>,
     /// The session.
     pub session_id: Option<String>,
+    /// Sessions that were the owner before, and that it may go back to: whoever branches off may return.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_sessions: Vec<String>,
     /// The place in tmux.
     pub tmux: Option<TmuxPlace>,
     /// The harness process.
@@ -67,8 +71,10 @@ pub trait OwnerSurroundings {
     fn liveness(&self, process: &ProcessIdentity) -> Liveness;
     /// What stood beside `process` in tmux when it began; `None` if that is not known.
     fn tmux_record(&self, process: &ProcessIdentity) -> Option<TmuxRecord>;
-    /// Whether `session` is recorded as continuing `ancestor` within `process`.
-    fn descends(&self, process: &ProcessIdentity, ancestor: &str, session: &str) -> bool;
+    /// Whether `session` is recorded as continuing `ancestor` by what is known of `processes`.
+    fn descends(&self, processes: &[&ProcessIdentity], ancestor: &str, session: &str) -> bool;
+    /// Whether `earlier` is recorded as having ended in the same pane before `process` began.
+    fn follows(&self, process: &ProcessIdentity, earlier: &ProcessIdentity) -> bool;
 }
 
 /// Which rung held.
@@ -80,7 +86,7 @@ pub enum Rung {
     TmuxPane,
     /// The tmux session, because the pane is gone.
     TmuxSession,
-    /// The harness process, and a recorded lineage.
+    /// What became of the owner's session, in its process or after that.
     Lineage,
 }
 
@@ -109,13 +115,17 @@ pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn OwnerSurroundi
     if shared || stamp.host != claimant.host {
         return None;
     }
+    let session = &claimant.key.session_id;
+    let became = |ancestor: &str, processes: &[&ProcessIdentity]| {
+        stamp.former_sessions.contains(session) || world.descends(processes, ancestor, session)
+    };
     match (&stamp.process, &claimant.process) {
         (Some(stamped), Some(own)) if stamped.is(own) => {
             let Some(ancestor) = stamp.session_id.as_deref() else {
                 // Started before its session was known: the process and its pane together name it.
                 return same_pane(stamp, claimant).then_some(Rung::TmuxPane);
             };
-            return world.descends(own, ancestor, &claimant.key.session_id).then_some(Rung::Lineage);
+            return became(ancestor, &[own]).then_some(Rung::Lineage);
         }
         // The owner's own process lives, or may live: whoever this is, it is somebody else.
         (Some(stamped), _) if world.liveness(stamped) != Liveness::Gone => return None,
@@ -123,8 +133,15 @@ pub fn claim(stamp: &OwnerStamp, claimant: &Claimant, world: &dyn OwnerSurroundi
         (None, _) if stamp.session_id.is_some() => return None,
         _ => {}
     }
+    if let (Some(stamped), Some(ancestor)) = (&stamp.process, stamp.session_id.as_deref()) {
+        let processes = [Some(stamped), claimant.process.as_ref()];
+        if became(ancestor, &processes.into_iter().flatten().collect::<Vec<_>>()) {
+            return Some(Rung::Lineage);
+        }
+    }
     if same_pane(stamp, claimant) {
-        return Some(Rung::TmuxPane);
+        let began_later = |stamped| claimant.process.as_ref().is_some_and(|own| world.follows(own, stamped));
+        return stamp.process.as_ref().is_none_or(began_later).then_some(Rung::TmuxPane);
     }
     let (stamped, own) = (stamp.tmux.as_ref()?, claimant.tmux.as_ref()?);
     let record = world.tmux_record(claimant.process.as_ref()?)?;
@@ -153,11 +170,12 @@ mod tests {
         liveness: Liveness,
         record: Option<TmuxRecord>,
         descends: bool,
+        follows: bool,
     }
 
     impl Default for World {
         fn default() -> Self {
-            Self { liveness: Liveness::Gone, record: None, descends: false }
+            Self { liveness: Liveness::Gone, record: None, descends: false, follows: true }
         }
     }
 
@@ -177,8 +195,11 @@ mod tests {
         fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
             self.record.clone()
         }
-        fn descends(&self, _: &ProcessIdentity, ancestor: &str, session: &str) -> bool {
+        fn descends(&self, _: &[&ProcessIdentity], ancestor: &str, session: &str) -> bool {
             self.descends && ancestor == "owner" && session == "new"
+        }
+        fn follows(&self, process: &ProcessIdentity, earlier: &ProcessIdentity) -> bool {
+            self.follows && (process.pid, earlier.pid) == (8, 7)
         }
     }
 
@@ -200,6 +221,7 @@ mod tests {
         OwnerStamp {
             harness: Some(Harness::Claude),
             session_id: Some("owner".into()),
+            former_sessions: Vec::new(),
             tmux: Some(place("%1")),
             process: Some(process(7)),
             host: "h".into(),
@@ -227,6 +249,14 @@ mod tests {
         assert_eq!(claim(&unnamed, &claimant("new", Some("%1"), Some(7)), &world), Some(Rung::TmuxPane));
         let cleared = World { liveness: Liveness::Alive, descends: true, ..World::default() };
         assert_eq!(claim(&stamp(), &claimant("new", None, Some(7)), &cleared), Some(Rung::Lineage));
+        let resumed = World { descends: true, ..World::default() };
+        for pid in [Some(8), None] {
+            assert_eq!(claim(&stamp(), &claimant("new", Some("%9"), pid), &resumed), Some(Rung::Lineage));
+        }
+        let branched = OwnerStamp { former_sessions: vec!["parent".into()], ..stamp() };
+        let lives = World { liveness: Liveness::Alive, ..World::default() };
+        assert_eq!(claim(&branched, &claimant("parent", None, Some(7)), &lives), Some(Rung::Lineage));
+        assert_eq!(claim(&branched, &claimant("parent", None, Some(8)), &world), Some(Rung::Lineage));
     }
 
     #[test]
@@ -236,6 +266,15 @@ mod tests {
             assert_eq!(claim(stamp, claimant, world), None, "{why}");
         };
         no(&stamp(), &claimant("new", None, Some(8)), &world, "outside tmux");
+        let beside = World { follows: false, ..World::default() };
+        no(&stamp(), &claimant("new", Some("%1"), Some(8)), &beside, "it began in the pane while the owner lived");
+        no(&stamp(), &claimant("new", Some("%1"), None), &world, "nobody knows when it began");
+        for liveness in [Liveness::Alive, Liveness::Unknown] {
+            let lives = World { liveness, descends: true, ..World::default() };
+            no(&stamp(), &claimant("new", None, Some(8)), &lives, "the owner's process may live");
+            let branched = OwnerStamp { former_sessions: vec!["parent".into()], ..stamp() };
+            no(&branched, &claimant("parent", None, Some(8)), &lives, "the owner is in its own process");
+        }
         no(&stamp(), &claimant("new", Some("%2"), Some(8)), &world, "another pane while the stamped one is there");
         let beside = World::began_beside("work", &["%1", "%2"]);
         no(&stamp(), &claimant("new", Some("%2"), Some(8)), &beside, "it began while the owner's pane was there");

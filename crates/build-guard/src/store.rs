@@ -325,7 +325,10 @@ mod tests {
         fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
             None
         }
-        fn descends(&self, _: &ProcessIdentity, _: &str, _: &str) -> bool {
+        fn descends(&self, _: &[&ProcessIdentity], _: &str, _: &str) -> bool {
+            false
+        }
+        fn follows(&self, _: &ProcessIdentity, _: &ProcessIdentity) -> bool {
             false
         }
     }
@@ -367,7 +370,10 @@ mod tests {
             fn tmux_record(&self, _: &ProcessIdentity) -> Option<TmuxRecord> {
                 None
             }
-            fn descends(&self, _: &ProcessIdentity, _: &str, _: &str) -> bool {
+            fn descends(&self, _: &[&ProcessIdentity], _: &str, _: &str) -> bool {
+                false
+            }
+            fn follows(&self, _: &ProcessIdentity, _: &ProcessIdentity) -> bool {
                 false
             }
         }

@@ -13,6 +13,7 @@ use stopgate_core::checkout::{self, Checkout};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
 use stopgate_core::session::SessionKey;
+use stopgate_protocol::{ErrorCode, Failure};
 
 /// How long to wait for a hook or another command that changes the same build.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -125,16 +126,17 @@ impl Builds {
             let ids: Vec<_> = live.iter().map(|build| build.state.id.as_str()).collect();
             bail!("several builds are live: name one with --build ({})", ids.join(", "));
         }
-        live.pop().with_context(|| {
-            let top = self.checkout.main.display();
+        live.pop().ok_or_else(|| {
+            let none = format!("no build is live in {}", self.checkout.main.display());
+            let failure = |message: String| Failure::new(ErrorCode::NotFound, message);
             match self.broken().first() {
-                None => format!("no build is live in {top}; `stopgate build start <task>` starts one"),
-                Some(dir) => format!(
-                    "no build is live in {top}, but the state of {} was not understood and moved aside: `stopgate build \
-                     restore` brings it back",
-                    name(dir)
-                ),
+                None => failure(none).with_remedy("`stopgate build start <task>` starts one"),
+                Some(dir) => {
+                    failure(format!("{none}, but the state of {} was not understood and moved aside", name(dir)))
+                        .with_remedy("`stopgate build restore` brings it back")
+                }
             }
+            .into()
         })
     }
 
@@ -152,12 +154,11 @@ impl Builds {
     /// Where the build called `id` is, readable or not.
     pub(crate) fn directory(&self, id: &str) -> anyhow::Result<PathBuf> {
         if !is_build_id(id) {
-            bail!("--build {id:?}: not the id of a build; `stopgate build list --all` shows them");
+            bail!(unknown(format!("--build {id:?}: not the id of a build")));
         }
         let places = [self.builds(), self.archive()].map(|parent| parent.join(id));
-        places.into_iter().find(|dir| self.is_own_directory(dir)).with_context(|| {
-            format!("no build {id} in {}; `stopgate build list --all` shows them", self.root().display())
-        })
+        let found = places.into_iter().find(|dir| self.is_own_directory(dir));
+        Ok(found.ok_or_else(|| unknown(format!("no build {id} in {}", self.root().display())))?)
     }
 
     /// Whether `dir`, a build's, is a directory, and so are those above it up to the checkout: what was planted may be
@@ -244,6 +245,10 @@ impl Builds {
             }
         }
     }
+}
+
+fn unknown(message: String) -> Failure {
+    Failure::new(ErrorCode::NotFound, message).with_remedy("`stopgate build list --all` shows them")
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -10,6 +10,7 @@ use stopgate_core::process::host;
 use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
+use stopgate_protocol::{ErrorCode, Failure};
 
 use crate::context::CliContext;
 
@@ -90,9 +91,11 @@ pub(crate) fn stamp(
 }
 
 fn session_id(text: &str) -> anyhow::Result<String> {
-    session::is_session_id(text)
-        .then(|| text.to_owned())
-        .with_context(|| format!("--owner-session {text:?}: not a session id; `stopgate sessions` shows them"))
+    if !session::is_session_id(text) {
+        let message = format!("--owner-session {text:?}: not a session id");
+        bail!(Failure::new(ErrorCode::Usage, message).with_remedy("`stopgate sessions` shows them"));
+    }
+    Ok(text.to_owned())
 }
 
 /// The pane that `name` means. A session with several panes means none of them: that two agents in one tmux session

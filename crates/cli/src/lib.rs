@@ -104,6 +104,7 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Failure> {
     let of = |code| Some(Failure::new(code, cause.to_string()));
     match cause.downcast_ref::<AskError>() {
         Some(error) => Some(error.failure()),
+        None if matches!(cause.downcast_ref(), Some(MoveRefused::OutOfRange(_))) => of(ErrorCode::Usage),
         None if cause.is::<MoveRefused>() => of(ErrorCode::Refused),
         None if cause.is::<StoreError>() => of(ErrorCode::StoreUnavailable),
         None => None,

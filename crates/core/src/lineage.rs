@@ -1,19 +1,26 @@
 //! Which session continues which, within one harness process: `/clear` and fork give a conversation a new id.
 //!
 //! The recorder appends to a small file for each harness process, so that the build guard can follow an owner
-//! without authority and store. One rule serves both: it tells the predecessor only where there is no choice.
+//! without authority and store. One rule serves both: it tells the predecessor only where there is no choice. The file
+//! also says which processes had ended in the same pane of tmux when this one began: whoever began beside another one
+//! does not take its place when that ends.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::fsx;
 use crate::harness::{EventKind, StartSource};
 use crate::paths::Home;
-use crate::process::ProcessIdentity;
+use crate::process::{ProcFs, ProcessIdentity, has_ended};
+use crate::tmux::TmuxPlace;
 
 /// Largest file that is read; a line has about 100 bytes and a process sees few sessions.
 const MAX_BYTES: u64 = 256 * 1024;
+/// How many processes of a pane are remembered.
+const MAX_IN_PANE: usize = 32;
+/// Before the key of a process that had ended in the pane.
+const AFTER: &str = "after ";
 
 /// Something that happened to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +109,9 @@ pub fn links(entries: &[LineageEntry]) -> Vec<(&str, &str)> {
     links
 }
 
-/// Whether `descendant` continues `ancestor`, directly or through others.
-pub fn descends(entries: &[LineageEntry], ancestor: &str, descendant: &str) -> bool {
-    let links = links(entries);
+/// Whether `descendant` continues `ancestor`, directly or through others, by what is recorded of some processes.
+pub fn descends(processes: &[Vec<LineageEntry>], ancestor: &str, descendant: &str) -> bool {
+    let links: Vec<_> = processes.iter().flat_map(|entries| links(entries)).collect();
     let mut current = descendant;
     // Each step follows another link, so there are no more steps than links.
     for _ in 0..links.len() {
@@ -131,16 +138,49 @@ fn parse(line: &str) -> Option<LineageEntry> {
 
 /// Adds an entry, and returns the session that `entry.session` continues, if it can be told.
 pub fn record(home: &Home, process: &ProcessIdentity, entry: LineageEntry) -> Option<String> {
-    let path = path(home, process);
+    append(&path(home, process), &format!("{} {}\n", entry.event.name(), entry.session));
+    let entries = read(home, process);
+    links(&entries).into_iter().find(|(new, _)| *new == entry.session).map(|(_, old)| old.to_owned())
+}
+
+/// Appends by one write: lines of two hooks at once do not mix.
+fn append(path: &Path, lines: &str) {
     if let Some(dir) = path.parent() {
         let _ = fsx::ensure_private_dir(dir);
     }
-    if let Ok(mut file) = fsx::open_regular(OpenOptions::new().create(true).append(true), &path) {
-        // One write: lines of two hooks at once do not mix.
-        let _ = file.write_all(format!("{} {}\n", entry.event.name(), entry.session).as_bytes());
+    if let Ok(mut file) = fsx::open_regular(OpenOptions::new().create(true).append(true), path) {
+        let _ = file.write_all(lines.as_bytes());
     }
-    let entries = read(home, process);
-    links(&entries).into_iter().find(|(new, _)| *new == entry.session).map(|(_, old)| old.to_owned())
+}
+
+/// Notes of `process`, which begins in `place`, which others had ended there before.
+pub fn begin_in(home: &Home, place: &TmuxPlace, process: &ProcessIdentity) {
+    let Some(server) = place.server_pid else { return };
+    let own = process.file_key();
+    let pane = home.run().join("panes").join(format!("{server}-{}", place.pane.trim_start_matches('%')));
+    let text = fsx::read_regular_text(&pane, MAX_BYTES).unwrap_or_default();
+    let known: Vec<&str> = text.lines().collect();
+    if known.contains(&own.as_str()) {
+        return;
+    }
+    let kept = &known[known.len().saturating_sub(MAX_IN_PANE - 1)..];
+    let after: String = kept.iter().filter(|key| has_ended(&ProcFs, key)).flat_map(|key| [AFTER, key, "\n"]).collect();
+    if !after.is_empty() {
+        append(&path(home, process), &after);
+    }
+    if kept.len() == known.len() {
+        append(&pane, &format!("{own}\n"));
+    } else {
+        let lines: String = kept.iter().chain([&own.as_str()]).flat_map(|key| [*key, "\n"]).collect();
+        let _ = fsx::write_atomic(&pane, lines.as_bytes(), 0o600);
+    }
+}
+
+/// Whether `earlier` is known to have ended in the same pane before `process` began.
+pub fn follows(home: &Home, process: &ProcessIdentity, earlier: &ProcessIdentity) -> bool {
+    let key = earlier.file_key();
+    fsx::read_regular_text(&path(home, process), MAX_BYTES)
+        .is_ok_and(|text| text.lines().any(|line| line.strip_prefix(AFTER) == Some(&key)))
 }
 
 fn path(home: &Home, process: &ProcessIdentity) -> PathBuf {
@@ -170,7 +210,41 @@ mod tests {
     #[case::not_itself(&[("a", Started)], "a", "a", false)]
     #[case::not_backwards(&[("a", Started), ("b", Continued)], "b", "a", false)]
     fn descent(#[case] list: &[(&str, What)], #[case] old: &str, #[case] new: &str, #[case] expected: bool) {
-        assert_eq!(descends(&entries(list), old, new), expected);
+        assert_eq!(descends(&[entries(list)], old, new), expected);
+    }
+
+    #[test]
+    fn descent_goes_on_in_the_process_that_a_session_was_resumed_in() {
+        let first = entries(&[("a", Started), ("a", Cleared), ("b", Continued), ("b", Ended)]);
+        let second = entries(&[("b", Started), ("b", Cleared), ("c", Continued)]);
+        assert!(
+            descends(&[first.clone(), second.clone()], "a", "c") && !descends(std::slice::from_ref(&second), "a", "c")
+        );
+        assert!(!descends(&[first.clone(), second.clone()], "c", "a"));
+        let round = entries(&[("b", Started), ("b", Cleared), ("a", Continued)]);
+        assert!(!descends(&[first, round], "x", "a"), "a circle ends");
+    }
+
+    #[test]
+    fn whoever_began_in_a_pane_when_another_had_ended_follows_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let place = TmuxPlace { server: "/s".into(), server_pid: Some(7), session: None, pane: "%3".into() };
+        let own = crate::process::identify(&ProcFs, std::process::id()).unwrap();
+        let ended = |ticks| ProcessIdentity { start_ticks: ticks, ..own.clone() };
+        begin_in(&home, &place, &own);
+        begin_in(&home, &place, &ended(1));
+        assert!(!follows(&home, &ended(1), &own), "it began beside a living one");
+        begin_in(&home, &place, &ended(2));
+        assert!(follows(&home, &ended(2), &ended(1)) && !follows(&home, &ended(2), &own));
+        begin_in(&home, &TmuxPlace { pane: "%4".into(), ..place.clone() }, &ended(3));
+        assert!(!follows(&home, &ended(3), &ended(1)), "another pane");
+        for ticks in 10..60 {
+            begin_in(&home, &place, &ended(ticks));
+        }
+        assert!(follows(&home, &ended(59), &ended(58)) && !follows(&home, &ended(59), &ended(10)));
+        let pane = home.run().join("panes/7-3");
+        assert_eq!(std::fs::read_to_string(pane).unwrap().lines().count(), MAX_IN_PANE);
     }
 
     #[test]
@@ -189,7 +263,7 @@ mod tests {
         assert_eq!(add("a", Cleared), None);
         std::fs::OpenOptions::new().append(true).open(path(&home, &process)).unwrap().write_all(b"torn\n").unwrap();
         assert_eq!(add("b", Continued).as_deref(), Some("a"));
-        assert!(descends(&read(&home, &process), "a", "b"));
+        assert!(descends(&[read(&home, &process)], "a", "b"));
         let other = ProcessIdentity { start_ticks: 71, ..process };
         assert_eq!(read(&home, &other), []);
     }

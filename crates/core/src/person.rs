@@ -89,17 +89,43 @@ impl Person {
 }
 
 /// How long a client may take to write down the prompt of a turn that has ended, and how often it is looked for meanwhile.
-/// Claude Code 2.1.197 was seen to be behind, when the model answered at once.
+/// Claude Code 2.1.197 and 2.1.332 were seen to be behind by up to 0.3 s, when the model answered at once; in a session's
+/// first turn there is no file at all until then.
 const BEHIND: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
+/// The id of the last prompt that a transcript holds, whoever sent it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum LastPrompt {
+    /// There is none (yet): the session's first turn, maybe.
+    #[default]
+    Missing,
+    /// The client writes down no such ids.
+    Nameless,
+    /// This one.
+    Id(String),
+}
+
+impl LastPrompt {
+    /// Whether the prompt `id` is still to come.
+    fn is_behind(&self, id: &str) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Nameless => false,
+            Self::Id(last) => last != id,
+        }
+    }
+}
+
 /// What `transcript` shows of the person, as far as it can be read before `until`, when a turn that began with the prompt
-/// `prompt_id` has ended: that is waited for, if the client writes down such ids.
+/// `prompt_id` has ended: that is waited for, unless the client writes down no such ids.
 pub fn look(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until: Instant) -> Person {
-    let patience = until.min(Instant::now() + env::patiently(BEHIND));
+    let now = Instant::now();
+    // Half of the time at most: where a transcript is never written, the rest is for all else.
+    let patience = now + env::patiently(BEHIND).min(until.saturating_duration_since(now) / 2);
     loop {
         let (person, last) = look_once(harness, transcript, until);
-        let is_behind = prompt_id.is_some() && last.is_some() && last.as_deref() != prompt_id;
+        let is_behind = prompt_id.is_some_and(|id| last.is_behind(id));
         if !is_behind || Instant::now() + LOOK_AGAIN >= patience {
             return person;
         }
@@ -108,9 +134,9 @@ pub fn look(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until:
 }
 
 /// What `transcript` shows of the person now, and the id of the last prompt, whoever sent it.
-fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, Option<String>) {
+fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, LastPrompt) {
     let mut person = Person::default();
-    let mut last = None;
+    let mut last = LastPrompt::default();
     let mut is_last = true;
     let mut take = |seen: Option<Seen>| {
         seen.is_some_and(|seen| {
@@ -121,10 +147,18 @@ fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, Op
     };
     match harness {
         Harness::Claude => backwards(transcript, until, &claude::MARKS, |line| {
-            last = last.take().or_else(|| text_of(line, "promptId").map(str::to_owned));
-            take(claude::seen(line))
+            let seen = claude::seen(line);
+            if last == LastPrompt::Missing {
+                match (text_of(line, "promptId"), &seen) {
+                    (Some(id), _) => last = LastPrompt::Id(id.to_owned()),
+                    (None, Some(Seen { act: Act::Prompt(_), reported: true, .. })) => last = LastPrompt::Nameless,
+                    _ => {}
+                }
+            }
+            take(seen)
         }),
         Harness::Codex => {
+            last = LastPrompt::Nameless;
             // Who began a turn is said at its beginning: the lines are kept until there.
             let mut later: Vec<Map<String, Value>> = Vec::new();
             backwards(transcript, until, &codex::MARKS, |line| {

@@ -305,6 +305,29 @@ pub fn liveness(table: &dyn ProcessTable, identity: &ProcessIdentity) -> Livenes
     }
 }
 
+/// Whether the process that [`ProcessIdentity::file_key`] has named `key` is certain to have ended.
+pub fn has_ended(table: &dyn ProcessTable, key: &str) -> bool {
+    let parts: Vec<&str> = key.split('-').collect();
+    let (of_boot, pid, ticks, of_namespace) = match *parts.as_slice() {
+        [boot, pid, ticks] => (boot, pid.parse(), ticks.parse::<u64>(), Ok(FIRST_NAMESPACE)),
+        [boot, pid, ticks, namespace] => (boot, pid.parse(), ticks.parse(), namespace.parse()),
+        _ => return false,
+    };
+    let (Ok(pid), Ok(ticks), Ok(of_namespace)) = (pid, ticks, of_namespace) else { return false };
+    let Some(boot) = table.boot_id() else { return false };
+    if boot.len() >= 8 && !boot.starts_with(of_boot) {
+        return true;
+    }
+    if table.namespace() != Some(of_namespace) {
+        return false;
+    }
+    match table.row(pid) {
+        Lookup::Found(row) => row.start_ticks != ticks || row.zombie,
+        Lookup::Absent => true,
+        Lookup::Forbidden | Lookup::Unreadable => false,
+    }
+}
+
 /// How far up the tree the search for a harness goes; shells, wrappers and multiplexers stay well below.
 const MAX_ANCESTORS: usize = 24;
 

@@ -7,23 +7,36 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 use crate::fsx;
+use crate::hook::Hook;
 use crate::paths::Home;
 use crate::session::SessionKey;
 
+/// The hooks that count what has kept a turn going.
+const COUNTING: [Hook; 2] = [Hook::StopGateRouter, Hook::BuildStop];
+
 /// Marks `session`, whose turn a hook has begun.
 pub fn mark(home: &Home, session: &SessionKey) {
-    let path = path(home, session);
-    if path.parent().is_some_and(|dir| fsx::ensure_private_dir(dir).is_ok()) {
-        let _ = fsx::open_regular(OpenOptions::new().create(true).write(true).truncate(false), &path);
+    for hook in COUNTING {
+        let path = path(home, session, hook);
+        if path.parent().is_some_and(|dir| fsx::ensure_private_dir(dir).is_ok()) {
+            let _ = fsx::open_regular(OpenOptions::new().create(true).write(true).truncate(false), &path);
+        }
     }
 }
 
-/// Takes the mark away; true if there was one.
-pub fn take(home: &Home, session: &SessionKey) -> bool {
-    std::fs::remove_file(path(home, session)).is_ok()
+/// Takes all marks away: another turn has begun.
+pub fn forget(home: &Home, session: &SessionKey) {
+    for hook in COUNTING {
+        take(home, session, hook);
+    }
 }
 
-fn path(home: &Home, session: &SessionKey) -> PathBuf {
+/// Takes the mark for `hook` away; true if there was one.
+pub fn take(home: &Home, session: &SessionKey, hook: Hook) -> bool {
+    std::fs::remove_file(path(home, session, hook)).is_ok()
+}
+
+fn path(home: &Home, session: &SessionKey, hook: Hook) -> PathBuf {
     let mut name = format!("{}-", session.harness);
     for byte in session.session_id.bytes() {
         match byte {
@@ -31,6 +44,8 @@ fn path(home: &Home, session: &SessionKey) -> PathBuf {
             byte => drop(write!(name, "_{byte:02x}")),
         }
     }
+    name.push('.');
+    name.push_str(hook.name());
     home.run().join("woken").join(name)
 }
 
@@ -44,9 +59,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::at(dir.path());
         let key = |id: &str| SessionKey::new(Harness::Claude, id).unwrap();
-        assert!(!take(&home, &key("../a/b")));
+        let all = |id: &str| COUNTING.map(|hook| take(&home, &key(id), hook));
+        assert_eq!(all("../a/b"), [false; 2]);
         mark(&home, &key("../a/b"));
-        assert_eq!(std::fs::read_dir(home.run().join("woken")).unwrap().count(), 1);
-        assert!(!take(&home, &key("ab")) && take(&home, &key("../a/b")) && !take(&home, &key("../a/b")));
+        assert_eq!(std::fs::read_dir(home.run().join("woken")).unwrap().count(), COUNTING.len());
+        assert_eq!([all("ab"), all("../a/b"), all("../a/b")], [[false; 2], [true; 2], [false; 2]]);
+        mark(&home, &key("a"));
+        forget(&home, &key("a"));
+        assert_eq!(all("a"), [false; 2]);
     }
 }

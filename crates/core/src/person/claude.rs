@@ -42,17 +42,25 @@ pub(super) fn seen(line: &Map<String, Value>) -> Option<Seen> {
             if let Some(answer) = answer(line, content) {
                 return found(Act::Answer(answer), false);
             }
-            let is_interrupted = line.get("promptSource").is_none() && joined(content).starts_with(INTERRUPTED);
+            // Neither a prompt, nor anything that another one sent: the words alone can be anybody's.
+            let is_clients_own = line.get("promptSource").is_none() && by_whom(line).is_none();
+            let is_interrupted = is_clients_own && joined(content).starts_with(INTERRUPTED);
             is_interrupted.then(|| found(Act::Interrupted, false))?
         }
         _ => None,
     }
 }
 
+/// The kind of who sent a line, if it says: of a kind that is not understood, an empty one.
+fn by_whom(line: &Map<String, Value>) -> Option<&str> {
+    let origin = line.get("origin").filter(|origin| !origin.is_null())?;
+    Some(origin["kind"].as_str().unwrap_or_default())
+}
+
 /// Whether a prompt was sent by the person, or by whoever runs the client without a terminal.
 fn is_persons(line: &Map<String, Value>) -> bool {
-    match line.get("origin").filter(|origin| !origin.is_null()) {
-        Some(origin) => origin["kind"] == "human",
+    match by_whom(line) {
+        Some(kind) => kind == "human",
         None => matches!(text_of(line, "promptSource"), Some("typed" | "queued" | "suggestion_accepted" | "sdk")),
     }
 }

@@ -81,6 +81,11 @@ fn a_turn_that_was_interrupted_stays_so_until_the_next_prompt() {
         r#"{"type":"user","message":{"content":[{"type":"tool_result","content":"[Request interrupted by user]"}]}}"#;
     assert_eq!(of(&[&typed, tool]), None);
     assert_eq!(of(&[&claude("[Request interrupted by user] means what?", TYPED)]), None);
+    let of_kind = |origin: &str| interrupted.replace(r#""rowSource""#, &format!(r#""origin":{origin},"rowSource""#));
+    for foreign in [r#"{"kind":"peer"}"#, r#"{"kind":"task-notification"}"#, r#"{"kind":7}"#, "{}", r#""human""#] {
+        assert_eq!(of(&[&typed, &of_kind(foreign)]), None, "{foreign}");
+    }
+    assert_eq!(of(&[&typed, &of_kind("null")]), Some(End::Interrupted));
 }
 
 #[test]
@@ -203,9 +208,24 @@ fn a_transcript_that_is_behind_is_known_by_its_last_prompt_and_not_waited_for_fo
     std::fs::write(&path, [claude("please stop here", TYPED), notice].join("\n") + "\n").unwrap();
     let soon = Instant::now() + Duration::from_secs(30);
     let (person, last) = look_once(Claude, &path, soon);
-    assert_eq!((person.end, last.as_deref()), (Some(End::Asked), Some("2")), "whoever sent it");
+    assert_eq!((person.end, last), (Some(End::Asked), LastPrompt::Id("2".into())), "whoever sent it");
     for id in ["2", "3"] {
         assert_eq!(look(Claude, &path, Some(id), soon).end, Some(End::Asked));
+    }
+}
+
+#[test]
+fn the_first_prompt_of_a_session_is_still_to_come_where_ids_are_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl");
+    let is_behind = |harness| look_once(harness, &path, Instant::now() + Duration::from_secs(30)).1.is_behind("p");
+    assert!(is_behind(Claude) && !is_behind(Codex), "no file");
+    let row = claude("please stop here", TYPED);
+    let mode = r#"{"type":"mode","mode":"normal","promptSource":""}"#;
+    let nameless = row.replace(r#""promptId":"p","#, "");
+    for (lines, expected) in [("", true), (mode, true), (&row, false), (&nameless, false)] {
+        std::fs::write(&path, format!("{lines}\n")).unwrap();
+        assert_eq!(is_behind(Claude), expected, "{lines}");
     }
 }
 

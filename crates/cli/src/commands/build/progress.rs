@@ -8,6 +8,7 @@ use stopgate_build_guard::state::{BuildState, BuildStep, Phase};
 use stopgate_build_guard::store::BuildAuditEvent;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
+use stopgate_protocol::{ErrorCode, Failure};
 
 use super::{Common, say};
 use crate::builds::{BuildChange, Builds};
@@ -74,7 +75,7 @@ fn clean(text: &str) -> String {
 pub(super) fn step(context: &CliContext, builds: &Builds, arguments: &StepArguments) -> anyhow::Result<ExitStatus> {
     let description = clean(&arguments.description);
     if description.is_empty() {
-        bail!("<description>: has to say what was done");
+        bail!(Failure::new(ErrorCode::Usage, "<description>: has to say what was done"));
     }
     let build = arguments.common.choose(context, builds)?;
     let step = BuildStep {
@@ -175,7 +176,7 @@ fn give_up(
 ) -> anyhow::Result<ExitStatus> {
     let reason = clean(&arguments.reason);
     if reason.is_empty() {
-        bail!("--reason: has to say why");
+        bail!(Failure::new(ErrorCode::Usage, "--reason: has to say why"));
     }
     let build = arguments.common.choose(context, builds)?;
     let state = builds.update(&build, context.now_ms, |state| {

@@ -15,6 +15,7 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
+use stopgate_protocol::{ErrorCode, Failure};
 
 use crate::builds::{self, Builds, ignored_dir};
 use crate::context::CliContext;
@@ -65,7 +66,8 @@ impl From<WantedSize> for Size {
 pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     let task = redact(arguments.task.trim());
     if task.is_empty() || task.len() > MAX_TASK_BYTES {
-        bail!("<task>: has to say what is to be built, in at most {MAX_TASK_BYTES} bytes");
+        let message = format!("<task>: has to say what is to be built, in at most {MAX_TASK_BYTES} bytes");
+        bail!(Failure::new(ErrorCode::Usage, message));
     }
     let own = identity::own_session(&ProcessEnv, context);
     if arguments.owner.names_another(own.as_ref()) {
