@@ -86,11 +86,11 @@ mod tests {
             let size = Size { program, bytes: kib * KIB, linkage: Some(linkage) };
             word(size.kept())
         };
-        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 450, Linkage::Dynamic), "PASS");
-        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 451, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 250, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Hook(Hook::StopGateRouter), 251, Linkage::Dynamic), "short");
         assert_eq!(size(Program::Hook(Hook::StopGateRouter), 1_331, Linkage::Static), "PASS");
-        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_576, Linkage::Dynamic), "PASS");
-        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_577, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_376, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_377, Linkage::Dynamic), "short");
         assert_eq!(size(Program::Stopgate, 99_999, Linkage::Dynamic), "");
     }
 }

@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use stopgate_core::env::{Env as _, HOME, ProcessEnv};
+use stopgate_core::hook::{Hook, MAX_DYNAMIC_BYTES, SQLITE_BYTES};
 use stopgate_tests::person::{Person, WIRING, mode, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, binary};
@@ -236,6 +237,18 @@ fn a_released_hook_needs_no_library_but_libc() {
         let bytes = std::fs::read(dir.join(hook)).unwrap();
         let names = |library: &[u8]| bytes.windows(library.len()).any(|window| window == library);
         assert!(names(b"libc.so.6") && !names(b"libgcc_s"), "{hook}: see hooks/src/unwinding.rs");
+    }
+}
+
+#[test]
+fn a_released_hook_is_as_small_as_is_promised_and_has_nothing_for_unwinding() {
+    let Some((_temp, dir)) = released("debug programs are larger") else { return };
+    for hook in Hook::ALL {
+        let bytes = std::fs::read(dir.join(hook.name())).unwrap();
+        let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        assert!(!has(b".eh_frame"), "{}: see hooks/build.rs", hook.name());
+        let most = MAX_DYNAMIC_BYTES + if hook.row().sqlite { SQLITE_BYTES } else { 0 };
+        assert!(bytes.len() as u64 <= most, "{}: {} bytes, at most {most}", hook.name(), bytes.len());
     }
 }
 

@@ -23,7 +23,7 @@ const USUAL: Timeout = Timeout::seconds(10);
 
 const KIB: u64 = 1024;
 /// Largest file of a hook that is linked dynamically.
-pub const MAX_DYNAMIC_BYTES: u64 = 450 * KIB;
+pub const MAX_DYNAMIC_BYTES: u64 = 250 * KIB;
 /// Largest file of a hook that is linked statically: 1.3 MiB.
 pub const MAX_STATIC_BYTES: u64 = 13 * 1024 * KIB / 10;
 /// What SQLite may add: 1.1 MiB.
