@@ -15,7 +15,7 @@ use stopgate_core::process::host;
 use stopgate_core::process::{self, Liveness, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
 use stopgate_core::tmux::{self, TmuxPlace, TmuxRecord};
-use stopgate_core::{autostart, checkout, lineage, person, woken};
+use stopgate_core::{autostart, checkout, leave, lineage, person, woken};
 
 use crate::{HookOutcome, RunningHook, harness_process};
 
@@ -52,8 +52,11 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
             hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
-        // The transcript is read only for whom the build would hold.
-        let is_released = || is_released(&event, stop, hook.deadline);
+        // The transcript is read only for whom the build would hold; what is asked next is that it be written down.
+        let is_released = || {
+            leave::however_stalled(hook.end);
+            is_released(&event, stop, hook.deadline)
+        };
         match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline, is_released) {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);

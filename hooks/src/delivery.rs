@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use stopgate_core::client::{self, ClientError, Response};
 use stopgate_core::harness::{Event, EventKind};
+use stopgate_core::leave;
 use stopgate_core::redact::redact;
 use stopgate_core::spool::{self, SpoolRoute};
 
@@ -43,6 +44,7 @@ impl RunningHook {
     /// Puts a request away for the authority to drain.
     pub(crate) fn spool(&self, route: SpoolRoute, event_id: &str, body: Option<Vec<u8>>) {
         let Some(body) = body else { return };
+        leave::however_stalled(self.end);
         if let Err(error) = spool::put(&self.home, route, event_id, &body) {
             self.failed("event lost: it could be neither delivered nor spooled", &error.to_string());
         }

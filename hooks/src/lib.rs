@@ -14,7 +14,6 @@ mod start;
 #[cfg(panic = "abort")]
 mod unwinding;
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use stopgate_core::beat::{self, Beat};
@@ -24,7 +23,7 @@ use stopgate_core::hook;
 use stopgate_core::paths::Home;
 use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
-use stopgate_core::{hook_log, startup, stdin, switch};
+use stopgate_core::{hook_log, leave, startup, stdin, stdout, switch};
 
 #[doc(hidden)]
 pub use stopgate_core::startup::as_the_standard_library;
@@ -35,8 +34,14 @@ pub use router::stop_gate_router;
 
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);
-/// Kept back from the total, which is in the hook's row, for printing and exiting.
-const RESERVE: Duration = Duration::from_millis(20);
+/// Kept back from the total, which is in the hook's row, for writing down what came of it: enough for a disk at work, and
+/// what is not written by then is left.
+const RESERVE: Duration = Duration::from_millis(200);
+
+/// No hook is tried in tests where there is no memory; they say so when they fail.
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: leave::OrLeave = leave::OrLeave;
 
 /// A hook that runs.
 pub(crate) struct RunningHook {
@@ -45,7 +50,10 @@ pub(crate) struct RunningHook {
     /// The harness named by the hook's argument.
     harness: Option<Harness>,
     started: Instant,
+    /// By then it has asked what it asks.
     deadline: Instant,
+    /// By then its process has ended.
+    end: Instant,
 }
 
 /// How a hook fared.
@@ -66,8 +74,10 @@ pub(crate) enum HookOutcome {
 /// Runs a hook from start to end. Its process ends with success whatever happens: only what is printed can hold an agent.
 pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutcome) {
     let started = Instant::now();
+    let total = deadline(&ProcessEnv, hook.row().deadline, hook.longest());
+    leave::after(total);
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
-    std::panic::set_hook(Box::new(|_| leave()));
+    std::panic::set_hook(Box::new(|_| leave::at_once()));
     startup::survive_size_limit();
     let Ok(home) = Home::of_process() else {
         return;
@@ -77,16 +87,21 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
         return;
     }
     let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
-    let deadline = started + deadline(&ProcessEnv, hook.row().deadline).saturating_sub(RESERVE);
+    let end = started + total;
+    let deadline = started + total.saturating_sub(RESERVE.min(total / 10));
     let name = hook.name();
-    let hook = RunningHook { name, home, harness, started, deadline };
+    let hook = RunningHook { name, home, harness, started, deadline, end };
     beat::leave(&hook.home, name, Beat::Fired);
     match body(&hook) {
         HookOutcome::Answer(harness, reply) => {
             if let Some(text) = reply.render(harness) {
-                // The one place that prints; a harness that hung up is no reason to fail.
-                let mut stdout = std::io::stdout().lock();
-                let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+                // The one place that prints. A harness that hung up is no reason to fail, and one that does not read is
+                // not waited for.
+                let printed = stdout::write(std::io::stdout(), text.as_bytes(), hook.deadline);
+                if printed.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+                    hook.failed("answer not taken", "nobody reads what the hook prints");
+                    return;
+                }
             }
             beat::leave(&hook.home, name, Beat::Delivered);
         }
@@ -104,19 +119,13 @@ pub(crate) fn harness_process(harness: Harness) -> Option<ProcessIdentity> {
     if is_orphan { None } else { process::harness_root(&ProcFs, parent, harness, told) }
 }
 
-#[expect(clippy::exit, reason = "a panicking hook must still exit with 0")]
-fn leave() {
-    std::process::exit(0);
-}
-
-/// `STOPGATE_DEADLINE_MS` within bounds, or the `usual` one. Where less is registered (`SessionEnd`), the recorder's own
-/// limits keep it below.
-fn deadline(environment: &dyn Env, usual: Duration) -> Duration {
-    environment
-        .text(env::STOPGATE_DEADLINE_MS)
-        .and_then(|text| text.parse().ok())
-        .map_or_else(|| env::patiently(usual), Duration::from_millis)
-        .clamp(hook::DEADLINES.0, hook::DEADLINES.1)
+/// `STOPGATE_DEADLINE_MS` within bounds, of which the upper is the `longest`, or the `usual` one.
+fn deadline(environment: &dyn Env, usual: Duration, longest: Duration) -> Duration {
+    let set = environment.text(env::STOPGATE_DEADLINE_MS).and_then(|text| text.parse().ok());
+    match set.map(Duration::from_millis) {
+        Some(set) => set.clamp(hook::DEADLINES.0, longest),
+        None => env::patiently(usual).min(hook::DEADLINES.1),
+    }
 }
 
 impl RunningHook {
@@ -146,6 +155,7 @@ impl RunningHook {
 
     /// Notes that something failed.
     fn failed(&self, problem: &str, detail: &str) {
+        leave::however_stalled(self.end);
         beat::leave(&self.home, self.name, Beat::Failed);
         hook_log::write(&self.home, self.name, problem, detail);
     }
@@ -159,8 +169,9 @@ mod tests {
     #[test]
     fn the_deadline_is_configurable_within_bounds() {
         let usual = Duration::from_secs(2);
-        let of = |text| deadline(&MapEnv::of([(env::STOPGATE_DEADLINE_MS, text)]), usual);
-        assert_eq!(deadline(&MapEnv::default(), usual), usual);
+        let longest = Duration::from_secs(8);
+        let of = |text| deadline(&MapEnv::of([(env::STOPGATE_DEADLINE_MS, text)]), usual, longest);
+        assert_eq!(deadline(&MapEnv::default(), usual, longest), usual);
         assert_eq!(of("200"), Duration::from_millis(200));
         assert_eq!(of("1"), Duration::from_millis(50));
         assert_eq!(of("999999"), Duration::from_secs(8));

@@ -11,17 +11,19 @@ use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin, search_path};
 use stopgate_core::spool::SpoolRoute;
 use stopgate_core::tmux::TmuxPlace;
-use stopgate_core::{checkout, lineage, woken};
+use stopgate_core::{checkout, leave, lineage, woken};
 use stopgate_store::{Store, StoreError};
 
 use crate::delivery::{Undelivered, redacted};
 use crate::{HookOutcome, RunningHook, harness_process};
 
-/// How long the authority may take to take an event in. This, the second for the input and [`STORE_PATIENCE`] keep the
-/// hook below what Codex gives a `SessionEnd` hook at most, whatever its own deadline is.
+/// How long the authority may take to take an event in. With the second for the input it keeps the hook well below what
+/// Codex gives a `SessionEnd` hook at most.
 const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
-/// How long to wait for others who write to the store, for each lock.
+/// How long to wait altogether for others who write to the store.
 const STORE_PATIENCE: Duration = Duration::from_millis(300);
+/// The same where an authority lives and does not answer: it may be what holds the store, and then it goes on holding it.
+const STORE_PATIENCE_BESIDE_HUNG: Duration = Duration::from_millis(20);
 
 /// The hook's `main`.
 pub fn session_start_recorder() {
@@ -100,12 +102,22 @@ fn origin(hook: &RunningHook, event: &Event) -> Origin {
 
 /// Writes the row itself and sees to it that the next event finds an authority.
 fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: Undelivered) -> HookOutcome {
-    let stored = hook
-        .home
-        .create()
-        .map_err(StoreError::from)
-        .and_then(|()| Store::open(&hook.home, env::patiently(STORE_PATIENCE)))
-        .and_then(|mut store| store.record_event(&reported));
+    leave::however_stalled(hook.end);
+    let patience = env::patiently(match undelivered {
+        Undelivered::Absent => STORE_PATIENCE,
+        Undelivered::Refused(_) => STORE_PATIENCE_BESIDE_HUNG,
+    });
+    let until = Instant::now() + patience;
+    let opened = hook.home.create().map_err(StoreError::from).and_then(|()| Store::open(&hook.home, patience));
+    // Closed at the end: who closes it last waits for the disk.
+    let (_open, stored) = match opened {
+        Ok(mut store) => {
+            let left = until.saturating_duration_since(Instant::now());
+            let stored = store.set_patience(left).and_then(|()| store.record_event(&reported).map(drop));
+            (Some(store), stored)
+        }
+        Err(error) => (None, Err(error)),
+    };
     if stored.is_err() {
         reported.event = redacted(reported.event);
         hook.spool(SpoolRoute::HookEvent, &reported.event_id, serde_json::to_vec(&reported).ok());
@@ -114,17 +126,17 @@ fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: U
     let started = matches!(undelivered, Undelivered::Absent).then(|| autostart(&ProcessEnv, &hook.home));
     match (stored, started) {
         (Err(error), _) => HookOutcome::Failed { problem: "event spooled", detail: error.to_string() },
-        (Ok(_), Some(Autostart::Started(_) | Autostart::Forbidden)) => {
+        (Ok(()), Some(Autostart::Started(_) | Autostart::Forbidden)) => {
             HookOutcome::Answer(reported.event.key.harness, Reply::Allow)
         }
-        (Ok(_), Some(Autostart::NoProgram)) => HookOutcome::Failed {
+        (Ok(()), Some(Autostart::NoProgram)) => HookOutcome::Failed {
             problem: "authority not started",
             detail: format!("no program {}", hook.home.bin().join(stopgate_core::autostart::PROGRAM).display()),
         },
-        (Ok(_), Some(Autostart::Failed(error))) => {
+        (Ok(()), Some(Autostart::Failed(error))) => {
             HookOutcome::Failed { problem: "authority not started", detail: error.to_string() }
         }
-        (Ok(_), None) => HookOutcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
+        (Ok(()), None) => HookOutcome::Failed { problem: "authority did not answer", detail: undelivered.detail() },
     }
 }
 
@@ -137,7 +149,7 @@ mod tests {
     fn its_waits_fit_into_the_shortest_time_that_it_is_registered_with() {
         let row = hook::Hook::SessionStartRecorder.row();
         let shortest = row.wires.iter().map(|wire| wire.timeout).min().unwrap();
-        // The store is locked twice: for opening it, and for the row.
-        assert!(STDIN_DEADLINE + ACKNOWLEDGEMENT + 2 * STORE_PATIENCE < shortest.duration());
+        assert!(STDIN_DEADLINE + ACKNOWLEDGEMENT + STORE_PATIENCE < row.deadline);
+        assert!(row.deadline < shortest.duration());
     }
 }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -12,7 +12,9 @@ use std::process::Stdio;
 use rstest::rstest;
 use serde_json::json;
 use stopgate_core::beat::{self, Beat};
+use stopgate_tests::build::Site;
 use stopgate_tests::fake_authority::{Behaviour, FakeAuthority};
+use stopgate_tests::process::can_trace_or_says_so;
 use stopgate_tests::run::{Stdin, eventually, finish, under};
 use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, session_start, stop};
 
@@ -129,6 +131,93 @@ fn standard_handles_are_closed() {
     }
     for spooled in world.spooled() {
         serde_json::from_slice::<serde_json::Value>(&spooled.body).unwrap();
+    }
+}
+
+/// A harness that lets its pipe fill up: what does not fit is not waited for.
+#[test]
+fn the_answer_does_not_fit_into_a_pipe_that_nobody_empties() {
+    let mut site = Site::new();
+    site.executing("s", "large");
+    site.world.set_env("STOPGATE_PATIENCE", "1");
+    std::fs::write(site.world.home.mode_file(), "enforce\n").unwrap();
+    let fake = FakeAuthority::listen(&site.world.home.socket(), Behaviour::answer("200 OK", VERDICT));
+    for name in ["stop-gate-router", "build-stop-hook"] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while writer.write(&[b' '; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(&writer, false).unwrap();
+        let mut hook = site.world.hook(name);
+        let mut child = hook.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let asked = stop("s", site.top(), EXCUSE).to_string();
+        child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+        let status = eventually("it ends", || child.try_wait().unwrap());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((status.code(), &*said), (Some(0), ""), "{name}");
+        let log = site.world.hook_log();
+        assert!(log.lines().any(|line| line.contains(name) && line.contains("answer not taken")), "{name}: {log}");
+        drop(reader);
+    }
+    assert_eq!(fake.connections(), 1);
+    assert!(site.stop("s").is_some(), "who reads is told");
+}
+
+/// Memory that is not to be had, from each place on where a hook asks for some.
+#[test]
+fn without_memory_a_hook_lets_go() {
+    let mut site = Site::new();
+    site.executing("s", "large");
+    site.world.set_env("STOPGATE_PATIENCE", "1");
+    let site = &site;
+    let payload = |hook: &str| match hook {
+        "session-start-recorder" => session_start("s", site.top(), "startup").to_string(),
+        _ => stop("s", site.top(), EXCUSE).to_string(),
+    };
+    // Before its `main` begins a program is the dynamic loader's, which has a code of its own.
+    let has_begun = |output: &std::process::Output| output.status.code() != Some(127);
+    let lets_go = |output: &std::process::Output, what: &str| {
+        assert!(output.status.success() && output.stderr.is_empty(), "{what}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.is_empty() || block_reason(&said).starts_with("[stopgate]"), "{what}: {said}");
+    };
+    for hook in HOOKS {
+        let (mut begun, mut least) = (0, None);
+        for kib in (2_600..9_000).step_by(40) {
+            let limited = ["sh".to_owned(), "-c".into(), format!("ulimit -v {kib} && exec \"$0\" \"$@\"")];
+            let output = finish(under(&limited, &site.world.hook(hook)), Stdin::from(&*payload(hook)));
+            // What the kernel could not even load, it has ended.
+            if has_begun(&output) && (least.is_some() || output.status.code().is_some_and(|code| code != 139)) {
+                least = least.or(Some(kib));
+                lets_go(&output, &format!("{hook} with {kib} KiB"));
+                begun += 1;
+            }
+        }
+        assert!(begun > 20, "{hook}: {begun} from {least:?} KiB on");
+    }
+    if !can_trace_or_says_so() {
+        return;
+    }
+    for hook in HOOKS {
+        let (trace, mut starved) = (site.world.root().join("trace"), 0);
+        for number in 1.. {
+            // The heap does not grow, and from some place on there is none elsewhere.
+            let elsewhere = format!("inject=mmap,?mremap:error=ENOMEM:when={number}+");
+            let strace =
+                ["strace", "-qq", "-e", "trace=mmap,brk,?mremap", "-e", "inject=brk:error=ENOMEM", "-e", &*elsewhere];
+            let strace = [&strace[..], &["-o", trace.to_str().unwrap()]].concat();
+            let output = finish(under(&strace, &site.world.hook(hook)), Stdin::from(&*payload(hook)));
+            let traced = std::fs::read_to_string(&trace).unwrap();
+            let is_elsewhere = traced.lines().any(|line| !line.starts_with("brk") && line.contains("INJECTED"));
+            if is_elsewhere && has_begun(&output) && number > 1 {
+                lets_go(&output, &format!("{hook}, from the {number}th on"));
+                starved += 1;
+            }
+            if !is_elsewhere {
+                break;
+            }
+        }
+        assert!(starved > 0, "{hook} asks for no memory");
     }
 }
 

@@ -34,7 +34,7 @@ const TAIL: &str = "
 | `STOPGATE_HOME` | the home; by default that of the program that runs, if it lies in a home's `bin/`, else `~/.stopgate` |
 | `STOPGATE_KILL` | `1` in an agent's environment: its hooks allow everything at once |
 | `STOPGATE_NO_AUTOSTART` | `1` keeps hooks and commands from starting the authority |
-| `STOPGATE_DEADLINE_MS` | how long a hook may take in all, {deadlines}; it is registered with {registered}, and there its own waits (1 s for the input, 0.4 s for the authority, 0.3 s for the store) are shorter |
+| `STOPGATE_DEADLINE_MS` | how long a hook may take in all, what it writes included, {deadlines}; it is registered with {registered}, and whatever stands here takes no more than four fifths of the shortest of them |
 | `STOPGATE_JUDGE` | set by the authority for a judge that is a program: its own hooks allow, and record nothing |
 | {directories} | where the harness keeps its settings; the installer and the doctor look there |
 | `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` | no colour with any value of the first but an empty one, or with `CLICOLOR=0`; colour even where there is no terminal with `CLICOLOR_FORCE=1` |
