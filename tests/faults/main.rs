@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod authority;
+mod ceilings;
 mod cell;
 mod clock;
 mod database;
 mod doctor;
+mod errors;
 mod home;
 mod limits;
 mod load;
+mod long_home;
 mod lost;
 mod mounts;
 mod place;

@@ -58,7 +58,8 @@ pub(crate) fn unmounted(dir: &Path) {
     unmount(dir, UnmountFlags::DETACH).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
     let status = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
     assert!(status.success());
 }

@@ -71,6 +71,12 @@ const TAIL: &str = "\
 | what | where |
 | --- | --- |
 | `SIGTERM`, `SIGINT`, `SIGHUP`, `SIGPIPE` at each system call of each hook: a whole answer or none, no half of a file | `tests/faults/signals.rs` |
+| an error at each system call of each hook: it ends with success, and says all or nothing | `tests/faults/errors.rs` |
+| a disk that does not answer: hooks end in time; the authority says so, lets go at once, and goes on when the disk does | `tests/tests/stalled.rs` |
+| no memory, and a pipe that nobody empties: the hook ends with success and without a word | `tests/tests/fail_open.rs` |
+| a ceiling that cannot be kept, because the disk is full or read-only or the database goes, counts as reached | `tests/faults/ceilings.rs`, `tests/tests/gate_ceilings.rs` |
+| a home with a long path, where somebody else has made the directory for its socket | `tests/faults/long_home.rs` |
+| whatever is sent to the socket, and whoever stays connected | `tests/tests/http_abuse.rs` |
 | git is missing on the agent's path, refuses the checkout, is broken, or hangs: the stop is let go and says so, and stops in other checkouts are judged | `tests/tests/gate_git.rs` |
 | 100 sessions stop at once: each is answered, none is lost | `tests/faults/load.rs` |
 | the authority killed with `kill -9` 500 times under load: whatever it acknowledged is in the database, once | `tests/faults/lost.rs` |

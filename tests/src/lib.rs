@@ -11,6 +11,7 @@
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
 //! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
 //! * [`mock_openai`], [`codex_driver`], [`codex_daemon`]: the same for a real Codex, in a process of its own and in its daemon.
+//! * [`stalling`]: a disk that does not answer.
 //! * [`transcript`]: what the clients write down of who said what.
 //! * [`versions`]: of what is run and not of this checkout.
 //! * [`claude_driver`]: one real Claude Code session against that mock, without a network and without a key.
@@ -40,6 +41,7 @@ pub mod place;
 pub mod process;
 pub mod reaper;
 pub mod run;
+pub mod stalling;
 pub mod transcript;
 pub mod versions;
 pub mod world;

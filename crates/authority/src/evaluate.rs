@@ -5,8 +5,8 @@ mod live;
 mod waking;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_config::Config;
@@ -29,6 +29,7 @@ use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
 
 use crate::contests;
+use crate::continued;
 use crate::journal::{Given, JournalAnswer, Noted};
 use crate::peer::Peer;
 use crate::state::{State, Turn};
@@ -44,6 +45,8 @@ const SETTLE_RESERVE: Duration = Duration::from_millis(50);
 const LATE_MARGIN: Duration = Duration::from_millis(10);
 /// `fail_open` of a verdict that comes too late.
 const LATE: &str = "timeout";
+/// `fail_open` of a verdict that could not be counted: no ceiling can be kept of it, and so each counts as reached.
+const NOT_COUNTED: &str = "not_counted";
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
 
@@ -94,6 +97,16 @@ pub(crate) fn facts_budget(state: &State, heard: Option<&Heard>, request: &Evalu
     heard.map_or_else(|| budget(&state.settings.current(), request), |heard| budget(&heard.config, request))
 }
 
+/// After how long a hook that waits is told that there is no verdict: later than any is delivered.
+pub(crate) fn answered_within(request: &EvaluateRequest) -> Duration {
+    allowed(request).saturating_sub(LATE_MARGIN / 2)
+}
+
+/// What is said to a hook whose time is over before there is a verdict.
+pub(crate) fn late() -> EvaluateResponse {
+    EvaluateResponse { fail_open: Some(LATE.to_owned()), ..EvaluateResponse::ALLOW }
+}
+
 /// Judges `request`. What somebody waits for is noted, and a continue is counted, before anybody is told; the caller
 /// writes the verdict down with [`Verdict::write`], and need not keep the hook waiting for that. Blocks: call it off
 /// the event loop.
@@ -128,7 +141,9 @@ pub(crate) fn evaluate(
     );
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
-    let _settling = is_counted.then(|| state.settling.lock().unwrap_or_else(PoisonError::into_inner));
+    let settling = is_counted.then(|| state.settling.take(late_from));
+    // Whoever settles waits for a disk that does not answer.
+    let not_in_turn = settling.as_ref().is_some_and(Result::is_err);
     let mut contest = contest.filter(|_| is_counted);
     if is_counted && state.counted() != counted {
         let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
@@ -139,7 +154,7 @@ pub(crate) fn evaluate(
         contest = stored.contest;
     }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
-    let late = || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
+    let late = || not_in_turn || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
     let used = contest.filter(|_| trace.release == Some(Release::Contested));
     let mut verdict =
         settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
@@ -158,6 +173,7 @@ pub(crate) fn evaluate(
     if is_counted {
         state.has_counted();
     }
+    drop(settling);
     verdict
 }
 
@@ -282,24 +298,29 @@ impl Verdict {
         Given { request, row, aside, at_ms }
     }
 
-    /// Counts a continue before it is delivered: in memory, and, unless the journal holds it, in the store. When the
-    /// store fails, a continue that is delivered all the same counts in memory, so that the ceiling holds. One that
-    /// becomes late over it is not delivered and not counted: the caller logs that.
+    /// Counts a continue before it is delivered: in memory, beside the store, and, unless the journal holds it, in the
+    /// store. One that neither of them takes would be forgotten with this process: it is not delivered and not counted, as
+    /// one that becomes late over it. The caller logs that.
     fn count(&mut self, state: &State, until: Instant, late: impl Fn() -> bool) {
         let recorded = if self.noted.is_some() { Ok(true) } else { self.record(state, until) };
-        if recorded.is_err() && late() {
+        let Ok(is_new) = recorded else {
+            let why = if late() { LATE } else { NOT_COUNTED };
             self.response.decision = Decision::Allow;
             self.response.reminder.clear();
-            self.response.fail_open = Some(LATE.to_owned());
-            self.row.fail_open = Some(LATE.to_owned());
+            self.response.fail_open = Some(why.to_owned());
+            self.row.fail_open = Some(why.to_owned());
             self.row.blocked = false;
             self.aside.continues = None;
             return;
-        }
-        self.written = self.noted.is_none() && recorded.is_ok();
-        if let (true, Some(fingerprint)) = (recorded.unwrap_or(true), self.aside.continues.clone()) {
+        };
+        self.written = self.noted.is_none();
+        if let (true, Some(fingerprint)) = (is_new, self.aside.continues.clone()) {
+            let (key, mode) = (&self.request.event.key, self.request.mode);
             let continued = Continued { at_ms: state.storage.now_ms(), fingerprint };
-            state.memory().continued(&self.request.event.key, self.request.mode, continued);
+            if let Err(error) = continued::note(&state.home, key, mode, &continued) {
+                tracing::warn!(%error, "a continue is counted in the store alone");
+            }
+            state.memory().continued(key, mode, continued);
         }
     }
 

@@ -3,13 +3,15 @@
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stopgate_core::clock::SystemClock;
 use stopgate_core::env::{self, Env, ProcessEnv};
+use stopgate_core::event_id::new_event_id;
 use stopgate_core::holder::{Holder, is_same_file, own_text};
 use stopgate_core::paths::{Home, MAX_SOCKET_PATH_BYTES};
 use stopgate_core::{fsx, lock};
@@ -38,9 +40,8 @@ pub(crate) struct InstanceLock {
 impl InstanceLock {
     /// Takes the lock and writes into it who holds it.
     pub(crate) fn take(home: &Home) -> Result<Self, LockError> {
-        let mut options = File::options();
-        options.create(true).truncate(false).read(true).write(true).mode(0o600);
-        let mut file = options.open(home.lock())?;
+        let mut file =
+            fsx::open_regular(File::options().create(true).truncate(false).read(true).write(true), &home.lock())?;
         if !lock::take(&file, Instant::now() + PATIENCE)? {
             let mut text = String::new();
             let _ = file.read_to_string(&mut text);
@@ -68,11 +69,12 @@ impl Socket {
     /// Binds the home's socket, mode 0600, replacing a stale one.
     fn bind(home: &Home, environment: &dyn Env) -> io::Result<(UnixListener, Self)> {
         let direct = home.socket();
+        let linked = std::fs::read_link(&direct).ok();
         clear(&direct)?;
         let (path, link) = if direct.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH_BYTES {
             (direct, None)
         } else {
-            (short_path(home, environment)?, Some(direct))
+            (short_path(home, linked.as_deref(), environment)?, Some(direct))
         };
         clear(&path)?;
         let listener = UnixListener::bind(&path)?;
@@ -171,25 +173,54 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A path short enough for a socket, in a private directory below the temp directory.
-fn short_path(home: &Home, environment: &dyn Env) -> io::Result<PathBuf> {
+/// A path short enough for a socket, in a private directory: of the person's run-time directory, or else of one that is
+/// open to everybody, where somebody else may have been first. `linked` is where it was before. Clients follow the link
+/// in the home, wherever that leads.
+fn short_path(home: &Home, linked: Option<&Path>, environment: &dyn Env) -> io::Result<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     let name = format!("{:016x}.sock", fnv1a(home.root().as_os_str().as_bytes()));
-    let temp = environment.text(env::TMPDIR).map(PathBuf::from).filter(|dir| dir.is_absolute());
-    for base in temp.into_iter().chain([PathBuf::from("/tmp")]) {
-        let dir = base.join(format!("stopgate-{uid}"));
+    let named = |variable| environment.text(variable).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let runtime = named(env::XDG_RUNTIME_DIR).filter(|dir| expect_private(dir, uid).is_ok());
+    let shared: Vec<PathBuf> = named(env::TMPDIR).into_iter().chain([PathBuf::from("/tmp")]).collect();
+    let before = linked.filter(|path| path.file_name() == Some(name.as_ref())).and_then(Path::parent);
+    let own = format!("stopgate-{uid}");
+    let known = runtime
+        .map(|dir| dir.join("stopgate"))
+        .into_iter()
+        .chain(shared.iter().map(|base| base.join(&own)))
+        .chain(before.map(Path::to_owned));
+    // A name that nobody can have taken, where the usual one is somebody else's.
+    let fresh = format!("{own}-{}", new_event_id(&SystemClock).rsplit('-').next().unwrap_or_default());
+    let mut refused = Vec::new();
+    for dir in known.chain(shared.iter().map(|base| base.join(&fresh))) {
         let path = dir.join(&name);
-        if path.as_os_str().as_bytes().len() > MAX_SOCKET_PATH_BYTES || fsx::ensure_private_dir(&dir).is_err() {
-            continue;
-        }
-        // The temp directory is open to everybody: the directory must be ours, private (no bit for group or
-        // others), and no link.
-        let meta = std::fs::symlink_metadata(&dir)?;
-        if meta.is_dir() && meta.uid() == uid && meta.mode().trailing_zeros() >= 6 {
-            return Ok(path);
+        let fits = path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH_BYTES;
+        let made = if fits { fsx::ensure_private_dir(&dir) } else { Err(io::Error::other("too long")) };
+        match made.and_then(|()| expect_private(&dir, uid)) {
+            Ok(()) => return Ok(path),
+            Err(error) => refused.push(format!("{}: {error}", dir.display())),
         }
     }
-    Err(io::Error::other("no private directory for a short socket path below the temp directory"))
+    Err(io::Error::other(format!(
+        "the home's path is too long for a socket, and there is no private directory for a shorter one ({}): set \
+         XDG_RUNTIME_DIR or TMPDIR to a directory of your own, or use a home whose path is shorter",
+        refused.join("; ")
+    )))
+}
+
+/// Refuses what is not a directory of the user `uid` that nobody else may enter (no bit for group or others), or a link.
+fn expect_private(dir: &Path, uid: u32) -> io::Result<()> {
+    let meta = std::fs::symlink_metadata(dir)?;
+    if !meta.is_dir() {
+        return Err(io::Error::other("not a directory"));
+    }
+    if meta.uid() != uid {
+        return Err(io::Error::other(format!("belongs to user {}", meta.uid())));
+    }
+    if meta.mode().trailing_zeros() < 6 {
+        return Err(io::Error::other("open to others"));
+    }
+    Ok(())
 }
 
 /// 64-bit FNV-1a: stable across versions, which `std`'s hashes are not.
@@ -262,5 +293,38 @@ mod tests {
         assert!(target.starts_with(dir.path()) && target.exists());
         drop(socket);
         assert!(!target.exists() && home.socket().symlink_metadata().is_err());
+    }
+
+    #[test]
+    fn a_socket_lies_in_no_directory_that_others_may_enter() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(dir.path().join("n".repeat(120)));
+        let (temp, runtime) = (dir.path().join("tmp"), dir.path().join("run"));
+        let own = temp.join(format!("stopgate-{}", rustix::process::geteuid().as_raw()));
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::create_dir_all(&runtime).unwrap();
+        let set = |dir: &Path, mode| std::fs::set_permissions(dir, Permissions::from_mode(mode)).unwrap();
+        set(&own, 0o755);
+        set(&runtime, 0o755);
+        let named = |path: &Path| path.to_str().unwrap().to_owned();
+        let environment = MapEnv::of([(env::TMPDIR, &*named(&temp)), (env::XDG_RUNTIME_DIR, &*named(&runtime))]);
+        let bind = || Socket::bind(&home, &environment).unwrap();
+        let target = |home: &Home| home.socket_to_connect().unwrap().parent().unwrap().to_owned();
+
+        let short = short_path(&home, None, &environment).unwrap();
+        let fresh = short.parent().unwrap();
+        let is_fresh = fresh.starts_with(&temp) && fresh != own || fresh.starts_with("/tmp");
+        assert!(is_fresh, "{}", short.display());
+        assert!(expect_private(fresh, rustix::process::geteuid().as_raw()).is_ok());
+        assert_eq!(short_path(&home, Some(&short), &environment).unwrap().parent(), Some(fresh), "the same again");
+
+        set(&runtime, 0o700);
+        let (_listener, socket) = bind();
+        assert_eq!(target(&home), runtime.join("stopgate"));
+        drop(socket);
+        set(&runtime, 0o755);
+        set(&own, 0o700);
+        let (_listener, _socket) = bind();
+        assert_eq!(target(&home), own);
     }
 }

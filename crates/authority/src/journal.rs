@@ -7,22 +7,27 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
+use stopgate_core::env;
 use stopgate_core::fsx;
 use stopgate_core::harness::EventKind;
 use stopgate_core::paths::Home;
 use stopgate_core::protocol::EvaluateRequest;
 use stopgate_store::{Aside, GateRow, Store, StoreError};
 
+use crate::slot::{Slot, Taken};
 use crate::storage::Storage;
 
 /// The file is not emptied after every verdict, but when it has grown to this.
 const EMPTY_BYTES: u64 = 256 * 1024;
 /// The store has failed for so long that what is given further is no longer kept: the disk belongs to the person.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a hook's answer waits for others to be noted.
+const TURN_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a hook was told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,25 +95,30 @@ struct Lines {
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    lines: Mutex<Lines>,
+    lines: Slot<Lines>,
 }
 
 impl Journal {
     /// The journal of a home.
     pub(crate) fn of(home: &Home) -> Self {
-        Self { path: home.run().join("answered.jsonl"), lines: Mutex::default() }
+        Self { path: home.run().join("answered.jsonl"), lines: Slot::of(Lines::default()) }
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lines(&self) -> io::Result<Taken<'_, Lines>> {
+        self.lines.take(Instant::now() + env::patiently(TURN_PATIENCE))
     }
 
-    /// Writes down what a hook is about to be told: one write, so quick that it may be made on the event loop. `None`
-    /// if it cannot be kept here.
+    /// How long somebody has waited for the disk to take a line, if that is too long for anybody else to begin.
+    pub(crate) fn stalled(&self) -> Option<Duration> {
+        self.lines.stalled()
+    }
+
+    /// Writes down what a hook is about to be told, in one write. `None` if it cannot be kept here. Blocks: call it off the
+    /// event loop.
     pub(crate) fn note(&self, answer: JournalAnswer) -> Option<Noted> {
         let mut line = serde_json::to_vec(&answer.stripped()).ok()?;
         line.push(b'\n');
-        match self.lines().append(&self.path, &line) {
+        match self.lines().and_then(|mut lines| lines.append(&self.path, &line)) {
             Ok(()) => Some(Noted(())),
             Err(error) => {
                 tracing::error!(%error, "an answer is not noted");
@@ -119,7 +129,8 @@ impl Journal {
 
     /// What was noted is stored, but for what is `left` to be stored later.
     pub(crate) fn settle(&self, _: Noted, left: Option<Given>) {
-        let mut lines = self.lines();
+        // Where the disk does not answer, the next authority finds the line and stores it, unless that is done.
+        let Ok(mut lines) = self.lines() else { return };
         if let Some(given) = left {
             lines.left.push(JournalAnswer::Given(Box::new(given)).stripped());
         } else {
@@ -144,8 +155,7 @@ impl Journal {
             // The last line of an authority that was killed while it wrote was told to nobody.
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
-        {
-            let mut lines = self.lines();
+        if let Ok(mut lines) = self.lines() {
             lines.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             lines.open = found.len();
             lines.left = found;
@@ -155,17 +165,16 @@ impl Journal {
 
     /// Stores what could not be stored before.
     pub(crate) fn try_again(&self, storage: &Storage) {
-        let left = std::mem::take(&mut self.lines().left);
+        let Ok(left) = self.lines().map(|mut lines| std::mem::take(&mut lines.left)) else { return };
         let mut failed = Vec::new();
         for answer in left {
             if !failed.is_empty() || storage.with_store(|store| answer.store(store)).is_err() {
                 failed.push(answer);
-            } else {
-                let mut lines = self.lines();
+            } else if let Ok(mut lines) = self.lines() {
                 lines.open = lines.open.saturating_sub(1);
             }
         }
-        let mut lines = self.lines();
+        let Ok(mut lines) = self.lines() else { return };
         lines.left.append(&mut failed);
         lines.open_file(&self.path);
         lines.empty(1);

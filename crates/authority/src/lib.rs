@@ -17,6 +17,7 @@ pub mod rehearsal;
 
 mod connection;
 mod contests;
+mod continued;
 mod descriptors;
 mod evaluate;
 mod facts;
@@ -33,6 +34,7 @@ mod retention;
 mod routes;
 mod server;
 mod settings;
+mod slot;
 mod spooled;
 mod state;
 mod storage;

@@ -13,13 +13,14 @@ use stopgate_core::switch::Mode;
 use stopgate_store::{SessionFacts, TurnRecord};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use crate::facts;
 use crate::journal::Journal;
 use crate::judge::Judges;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
 use crate::settings::Settings;
+use crate::slot::Slot;
 use crate::storage::Storage;
+use crate::{continued, facts};
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
@@ -69,7 +70,7 @@ pub(crate) struct State {
     unsettled: AtomicUsize,
     pub(crate) stop: Notify,
     /// Held from reading a session's count to writing it: two stops at once must not share one continue.
-    pub(crate) settling: Mutex<()>,
+    pub(crate) settling: Slot<()>,
     counted: AtomicU64,
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
@@ -91,6 +92,8 @@ impl State {
         let memo = facts::Memo::default();
         let newest = storage.with_store(|store| store.gate_log(REMEMBERED_STOPS));
         memo.remember(&newest.unwrap_or_default());
+        let mut memory = Memory::default();
+        continued::recall(&home, &mut memory);
         Arc::new(Self {
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_CONCURRENT_JUDGEMENTS / 2),
@@ -105,10 +108,10 @@ impl State {
             checkouts: Mutex::new(HashMap::new()),
             unsettled: AtomicUsize::new(0),
             stop: Notify::new(),
-            settling: Mutex::new(()),
+            settling: Slot::of(()),
             counted: AtomicU64::new(0),
             flipping: Mutex::new(()),
-            memory: Mutex::new(Memory::default()),
+            memory: Mutex::new(memory),
         })
     }
 
@@ -146,6 +149,12 @@ impl State {
             }
         };
         let _ = tokio::time::timeout(patience, none_left).await;
+    }
+
+    /// What is said of a disk that does not answer: no verdict can be reached without it. `None` if it does.
+    pub(crate) fn stalled(&self) -> Option<String> {
+        let stalled = self.storage.stalled().max(self.journal.stalled())?;
+        Some(self.storage.unanswered(stalled))
     }
 
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -1,26 +1,33 @@
 //! The store as all of the authority uses it, and the clock by which it writes: opened again when it fails or is
 //! replaced, with limits on how long anybody waits.
 
-use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock, UnixMillis};
+use stopgate_core::env;
 use stopgate_core::paths::Home;
 use stopgate_store::{Store, StoreError};
+
+use crate::slot::{Slot, Taken};
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a request waits for others (the recorder) who write to the store. Hooks wait behind it.
 const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long a request waits for its turn, however many others write.
+const TURN_PATIENCE: Duration = Duration::from_secs(2);
+/// A connection, once there is one.
+type Connected = Option<Store>;
+
 /// See the module.
 pub(crate) struct Storage {
     home: Home,
     clock: Box<dyn Clock>,
-    store: Mutex<Option<Store>>,
+    store: Slot<Connected>,
     /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
-    reader: Mutex<Option<Store>>,
+    reader: Slot<Connected>,
     /// The last failure of the store, until a write is known to work again.
     trouble: Mutex<Option<String>>,
 }
@@ -35,7 +42,7 @@ impl Storage {
                 (None, Some(error.to_string()))
             }
         };
-        Self { home, clock, store: Mutex::new(store), reader: Mutex::new(None), trouble: Mutex::new(trouble) }
+        Self { home, clock, store: Slot::of(store), reader: Slot::of(None), trouble: Mutex::new(trouble) }
     }
 
     /// Whose store it is.
@@ -59,21 +66,22 @@ impl Storage {
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.within(STORE_PATIENCE, self.store(), work)
+        let taken = self.store.take(Instant::now() + env::patiently(TURN_PATIENCE))?;
+        self.within(STORE_PATIENCE, taken, work)
     }
 
     /// Reads from the store without waiting for those who write; through [`Storage::with_store`] where that fails.
     pub(crate) fn with_reader<T>(&self, read: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
         {
-            let mut guard = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let opened = guard
+            let mut taken = self.reader.take(Instant::now() + env::patiently(TURN_PATIENCE))?;
+            let opened = taken
                 .take()
                 .filter(Store::is_in_place)
                 .map_or_else(|| Store::open_to_read(&self.home, STORE_PATIENCE), Ok);
             if let Ok(reader) = opened
                 && let Ok(found) = read(&reader)
             {
-                *guard = Some(reader);
+                *taken = Some(reader);
                 return Ok(found);
             }
         }
@@ -86,26 +94,23 @@ impl Storage {
         until: Instant,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let guard = self.store();
+        let taken = self.store.take(until)?;
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            // Says nothing about the store.
-            return Err(StoreError::Io(io::ErrorKind::TimedOut.into()));
-        }
-        self.within(left.min(STORE_PATIENCE), guard, work)
+        self.within(left.min(STORE_PATIENCE), taken, work)
     }
 
-    fn store(&self) -> MutexGuard<'_, Option<Store>> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long whoever reads for a verdict has waited for the disk, if that is too long for anybody else to begin.
+    pub(crate) fn stalled(&self) -> Option<Duration> {
+        self.reader.stalled()
     }
 
     fn within<T>(
         &self,
         patience: Duration,
-        mut guard: MutexGuard<'_, Option<Store>>,
+        mut taken: Taken<'_, Connected>,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let kept = guard.take().filter(|store| {
+        let kept = taken.take().filter(|store| {
             let is_in_place = store.is_in_place();
             if !is_in_place {
                 tracing::error!("the store was removed or replaced: opening what is there now");
@@ -114,7 +119,7 @@ impl Storage {
         });
         let opened = kept.map_or_else(|| Store::open_and_migrate(&self.home, patience), Ok);
         let done = opened.and_then(|store| {
-            let store = guard.insert(store);
+            let store = taken.insert(store);
             store.set_patience(patience)?;
             work(store)
         });
@@ -131,6 +136,17 @@ impl Storage {
     /// What is wrong with the store, if something is. After a failure only a write that works tells that all is well:
     /// on a full disk reading works all the time.
     pub(crate) fn problem(&self) -> Option<String> {
+        // Not one more who waits for it.
+        if let Some(stalled) = self.stalled() {
+            return Some(self.unanswered(stalled));
+        }
+        if let Some(stalled) = self.store.stalled() {
+            let (database, seconds) = (self.home.database(), stalled.as_secs());
+            return Some(format!(
+                "{}: the disk has not taken what is written for {seconds} s; until it does, stops are judged but not recorded",
+                database.display()
+            ));
+        }
         let was_in_trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let looked = self.with_store(|store| {
             store.sessions(1)?;
@@ -149,5 +165,14 @@ impl Storage {
                 self.home.database().display()
             )),
         }
+    }
+
+    /// What is said of a store at which somebody has been for `stalled`.
+    pub(crate) fn unanswered(&self, stalled: Duration) -> String {
+        format!(
+            "{}: the disk has not answered for {} s; until it does, stops are let go without being judged",
+            self.home.database().display(),
+            stalled.as_secs()
+        )
     }
 }

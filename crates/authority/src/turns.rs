@@ -34,6 +34,8 @@ pub(crate) fn prompt_at_ms(person: &Person) -> Option<UnixMillis> {
 
 /// Of store and memory each may have seen what the other has not: the larger count holds.
 fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>, now_ms: UnixMillis) -> PersonTurn {
+    // Nobody was continued before they began: such a start is of a store that was made anew since, and no prompt.
+    let started = started.filter(|start| remembered.continues.iter().all(|one| one.at_ms >= *start));
     let prompt_at_ms = stored.prompt_at_ms.max(remembered.prompt_at_ms).max(started);
     let since = |continues: &[Continued], at_ms: UnixMillis| continues.iter().filter(|one| one.at_ms >= at_ms).count();
     let count = |at_ms| {
@@ -80,6 +82,14 @@ mod tests {
             let turn = of(&stored, &remembered, Some(10), 100);
             assert_eq!((turn.continues_since_prompt, turn.last_fingerprint.as_deref()), (2, Some("f90")));
         }
+    }
+
+    #[test]
+    fn a_start_that_comes_after_a_continue_is_no_prompt() {
+        let turn = of(&TurnRecord::default(), &record(None, &[40, 30]), Some(50), 100);
+        assert_eq!((turn.continues_since_prompt, turn.continues_today), (2, 2));
+        let turn = of(&TurnRecord::default(), &record(Some(45), &[40, 30]), Some(50), 100);
+        assert_eq!((turn.continues_since_prompt, turn.prompt_at_ms), (0, Some(45)), "but a prompt is one");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn migrate_if_outdated(environment: &dyn Env, home: &Home) {
 fn detached(environment: &dyn Env, home: &Home, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env(env::STOPGATE_HOME, home.root());
-    for name in [env::HOME, env::PATH, env::TMPDIR, env::USER] {
+    for name in [env::HOME, env::PATH, env::TMPDIR, env::USER, env::XDG_RUNTIME_DIR] {
         if let Some(value) = environment.os(name) {
             command.env(name, value);
         }

@@ -29,6 +29,8 @@ pub const STOPGATE_VERSION: &str = "STOPGATE_VERSION";
 pub const HOME: &str = "HOME";
 /// Where temporary files go; the fallback is `/tmp`.
 pub const TMPDIR: &str = "TMPDIR";
+/// The person's directory for sockets and the like, private and gone when they log out; not everywhere.
+pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 /// Search path for subprocesses.
 pub const PATH: &str = "PATH";
 /// tmux: `socket,server pid,session number` of the server this process lives in.

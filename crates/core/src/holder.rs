@@ -3,12 +3,13 @@
 //! The lock tells that one lives. The file's text (pid, start time, boot; a line each) tells which, and is believed
 //! only as far as the process table confirms it.
 
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::{Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::autostart::PROGRAM;
+use crate::fsx;
 use crate::paths::Home;
 use crate::process::{Liveness, ProcFs, ProcessIdentity, ProcessTable as _, identify, liveness};
 
@@ -76,7 +77,7 @@ pub fn own_text() -> String {
 
 /// Who holds the lock; `None` if nobody does.
 pub fn holder(home: &Home) -> Option<Holder> {
-    let file = File::open(home.lock()).ok()?;
+    let file = fsx::open_regular(OpenOptions::new().read(true), &home.lock()).ok()?;
     if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
@@ -104,6 +105,7 @@ fn has_open(pid: u32, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     fn home() -> (tempfile::TempDir, Home) {
         let dir = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ mod rows;
 mod sessions;
 mod turns;
 
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
@@ -96,7 +97,15 @@ impl Store {
     fn open_as(home: &Home, patience: Duration, older: Older) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
-        let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?.metadata()?;
+        let file = match regular(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &path)?.metadata()?
+            }
+            found => {
+                rustix::fs::accessat(CWD, &path, Access::WRITE_OK, AtFlags::EACCESS).map_err(io::Error::from)?;
+                found?
+            }
+        };
         refuse_special_companions(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = connect(&path, flags, patience)?;
@@ -108,8 +117,8 @@ impl Store {
     /// connection that writes, and in nobody's way.
     pub fn open_to_read(home: &Home, patience: Duration) -> Result<Self, StoreError> {
         let path = home.database();
+        let file = regular(&path)?;
         refuse_special_companions(&path)?;
-        let file = std::fs::symlink_metadata(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(&path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW, patience)?;
         migrate::expect_latest(&connection)?;
@@ -141,15 +150,22 @@ fn connect(path: &Path, flags: OpenFlags, patience: Duration) -> Result<Connecti
     Ok(connection)
 }
 
+/// Looks at `path`, which is to be a regular file: SQLite would wait for the other end of a FIFO. It is not opened: to close
+/// it again would give up every lock that another connection of this process has on it.
+fn regular(path: &Path) -> io::Result<Metadata> {
+    let found = std::fs::symlink_metadata(path)?;
+    let problem = || format!("{} is not a regular file: move it away", path.display());
+    found.is_file().then_some(found).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, problem()))
+}
+
 /// SQLite opens its files beside `database` without a look at their kind, and waits for the other end of a FIFO.
 fn refuse_special_companions(database: &Path) -> io::Result<()> {
     for ending in ["-journal", "-wal", "-shm"] {
         let mut path = database.as_os_str().to_owned();
         path.push(ending);
-        let path = PathBuf::from(path);
-        if std::fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            let problem = format!("{} is not a regular file: move it away", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        match regular(Path::new(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            _ => {}
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Judging stops.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use stopgate_core::checkout;
@@ -13,6 +13,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text;
 use stopgate_protocol::{Contest, Contested, ErrorCode, ExplainStop, StopExplanation};
+use tokio::time::{sleep, sleep_until};
 
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
@@ -21,6 +22,9 @@ use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{JournalAnswer, Noted};
 use crate::peer::Peer;
 use crate::state::State;
+
+/// How often whoever waits for a verdict looks whether the disk answers.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -62,6 +66,18 @@ impl Drop for Asker {
     }
 }
 
+/// What is known of a stop at once.
+enum Begun {
+    /// It is let go, and nothing is kept of it: the gate is off.
+    Answered,
+    /// It is let go by its message alone; judged in full afterwards.
+    LetGo(Option<Heard>, Option<Noted>),
+    /// It is to be judged while the hook waits.
+    ToJudge(Option<Heard>),
+    /// It is to be judged in shadow.
+    InShadow { noted: Option<Noted>, has_judge: bool },
+}
+
 async fn evaluate(
     state: Arc<State>,
     peer: Peer,
@@ -75,19 +91,81 @@ async fn evaluate(
         stop.last_assistant_message = text::tail(&stop.last_assistant_message, MAX_MESSAGE_BYTES).to_owned();
     }
     check(&request).map_err(|error| problem(ErrorCode::Malformed, error))?;
+    let until = received + evaluate::answered_within(&request);
+    let gone = Gone::of(peer);
+    // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
+    let _asker = Asker(gone.clone());
+    let judged = {
+        let state = Arc::clone(&state);
+        let unsettled = state.unsettled();
+        async move {
+            let _unsettled = unsettled;
+            let (begun, request) = {
+                let state = Arc::clone(&state);
+                off_loop(move || (begin(&state, &mut request, received), request)).await?
+            };
+            match begun {
+                Begun::Answered => Ok(Some(EvaluateResponse::ALLOW)),
+                Begun::LetGo(heard, noted) => {
+                    judge_afterwards(state, request, heard, received, noted);
+                    Ok(Some(EvaluateResponse::ALLOW))
+                }
+                Begun::ToJudge(heard) => enforce(state, request, heard, received, gone).await.map(Some),
+                Begun::InShadow { noted, has_judge } => {
+                    shadow(state, request, received, noted, has_judge).await.map(|()| None)
+                }
+            }
+        }
+    };
+    in_time(&state, until, judged).await
+}
+
+/// Waits for `work`, but not for a disk that does not answer: the hook is told at once that nothing is judged then. The
+/// work is a task of its own, and runs to its end whatever becomes of whoever waits.
+async fn in_time(
+    state: &State,
+    until: Instant,
+    work: impl Future<Output = Result<Option<EvaluateResponse>, Response>> + Send + 'static,
+) -> Result<Option<EvaluateResponse>, Response> {
+    let unanswered = |state: &State| state.stalled().map(|said| problem(ErrorCode::StoreUnavailable, said));
+    if let Some(problem) = unanswered(state) {
+        return Err(problem);
+    }
+    let mut work = tokio::spawn(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                return done.unwrap_or_else(|_| Err(problem(ErrorCode::Failed, "the work was cut short")));
+            }
+            () = sleep_until(until.into()) => return Ok(Some(evaluate::late())),
+            () = sleep(LOOK_INTERVAL) => if let Some(problem) = unanswered(state) {
+                return Err(problem);
+            }
+        }
+    }
+}
+
+/// Reads what a stop says, and notes the answer where that is all it takes. Blocks: files are read and written.
+fn begin(state: &State, request: &mut EvaluateRequest, received: Instant) -> Begun {
     // The switches are files: read here too, so that a caller's word alone never enforces.
     let mode = switch::read_mode(&state.home).mode();
     if switch::is_killed(&ProcessEnv, &state.home) {
-        return Ok(Some(EvaluateResponse::ALLOW));
+        return Begun::Answered;
     }
     match mode {
-        Mode::Off => return Ok(Some(EvaluateResponse::ALLOW)),
+        Mode::Off => return Begun::Answered,
         Mode::Shadow => request.mode = Mode::Shadow,
         Mode::Enforce => {}
     }
-    match request.mode {
-        Mode::Enforce => enforce(state, request, received, Gone::of(peer)).await.map(Some),
-        Mode::Off | Mode::Shadow => shadow(state, request, received).await.map(|()| None),
+    if request.mode != Mode::Enforce {
+        let noted = state.journal.note(JournalAnswer::Taken { request: Box::new(request.clone()) });
+        return Begun::InShadow { noted, has_judge: evaluate::has_judge(&state.settings.current()) };
+    }
+    let heard = Heard::quickly(state, request);
+    match heard.as_ref().and_then(|heard| heard.foregone(state, request, received)) {
+        Some((_, given)) => Begun::LetGo(heard, state.journal.note(JournalAnswer::Given(Box::new(given)))),
+        None => Begun::ToJudge(heard),
     }
 }
 
@@ -108,23 +186,16 @@ fn check(request: &EvaluateRequest) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The hook waits for the verdict, unless that is foregone. The evaluation runs to its end also when the hook does not:
-/// it is logged then as not delivered.
+/// The hook waits for the verdict. The evaluation runs to its end also when the hook does not: it is logged then as not
+/// delivered.
 async fn enforce(
     state: Arc<State>,
     request: EvaluateRequest,
+    heard: Option<Heard>,
     received: Instant,
     gone: Gone,
 ) -> Result<EvaluateResponse, Response> {
-    let heard = Heard::quickly(&state, &request);
-    if let Some((response, given)) = heard.as_ref().and_then(|heard| heard.foregone(&state, &request, received)) {
-        let noted = state.journal.note(JournalAnswer::Given(Box::new(given)));
-        judge_afterwards(state, request, heard, received, noted);
-        return Ok(response);
-    }
     let unsettled = state.unsettled();
-    // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
-    let _asker = Asker(gone.clone());
     let mut verdict = judge_in_turn(&state, request, heard, received, gone).await?;
     let response = verdict.response.clone();
     // The log can wait; the agent should not.
@@ -136,17 +207,19 @@ async fn enforce(
 }
 
 /// The hook does not wait: the stop is written down, acknowledged, and judged afterwards.
-async fn shadow(state: Arc<State>, request: EvaluateRequest, received: Instant) -> Result<(), Response> {
-    let noted = state.journal.note(JournalAnswer::Taken { request: Box::new(request.clone()) });
+async fn shadow(
+    state: Arc<State>,
+    request: EvaluateRequest,
+    received: Instant,
+    noted: Option<Noted>,
+    has_judge: bool,
+) -> Result<(), Response> {
     // A judge may take its time: until it has spoken the log shows the stop as pending.
-    if noted.is_none() || evaluate::has_judge(&state.settings.current()) {
-        // A task of its own: what is stored is also judged, whether or not the hook still waits.
-        let stored = tokio::spawn(store_and_judge(state, request, received, noted)).await;
-        stored.unwrap_or_else(|_| Err(problem(ErrorCode::Failed, "the work was cut short")))
-    } else {
-        judge_afterwards(state, request, None, received, noted);
-        Ok(())
+    if noted.is_none() || has_judge {
+        return store_and_judge(state, request, received, noted).await;
     }
+    judge_afterwards(state, request, None, received, noted);
+    Ok(())
 }
 
 /// Stores a stop, and has it judged if it is new. An error means that it is neither stored nor noted.
@@ -198,13 +271,20 @@ async fn judge_in_turn(
 ) -> Result<Verdict, Response> {
     // Waiting for a turn counts against the deadline: a verdict that comes late is not delivered.
     let looks = heard.as_ref().is_none_or(|heard| !heard.is_foregone());
-    let checkout = request.event.cwd.as_deref().filter(|_| looks).and_then(checkout::find);
-    // Nobody waits past the time that facts may take: then they are not known in time, whoever holds the turn.
-    let patience = evaluate::facts_budget(state, heard.as_ref(), &request).saturating_sub(received.elapsed());
-    let turn = state.turn_in(checkout.as_ref().map(|checkout| &*checkout.worktree));
-    let turn = tokio::time::timeout(patience, turn).await.unwrap_or_default();
-    let state = Arc::clone(state);
     let request = Arc::new(request);
+    let checkout = request.event.cwd.clone().filter(|_| looks);
+    let (heard, patience, checkout) = {
+        let (state, request) = (Arc::clone(state), Arc::clone(&request));
+        let look = move || {
+            let patience = evaluate::facts_budget(&state, heard.as_ref(), &request);
+            (heard, patience, checkout.as_deref().and_then(checkout::find))
+        };
+        off_loop(look).await?
+    };
+    // Nobody waits past the time that facts may take: then they are not known in time, whoever holds the turn.
+    let turn = state.turn_in(checkout.as_ref().map(|checkout| &*checkout.worktree));
+    let turn = tokio::time::timeout(patience.saturating_sub(received.elapsed()), turn).await.unwrap_or_default();
+    let state = Arc::clone(state);
     off_loop(move || evaluate::evaluate(&state, &request, heard, received, &gone, turn)).await
 }
 

@@ -6,9 +6,13 @@ use std::time::Duration;
 use axum::response::Response;
 use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
+use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::switch::Mode;
 use stopgate_protocol::{
     CheckoutTrouble, GateLog, GetHealth, Health, HealthStatus, ListSessions, LogFilter, SessionRow,
 };
+
+use tokio::time::timeout;
 
 use super::{Routes, off_loop, unavailable};
 use crate::peer::Peer;
@@ -20,32 +24,75 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes.serve(health).serve(log).serve(sessions)
 }
 
+/// How long the authority's look at itself may take: well below what a person waits for the answer.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the log waits for stops that are being judged.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// Sessions that are given at most.
 const MAX_SESSIONS: u32 = 1_000;
 
 async fn health(state: Arc<State>, _: Peer, _: GetHealth) -> Result<Health, Response> {
-    let look = move || {
-        let problems = [state.storage.problem(), descriptors::problem()];
-        let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
-        Health {
-            status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
-            version: version::own(),
-            protocol: PROTOCOL_VERSION,
-            pid: std::process::id(),
-            started_at_ms: state.started_at_ms,
-            problem,
-            config_problem: state.settings.problem(),
-            git_troubles: state
-                .memo
-                .troubles()
-                .into_iter()
-                .map(|(checkout, at_ms, trouble)| CheckoutTrouble { checkout, at_ms, trouble })
-                .collect(),
-        }
+    let look = {
+        let state = Arc::clone(&state);
+        off_loop(move || health_of(&state))
     };
-    off_loop(look).await
+    let Ok((unjudged, health)) = timeout(HEALTH_PATIENCE, async { tokio::join!(judges(&state), look) }).await else {
+        return Ok(bare_health(&state, state.stalled().or_else(|| Some(unanswered(HEALTH_PATIENCE)))));
+    };
+    let mut health = health?;
+    // What keeps stops from being judged is the store's trouble said better.
+    if let Some(unjudged) = unjudged {
+        health.status = HealthStatus::Degraded;
+        health.problem = Some(unjudged);
+    }
+    Ok(health)
+}
+
+/// Goes the way that every stop goes to its verdict: the turn, and the store's word on a session. What is in its way, if
+/// something is; never ends where the disk does not answer.
+async fn judges(state: &Arc<State>) -> Option<String> {
+    let turn = state.turn_in(None).await;
+    let state = Arc::clone(state);
+    let asked = off_loop(move || {
+        let _turn = turn;
+        SessionKey::new(Harness::Claude, "health").map(|key| state.standing(&key, Mode::Shadow));
+        state.stalled()
+    });
+    asked.await.unwrap_or_else(|_| Some(unanswered(Duration::ZERO)))
+}
+
+fn unanswered(patience: Duration) -> String {
+    let seconds = patience.as_secs();
+    format!("no stop can be judged: what all need for it (disk, store) has not answered for {seconds} s")
+}
+
+/// How the authority is, but for what takes a look at files.
+fn bare_health(state: &State, problem: Option<String>) -> Health {
+    Health {
+        status: if problem.is_none() { HealthStatus::Ok } else { HealthStatus::Degraded },
+        version: version::own(),
+        protocol: PROTOCOL_VERSION,
+        pid: std::process::id(),
+        started_at_ms: state.started_at_ms,
+        problem,
+        config_problem: None,
+        git_troubles: Vec::new(),
+    }
+}
+
+fn health_of(state: &State) -> Health {
+    let problems = [state.storage.problem(), descriptors::problem()];
+    let problem = problems.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"));
+    Health {
+        config_problem: state.settings.problem(),
+        git_troubles: state
+            .memo
+            .troubles()
+            .into_iter()
+            .map(|(checkout, at_ms, trouble)| CheckoutTrouble { checkout, at_ms, trouble })
+            .collect(),
+        ..bare_health(state, problem)
+    }
 }
 
 /// Waits until what was answered is in the log, but not long.
