@@ -184,6 +184,72 @@ fn an_unknown_start_counts_for_the_session() {
     assert_eq!((row.decision, row.short_circuit.as_deref()), (Some(Decision::Allow), Some("no-evidence")));
 }
 
+/// What nobody noted at the start git's own log tells: with reftable and no authority there, in a checkout below the
+/// directory that the session began in, and in one that was made since.
+#[test]
+fn what_was_checked_out_at_a_start_that_nobody_noted_is_told_by_git_s_own_log() {
+    let world = World::enforcing();
+    let parent = world.root().join("parent");
+    let made = |name: &str, init: &[&str]| {
+        let top = parent.join(name);
+        std::fs::create_dir_all(&top).unwrap();
+        git(&top, init);
+        top
+    };
+    let step = |top: &Path, text: &str| {
+        std::fs::write(top.join("TODO.md"), text).unwrap();
+        git(top, &["add", "."]);
+        // No two repositories with a commit of one id.
+        git(top, &["commit", "-q", "-m", top.to_str().unwrap()]);
+    };
+    let reftable = made("reftable", &["init", "-q", "--ref-format=reftable", "."]);
+    let below = made("below", &["init", "-q", "."]);
+    for top in [&reftable, &below] {
+        step(top, "- [ ] of before\n");
+    }
+    // A second of its own: git keeps time in seconds.
+    std::thread::sleep(Duration::from_millis(1_100));
+    world.start_session("reftable", &reftable);
+    world.start_session("parent", &parent);
+    std::thread::sleep(Duration::from_millis(1_100));
+    let made_since = made("made-since", &["init", "-q", "."]);
+    for top in [&reftable, &below, &made_since] {
+        step(top, "- [ ] of the session\n- [ ] of before\n");
+    }
+    let authority = world.authority();
+    for (session, top) in [("reftable", &reftable), ("parent", &below)] {
+        let reason = block_reason(&world.stop_session(session, top, EXCUSE));
+        assert!(reason.contains("TODO.md: of before"), "{session}: {reason}");
+        let why = explained(&world, &authority.judged(session));
+        assert!(why.contains("git's log of HEAD"), "{why}");
+    }
+    world.start_session("elsewhere", &reftable);
+    for (session, top) in [("parent", &made_since), ("elsewhere", &below)] {
+        let before = authority.log().len();
+        assert_eq!(world.stop_session(session, top, EXCUSE), "", "{session}");
+        let rows = authority.log();
+        assert_eq!((rows.len() - before, rows[0].short_circuit.as_deref()), (1, Some("no-evidence")), "{session}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_too_large_is_named_by_explain() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    checkout.write("docs/plan.md", &"- [ ] write the parser\n".repeat(30_000));
+    checkout.commit("a large plan");
+    let authority = world.authority();
+    world.start_session("large", &checkout.top);
+    assert_eq!(world.stop_session("large", &checkout.top, EXCUSE), "");
+    let why = explained(&world, &authority.judged("large"));
+    assert!(why.contains("docs/plan.md: too large, 512 KiB is the most"), "{why}");
+    checkout.write("docs/plan.md", "- [ ] write the parser\n");
+    checkout.commit("a small plan");
+    world.start_session("small", &checkout.top);
+    block_reason(&world.stop_session("small", &checkout.top, EXCUSE));
+    assert!(!explained(&world, &authority.judged("small")).contains("too large"));
+}
+
 fn program(path: &Path, script: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -7,6 +7,7 @@ mod session;
 mod tree;
 mod untracked;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -27,6 +28,7 @@ use stopgate_gate::transcript::{TaskStatus, Transcript};
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Asked;
 pub(crate) use self::memo::Memo;
+use self::plans::Unread;
 use crate::git::{Git, Outcome, Unlisted};
 
 /// Longest beginning of a prompt that is passed on.
@@ -39,6 +41,8 @@ const MAX_OPEN_PLANS: usize = 10;
 const CLOCK_STRIDE: usize = 256;
 /// File systems keep time by a clock that lags behind: what was written just before the session is compared with git.
 const CLOCK_LAG_MS: UnixMillis = 100;
+/// Moves of HEAD that are looked at, as a number and in git's words.
+const MAX_MOVES: (usize, &str) = (10_000, "--max-count=10000");
 /// Commits of a session that are looked at.
 const MAX_COMMITS: &str = "--max-count=50";
 
@@ -81,7 +85,7 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
         let asked = memo.ask(&git, &checkout, deadline);
         let began_here = match facts.head_at_start.as_deref() {
             Some(head) => has_commit(&asked, head) == Some(true),
-            None => session.start_cwd.and_then(checkout::find).is_some_and(|began| began == checkout),
+            None => began_unnoticed(&mut facts, &asked, &checkout, session),
         };
         // Asked anew where the answer is no: from memory alone nobody can tell.
         let usable = if began_here { asked.tree().map(drop) } else { asked.answers() };
@@ -98,6 +102,42 @@ pub(crate) fn gather(memo: &Memo, session: &Session<'_>, deadline: Instant) -> F
     facts.incomplete |= !is_read || Instant::now() >= deadline;
     facts.fingerprint = fingerprint::of_work(&facts);
     facts
+}
+
+/// Whether the session began in the checkout, or in none at all and works in this one now, where nobody noted what was
+/// checked out at its start. What git's own log tells of that is taken then.
+fn began_unnoticed(facts: &mut Facts, git: &Asked<'_>, checkout: &Checkout, session: &Session<'_>) -> bool {
+    let Some(start_cwd) = session.start_cwd else { return false };
+    let began = checkout::find(start_cwd);
+    if began.as_ref().is_some_and(|began| began != checkout) {
+        return false;
+    }
+    facts.head_at_start = head_in_reflog(git, session.started_at_ms);
+    facts.start_from_reflog = facts.head_at_start.is_some();
+    began.is_some() || facts.start_from_reflog || checkout.worktree.starts_with(start_cwd)
+}
+
+/// What was checked out at `start_ms` by git's log of HEAD. Of a checkout that was made since (cloned): what it began with,
+/// if that is of before. `None` if the log does not tell: there is none, it is too long, something moved within the very
+/// second.
+fn head_in_reflog(git: &Asked<'_>, start_ms: UnixMillis) -> Option<String> {
+    let arguments = ["log", "--walk-reflogs", MAX_MOVES.1, "--date=unix", "--format=%H %ct %gd", "HEAD", "--"];
+    let output = git.ask(&arguments).output()?;
+    let start = start_ms.div_euclid(1_000);
+    let mut oldest = None;
+    for (count, line) in String::from_utf8_lossy(&output).lines().enumerate() {
+        let mut words = line.split(' ');
+        let id = object_id(words.next()?)?;
+        let committed: i64 = words.next()?.parse().ok()?;
+        let moved: i64 = words.next()?.strip_prefix("HEAD@{")?.strip_suffix('}')?.parse().ok()?;
+        match moved.cmp(&start) {
+            Ordering::Less => return Some(id),
+            Ordering::Equal => return None,
+            Ordering::Greater => oldest = Some((id, committed)).filter(|_| count + 1 < MAX_MOVES.0),
+        }
+    }
+    // Commit times have whole seconds.
+    oldest.filter(|(_, committed)| *committed < start).map(|(id, _)| id)
 }
 
 /// The facts about the checkout itself.
@@ -120,7 +160,15 @@ fn look_around(
         if facts.plans.len() == MAX_PLANS || open_plans == MAX_OPEN_PLANS || Instant::now() >= git.deadline {
             break;
         }
-        let Some(steps) = plans::read(git.top, &path).and_then(|text| steps(&text, git.deadline)) else { continue };
+        let text = match plans::read(git.top, &path) {
+            Ok(text) => text,
+            Err(Unread::TooLarge) => {
+                facts.too_large_plans.push(path);
+                continue;
+            }
+            Err(Unread::Otherwise) => continue,
+        };
+        let Some(steps) = steps(&text, git.deadline) else { continue };
         if !steps.is_empty() {
             open_plans += 1;
             facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
@@ -290,7 +338,7 @@ pub(crate) fn verify(
     let in_time = || if Instant::now() < deadline { Ok(()) } else { Err(EvidenceFault::NotKnownInTime) };
     in_time()?;
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
-    let text = plans::read(&checkout.worktree, &evidence.plan_file).ok_or(EvidenceFault::PlanChanged)?;
+    let text = plans::read(&checkout.worktree, &evidence.plan_file).map_err(|_| EvidenceFault::PlanChanged)?;
     if !steps(&text, deadline).ok_or(EvidenceFault::NotKnownInTime)?.contains(&evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);
     }

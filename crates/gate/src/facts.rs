@@ -7,6 +7,9 @@ pub use crate::transcript::{TaskItem, TaskStatus};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 
+/// Largest plan that is read, in KiB.
+pub const MAX_PLAN_KIB: u64 = 512;
+
 /// What is known about the work a session stops in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,6 +32,12 @@ pub struct Facts {
     /// The commit that was checked out when the session began.
     #[serde(alias = "headAtStart")]
     pub head_at_start: Option<String>,
+    /// That commit was not noted then: git's log of HEAD told it afterwards.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub start_from_reflog: bool,
+    /// Plan-like files that are larger than [`MAX_PLAN_KIB`], and were not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub too_large_plans: Vec<String>,
     /// Ids of the session's builds that are not over.
     #[serde(alias = "liveBuilds")]
     pub live_builds: Vec<String>,

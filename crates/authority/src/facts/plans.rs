@@ -1,6 +1,7 @@
 //! Which files of a checkout are plans.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -13,7 +14,7 @@ const MAX_CANDIDATES: usize = 40;
 /// Files between two looks at the clock.
 const CLOCK_STRIDE: usize = 1_000;
 /// Largest plan that is read.
-const MAX_PLAN_BYTES: u64 = 512 * 1024;
+const MAX_PLAN_BYTES: u64 = stopgate_gate::facts::MAX_PLAN_KIB * 1024;
 
 /// Plan-like files, what the session touched first, then the most recently changed; as many as are looked into, and as
 /// were found before the deadline. `None` if the files could not be listed.
@@ -38,9 +39,21 @@ pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &
     Some(found.into_iter().map(|(_, _, path)| path.to_owned()).collect())
 }
 
-/// A plan's text, as it stands in the working tree; `None` if there is none that can be read.
-pub(super) fn read(top: &Path, path: &str) -> Option<String> {
-    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).ok()
+/// Why a plan is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is larger than [`MAX_PLAN_BYTES`].
+    TooLarge,
+    /// It is gone, no file, or may not be read.
+    Otherwise,
+}
+
+/// A plan's text, as it stands in the working tree.
+pub(super) fn read(top: &Path, path: &str) -> Result<String, Unread> {
+    fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => Unread::TooLarge,
+        _ => Unread::Otherwise,
+    })
 }
 
 /// Whether `path` is one of `exclude`, or lies in one.

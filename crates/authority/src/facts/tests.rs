@@ -112,6 +112,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
         };
         assert_eq!(facts, expected);
     }
+    std::fs::remove_dir_all(repository.top.join(".git/logs")).unwrap();
     assert_eq!(repository.gather(None).plans, [], "whose step that is cannot be told");
     let evidence = EvidencePointer {
         plan_file: "docs/plan.md".into(),
@@ -492,14 +493,61 @@ fn without_a_known_start_only_what_nobody_has_touched_counts() {
     let later = to_millis(SystemTime::now()) + 60_000;
     let session = || Session { started_at_ms: later, ..repository.session() };
     assert_eq!(gather_as(&session()).plans.len(), 1, "as it was before the session");
-    let other = tempfile::tempdir().unwrap();
-    for start_cwd in [Some(other.path()), None] {
+    let other = Repository::new();
+    for start_cwd in [Some(other.top.as_path()), None] {
         assert_eq!(
             gather_as(&Session { start_cwd, ..session() }).plans,
             [],
             "began elsewhere, or who knows: {start_cwd:?}"
         );
     }
+}
+
+#[test]
+fn git_s_own_log_tells_what_was_checked_out_when_nobody_noted_it() {
+    let repository = Repository::new();
+    let planned = repository.commit("plan.md", "- [ ] one\n- [ ] two\n", START - 60_000);
+    let of = |start_cwd: Option<&Path>, started_at_ms| {
+        gather_as(&Session { start_cwd, started_at_ms, ..repository.session() })
+    };
+    let steps = |facts: &Facts| facts.plans.iter().map(|plan| plan.next_step.clone()).collect::<Vec<_>>();
+    // The session goes on with the plan, and writes one of its own.
+    repository.commit("plan.md", "- [x] one\n- [ ] of the session\n- [ ] two\n", START + 60_000);
+    repository.commit("own-plan.md", "- [ ] of the session\n", START + 90_000);
+    let nowhere = tempfile::tempdir().unwrap();
+    for start in [&*repository.top, nowhere.path(), repository.top.parent().unwrap()] {
+        let facts = of(Some(start), START);
+        assert_eq!((facts.head_at_start.as_ref(), facts.start_from_reflog), (Some(&planned), true), "{start:?}");
+        assert_eq!((steps(&facts), facts.session_commits.len()), (vec!["two".to_owned()], 2), "{start:?}");
+        // Within the second of a move nobody knows which was first.
+        let facts = of(Some(start), START - 60_000);
+        assert_eq!((&facts.head_at_start, steps(&facts)), (&None, vec![]), "{start:?}");
+    }
+    assert_eq!((of(None, START).head_at_start, steps(&of(None, START))), (None, vec![]), "who knows where it began");
+    // All of it made since the start: nothing counts.
+    let facts = of(Some(nowhere.path()), START - 120_000);
+    assert_eq!((&facts.head_at_start, steps(&facts)), (&None, vec![]));
+    // Cloned since: what was cloned is of before.
+    let mut cloned = Repository::new();
+    std::fs::remove_dir_all(cloned.top.join(".git")).unwrap();
+    cloned.git(&["clone", "-q", repository.top.to_str().unwrap(), "c"], START + 200_000);
+    cloned.top.push("c");
+    let head = repository.git(&["rev-parse", "HEAD"], 0);
+    let of = |started_at_ms| gather_as(&Session { start_cwd: Some(nowhere.path()), started_at_ms, ..cloned.session() });
+    let facts = of(START + 150_000);
+    assert_eq!((facts.head_at_start, facts.plans.len()), (Some(head), 2));
+    assert_eq!(of(START + 90_000).head_at_start, None, "what was cloned was made in the session");
+    // Without a log nothing is told.
+    std::fs::remove_dir_all(cloned.top.join(".git/logs")).unwrap();
+    assert_eq!(of(START + 150_000).head_at_start, None);
+}
+
+#[test]
+fn a_plan_that_is_too_large_is_named() {
+    let repository = Repository::new();
+    let head = repository.commit("docs/plan.md", &"- [ ] a step\n".repeat(50_000), START - 60_000);
+    let facts = repository.gather(Some(&head));
+    assert_eq!((facts.plans, facts.too_large_plans), (vec![], vec!["docs/plan.md".to_owned()]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use stopgate_core::text::one_line;
-use stopgate_gate::facts::{Facts, Plan};
+use stopgate_gate::facts::{Facts, MAX_PLAN_KIB, Plan};
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
 use stopgate_protocol::{ErrorCode, ExplainStop, Failure, GateLogRow};
@@ -17,6 +17,9 @@ const SHOWN: &str = "`stopgate gate log --json` shows them";
 
 /// Longest part of the message that is shown with a signal.
 const MAX_WORDS_CHARS: usize = 80;
+/// Plans that were not read are named up to this many, with this much of their path.
+const MAX_NAMED: usize = 3;
+const MAX_PATH_CHARS: usize = 120;
 
 /// Longest part of what an agent said against a verdict.
 const MAX_WHY_CHARS: usize = 500;
@@ -171,13 +174,22 @@ fn describe(facts: &Facts) -> Vec<String> {
             plan.path, plan.open_steps, plan.next_step
         )
     };
+    let large = |path: &String| {
+        format!(
+            "{}: too large, {MAX_PLAN_KIB} KiB is the most that is read of a plan; split it",
+            one_line(path, MAX_PATH_CHARS)
+        )
+    };
     let open = facts.tasks.iter().filter(|task| task.status != TaskStatus::Completed);
     let mut lines: Vec<String> = facts.plans.iter().map(plan).collect();
+    lines.extend(facts.too_large_plans.iter().take(MAX_NAMED).map(large));
     lines.extend(open.take(5).map(|task| format!("open task: {}", task.text)));
     if facts.git_trouble.is_none() {
         let commits = facts.session_commits.len();
         lines.push(format!("{commits} commits of the session, {} changed files", facts.dirty_files));
     }
+    let told_later = "what was checked out at the start was not noted then; git's log of HEAD tells it";
+    lines.extend(facts.start_from_reflog.then(|| told_later.to_owned()));
     lines.extend(facts.live_builds.iter().map(|id| format!("live build {id}")));
     lines.extend(
         facts
