@@ -23,7 +23,7 @@ use stopgate_core::hook;
 use stopgate_core::paths::Home;
 use stopgate_core::process::{self, ProcFs, ProcessIdentity};
 use stopgate_core::session::Harness;
-use stopgate_core::{hook_log, leave, startup, stdin, stdout, switch};
+use stopgate_core::{hook_log, leave, silenced, startup, stdin, stdout, switch};
 
 #[doc(hidden)]
 pub use stopgate_core::startup::as_the_standard_library;
@@ -79,14 +79,21 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
     // Release builds abort on panic; a hook that panics lets go like one that fails in any other way.
     std::panic::set_hook(Box::new(|_| leave::at_once()));
     startup::survive_size_limit();
+    let harness = || std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
+    // A variable may have been set by whoever is to be held: that is seen, where the hook is installed.
+    let silenced_by = |variable| silenced::leave(&ProcessEnv, hook.name(), harness(), variable);
     let Ok(home) = Home::of_process() else {
-        return;
+        return silenced_by(env::STOPGATE_HOME);
     };
     if switch::is_killed(&ProcessEnv, &home) || ProcessEnv.flag(env::STOPGATE_JUDGE) {
         // Asked to judge a stop, an agent must not be judged itself: that would ask the next judge.
-        return;
+        let variables = [env::STOPGATE_KILL, env::STOPGATE_JUDGE];
+        return variables.into_iter().find(|name| ProcessEnv.flag(name)).map_or((), silenced_by);
     }
-    let harness = std::env::args_os().nth(1).and_then(|name| name.to_str()?.parse().ok());
+    if ProcessEnv.os(env::STOPGATE_HOME).is_some_and(|value| silenced::is_elsewhere(&value)) {
+        silenced_by(env::STOPGATE_HOME);
+    }
+    let harness = harness();
     let end = started + total;
     let deadline = started + total.saturating_sub(RESERVE.min(total / 10));
     let name = hook.name();

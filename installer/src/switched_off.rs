@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use stopgate_core::harness::claude;
 use stopgate_core::session::Harness;
 use toml_edit::{DocumentMut, Item};
 
@@ -63,9 +64,6 @@ impl SwitchedOff {
     }
 }
 
-/// The directory of Claude Code's managed settings.
-const CLAUDE_MANAGED: &str =
-    if cfg!(target_os = "macos") { "/Library/Application Support/ClaudeCode" } else { "/etc/claude-code" };
 /// Codex's files that an administrator keeps, and whether each sets what all others may not change.
 const CODEX_REQUIREMENTS: &str = "/etc/codex/requirements.toml";
 const CODEX_MANAGED: [&str; 2] = ["/etc/codex/managed_config.toml", "/etc/codex/config.toml"];
@@ -73,7 +71,7 @@ const CODEX_MANAGED: [&str; 2] = ["/etc/codex/managed_config.toml", "/etc/codex/
 /// What switches the hooks of Claude Code off, in managed settings, in those of `accounts` and of `projects`. Programs in
 /// `bin` that the administrator registers are ours, too.
 pub(crate) fn by_claude(accounts: &[Account], projects: &[PathBuf], bin: &Path) -> Vec<SwitchedOff> {
-    let managed = claude_managed(Path::new(CLAUDE_MANAGED));
+    let managed = claude::managed_settings(Path::new(claude::MANAGED));
     let spec = Harness::Claude.spec();
     let names: Vec<&str> = [spec.settings].into_iter().chain(spec.local_settings).collect();
     let own = accounts.iter().map(|account| account.file(spec.settings));
@@ -107,18 +105,6 @@ pub(crate) fn by_claude(accounts: &[Account], projects: &[PathBuf], bin: &Path) 
         }
     }
     found
-}
-
-/// The file, and what is dropped beside it, in the order in which Claude Code reads them.
-fn claude_managed(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir.join("managed-settings.d")).into_iter().flatten().filter_map(Result::ok);
-    let is_read = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        !name.starts_with('.') && Path::new(name).extension().is_some_and(|end| end == "json")
-    };
-    let mut dropped: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_read).collect();
-    dropped.sort();
-    [vec![dir.join("managed-settings.json")], dropped].concat()
 }
 
 /// What switches the hooks of Codex off in files, for `account`, where Codex itself cannot be asked.
@@ -233,18 +219,5 @@ mod tests {
         assert_eq!(as_codex_says(&only, &well, true), [], "the administrator has put ours there");
         assert_eq!(as_codex_says(&none, &well, false), []);
         assert_eq!(as_codex_says(&json!(null), &json!("?"), false), []);
-    }
-
-    #[test]
-    fn only_what_claude_code_reads_is_managed() {
-        let dir = tempfile::tempdir().unwrap();
-        let dropped = dir.path().join("managed-settings.d");
-        std::fs::create_dir(&dropped).unwrap();
-        for name in ["20-b.json", "10-a.json", ".hidden.json", "notes.txt", "x.json~"] {
-            std::fs::write(dropped.join(name), "{}").unwrap();
-        }
-        let main = dir.path().join("managed-settings.json");
-        assert_eq!(claude_managed(dir.path()), [main.clone(), dropped.join("10-a.json"), dropped.join("20-b.json")]);
-        assert_eq!(claude_managed(&main), [main.join("managed-settings.json")]);
     }
 }

@@ -34,6 +34,7 @@ mod gate_retention;
 mod gate_trust;
 mod gate_turns;
 mod hooks_lost;
+mod hooks_silenced;
 mod hostile_checkout;
 mod hostile_home;
 mod http_abuse;

@@ -1,7 +1,7 @@
 //! Small files about harness processes, which let hooks answer without running programs: what stood beside a process
 //! in tmux when it began (written here), and which session continues which (written by the recorder).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use stopgate_core::paths::Home;
@@ -31,7 +31,7 @@ pub(crate) fn note_surroundings(home: &Home, origin: &Origin) -> Option<TmuxPlac
 const MAX_ENDED: usize = 1_000;
 
 /// Removes the files of processes that have ended: what stood beside them at once, which session continued which when
-/// others have come after them. And those of panes whose server has ended.
+/// others have come after them, what silenced hooks likewise. And those of panes whose server has ended.
 pub(crate) fn prune(home: &Home) {
     for (_, path) in ended(home, "tmux") {
         let _ = std::fs::remove_file(path);
@@ -40,6 +40,12 @@ pub(crate) fn prune(home: &Home) {
     // Not by age: a clock may have jumped.
     lineage.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
     for (_, path) in lineage.into_iter().skip(MAX_ENDED) {
+        let _ = std::fs::remove_file(path);
+    }
+    // Who wrote them need not live: a session's note counts until it is heard of.
+    let mut silenced: Vec<_> = files(home, "silenced").into_iter().map(|path| (written(&path), path)).collect();
+    silenced.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
+    for (_, path) in silenced.into_iter().skip(MAX_ENDED) {
         let _ = std::fs::remove_file(path);
     }
     for path in files(home, "panes") {
@@ -59,8 +65,11 @@ fn files(home: &Home, dir: &str) -> Vec<PathBuf> {
 fn ended(home: &Home, dir: &str) -> Vec<(Option<SystemTime>, PathBuf)> {
     let has_ended =
         |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|key| has_ended(&ProcFs, key));
-    let written = |path: PathBuf| (std::fs::symlink_metadata(&path).and_then(|meta| meta.modified()).ok(), path);
-    files(home, dir).into_iter().filter(has_ended).map(written).collect()
+    files(home, dir).into_iter().filter(has_ended).map(|path| (written(&path), path)).collect()
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    std::fs::symlink_metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 #[cfg(test)]

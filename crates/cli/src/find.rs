@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 5;
 pub(crate) fn sessions(context: &CliContext, all: bool) -> anyhow::Result<Vec<SessionRow>> {
     context.read(&ListSessions { all, id: None }, |store| {
         let mut rows = if all { store.sessions(MAX_SESSIONS) } else { store.sessions_not_ended(MAX_SESSIONS) }?;
-        stopgate_registry::look(&mut rows, context.now_ms);
+        stopgate_registry::look(&mut rows, &context.home, context.now_ms);
         Ok(rows)
     })
 }
@@ -35,7 +35,7 @@ pub(crate) fn sessions_at_hand(context: &CliContext) -> Vec<SessionRow> {
 pub(crate) fn sessions_in_store(context: &CliContext) -> Vec<SessionRow> {
     let store = Store::open_to_read(&context.home, STORE_PATIENCE);
     let mut rows = store.and_then(|store| store.sessions_not_ended(MAX_SESSIONS)).unwrap_or_default();
-    stopgate_registry::look(&mut rows, context.now_ms);
+    stopgate_registry::look(&mut rows, &context.home, context.now_ms);
     rows
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionR
     let named = ListSessions { all: false, id: Some(id.to_owned()) };
     let mut rows = context.read(&named, |store| {
         let mut rows = store.sessions_named(id, MAX_SESSIONS)?;
-        stopgate_registry::look(&mut rows, context.now_ms);
+        stopgate_registry::look(&mut rows, &context.home, context.now_ms);
         Ok(rows)
     })?;
     // An id of that very name wins over those that begin so.

@@ -9,6 +9,7 @@ mod commands;
 mod context;
 mod find;
 mod identity;
+mod registered;
 mod when;
 
 use std::error::Error;

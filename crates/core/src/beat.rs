@@ -19,11 +19,13 @@ pub enum Beat {
     Delivered,
     /// The hook could not do its work and let the harness go on.
     Failed,
+    /// A variable of its environment kept the hook from working for this home.
+    Silenced,
 }
 
 impl Beat {
     /// All kinds, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Fired, Self::Delivered, Self::Failed];
+    pub const ALL: [Self; 4] = [Self::Fired, Self::Delivered, Self::Failed, Self::Silenced];
 
     /// Name on disk and on screen.
     pub const fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Beat {
             Self::Fired => "fired",
             Self::Delivered => "delivered",
             Self::Failed => "failed",
+            Self::Silenced => "silenced",
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod claude;
 pub mod codex;
 pub mod registration;
 mod spec;
+pub mod variables;
 mod wire;
 
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::registration::HooksLost;
-pub use self::spec::{BlockCap, EventName, Spec};
+pub use self::spec::{BlockCap, EventName, Spec, VariableFormat, VariablePlace, WRITTEN_FIELDS};
 use crate::session::SessionKey;
 
 /// A coding-agent client that runs hooks.
@@ -41,6 +42,14 @@ impl Harness {
         match self {
             Self::Claude => &claude::SPEC,
             Self::Codex => &codex::SPEC,
+        }
+    }
+
+    /// Files in `place` that give variables to its hooks. Not in the row, either.
+    pub fn variable_files(self, place: VariablePlace<'_>) -> Vec<(PathBuf, VariableFormat)> {
+        match self {
+            Self::Claude => claude::variable_files(place),
+            Self::Codex => codex::variable_files(place),
         }
     }
 

@@ -40,6 +40,7 @@ pub mod redact;
 pub mod release;
 pub mod session;
 pub mod shell;
+pub mod silenced;
 pub mod spool;
 pub mod startup;
 pub mod stdin;

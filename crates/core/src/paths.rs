@@ -57,6 +57,17 @@ impl Home {
         Self::resolve(&env::ProcessEnv, || std::env::current_exe().ok())
     }
 
+    /// The home that the running binary is installed in, whatever the environment says.
+    pub fn installed() -> Option<Self> {
+        installed_in(&std::env::current_exe().ok()?).map(Self::at)
+    }
+
+    /// Whether `other` is the same directory, by whatever path.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let real = |home: &Self| home.root.canonicalize();
+        self == other || real(self).ok().zip(real(other).ok()).is_some_and(|(one, other)| one == other)
+    }
+
     /// The directory itself.
     pub fn root(&self) -> &Path {
         &self.root

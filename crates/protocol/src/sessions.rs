@@ -118,6 +118,9 @@ pub struct SessionRow {
     /// Settings that lost our hooks while the session ran, unless those have been heard of since.
     #[serde(default)]
     pub hooks_lost: Option<LostAt>,
+    /// What keeps its hooks from working, if they are called in vain.
+    #[serde(default)]
+    pub hooks_silenced: Option<SilencedHooks>,
     /// When its hooks were last heard, if it goes on without them: its transcript has a later prompt that none reported.
     #[serde(default)]
     pub silent_since_ms: Option<UnixMillis>,
@@ -141,6 +144,15 @@ pub struct ToldByClient {
     pub waiting_for: Option<String>,
     /// Since when.
     pub at_ms: UnixMillis,
+}
+
+/// Hooks that a variable keeps from working.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilencedHooks {
+    /// When one of them was last called.
+    pub at_ms: UnixMillis,
+    /// The variable with its value.
+    pub by: String,
 }
 
 /// Hooks that a session lost.

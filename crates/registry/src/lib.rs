@@ -18,12 +18,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::paths::Home;
 use stopgate_core::person;
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{ClientStatus, Known, Turn, state};
-use stopgate_protocol::SessionRow;
+use stopgate_core::silenced::{self, Whose};
+use stopgate_protocol::{SessionRow, SilencedHooks};
 
 pub use self::operator::{Caller, Refusal, caller};
 use self::snapshot::Snapshot;
@@ -32,13 +34,25 @@ pub use self::transcript::end_of_transcript;
 /// How long a transcript is looked at, of a session that may have fallen silent.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Fills in what the store cannot know: liveness, state, memory and the command to resume with. Blocks.
-pub fn look(rows: &mut [SessionRow], now_ms: UnixMillis) {
+/// Fills in what the store of `home` cannot know: liveness, state, memory, what silences hooks, and the command to resume
+/// with. Blocks.
+pub fn look(rows: &mut [SessionRow], home: &Home, now_ms: UnixMillis) {
     let host = host();
     let snapshot = Snapshot::take().unwrap_or_default();
     for row in rows {
         look_at(row, &host, &snapshot, now_ms);
+        row.hooks_silenced = if row.state.is_over() { None } else { silenced_hooks(row, home) };
     }
+}
+
+/// What keeps the hooks of the row's session from working for `home`, unless one has been heard since.
+fn silenced_hooks(row: &SessionRow, home: &Home) -> Option<SilencedHooks> {
+    let of = |whose| silenced::read(home, row.harness, whose);
+    // What many sessions share is none of them.
+    let process = row.harness_process.as_ref().filter(|process| row.liveness == Liveness::Alive && !process.shared);
+    let note = of(Whose::Session(&row.session_id)).or_else(|| of(Whose::Process(process?.pid)))?;
+    let is_last = row.last_event_at_ms.is_none_or(|heard| heard < note.at_ms);
+    is_last.then_some(SilencedHooks { at_ms: note.at_ms, by: note.by })
 }
 
 /// [`look`] at one row, with the machine's name and process table at hand.

@@ -32,6 +32,8 @@ pub(crate) fn note(transaction: &Transaction<'_>, reported: &HookEvent) -> Resul
         .prepare_cached(
             "UPDATE hooks_lost SET back_at_ms = ?3
              WHERE harness = ?1 AND session_id = ?2 AND back_at_ms IS NULL AND at_ms < ?3
+               -- A line that was changed may well be heard, and not be answered.
+               AND lost ->> 'how' <> 'changed'
                AND (json_array_length(lost, '$.events') = 0
                     OR EXISTS (SELECT 1 FROM json_each(lost, '$.events') WHERE value = ?4))",
         )?

@@ -355,6 +355,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         harness_process,
         memory_bytes: None,
         host: row.get("host")?,
+        hooks_silenced: None,
         hooks_lost: hooks_lost.and_then(|text| serde_json::from_str(&text).ok()),
         silent_since_ms: None,
         told: None,

@@ -216,6 +216,18 @@ impl Value {
         members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// The same for those who do not care about spelling; of members of one name, the last counts.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(number) => serde_json::from_str(number).unwrap_or_else(|_| number.clone().into()),
+            Self::String(text) => text.clone().into(),
+            Self::Array(values) => values.iter().map(Self::to_json).collect(),
+            Self::Object(members) => members.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
+        }
+    }
+
     /// The text of a string.
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {

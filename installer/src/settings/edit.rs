@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, DocumentProblem, Unfit, Value, has_comment, last_prop, offset, value_offset};
 use super::splice::{self, Item};
+use stopgate_core::harness::registration::{self, Deviation, DeviationKind, Line};
 use stopgate_core::hook::{Hook, Timeout};
+use stopgate_core::session::Harness;
 
 use crate::wiring::{Entry, Wiring, hook_of};
 
@@ -104,8 +106,8 @@ fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, 
     for (index, own) in ours.iter().enumerate() {
         let same = |other: &Own| other.counts && other.event == own.event && other.hook == own.hook;
         match wiring.entry(&own.event, own.hook) {
-            Some(wanted) if own.counts && !ours[..index].iter().any(same) => {
-                if let Some(text) = repair(document, own, wanted) {
+            Some(wanted) if own.counts && !own.is_narrowed() && !ours[..index].iter().any(same) => {
+                if let Some(text) = repair(document, own, wanted, wiring.harness()) {
                     return Ok(Some(text));
                 }
             }
@@ -122,7 +124,9 @@ fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, 
             return Ok(Some(splice::append(document, &hooks.into(), Item::Member(&entry.event, &groups))));
         };
         let groups = event_groups(document, &event)?;
-        let group_of_ours = ours.iter().rev().find(|own| own.event == entry.event && own.is_among_ours(wiring.bin()));
+        let group_of_ours = ours.iter().rev().filter(|own| !own.is_narrowed());
+        let group_of_ours =
+            group_of_ours.into_iter().find(|own| own.event == entry.event && own.is_among_ours(wiring.bin()));
         return Ok(Some(match group_of_ours {
             Some(own) => splice::append(document, &own.entries.clone().into(), Item::Element(&entry_value(entry))),
             None if ours.iter().any(|own| own.event == entry.event) => {
@@ -159,6 +163,25 @@ fn uninstall_step(document: &Document, bin: &Path, created: &Created) -> Result<
         }
     }
     Ok(None)
+}
+
+/// What in our entries of `document`, or in the groups around them, is not as `wiring` has it: event, hook, field.
+pub(crate) fn deviations(document: &Document, wiring: &Wiring) -> Result<Vec<(String, Hook, Deviation)>, Unfit> {
+    if document.is_blank() {
+        return Ok(Vec::new());
+    }
+    let of = |own: &Own| {
+        let entry = wiring.entry(&own.event, own.hook)?;
+        let (event, command, args) = (own.event.as_str(), entry.command.as_str(), entry.args.as_slice());
+        let line = Line { event, command, args, timeout: entry.timeout.as_seconds().into() };
+        let found = registration::deviations(wiring.harness(), &json(&own.group), &json(&own.entry), line);
+        Some(found.into_iter().map(|one| (own.event.clone(), own.hook, one)).collect::<Vec<_>>())
+    };
+    Ok(find(document, wiring.bin())?.iter().filter_map(of).flatten().collect())
+}
+
+fn json(object: &CstObject) -> serde_json::Value {
+    Value::of(&object.clone().into()).map(|value| value.to_json()).unwrap_or_default()
 }
 
 /// The entries of ours that stand in `document`, as they are written there.
@@ -246,6 +269,13 @@ impl Own {
         }
     }
 
+    /// Whether a matcher keeps it from running now and then.
+    fn is_narrowed(&self) -> bool {
+        let matcher = last_prop(&self.group, "matcher").and_then(|prop| Value::of(&prop.value()?));
+        let group = matcher.map(|matcher| serde_json::json!({ "matcher": matcher.to_json() })).unwrap_or_default();
+        registration::narrows(&self.event, &group).is_some()
+    }
+
     /// Whether the whole group is ours.
     fn is_among_ours(&self, bin: &Path) -> bool {
         self.entries
@@ -287,8 +317,9 @@ fn event_groups(document: &Document, event: &CstObjectProp) -> Result<CstArray, 
     })
 }
 
-/// The first field of `own` that differs from `wanted` set right; fields that a person added are left alone.
-fn repair(document: &Document, own: &Own, wanted: &Entry) -> Option<String> {
+/// The first field of `own` that differs from `wanted` set right, or by which `harness` makes something else of it taken out;
+/// others that a person added are left alone.
+fn repair(document: &Document, own: &Own, wanted: &Entry, harness: Harness) -> Option<String> {
     let Value::Object(fields) = entry_value(wanted) else { return None };
     for (name, value) in &fields {
         let Some(prop) = last_prop(&own.entry, name) else {
@@ -299,7 +330,15 @@ fn repair(document: &Document, own: &Own, wanted: &Entry) -> Option<String> {
             return Some(splice::replace(document, &node, value));
         }
     }
-    None
+    let is_changing = |prop: &CstObjectProp| {
+        let (Some(name), Some(value)) = (prop.decoded_name(), prop.value().as_ref().and_then(Value::of)) else {
+            return false;
+        };
+        let kind = registration::kind_of_field(harness, &name, &value.to_json());
+        matches!(kind, Some(DeviationKind::Changing | DeviationKind::Unheard))
+    };
+    let changing = own.entry.properties().into_iter().find(is_changing)?;
+    Some(splice::remove(document, &changing.into()))
 }
 
 /// The text without `own`, and without its group if nothing else is in it.

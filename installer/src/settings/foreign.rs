@@ -36,7 +36,12 @@ pub(crate) fn all(document: &Document, bin: &Path) -> Vec<Foreign> {
                 _ => None,
             };
             if hook_of(&command, bin).is_none() {
-                let wraps = Hook::ALL.into_iter().find(|hook| names(&command, &bin.join(hook.name())));
+                let args = match entry.get("args") {
+                    Some(Value::Array(args)) => args.as_slice(),
+                    _ => &[],
+                };
+                let whole = args.iter().filter_map(Value::as_str).fold(command.clone(), |line, arg| line + " " + arg);
+                let wraps = Hook::ALL.into_iter().find(|hook| names(&whole, &bin.join(hook.name())));
                 found.push(Foreign { event: event.clone(), command, timeout, wraps });
             }
         }

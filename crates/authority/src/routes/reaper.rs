@@ -65,7 +65,7 @@ async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<Sessio
     let end = move || {
         let mut rows =
             state.storage.with_store(|store| store.sessions_named(&key.session_id, 10)).map_err(unavailable)?;
-        stopgate_registry::look(&mut rows, state.storage.now_ms());
+        stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
         let Some(row) = rows.into_iter().find(|row| row.key() == key) else {
             return Err(problem(ErrorCode::NotFound, format!("no session {key}")));
         };

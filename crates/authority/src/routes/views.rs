@@ -119,7 +119,7 @@ async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Ve
             None if wanted.all => store.sessions(MAX_SESSIONS),
             None => store.sessions_not_ended(MAX_SESSIONS),
         })?;
-        stopgate_registry::look(&mut rows, state.storage.now_ms());
+        stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
         Ok(rows)
     };
     off_loop(read).await?.map_err(unavailable)

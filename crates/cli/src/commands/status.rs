@@ -11,10 +11,12 @@ use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::hook::Hook;
 use stopgate_core::switch;
+use stopgate_core::text::one_line;
 
 use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
 use crate::context::CliContext;
+use crate::registered::Registered;
 use crate::{ExitStatus, find, printer, when};
 
 #[derive(Args)]
@@ -34,7 +36,12 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         _ => find::sessions_at_hand(context),
     };
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
-    let last = |hook: &str, kind: Beat| beat::last(&context.home, hook, kind);
+    let registered = Registered::look(context, &sessions);
+    // What a harness does not wait for, it cannot have heard.
+    let last = |hook: &str, kind: Beat| {
+        let is_heard = kind != Beat::Delivered || registered.unheard(hook).is_empty();
+        beat::last(&context.home, hook, kind).filter(|_| is_heard)
+    };
     if arguments.json {
         let hooks: BTreeMap<_, _> = Hook::NAMES
             .iter()
@@ -56,10 +63,13 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             },
             "config_problem": LastGood::peek(&context.home).faults.map(|faults| faults.to_string()),
             "hooks": hooks,
+            "hooks_lost": registered.lost,
+            "hooks_environment": registered.given,
             "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
                 "harness": row.harness,
                 "session_id": row.session_id,
                 "hooks_lost": row.hooks_lost,
+                "hooks_silenced": row.hooks_silenced,
                 "silent_since": row.silent_since_ms.map(when::rfc3339),
                 "what": what,
             })).collect::<Vec<_>>(),
@@ -85,14 +95,26 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         let (what, fix) = (seen.trouble.meaning(), seen.trouble.remedy());
         printer::line(format!("git          every stop in {} is let go: {what} ({fix})", seen.checkout.display()));
     }
+    for one in &registered.given {
+        printer::line(format!("hooks        {} {} ({})", one.file.display(), one.what(), one.remedy()));
+    }
+    for one in &registered.lost {
+        printer::line(format!("hooks        {} (`installer doctor` says what to do)", one_line(&one.to_string(), 600)));
+    }
     for (row, what) in &unheard {
         printer::line(format!("hooks        {} is not guarded: {what}", row.key()));
     }
-    let head = ["HOOK", "LAST FIRED", "LAST DELIVERED", "LAST FAILED"].map(str::to_owned).to_vec();
+    // Seldom there, and of no use where it is not.
+    let is_silenced = Hook::NAMES.iter().any(|hook| last(hook, Beat::Silenced).is_some());
+    let shown = Beat::ALL.into_iter().filter(|kind| is_silenced || *kind != Beat::Silenced);
+    let head: Vec<_> = std::iter::once("HOOK".to_owned())
+        .chain(shown.clone().map(|kind| format!("LAST {}", kind.name().to_uppercase())))
+        .collect();
     let rows: Vec<_> = std::iter::once(head)
         .chain(Hook::NAMES.iter().map(|hook| {
-            let seen = Beat::ALL.map(|kind| match last(hook, kind) {
+            let seen = shown.clone().map(|kind| match last(hook, kind) {
                 Some(at) => format!("{} ago", when::ago(at, context.now_ms)),
+                None if kind == Beat::Delivered && !registered.unheard(hook).is_empty() => "not heard".to_owned(),
                 None => "never".to_owned(),
             });
             std::iter::once((*hook).to_owned()).chain(seen).collect()

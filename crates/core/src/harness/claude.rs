@@ -1,10 +1,12 @@
 //! Claude Code's dialect (observed with 2.1.329 and 2.1.332).
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::wire::RawPayload;
-use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec, Stop};
+use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec, Stop, VariableFormat, VariablePlace};
 use crate::process::{ProcessRole, ProcessSight};
 
 /// Claude Code's row.
@@ -40,6 +42,9 @@ pub(super) const SPEC: Spec = Spec {
     // A sandbox may hide it.
     is_above_its_tools: false,
     session_variable: Some("CLAUDE_CODE_SESSION_ID"),
+    names_session_to_hooks: true,
+    changing_fields: &["if", "shell", "onFailure", "once", "async", "asyncRewake", "holdsTools", "cloud"],
+    harmless_fields: &["statusMessage", "rewakeMessage", "rewakeSummary"],
     block_cap: Some(BlockCap { variable: "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", usual: 8 }),
     woken_by_hook,
     recognises,
@@ -59,6 +64,41 @@ fn role(process: &ProcessSight<'_>) -> Option<ProcessRole> {
     let is_claude = matches!(process.command, "claude" | "claude.exe") || is_version(process.command);
     let runs_none = || process.begins_with(&["daemon", "run"]) || process.begins_with(&["bg-pty-host"]);
     is_claude.then(|| if runs_none() { ProcessRole::Helper } else { ProcessRole::Session })
+}
+
+/// `env` of every layer of settings, and of the file in which it keeps what it remembers (seen with 2.1.332: it is applied
+/// to hooks within a second, also in the midst of a session). Not read: `settings.local.json` of the person.
+pub(super) fn variable_files(place: VariablePlace<'_>) -> Vec<(PathBuf, VariableFormat)> {
+    let files = match place {
+        VariablePlace::Account(dir) => {
+            // The usual directory has that file beside it.
+            let beside = dir.parent().filter(|_| dir.file_name().is_some_and(|name| name == SPEC.directory));
+            let remembered = [Some(dir), beside].into_iter().flatten().map(|dir| dir.join(".claude.json"));
+            [dir.join(SPEC.settings)].into_iter().chain(remembered).collect()
+        }
+        VariablePlace::Project(dir) => {
+            let names = [Some(SPEC.settings), SPEC.local_settings].into_iter().flatten();
+            names.map(|name| dir.join(SPEC.directory).join(name)).collect()
+        }
+        VariablePlace::Machine => managed_settings(Path::new(MANAGED)),
+    };
+    files.into_iter().map(|file| (file, VariableFormat::Json)).collect()
+}
+
+/// The directory of an administrator's settings.
+pub const MANAGED: &str =
+    if cfg!(target_os = "macos") { "/Library/Application Support/ClaudeCode" } else { "/etc/claude-code" };
+
+/// The administrator's settings in `dir`: the file, and what is dropped beside it, in the order in which they are read.
+pub fn managed_settings(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("managed-settings.d")).into_iter().flatten().filter_map(Result::ok);
+    let is_read = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        !name.starts_with('.') && Path::new(name).extension().is_some_and(|end| end == "json")
+    };
+    let mut dropped: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_read).collect();
+    dropped.sort();
+    [vec![dir.join("managed-settings.json")], dropped].concat()
 }
 
 /// Whether the payload has marks that only Claude Code leaves.

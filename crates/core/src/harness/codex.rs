@@ -1,7 +1,9 @@
 //! Codex's dialect (observed with 0.169.0 and 0.171.0).
 
+use std::path::PathBuf;
+
 use super::wire::RawPayload;
-use super::{EventName, Harness, Payload as Read, PayloadError, Spec, Stop};
+use super::{EventName, Harness, Payload as Read, PayloadError, Spec, Stop, VariableFormat, VariablePlace};
 use crate::process::{ProcessRole, ProcessSight};
 use crate::text;
 
@@ -37,6 +39,21 @@ pub(super) const SPEC: Spec = Spec {
     is_above_its_tools: true,
     // That of a subagent is its session's, as in the payload of a hook; older versions have none.
     session_variable: Some("CODEX_SESSION_ID"),
+    // One that is there was inherited from another session's tool.
+    names_session_to_hooks: false,
+    changing_fields: &["async"],
+    // What it does not know, it ignores.
+    harmless_fields: &[
+        "statusMessage",
+        "additionalContextLimit",
+        "commandWindows",
+        "timeoutSec",
+        "timeout_sec",
+        "if",
+        "once",
+        "shell",
+        "onFailure",
+    ],
     block_cap: None,
     woken_by_hook: |_| false,
     recognises,
@@ -54,6 +71,15 @@ fn role(process: &ProcessSight<'_>) -> Option<ProcessRole> {
         "codex" if is_server() => Some(ProcessRole::Shared),
         "codex" => Some(ProcessRole::Session),
         _ => None,
+    }
+}
+
+/// Its own `.env`. Neither a project's nor `shell_environment_policy`, which is for its tools, reaches hooks (seen with
+/// 0.171.0).
+pub(super) fn variable_files(place: VariablePlace<'_>) -> Vec<(PathBuf, VariableFormat)> {
+    match place {
+        VariablePlace::Account(dir) => vec![(dir.join(".env"), VariableFormat::Lines)],
+        VariablePlace::Project(_) | VariablePlace::Machine => Vec::new(),
     }
 }
 

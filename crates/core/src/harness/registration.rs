@@ -1,4 +1,5 @@
-//! What a change of a settings file takes from us: which of the lines that the installer wrote into it are gone.
+//! What a settings file takes from us: which of the lines that the installer wrote into it are gone, or changed so that
+//! the harness makes something else of them; and which variables it gives to hooks.
 //!
 //! Claude Code runs the hooks it had until then once more when a file of settings changes (`ConfigChange`, observed with
 //! 2.1.329), also when the change is that they are gone. It is the last they hear.
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Harness, WRITTEN_FIELDS, variables};
 use crate::fsx;
 use crate::paths::Home;
 
@@ -24,6 +26,9 @@ pub struct HooksLost {
     /// The events of which nothing is heard any more; none named: all.
     #[serde(default)]
     pub events: Vec<String>,
+    /// What changed them: a field with its value, or a variable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
 }
 
 /// How lines were lost.
@@ -36,6 +41,118 @@ pub enum Loss {
     SwitchedOff,
     /// The file cannot be read as JSON, so that the harness ignores it as a whole.
     Unreadable,
+    /// A field of them, or of the group they stand in, was changed.
+    Changed,
+    /// The file gives hooks a variable by which they do not work for this home.
+    Environment,
+}
+
+/// A field of a line of ours, or of its group, that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deviation {
+    /// Its name.
+    pub field: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What it does.
+    pub kind: DeviationKind,
+}
+
+/// What a deviation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviationKind {
+    /// The hook's answer is not waited for.
+    Unheard,
+    /// The harness makes something else of the line.
+    Changing,
+    /// A field that nobody knows.
+    Unknown,
+}
+
+/// A line as it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Key of the event.
+    pub event: &'a str,
+    /// Its program, or command line.
+    pub command: &'a str,
+    /// Its arguments.
+    pub args: &'a [String],
+    /// Seconds.
+    pub timeout: u64,
+}
+
+/// Fields by which a harness does not wait for a hook.
+const UNWAITED: [&str; 2] = ["async", "asyncRewake"];
+/// Events of which every line runs whatever its matcher says.
+const UNMATCHED: [&str; 2] = ["Stop", "UserPromptSubmit"];
+/// Matchers that mean everything, beside none.
+const ALL: [&str; 4] = ["", "*", ".*", "^.*$"];
+
+/// What is not as written in `entry`, a line of `group`.
+pub fn deviations(harness: Harness, group: &Value, entry: &Value, written: Line<'_>) -> Vec<Deviation> {
+    let mut found = Vec::new();
+    let mut add = |field: &str, what: String, kind: DeviationKind| {
+        found.push(Deviation { field: field.to_owned(), what, kind });
+    };
+    let args = (!written.args.is_empty()).then(|| Value::from(written.args));
+    let wanted = [
+        ("type", Some(Value::from("command"))),
+        ("command", Some(Value::from(written.command))),
+        ("args", args),
+        ("timeout", Some(Value::from(written.timeout))),
+    ];
+    debug_assert!(wanted.iter().map(|(name, _)| *name).eq(WRITTEN_FIELDS));
+    for (name, wanted) in wanted {
+        let there = entry.get(name);
+        match (there, &wanted) {
+            (there, wanted) if there == wanted.as_ref() => {}
+            // A harness without arguments ignores them.
+            (Some(_), None) if !harness.spec().takes_arguments => {}
+            (None, Some(wanted)) => {
+                add(name, format!("`{name}` is not there, and was {wanted}"), DeviationKind::Changing);
+            }
+            (Some(there), None) => add(name, format!("`{name}` is {}", shown(there)), DeviationKind::Changing),
+            (Some(there), Some(wanted)) => {
+                add(name, format!("`{name}` is {}, not {wanted}", shown(there)), DeviationKind::Changing);
+            }
+            (None, None) => {}
+        }
+    }
+    for (name, value) in entry.as_object().into_iter().flatten() {
+        if let Some(kind) = kind_of_field(harness, name, value) {
+            add(name, format!("`{name}` is {}", shown(value)), kind);
+        }
+    }
+    if let Some(matcher) = narrows(written.event, group) {
+        add("matcher", format!("`matcher` of its group is {}", shown(matcher)), DeviationKind::Changing);
+    }
+    found
+}
+
+/// What a field does that stands in a line beside what is written; `None` if nothing.
+pub fn kind_of_field(harness: Harness, name: &str, value: &Value) -> Option<DeviationKind> {
+    let spec = harness.spec();
+    let is_known = WRITTEN_FIELDS.contains(&name) || spec.harmless_fields.contains(&name);
+    if is_known || matches!(value, Value::Null | Value::Bool(false)) {
+        return None;
+    }
+    Some(match spec.changing_fields.contains(&name) {
+        true if UNWAITED.contains(&name) => DeviationKind::Unheard,
+        true => DeviationKind::Changing,
+        false => DeviationKind::Unknown,
+    })
+}
+
+/// The matcher of `group`, if it keeps lines on `event` from running now and then.
+pub fn narrows<'a>(event: &str, group: &'a Value) -> Option<&'a Value> {
+    let matcher = group.get("matcher").filter(|matcher| !matcher.is_null())?;
+    let is_all = matcher.as_str().is_some_and(|matcher| ALL.contains(&matcher));
+    (!is_all && !UNMATCHED.contains(&event)).then_some(matcher)
+}
+
+fn shown(value: &Value) -> String {
+    crate::text::head(&value.to_string(), 80).to_owned()
 }
 
 impl std::fmt::Display for HooksLost {
@@ -45,6 +162,11 @@ impl std::fmt::Display for HooksLost {
             Loss::Removed => write!(out, "{file} has lost stopgate's hooks on {}", self.events.join(", ")),
             Loss::SwitchedOff => write!(out, "{file} switches all hooks off (disableAllHooks)"),
             Loss::Unreadable => write!(out, "{file} is no JSON any more, and none of its hooks runs"),
+            Loss::Changed => {
+                let (events, by) = (self.events.join(", "), self.by.join(", "));
+                write!(out, "{file} has changed stopgate's hooks on {events}: {by}")
+            }
+            Loss::Environment => write!(out, "{file} gives hooks {}", self.by.join(", ")),
         }
     }
 }
@@ -52,8 +174,72 @@ impl std::fmt::Display for HooksLost {
 /// What `file`, which has just changed, has lost of what the ledger of `home` says was written into it; `None` if
 /// nothing, or if nothing can be said.
 pub fn lost(home: &Home, file: &Path) -> Option<HooksLost> {
+    lost_of(home, &ledger(home), file)
+}
+
+/// What settings files say now of what stopgate registered in them, as far as the ledger knows.
+#[derive(Debug, Default)]
+pub struct Registrations {
+    /// What each has lost.
+    pub lost: Vec<HooksLost>,
+    /// Lines whose answer no harness waits for: file and command.
+    pub unheard: Vec<(PathBuf, String)>,
+    /// The directory of each file's harness or project.
+    pub places: Vec<RegisteredPlace>,
+}
+
+/// A directory with something of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredPlace {
+    /// Whose.
+    pub harness: Harness,
+    /// Where.
+    pub dir: PathBuf,
+    /// Whether it is a project, and not the person's own directory of the harness.
+    pub is_project: bool,
+}
+
+impl Registrations {
+    /// Looks at every settings file that the ledger of `home` knows, and whose place is still there.
+    pub fn look(home: &Home) -> Self {
+        let ledger = ledger(home);
+        let mut found = Self::default();
+        for install in installs(&ledger) {
+            let Some(file) = text(install, "settings").map(Path::new) else { continue };
+            let Some(harness) = text(install, "harness").and_then(|name| name.parse().ok()) else { continue };
+            let project = text(install, "project").map(PathBuf::from);
+            let is_project = project.is_some();
+            let Some(dir) = project.or_else(|| file.parent().map(Path::to_owned)).filter(|dir| dir.is_dir()) else {
+                continue;
+            };
+            found.places.push(RegisteredPlace { harness, dir, is_project });
+            found.lost.extend(lost_of(home, &ledger, file));
+            let settings = read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
+            for line in registered(&ledger, |recorded| recorded == file) {
+                let changes = changes(&settings, &line).unwrap_or_default();
+                if changes.iter().any(|change| change.kind == DeviationKind::Unheard) {
+                    found.unheard.push((file.to_owned(), line.command));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn ledger(home: &Home) -> Value {
     let ledger = fsx::read_regular(&home.ledger(), MAX_BYTES).ok();
-    let ledger = ledger.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
+    ledger.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null)
+}
+
+fn installs(ledger: &Value) -> &[Value] {
+    ledger.get("installs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name).and_then(Value::as_str)
+}
+
+fn lost_of(home: &Home, ledger: &Value, file: &Path) -> Option<HooksLost> {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let same = |recorded: &Path| recorded == file || real(recorded) == real(file);
     let text = match read(file) {
@@ -62,7 +248,7 @@ pub fn lost(home: &Home, file: &Path) -> Option<HooksLost> {
         // Not to be looked at, which says nothing of what the harness sees.
         Err(_) => return None,
     };
-    judge(&registered(&ledger, same), file, text.as_deref())
+    judge(home, &registered(ledger, same), file, text.as_deref())
 }
 
 /// A person's settings may be a link into a collection of such files; anything but a file is not waited for.
@@ -70,39 +256,80 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     fsx::read_regular(&std::fs::canonicalize(file)?, MAX_BYTES)
 }
 
-/// Event and command of each line that the ledger has for a file of which `same` holds.
-fn registered(ledger: &Value, same: impl Fn(&Path) -> bool) -> Vec<(String, String)> {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let installs = ledger.get("installs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    installs
-        .iter()
-        .filter(|install| text(install, "settings").is_some_and(|path| same(Path::new(&path))))
-        .filter_map(|install| install.get("entries")?.as_array())
-        .flatten()
-        .filter_map(|entry| Some((text(entry, "event")?, text(entry, "command")?)))
-        .collect()
+/// A line that the ledger has.
+#[derive(Debug, Clone)]
+struct Registered {
+    harness: Harness,
+    event: String,
+    command: String,
+    args: Vec<String>,
+    timeout: Option<u64>,
 }
 
-fn judge(registered: &[(String, String)], file: &Path, text: Option<&[u8]>) -> Option<HooksLost> {
-    let loss = |how: Loss, events: Vec<String>| Some(HooksLost { file: file.to_owned(), how, events });
+/// Each line that the ledger has for a file of which `same` holds.
+fn registered(ledger: &Value, same: impl Fn(&Path) -> bool) -> Vec<Registered> {
+    let line = |install: &Value, entry: &Value| {
+        let args = entry.get("args").and_then(Value::as_array).into_iter().flatten();
+        Some(Registered {
+            harness: text(install, "harness").and_then(|name| name.parse().ok()).unwrap_or(Harness::DEFAULT),
+            event: text(entry, "event")?.to_owned(),
+            command: text(entry, "command")?.to_owned(),
+            args: args.filter_map(|arg| arg.as_str().map(str::to_owned)).collect(),
+            timeout: entry.get("timeout").and_then(Value::as_u64),
+        })
+    };
+    let of_file =
+        installs(ledger).iter().filter(|install| text(install, "settings").is_some_and(|path| same(Path::new(path))));
+    let entries = |install: &'_ Value| -> Vec<Registered> {
+        let entries = install.get("entries").and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(|entry| line(install, entry)).collect()
+    };
+    of_file.flat_map(entries).collect()
+}
+
+fn judge(home: &Home, registered: &[Registered], file: &Path, text: Option<&[u8]>) -> Option<HooksLost> {
+    let loss =
+        |how: Loss, events: Vec<String>, by: Vec<String>| Some(HooksLost { file: file.to_owned(), how, events, by });
     let settings: Option<Value> = match text.map(serde_json::from_slice) {
         None => Some(Value::Null),
         Some(read) => read.ok(),
     };
     let Some(settings) = settings else {
-        return if registered.is_empty() { None } else { loss(Loss::Unreadable, names(registered)) };
+        return if registered.is_empty() { None } else { loss(Loss::Unreadable, names(registered), Vec::new()) };
     };
     if settings.get("disableAllHooks") == Some(&Value::Bool(true)) {
-        return loss(Loss::SwitchedOff, Vec::new());
+        return loss(Loss::SwitchedOff, Vec::new(), Vec::new());
     }
-    let gone: Vec<_> = registered.iter().filter(|(event, command)| !has(&settings, event, command)).cloned().collect();
-    if gone.is_empty() { None } else { loss(Loss::Removed, names(&gone)) }
+    let variables = variables::silencing(&settings, home);
+    if !variables.is_empty() {
+        return loss(Loss::Environment, Vec::new(), variables);
+    }
+    let (mut gone, mut changed, mut by) = (Vec::new(), Vec::new(), Vec::new());
+    for line in registered {
+        match changes(&settings, line) {
+            None => gone.push(line.clone()),
+            Some(found) if found.is_empty() => {}
+            Some(found) => {
+                changed.push(line.clone());
+                for Deviation { what, .. } in found {
+                    if !by.contains(&what) {
+                        by.push(what);
+                    }
+                }
+            }
+        }
+    }
+    match (gone.as_slice(), changed.as_slice()) {
+        ([], []) => None,
+        ([], changed) => loss(Loss::Changed, names(changed), by),
+        (gone, _) => loss(Loss::Removed, names(gone), Vec::new()),
+    }
 }
 
 /// Every event once, in the order of the lines.
-fn names(lines: &[(String, String)]) -> Vec<String> {
+fn names(lines: &[Registered]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (event, _) in lines {
+    for Registered { event, .. } in lines {
         if !names.contains(event) {
             names.push(event.clone());
         }
@@ -110,11 +337,28 @@ fn names(lines: &[(String, String)]) -> Vec<String> {
     names
 }
 
-/// Whether `command` is registered on `event`.
-fn has(settings: &Value, event: &str, command: &str) -> bool {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let groups = settings.get("hooks").and_then(|hooks| hooks.get(event)).map(list).unwrap_or_default();
-    groups.iter().filter_map(|group| group.get("hooks")).flat_map(list).any(|entry| entry["command"] == command)
+/// What is not as written in `line`; `None` if it is not there. Of several, the best counts.
+fn changes(settings: &Value, line: &Registered) -> Option<Vec<Deviation>> {
+    let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+    let groups = settings.get("hooks").and_then(|hooks| hooks.get(&line.event)).map(list).unwrap_or_default();
+    let mut best: Option<Vec<Deviation>> = None;
+    for group in &groups {
+        for entry in group.get("hooks").map(list).unwrap_or_default() {
+            if text(&entry, "command") != Some(&line.command) {
+                continue;
+            }
+            // What an older ledger does not say is not compared.
+            let timeout = line.timeout.or_else(|| entry.get("timeout")?.as_u64()).unwrap_or_default();
+            let (event, command, args) = (line.event.as_str(), line.command.as_str(), line.args.as_slice());
+            let written = Line { event, command, args, timeout };
+            let found = deviations(line.harness, group, &entry, written).into_iter();
+            let found: Vec<_> = found.filter(|one| one.kind != DeviationKind::Unknown).collect();
+            if best.as_ref().is_none_or(|best| found.len() < best.len()) {
+                best = Some(found);
+            }
+        }
+    }
+    best
 }
 
 #[cfg(test)]
@@ -125,14 +369,30 @@ mod tests {
 
     const STOP: &str = "/h/bin/stop-gate-router";
 
+    fn line() -> Value {
+        json!({"type": "command", "command": STOP, "args": ["claude"], "timeout": 10})
+    }
+
+    fn registered_on(events: &[&str]) -> Vec<Registered> {
+        let of = |event: &&str| Registered {
+            harness: Harness::Claude,
+            event: (*event).to_owned(),
+            command: STOP.to_owned(),
+            args: vec!["claude".to_owned()],
+            timeout: Some(10),
+        };
+        events.iter().map(of).collect()
+    }
+
     fn settings(events: &[&str]) -> Value {
-        let groups = |_: &&str| json!([{"hooks": [{"command": "x"}, {"command": STOP}]}]);
+        let groups = |_: &&str| json!([{"hooks": [{"command": "x"}, line()]}]);
         json!({"hooks": events.iter().map(|event| ((*event).to_owned(), groups(event))).collect::<serde_json::Map<_, _>>()})
     }
 
     fn of(text: Option<&str>) -> Option<(Loss, Vec<String>)> {
-        let registered = ["Stop", "Stop", "SessionEnd"].map(|event| (event.to_owned(), STOP.to_owned()));
-        judge(&registered, Path::new("/s.json"), text.map(str::as_bytes)).map(|lost| (lost.how, lost.events))
+        let registered = registered_on(&["Stop", "Stop", "SessionEnd"]);
+        let home = Home::at("/h");
+        judge(&home, &registered, Path::new("/s.json"), text.map(str::as_bytes)).map(|lost| (lost.how, lost.events))
     }
 
     fn all() -> Vec<String> {
@@ -168,8 +428,62 @@ mod tests {
 
     #[test]
     fn a_file_that_never_held_a_line_can_only_switch_off() {
-        let judge = |text: &str| judge(&[], Path::new("/s.json"), Some(text.as_bytes())).map(|lost| lost.how);
+        let home = Home::at("/h");
+        let judge = |text: &str| judge(&home, &[], Path::new("/s.json"), Some(text.as_bytes())).map(|lost| lost.how);
         assert_eq!(["{}", "garbage", "{\"disableAllHooks\": true}"].map(judge), [None, None, Some(Loss::SwitchedOff)]);
+    }
+
+    #[rstest]
+    #[case("async", json!(true), true)]
+    #[case("async", json!(false), false)]
+    #[case("asyncRewake", json!(true), true)]
+    #[case("if", json!("Bash(nothing *)"), true)]
+    #[case("type", json!("prompt"), true)]
+    #[case("timeout", json!(1), true)]
+    #[case("args", json!(["codex"]), true)]
+    #[case("shell", json!("powershell"), true)]
+    #[case("once", json!(true), true)]
+    #[case("onFailure", json!("block"), true)]
+    #[case("statusMessage", json!("mine"), false)]
+    #[case("of the future", json!(1), false)]
+    fn a_line_that_is_changed_is_lost_and_one_with_what_changes_nothing_is_not(
+        #[case] field: &str,
+        #[case] value: Value,
+        #[case] is_lost: bool,
+    ) {
+        let mut changed = settings(&["Stop", "SessionEnd"]);
+        changed["hooks"]["Stop"][0]["hooks"][1][field] = value;
+        let expected = is_lost.then(|| (Loss::Changed, vec!["Stop".to_owned()]));
+        assert_eq!(of(Some(&changed.to_string())), expected);
+    }
+
+    #[test]
+    fn a_matcher_counts_where_the_harness_looks_at_it() {
+        for (event, matcher, is_lost) in [
+            ("SessionEnd", "clear", true),
+            ("SessionEnd", "*", false),
+            ("SessionEnd", "", false),
+            ("Stop", "anything", false),
+        ] {
+            let mut changed = settings(&["Stop", "SessionEnd"]);
+            changed["hooks"][event][0]["matcher"] = json!(matcher);
+            assert_eq!(of(Some(&changed.to_string())).is_some(), is_lost, "{event} {matcher}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_silences_is_a_loss_and_another_one_is_not() {
+        let home = Home::at("/h");
+        let judge = |text: &str| judge(&home, &[], Path::new("/s.json"), Some(text.as_bytes())).map(|lost| lost.how);
+        for (env, how) in [
+            (json!({"STOPGATE_KILL": "1"}), Some(Loss::Environment)),
+            (json!({"STOPGATE_HOME": "/elsewhere"}), Some(Loss::Environment)),
+            (json!({"STOPGATE_HOME": "/h"}), None),
+            (json!({"STOPGATE_NO_AUTOSTART": "1"}), None),
+            (json!({"PATH": "/bin"}), None),
+        ] {
+            assert_eq!(judge(&json!({"env": env}).to_string()), how, "{env}");
+        }
     }
 
     #[test]

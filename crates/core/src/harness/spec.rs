@@ -3,6 +3,8 @@
 //! What other crates make of a harness (its transcript, its screen, its settings) is theirs, with one `match` each that
 //! has all harnesses.
 
+use std::path::Path;
+
 use super::wire::RawPayload;
 use super::{Payload as Read, PayloadError};
 use crate::env::Env;
@@ -47,6 +49,13 @@ pub struct Spec {
     pub is_above_its_tools: bool,
     /// The variable that tells its shell tool which session it runs in, if there is one.
     pub session_variable: Option<&'static str>,
+    /// Whether its hooks, too, are told by that variable which session they run for.
+    pub names_session_to_hooks: bool,
+    /// Fields of a registered line, beside those that are written ([`WRITTEN_FIELDS`]), by which it makes something else
+    /// of the line: whether and when it runs, what becomes of the answer.
+    pub changing_fields: &'static [&'static str],
+    /// Those that change nothing for a hook of ours.
+    pub harmless_fields: &'static [&'static str],
     /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.
     pub block_cap: Option<BlockCap>,
     /// Whether a prompt is the one with which a Stop hook woke the session.
@@ -75,6 +84,29 @@ impl std::fmt::Debug for Spec {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(self.name)
     }
+}
+
+/// The fields of a line that the installer writes.
+pub const WRITTEN_FIELDS: [&str; 4] = ["type", "command", "args", "timeout"];
+
+/// Where a file stands that gives variables to hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VariablePlace<'a> {
+    /// The person's own directory of the harness.
+    Account(&'a Path),
+    /// A project, or whatever directory the harness is started in.
+    Project(&'a Path),
+    /// The machine, which an administrator keeps.
+    Machine,
+}
+
+/// How a file gives variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VariableFormat {
+    /// As members of `env` in a JSON object.
+    Json,
+    /// As lines `NAME=value`.
+    Lines,
 }
 
 /// A harness's own limit on blocks in a row.

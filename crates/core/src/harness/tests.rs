@@ -126,3 +126,19 @@ fn a_reply_is_one_object_with_two_fields_or_nothing() {
     let long = Reply::Block { reason: "x".repeat(20_000) };
     assert!(long.render(Harness::Codex).unwrap().len() < 9_000);
 }
+
+#[test]
+fn only_what_claude_code_reads_is_managed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dropped = dir.path().join("managed-settings.d");
+    std::fs::create_dir(&dropped).unwrap();
+    for name in ["20-b.json", "10-a.json", ".hidden.json", "notes.txt", "x.json~"] {
+        std::fs::write(dropped.join(name), "{}").unwrap();
+    }
+    let main = dir.path().join("managed-settings.json");
+    assert_eq!(
+        claude::managed_settings(dir.path()),
+        [main.clone(), dropped.join("10-a.json"), dropped.join("20-b.json")]
+    );
+    assert_eq!(claude::managed_settings(&main), [main.join("managed-settings.json")]);
+}

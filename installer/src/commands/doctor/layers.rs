@@ -1,5 +1,7 @@
 //! The layers of a harness's settings: one of them may switch hooks off.
 
+use stopgate_core::harness::VariablePlace;
+use stopgate_core::harness::variables::{self, VariableEffect};
 use stopgate_core::session::Harness;
 
 use super::finding::Checkup;
@@ -13,13 +15,41 @@ use crate::switched_off::{Keeper, SwitchedOff};
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     for harness in Harness::ALL {
         let mut installs = ledger.installs.iter().filter(|install| install.harness == harness).peekable();
-        if installs.peek().is_none() || dialect::of(harness).asks_for_trust() {
+        if installs.peek().is_none() {
             continue;
         }
         let accounts = Account::all(context.environment, ledger, harness);
         let cwd = std::env::current_dir().ok();
         let projects: Vec<_> = installs.filter_map(|install| install.project.clone()).chain(cwd).collect();
+        let places = [VariablePlace::Machine].into_iter();
+        let places = places.chain(accounts.iter().map(|account| VariablePlace::Account(&account.dir)));
+        variables(context, harness, places.chain(projects.iter().map(|dir| VariablePlace::Project(dir))), checkup);
+        if dialect::of(harness).asks_for_trust() {
+            continue;
+        }
         report(&dialect::of(harness).switched_off(&accounts, &projects, &context.home.bin()), checkup);
+    }
+}
+
+/// Variables of ours that files in `places` give to hooks, each once.
+pub(super) fn variables<'a>(
+    context: &Context<'_>,
+    harness: Harness,
+    places: impl IntoIterator<Item = VariablePlace<'a>>,
+    checkup: &mut Checkup,
+) {
+    for one in variables::given(harness, places, &context.home) {
+        let (file, what) = (one.file.display().to_string(), one.what());
+        if checkup.findings.iter().any(|known| known.subject == file && known.what == what) {
+            continue;
+        }
+        if one.effect == VariableEffect::Alters {
+            let why = "it counts for every session that reads the file";
+            checkup.notice("hooks-variable", file, what, why, one.remedy());
+        } else {
+            let why = "what is registered and trusted does not matter while it is set";
+            checkup.problem("hooks-silenced", file, what, why, one.remedy());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use stopgate_core::harness::registration::{Deviation, DeviationKind};
 use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
@@ -116,8 +117,10 @@ fn entries(
         return false;
     };
     let foreign = foreign::all(&document, &bin);
+    let deviations = edit::deviations(&document, &wiring).unwrap_or_default();
     for event in wiring.events() {
-        let counted = Counted::of(event, &wiring, &entries, is_refused);
+        let mut counted = Counted::of(event, &wiring, &entries, is_refused);
+        counted.changed = deviations.iter().filter(|(on, ..)| on == event).map(|(_, hook, one)| (*hook, one)).collect();
         counted.report(location, mending, checkup);
         let others = foreign.iter().filter(|one| one.event == event).count();
         checkup.registered.push(Registered {
@@ -164,7 +167,7 @@ fn ignored(harness: Harness, shown: &str, document: &Document, checkup: &mut Che
 }
 
 /// Our entries on one event.
-struct Counted {
+struct Counted<'a> {
     event: String,
     there: usize,
     missing: Vec<&'static str>,
@@ -172,9 +175,10 @@ struct Counted {
     stale: Vec<&'static str>,
     duplicate: Vec<&'static str>,
     dead: Vec<String>,
+    changed: Vec<(Hook, &'a Deviation)>,
 }
 
-impl Counted {
+impl Counted<'_> {
     fn of(event: &str, wiring: &Wiring, entries: &[Entry], is_refused: &dyn Fn(&str, Hook) -> bool) -> Self {
         let ours: Vec<(Hook, &Entry)> = entries
             .iter()
@@ -189,6 +193,7 @@ impl Counted {
             stale: Vec::new(),
             duplicate: Vec::new(),
             dead: Vec::new(),
+            changed: Vec::new(),
         };
         for hook in Hook::ALL {
             let found: Vec<&Entry> = ours.iter().filter(|(of, _)| *of == hook).map(|(_, entry)| *entry).collect();
@@ -198,12 +203,9 @@ impl Counted {
                 (None, _) => counted.stale.push(name),
                 (Some(_), []) if is_refused(event, hook) => counted.refused.push(name),
                 (Some(_), []) => counted.missing.push(name),
-                (Some(wanted), found) => {
+                (Some(_), found) => {
                     if found.len() > 1 {
                         counted.duplicate.push(name);
-                    }
-                    if found.iter().any(|entry| *entry != wanted) {
-                        counted.stale.push(name);
                     }
                 }
             }
@@ -232,6 +234,29 @@ impl Counted {
             let what = format!("{name} on {event} is not as this version registers it");
             checkup.fixable("entry-stale", &shown, what, "its timeout or its call is an old one", fix, repair());
         }
+        for (hook, one) in &self.changed {
+            let (name, is_written) = (hook.name(), matches!(one.field.as_str(), "command" | "args" | "timeout"));
+            let what = format!("{name} on {event} is not as this version registers it: {}", one.what);
+            match one.kind {
+                DeviationKind::Unknown => {
+                    let why = "stopgate knows no such field, and not what the harness makes of it";
+                    checkup.notice("entry-field", &shown, what, why, "take it out there unless you know what it does");
+                }
+                _ if is_written => {
+                    let why = "its timeout or its call is an old one";
+                    checkup.fixable("entry-stale", &shown, what, why, fix, repair());
+                }
+                DeviationKind::Unheard => {
+                    let why =
+                        "the harness does not wait for what the hook answers: no stop is held, and no build defended";
+                    checkup.fixable("entry-changed", &shown, what, why, fix, repair());
+                }
+                DeviationKind::Changing => {
+                    let why = "the harness runs the hook only now and then, or in another way, or makes something else of its answer";
+                    checkup.fixable("entry-changed", &shown, what, why, fix, repair());
+                }
+            }
+        }
         for name in &self.duplicate {
             let what = format!("{name} is registered several times on {event}");
             let why = "it may run several times, and a stop may be counted twice";
@@ -249,6 +274,7 @@ impl Counted {
             (self.missing.len(), "missing"),
             (self.refused.len(), "refused"),
             (self.stale.len(), "stale"),
+            (self.changed.iter().filter(|(_, one)| one.kind != DeviationKind::Unknown).count(), "changed"),
             (self.duplicate.len(), "duplicate"),
             (self.dead.len(), "dead path"),
         ];

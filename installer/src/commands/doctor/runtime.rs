@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags};
 use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock, DAY_MS, SystemClock, UnixMillis};
+use stopgate_core::harness::VariablePlace;
 use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
@@ -30,6 +31,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     store(context, checkup);
     switches(context, checkup);
     spooled(context, is_up, checkup);
+    silenced(context, checkup);
     if let Some(since) = up_since {
         beats(context, since, checkup);
         sessions(context, ledger, checkup);
@@ -181,6 +183,21 @@ fn spooled(context: &Context<'_>, is_up: bool, checkup: &mut Checkup) {
     }
 }
 
+/// Hooks that were called in vain of late: whose session it was may not be known.
+fn silenced(context: &Context<'_>, checkup: &mut Checkup) {
+    let now = SystemClock.now_ms();
+    for hook in Hook::ALL {
+        let last = |beat| beat::last(&context.home, hook.name(), beat);
+        let Some(at_ms) = last(Beat::Silenced).filter(|at| now - at < FORGOTTEN_MS) else { continue };
+        let minutes = (now - at_ms).max(0) / 60_000;
+        let what = format!("was called with a variable by which it does nothing here, {minutes} minutes ago");
+        let why =
+            "STOPGATE_KILL, STOPGATE_JUDGE or another STOPGATE_HOME is set where a client runs, or in its settings";
+        let fix = format!("see {}; if you set it, nothing", context.home.log().join("hooks.jsonl").display());
+        checkup.notice("hook-silenced", hook.name(), what, why, fix);
+    }
+}
+
 /// A hook whose last word is a failure, while there was an authority to deliver to.
 fn beats(context: &Context<'_>, since: UnixMillis, checkup: &mut Checkup) {
     for hook in Hook::ALL {
@@ -203,6 +220,8 @@ fn sessions(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
         Err(error) => return checkup.unchecked("the sessions", error.to_string()),
     };
     for row in rows.iter().filter(|row| !row.state.is_over()) {
+        let dirs = [&row.start_cwd, &row.cwd].into_iter().flatten().map(|dir| VariablePlace::Project(dir));
+        super::layers::variables(context, row.harness, dirs, checkup);
         unheard(row, checkup);
     }
     let now = SystemClock.now_ms();
@@ -225,6 +244,12 @@ fn unheard(row: &SessionRow, checkup: &mut Checkup) {
         let what = format!("{} while it ran, {}", found.lost, ago(found.at_ms));
         let fix = "installer doctor --fix puts them back; what switches hooks off, take out by hand";
         checkup.problem("hooks-lost", subject, what, why, fix);
+    } else if let Some(found) = &row.hooks_silenced {
+        let minutes = (SystemClock.now_ms() - found.at_ms).max(0) / 60_000;
+        let what = format!("its hooks run with {}, and do nothing here, last {minutes} minutes ago", found.by);
+        let fix =
+            "take the variable out of the settings or of the environment it was started in; if you set it, nothing";
+        checkup.problem("session-silenced", subject, what, why, fix);
     } else if let Some(since) = row.silent_since_ms {
         let what = format!("goes on (its transcript has newer prompts), but its hooks are silent, {}", ago(since));
         checkup.problem("session-silent", subject, what, why, "installer doctor --fix, then restart that session");

@@ -105,6 +105,7 @@ pub(crate) fn unheard(row: &SessionRow) -> Option<&'static str> {
     match row {
         _ if row.state.is_over() => None,
         SessionRow { hooks_lost: Some(_), .. } => Some("hooks lost"),
+        SessionRow { hooks_silenced: Some(_), .. } => Some("hooks silenced"),
         SessionRow { silent_since_ms: Some(_), .. } => Some("hooks silent"),
         _ => None,
     }
@@ -115,6 +116,10 @@ pub(crate) fn unheard_detail(row: &SessionRow, now_ms: UnixMillis) -> Option<Str
     unheard(row)?;
     if let Some(found) = &row.hooks_lost {
         return Some(format!("{}, {} ago", one_line(&found.lost.to_string(), 400), when::ago(found.at_ms, now_ms)));
+    }
+    if let Some(found) = &row.hooks_silenced {
+        let by = one_line(&found.by, 200);
+        return Some(format!("its hooks run with {by}, and do nothing here, {} ago", when::ago(found.at_ms, now_ms)));
     }
     let since = row.silent_since_ms?;
     Some(format!("silent since {} ago, though it has newer prompts", when::ago(since, now_ms)))
