@@ -6,8 +6,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use rstest::rstest;
+use serde_json::Value;
 use stopgate_tests::person::{Person, fresh_settings, read_settings, text};
-use stopgate_tests::run::{Stdin, finish};
+use stopgate_tests::process::can_trace_or_says_so;
+use stopgate_tests::run::{Stdin, eventually, finish, finish_while, under};
 use stopgate_tests::world::binary;
 
 #[test]
@@ -73,11 +76,83 @@ fn a_writer_who_never_rests_loses_nothing() {
             "{output:?}"
         );
         let n = read_settings(&settings)["n"].as_u64().unwrap();
-        assert!(u64::from(written) - n <= 1, "{n} of {written}: a write was lost\n{said}");
+        assert_eq!(u64::from(written), n, "a write was lost\n{said}");
     });
     // At rest, it is as simple as ever.
     person.install(&[]);
     assert_eq!(read_settings(&settings)["hooks"], fresh_settings(&person.world.home.bin())["hooks"]);
+}
+
+/// Numbers of `rename`, `renameat` and `renameat2`; none where they are not known.
+const RENAMES: &[u64] = if cfg!(target_arch = "x86_64") {
+    &[82, 264, 316]
+} else if cfg!(target_arch = "aarch64") {
+    &[38, 276]
+} else {
+    &[]
+};
+
+/// The process that strace, with this pid, has started, once it stands in a call of [`RENAMES`].
+fn in_a_rename(strace: u32) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap_or_default();
+    let call = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let number = |pid: &str| call(pid).split(' ').next().and_then(|number| number.parse().ok());
+    children.split_whitespace().filter_map(number).any(|number: u64| RENAMES.contains(&number))
+}
+
+/// What somebody else does to the file between the installer's last look and its rename.
+#[rstest]
+#[case::by_rename("init", |file: &Path| {
+    let next = file.with_extension("next");
+    std::fs::write(&next, "{\"n\": 1, \"mine\": true}").unwrap();
+    std::fs::rename(&next, file).unwrap();
+})]
+#[case::in_place("init", |file: &Path| std::fs::write(file, "{\"n\": 1, \"mine\": true}").unwrap())]
+#[case::through_a_link("init", |file: &Path| {
+    let real = file.with_extension("real");
+    std::fs::write(&real, "{\"n\": 1, \"mine\": true}").unwrap();
+    std::fs::remove_file(file).unwrap();
+    std::os::unix::fs::symlink(&real, file).unwrap();
+})]
+#[case::while_it_is_taken_back("uninstall", |file: &Path| {
+    let mut settings = read_settings(file);
+    settings["n"] = 1.into();
+    settings["mine"] = true.into();
+    std::fs::write(file, settings.to_string()).unwrap();
+})]
+fn what_is_written_between_the_last_look_and_the_rename_is_kept(#[case] command: &str, #[case] write: fn(&Path)) {
+    if !can_trace_or_says_so() || RENAMES.is_empty() {
+        return;
+    }
+    let person = Person::new();
+    person.write_settings("{\"n\": 0}");
+    person.install(&["--project", person.world.root().to_str().unwrap()]);
+    if command == "uninstall" {
+        person.install(&[]);
+    }
+    let settings = person.settings();
+    let mut installer = person.installer(&[command, "--yes"]);
+    installer.args((command == "init").then_some("--no-live-check")).env("STOPGATE_NO_AUTOSTART", "1");
+    // Held at the first rename of that very file for as long as this test needs.
+    let (path, calls) = (settings.to_str().unwrap(), "rename,renameat,renameat2");
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:delay_enter=3000000:when=1"));
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", path, "-e", &trace, "-e", &inject];
+    let wrote = std::cell::Cell::new(false);
+    let held = |pid: u32| {
+        eventually("the installer comes to its rename", || in_a_rename(pid).then_some(()));
+        write(&settings);
+        wrote.set(true);
+    };
+    let output = finish_while(under(&strace, &installer), Stdin::from(""), |_| (), held);
+    assert!(wrote.get());
+    let now = read_settings(&settings);
+    assert_eq!((&now["n"], &now["mine"]), (&1.into(), &true.into()), "a write was lost: {output:?}");
+    assert!(output.status.success(), "{output:?}");
+    let hooks = if command == "init" { fresh_settings(&person.world.home.bin())["hooks"].clone() } else { Value::Null };
+    assert_eq!(now["hooks"], hooks);
+    let left = std::fs::read_dir(settings.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with(".stopgate-")).collect();
+    assert_eq!(left, Vec::<std::ffi::OsString>::new());
 }
 
 #[test]

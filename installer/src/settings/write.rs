@@ -6,10 +6,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use stopgate_core::fsx;
 use tempfile::NamedTempFile;
 
 use super::access::{Access, NotKept};
+use super::exchange::{self, Outcome};
 use super::obstacle::{self, Obstacle};
 use crate::exit::Refusal;
 use crate::leftovers;
@@ -182,15 +184,25 @@ impl Target {
         if self.read()?.as_deref() != expected || self.access()?.as_ref() != now {
             return Err(WriteError::Changed);
         }
+        // And once more when nobody finds it by its name any more.
+        let is_expected = |aside: &Path| {
+            let look = || is_as(aside, expected, now);
+            look() && {
+                sync_directory(dir);
+                // One that had it open may have written meanwhile.
+                look()
+            }
+        };
         let moved = match expected {
-            Some(_) => temporary.persist(&self.file).map_err(|error| error.error),
-            None => temporary.persist_noclobber(&self.file).map_err(|error| error.error),
+            Some(_) => exchange::replace(temporary, &self.file, is_expected),
+            None => temporary.persist_noclobber(&self.file).map(|_| Outcome::Done).map_err(|error| error.error),
         };
         match moved {
-            Ok(_) => {
+            Ok(Outcome::Done) => {
                 sync_directory(dir);
                 Ok(())
             }
+            Ok(Outcome::Changed) => Err(WriteError::Changed),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Changed),
             Err(error) => Err(failed(format!("cannot replace {}", self.file.display()))(error)),
         }
@@ -202,6 +214,8 @@ impl Target {
         match found {
             Ok(access) => Ok(Some(access)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // It was none when it was found.
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(WriteError::Changed),
             Err(error) => Err(failed(format!("cannot look at {}", self.file.display()))(error)),
         }
     }
@@ -211,10 +225,28 @@ impl Target {
         if self.read()?.as_deref() != Some(expected) {
             return Err(WriteError::Changed);
         }
-        std::fs::remove_file(&self.file).map_err(failed(format!("cannot remove {}", self.file.display())))?;
-        sync_directory(self.file.parent().unwrap_or(Path::new("/")));
-        Ok(())
+        let access = self.access()?;
+        let dir = self.file.parent().unwrap_or(Path::new("/"));
+        let is_expected = |aside: &Path| is_as(aside, Some(expected), access.as_ref());
+        let removed = match temporary(dir) {
+            Ok(empty) => exchange::remove(empty, &self.file, is_expected),
+            // Not even room for a name.
+            Err(_) => std::fs::remove_file(&self.file).map(|()| Outcome::Done),
+        };
+        match removed.map_err(failed(format!("cannot remove {}", self.file.display())))? {
+            Outcome::Done => {
+                sync_directory(dir);
+                Ok(())
+            }
+            Outcome::Changed => Err(WriteError::Changed),
+        }
     }
+}
+
+/// Whether `file` has these bytes and this access.
+fn is_as(file: &Path, bytes: Option<&[u8]>, access: Option<&Access>) -> bool {
+    let found = fsx::open_regular(OpenOptions::new().read(true), file).and_then(|file| Access::of(&file)).ok();
+    found.as_ref() == access && fsx::read_regular(file, MAX_BYTES).ok().as_deref() == bytes
 }
 
 /// A temporary file in `dir`, under a name that [`leftovers`] finds again.
