@@ -151,5 +151,7 @@ mod tests {
         let shortest = row.wires.iter().map(|wire| wire.timeout).min().unwrap();
         assert!(STDIN_DEADLINE + ACKNOWLEDGEMENT + STORE_PATIENCE < row.deadline);
         assert!(row.deadline < shortest.duration());
+        // What the README says of an authority that hangs.
+        assert!(ACKNOWLEDGEMENT + STORE_PATIENCE_BESIDE_HUNG < Duration::from_millis(450));
     }
 }

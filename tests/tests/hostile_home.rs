@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use rstest::rstest;
@@ -23,6 +24,12 @@ use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, block_reason, s
 enum Plant {
     Fifo,
     Link,
+    LinkToItself,
+    LinkToNull,
+    Socket,
+    Directory,
+    Unreadable,
+    Garbage,
 }
 
 impl Plant {
@@ -31,9 +38,20 @@ impl Plant {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let _ = std::fs::remove_dir_all(path);
         let _ = std::fs::remove_file(path);
+        let garbage = || std::fs::write(path, [0, 255, b'{', b'\n', 7].repeat(1_000)).unwrap();
         match self {
             Self::Fifo => mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap(),
-            Self::Link => std::os::unix::fs::symlink(path.with_extension("elsewhere"), path).unwrap(),
+            Self::Link => symlink(path.with_extension("elsewhere"), path).unwrap(),
+            Self::LinkToItself => symlink(path, path).unwrap(),
+            Self::LinkToNull => symlink("/dev/null", path).unwrap(),
+            // By its name alone: a socket's path is short.
+            Self::Socket => mknodat(CWD, path, FileType::Socket, Mode::from_raw_mode(0o600), 0).unwrap(),
+            Self::Directory => std::fs::create_dir(path).unwrap(),
+            Self::Unreadable => {
+                garbage();
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
+            }
+            Self::Garbage => garbage(),
         }
     }
 }
@@ -69,6 +87,70 @@ fn in_the_home(#[case] place: &str, #[values(Plant::Fifo, Plant::Link)] plant: P
     }
     assert!(!place.with_extension("elsewhere").exists(), "a link was followed");
     assert!(std::fs::symlink_metadata(&place).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()), "it stays");
+}
+
+/// Every name in a home, and what is below those that are directories.
+const PLACES: [&str; 31] = [
+    "config.toml",
+    "ledger.json",
+    "version",
+    "manifest.json",
+    "backups",
+    "upgrades",
+    "stopgate.db",
+    "stopgate.db-wal",
+    "stopgate.db-shm",
+    "stopgate.db-journal",
+    "switches",
+    "switches/mode",
+    "switches/reaper",
+    "spool",
+    "log",
+    "log/hooks.jsonl",
+    "log/hooks.jsonl.1",
+    "log/authority.jsonl",
+    "run",
+    "run/authority.sock",
+    "run/authority.lock",
+    "run/authority.problem",
+    "run/answered.jsonl",
+    "run/continued.jsonl",
+    "run/beats",
+    "run/woken",
+    "run/lineage",
+    "run/tmux",
+    "run/judge",
+    "run/config.last-good.toml",
+    "run/migrate.json",
+];
+
+/// No hook falls over, and no look at the home waits, whatever lies anywhere in it.
+#[rstest]
+fn anywhere_in_the_home(
+    #[values(
+        Plant::Fifo,
+        Plant::Link,
+        Plant::LinkToItself,
+        Plant::LinkToNull,
+        Plant::Socket,
+        Plant::Directory,
+        Plant::Unreadable,
+        Plant::Garbage
+    )]
+    plant: Plant,
+) {
+    for place in PLACES {
+        let world = World::enforcing();
+        plant.at(&world.home.root().join(place));
+        for hook in HOOKS {
+            let output = world.run_hook(hook, &payload(&world, hook));
+            assert!(output.status.success() && output.stderr.is_empty(), "{hook}, {place}: {output:?}");
+            assert!(output.stdout.is_empty(), "{hook}, {place}: {output:?}");
+        }
+        let status = world.stopgate(&["status"]);
+        assert!(status.status.code().is_some(), "{place}: {status:?}");
+        assert!(!String::from_utf8_lossy(&status.stderr).contains("panicked"), "{place}: {status:?}");
+    }
 }
 
 #[rstest]
