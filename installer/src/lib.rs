@@ -22,6 +22,7 @@ mod ledger;
 mod leftovers;
 mod live_check;
 mod manifest;
+mod operator;
 mod plugin;
 mod programs;
 pub mod rehearsal;

@@ -110,6 +110,11 @@ impl Site {
         command.arg("build").args(arguments).current_dir(self.top());
         if !session.is_empty() {
             command.env("CLAUDE_CODE_SESSION_ID", session);
+            // The variable alone names nobody.
+            let names_one = arguments.iter().any(|argument| argument.starts_with("--owner"));
+            if arguments.first() == Some(&"start") && !names_one {
+                command.args(["--owner-session", session]);
+            }
         }
         command
     }

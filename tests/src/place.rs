@@ -42,7 +42,7 @@ impl Place {
         command.env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin").env("STOPGATE_NO_AUTOSTART", "1");
         command.env("dir", self.person.dir().join(".claude")).env("home", self.person.world.home.root());
         command.env("out", self.person.world.root()).env("bin", binary("installer").parent().unwrap());
-        command.env("TMPDIR", self.person.world.root());
+        command.env("TMPDIR", self.person.world.root()).env("STOPGATE_TOP", std::process::id().to_string());
         let output = finish(command, Stdin::from(""));
         let said = text(&output.stderr);
         if output.status.code() == Some(CANNOT) || said.contains("unshare failed") || said.contains("unshare:") {

@@ -100,9 +100,12 @@ impl World {
             .env("HOME", self.dir.path().join("home"))
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("TMPDIR", self.dir.path())
+            .env("XDG_STATE_HOME", self.dir.path().join("state"))
             .env("STOPGATE_HOME", self.home.root())
             .env("STOPGATE_NO_AUTOSTART", "1")
             .env("STOPGATE_PATIENCE", "10")
+            // An agent that runs these tests is no part of their world.
+            .env("STOPGATE_TOP", std::process::id().to_string())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path());
         command

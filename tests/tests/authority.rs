@@ -242,34 +242,36 @@ fn a_degraded_store_is_said_and_serving_goes_on() {
 }
 
 #[test]
-fn a_recorded_agent_may_not_turn_its_gate_off_but_may_kill() {
+fn an_agent_may_not_turn_its_gate_off_in_any_way_and_may_turn_it_up() {
     let world = World::new();
     let authority = world.authority();
     world.set_mode("enforce");
-    let unknown = agent(&world, "\"$BIN/stopgate\" mode shadow; true");
-    assert!(text(&unknown.stdout).contains("enforce -> shadow"), "a harness nobody recorded is no agent: {unknown:?}");
-    world.set_mode("enforce");
+    let unknown = agent(&world, "\"$BIN/stopgate\" mode shadow; echo mode=$?");
+    assert!(text(&unknown.stdout).contains("mode=2"), "one that nobody has recorded is an agent, too: {unknown:?}");
+    world.set_mode("shadow");
+    let tightened = agent(&world, "\"$BIN/stopgate\" mode enforce --yes; true");
+    assert!(text(&tightened.stdout).contains("shadow -> enforce"), "{tightened:?}");
 
     let script = "\"$BIN/stopgate\" mode off; echo mode=$?\n\
                   \"$BIN/stopgate\" kill on --reason stuck; echo on=$?\n\
                   \"$BIN/stopgate\" kill off; echo off=$?";
     let output = recorded_agent(&world, "s1", script);
     let said = text(&output.stdout);
-    assert!(said.contains("mode=2") && said.contains("on=0") && said.contains("off=2"), "{output:?}");
+    assert!(said.contains("mode=2") && said.contains("on=2") && said.contains("off=2"), "{output:?}");
     assert!(text(&output.stderr).contains("refused: `mode off` is the operator's"), "{output:?}");
     let process = authority.sessions()[0].harness_process.clone().unwrap();
     assert_eq!(process.command, "claude");
 
     assert_eq!(std::fs::read_to_string(world.home.mode_file()).unwrap(), "enforce\n");
-    assert_eq!(world.stopgate_json(&["status", "--json"])["kill_switch"], true);
-    // The person, in a terminal of their own.
-    assert!(world.stopgate(&["kill", "off"]).status.success());
+    assert_eq!(world.stopgate_json(&["status", "--json"])["kill_switch"], false);
+    // Whoever is no agent.
+    assert!(world.stopgate(&["kill", "on"]).status.success() && world.stopgate(&["kill", "off"]).status.success());
     world.set_mode("off");
     let refusals = rusqlite::Connection::open(world.home.database())
         .unwrap()
         .query_row("SELECT count(*) FROM operator_actions WHERE outcome = 'refused'", [], |row| row.get::<_, i64>(0))
         .unwrap();
-    assert_eq!(refusals, 2);
+    assert_eq!(refusals, 3, "`kill on` is refused before anybody is asked");
 }
 
 #[test]

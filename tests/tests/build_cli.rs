@@ -34,7 +34,7 @@ fn a_build_from_start_to_archive_and_one_json_value_from_every_command() {
     let started = say(&["start", "Fix the parser!", "--json"]);
     let id = started["id"].as_str().unwrap();
     assert!(id.starts_with("fix-the-parser-") && started["size"] == "standard" && started["phase"] == "idle");
-    assert_eq!((&started["owner"]["session_id"], &started["owner"]["harness"]), (&json!("mine"), &json!("claude")));
+    assert_eq!((&started["owner"]["session_id"], &started["owner"]["harness"]), (&json!("mine"), &Value::Null));
     say(&["to", "planning", "--evidence", "read the code", "--json"]);
     assert_eq!(say(&["to", "executing", "--json"])["phase"], "executing");
     say(&["worktree", "create", "--json"]);
@@ -250,8 +250,13 @@ fn two_owners_have_two_builds_and_one_owner_has_one() {
     assert!(again.json()["error"]["message"].as_str().unwrap().contains(&mine));
     site.build("other", &["start", "another", "--owner-session", "theirs"]).refused(1, &[&theirs]);
     // Each session's command works on its own build; who has none must name one.
-    site.build("mine", &step("1", "1", "1")).ok();
-    site.build("theirs", &step("7", "1", "1")).ok();
+    let (own, other) = (site.claude(), site.claude());
+    own.starts("mine", "startup");
+    other.starts("theirs", "startup");
+    own.build("mine", "step 1 done --tests 1 --passing 1").ok();
+    other.build("theirs", "step 7 done --tests 1 --passing 1").ok();
+    // Not by a name alone.
+    site.build("mine", &step("2", "1", "1")).refused(1, &["--build"]);
     site.build("", &step("3", "1", "1")).refused(1, &[&mine, &theirs, "--build"]);
     let number = |id: &str| site.state(id)["steps"][0]["number"].clone();
     assert_eq!((number(&mine), number(&theirs)), (json!(1), json!(7)));
@@ -261,7 +266,7 @@ fn two_owners_have_two_builds_and_one_owner_has_one() {
     assert_eq!((site.used(&mine), site.used(&theirs)), (3, 1));
     let blocked = |id: &str| site.events(id).iter().filter(|event| *event == "stop-blocked").count();
     assert_eq!((blocked(&mine), blocked(&theirs)), (3, 1));
-    site.build("mine", &["complete"]).ok();
+    own.build("mine", "complete").ok();
     site.start("mine", "small");
 }
 

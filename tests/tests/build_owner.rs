@@ -34,6 +34,7 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
     let site = Site::new();
     let tmux = Tmux::new(&site, "tmux");
     let agent = tmux.agent(&["new-session", "-s", "work"]);
+    agent.starts("mine", "startup");
     let id = agent.start("mine");
     let stamp = site.state(&id)["owner"].clone();
     let server: u32 = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
@@ -49,15 +50,18 @@ fn the_stamp_comes_from_flags_or_from_where_it_is_made() {
 
     // Outside tmux, with the session alone; and by a flag, which names nothing else.
     let outside = site.claude();
-    let id = outside.start("mine");
-    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux")), (json!("mine"), Value::Null));
+    outside.starts("outside", "startup");
+    let id = outside.start("outside");
+    assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux")), (json!("outside"), Value::Null));
     assert_eq!(owner(&site, &id, "/process/pid"), json!(outside.pid()));
-    let id = site.started(agent.build("other", "start t --owner-session given --json"));
+    // Whoever is named is held: that is for the operator to do.
+    agent.build("mine", "start t --owner-session given --json").refused(2, &["is the operator's"]);
+    let id = site.started(site.build("", &["start", "t", "--owner-session", "given", "--json"]));
     assert_eq!((owner(&site, &id, "/session_id"), owner(&site, &id, "/tmux")), (json!("given"), Value::Null));
     assert_eq!(owner(&site, &id, "/process"), Value::Null);
     // Whoever is held can be told by whom.
     let audit = std::fs::read_to_string(site.top().join(".stopgate/builds").join(&id).join("audit.jsonl")).unwrap();
-    assert!(audit.contains(r#""detail":"started by session claude:other""#), "{audit}");
+    assert!(audit.contains(r#""detail":"started by somebody without a terminal: stopgate ("#), "{audit}");
     site.build("mine", &["start", "t", "--owner-session", "a b"]).refused(2, &["not a session id"]);
 }
 
@@ -359,6 +363,7 @@ fn whoever_began_beside_the_owner_in_its_pane_does_not_take_its_place() {
 fn other_clients_subagents_and_unstamped_builds() {
     let site = Site::new();
     let agent = site.claude();
+    agent.starts("mine", "startup");
     let id = agent.start("mine");
     let codex = site.agent("codex");
     unmoved(&site, "the same id of another client", || codex.stop("mine"));

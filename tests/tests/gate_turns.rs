@@ -84,7 +84,7 @@ fn a_contest_lets_one_stop_go_and_no_other() {
 
     let mut contest = world.command(&binary("stopgate"));
     contest.args(["gate", "contest", "the parser is another team's, token sk-ant-api03-ABCDEFGHIJKLMNOP"]);
-    contest.env("CLAUDE_CODE_SESSION_ID", "s");
+    contest.args(["--session", "s"]);
     let said = contest.output().unwrap();
     assert!(said.status.success(), "{said:?}");
     assert!(text(&said.stdout).contains("the next stop of this session goes through"), "{said:?}");
@@ -111,7 +111,7 @@ fn a_contest_lets_one_stop_go_and_no_other() {
     block_reason(&stop_after_work(&world, &checkout, "s"));
 
     let mut unknown = world.command(&binary("stopgate"));
-    unknown.args(["gate", "contest", "because"]).env("CLAUDE_CODE_SESSION_ID", "nobody");
+    unknown.args(["gate", "contest", "because", "--session", "nobody"]);
     let refused = unknown.output().unwrap();
     assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("no such session"), "{refused:?}");
 

@@ -179,6 +179,7 @@ fn on_a_full_disk_the_file_stays_as_it_was() {
     let flags = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
     let mut command = Command::new("unshare");
     command.args([flags, "sh", "-c", &script]).env_clear().current_dir(person.world.root());
+    command.env("STOPGATE_TOP", std::process::id().to_string());
     command.env("HOME", person.dir()).env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
     command.env("STOPGATE_NO_AUTOSTART", "1");
     let output = finish(command, Stdin::from(""));

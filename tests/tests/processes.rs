@@ -210,7 +210,9 @@ fn an_id_that_says_that_there_is_none_is_none_wherever_it_comes_in() {
         }
         let said = site.build("", &["start", "t", "--owner-session", nothing]);
         said.refused(2, &["not a session id"]);
-        let id = site.started(site.build(nothing, &["start", "t", "--json"]));
+        let mut start = site.command("", &["start", "t", "--json"]);
+        start.env("CLAUDE_CODE_SESSION_ID", nothing);
+        let id = site.started(finish(start, Stdin::from("")).into());
         assert_eq!(site.state(&id)["owner"]["session_id"], Value::Null, "{nothing}");
         assert_eq!(held(&site, nothing), None);
         site.build("", &["fail", "--build", &id, "--reason", "r"]).ok();

@@ -56,7 +56,7 @@ fn a_kill_on_that_was_done_is_not_done_again() {
     assert!(world.stopgate(&["kill", "on", "--reason", "loop"]).status.success());
     assert!(is_killed_after_waking(&world, &authority));
     let noted = rusqlite::Connection::open(world.home.database()).unwrap().query_row(
-        "SELECT detail FROM operator_actions WHERE action = 'kill on'",
+        "SELECT detail FROM operator_actions WHERE action = 'kill on' ORDER BY id DESC LIMIT 1",
         [],
         |row| row.get::<_, String>(0),
     );

@@ -1,12 +1,14 @@
 //! Who is on the other end of a connection, and the door they come through.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use stopgate_protocol::CallerProcess;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -25,12 +27,87 @@ pub(crate) struct Peer {
     pub(crate) pid: Option<u32>,
     /// A handle of its own on the connection, only to look at.
     stream: Option<Arc<OwnedFd>>,
+    /// When it was accepted, in clock ticks since boot.
+    connected_ticks: u64,
+}
+
+/// Whoever connected has ended since.
+pub(crate) struct Ended;
+
+/// A hold on the process that connected.
+pub(crate) struct Held {
+    handle: Option<OwnedFd>,
+    connected_ticks: u64,
+}
+
+impl Held {
+    /// Whether it still was the first process of `chain` when that had been looked at.
+    pub(crate) fn still_runs(&self, chain: &[CallerProcess]) -> bool {
+        let is_later = |process: &CallerProcess| process.start_ticks > self.connected_ticks;
+        self.is_there() && !chain.first().is_some_and(is_later)
+    }
+
+    /// Whether it still runs, as far as that can be told.
+    pub(crate) fn is_there(&self) -> bool {
+        let Some(handle) = &self.handle else { return true };
+        // A handle on a process can be read from once that has ended.
+        let mut look = [PollFd::new(handle, PollFlags::IN)];
+        let ended = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        matches!(ended, Ok(0))
+    }
+}
+
+/// A handle on the process that connected (`SO_PEERPIDFD`, from Linux 6.5 on).
+fn peer_handle(stream: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const SO_PEERPIDFD: libc::c_int = 77;
+    let mut handle: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of_val(&handle)).unwrap_or(4);
+    // SAFETY: the kernel writes one number of that length, which is a new handle that nobody else owns.
+    #[expect(unsafe_code, reason = "rustix does not know this option")]
+    unsafe {
+        let done = libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut handle).cast(),
+            &raw mut length,
+        );
+        if done == 0 && handle >= 0 {
+            return Ok(OwnedFd::from_raw_fd(handle));
+        }
+    }
+    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
+/// Clock ticks since boot, as processes are stamped with at their start.
+fn ticks_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    u64::try_from(now.tv_sec).unwrap_or(0) * per_second + nanos / (1_000_000_000 / per_second)
 }
 
 impl Peer {
     /// Somebody of whom nothing is known.
     pub(crate) const fn unknown() -> Self {
-        Self { pid: None, stream: None }
+        Self { pid: None, stream: None, connected_ticks: 0 }
+    }
+
+    /// Takes hold of the process that connected, so that its number cannot become another's unnoticed.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn hold(&self) -> Result<Held, Ended> {
+        let Some(stream) = &self.stream else {
+            return Ok(Held { handle: None, connected_ticks: self.connected_ticks });
+        };
+        match peer_handle(stream.as_fd()) {
+            Ok(handle) => Ok(Held { handle: Some(handle), connected_ticks: self.connected_ticks }),
+            // The kernel knows it no more.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NODATA) => Err(Ended),
+            // An older kernel has no handles of peers: then whoever began after it had connected is somebody else.
+            Err(_) => Ok(Held { handle: None, connected_ticks: self.connected_ticks }),
+        }
     }
 
     /// Whether whoever asked has closed the connection, or ended: nobody waits for the answer.
@@ -96,7 +173,11 @@ impl Listener for OwnUserListener {
             match stream.peer_cred() {
                 Ok(credentials) if credentials.uid() == own || credentials.uid() == 0 => {
                     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0);
-                    let peer = Peer { pid, stream: stream.as_fd().try_clone_to_owned().ok().map(Arc::new) };
+                    let peer = Peer {
+                        pid,
+                        stream: stream.as_fd().try_clone_to_owned().ok().map(Arc::new),
+                        connected_ticks: ticks_now(),
+                    };
                     return (Connection::new(stream), peer);
                 }
                 Ok(credentials) => tracing::warn!(uid = credentials.uid(), "connection of another user refused"),
@@ -106,7 +187,7 @@ impl Listener for OwnUserListener {
     }
 
     fn local_addr(&self) -> std::io::Result<Peer> {
-        Ok(Peer { pid: Some(std::process::id()), stream: None })
+        Ok(Peer { pid: Some(std::process::id()), stream: None, connected_ticks: 0 })
     }
 }
 

@@ -9,6 +9,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::spool::{self, SpoolRoute, Spooled};
 use stopgate_store::{Aside, StoreError, blank_row};
 
+use crate::operator;
 use crate::process_files;
 use crate::state::State;
 
@@ -59,6 +60,7 @@ fn take(state: &State, spooled: &Spooled) -> bool {
     let stored = match spooled.route {
         SpoolRoute::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
             .and_then(|reported| named(&reported.event).map(|()| reported))
+            .map(|reported| HookEvent { origin: operator::unless_a_persons(reported.origin), ..reported })
             .map(|event| state.storage.with_store(|store| store.record_event(&event).map(|_| ()))),
         SpoolRoute::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
             .and_then(|request| named(&request.event).map(|()| request))

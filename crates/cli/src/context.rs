@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use stopgate_client::{AskError, Authority, Successor, forbids_sockets};
+use stopgate_config::LastGood;
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
-use stopgate_core::process::{ProcFs, ProcessIdentity};
+use stopgate_core::process::{FIRST_NAMESPACE, ProcFs, ProcessIdentity, ProcessTable as _};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::{Condition, Endpoint, Failure, SessionRow};
+use stopgate_registry::{Caller, Refusal};
 use stopgate_store::{Store, StoreError};
 
 use crate::printer;
@@ -91,22 +93,54 @@ impl CliContext {
         Condition { seen: None, until_monotonic_ms: Some(until) }
     }
 
-    /// Without an authority: whether this process runs inside a recorded agent session, or cannot be told from one, and
-    /// may not do an operator's `action`. A store that cannot be read refuses nobody, because the person must get through.
+    /// Without an authority: why this process may not do an operator's `action`; `None` if it may, which is noted. A store
+    /// that cannot be read refuses nobody by itself: what the kernel says of this process does.
     pub(crate) fn refused_to_agent(&self, action: &str) -> Option<Failure> {
-        if !self.home.database().exists() {
-            return None;
+        let store = self.home.database().exists().then(|| self.open_store().ok()).flatten();
+        let (caller, refusal) = self.asked(store.as_ref(), action);
+        let detail = refusal.as_ref().map(|refusal| refusal.detail.as_str()).unwrap_or_default();
+        if let Some(store) = &store {
+            let _ = store.record_operator_action(&caller.act(self.now_ms, action, refusal.is_none(), detail));
         }
-        let store = self.open_store().ok()?;
-        let own = ProcFs::own_pid();
-        let refusal = stopgate_registry::caller(&store, Some(own)).ok()?.refusal(action)?;
-        let _ = store.record_operator_action(self.now_ms, action, false, Some(own), &refusal.detail);
-        Some(refusal.told)
+        refusal.map(|refusal| refusal.told)
+    }
+
+    /// [`CliContext::refused_to_agent`] by what the kernel says alone, and nothing noted: what may be broken is asked only
+    /// where the kernel shows too little, in a PID namespace that is not the machine's first.
+    pub(crate) fn refused_by_sight(&self, action: &str) -> Option<Failure> {
+        let store = Self::sees_too_little().then(|| self.open_store().ok()).flatten();
+        self.asked(store.as_ref(), action).1.map(|refusal| refusal.told)
+    }
+
+    /// Whether processes begin anew here, so that an agent above may not be seen.
+    pub(crate) fn sees_too_little() -> bool {
+        ProcFs.namespace() != Some(FIRST_NAMESPACE) || !ProcFs::has_own_numbers()
+    }
+
+    /// The same, and whoever has no terminal is refused, too.
+    pub(crate) fn refused_without_terminal(&self, action: &str) -> Option<Failure> {
+        let caller = Caller::of(self.open_store().ok().as_ref(), Some(ProcFs::own_pid()));
+        caller.refusal_without_terminal(action).map(|refusal| refusal.told)
+    }
+
+    fn asked(&self, store: Option<&Store>, action: &str) -> (Caller, Option<Refusal>) {
+        let caller = Caller::of(store, Some(ProcFs::own_pid()));
+        let terminal_only = LastGood::peek(&self.home).config.operator.terminal_only;
+        let refusal = caller.refusal(action, terminal_only);
+        (caller, refusal)
     }
 
     /// Fails where [`CliContext::refused_to_agent`] has something to say.
     pub(crate) fn operators_only(&self, action: &str) -> Result<(), Failure> {
         self.refused_to_agent(action).map_or(Ok(()), Err)
+    }
+
+    /// The processes in which a session is known to run.
+    pub(crate) fn processes_of(&self, key: &SessionKey) -> Vec<ProcessIdentity> {
+        if !self.home.database().exists() {
+            return Vec::new();
+        }
+        self.open_store().and_then(|store| Ok(store.processes_of(key)?)).unwrap_or_default()
     }
 
     /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.

@@ -7,10 +7,11 @@ use stopgate_build_guard::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::process::host;
-use stopgate_core::process::{self, ProcFs, ProcessIdentity};
+use stopgate_core::process::{self, Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessIdentity, ProcessTable as _};
 use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
-use stopgate_protocol::{ErrorCode, Failure};
+use stopgate_protocol::{ErrorCode, Failure, chain_text};
+use stopgate_registry::Caller;
 
 use crate::context::CliContext;
 
@@ -40,19 +41,56 @@ impl OwnerFlags {
     }
 }
 
-/// The session whose shell tool this process runs in: the one that the environment names, in the words of the harness that is
-/// above it, or else the only one that is known of that harness's process.
+/// The session whose shell tool this process runs in. The environment is anybody's to set: it names a session only if that is
+/// known to run in a process above this one. Else it is the only one that is known of the harness above.
 pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option<SessionKey> {
     let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
-    match harness_above() {
-        Some((harness, process)) => told(harness).or_else(|| context.only_session_of(harness, &process)),
-        None => Harness::ALL.into_iter().filter(|harness| !harness.spec().is_above_its_tools).find_map(told),
-    }
+    let Some((harness, process)) = harness_above() else {
+        let lineage = Lineage::of(&ProcFs, ProcFs::own_pid());
+        let (boot, namespace) = (ProcFs.boot_id()?, ProcFs.namespace());
+        let is_above = |known: &ProcessIdentity| {
+            let is = |ancestor: &Ancestor| (ancestor.pid, ancestor.start_ticks) == (known.pid, known.start_ticks);
+            known.boot_id == boot && known.pid_namespace == namespace && lineage.ancestors.iter().any(is)
+        };
+        return Harness::ALL.into_iter().filter_map(told).find(|key| context.processes_of(key).iter().any(is_above));
+    };
+    let runs_there = |key: &SessionKey| {
+        let known = context.processes_of(key);
+        // What a client runs in a sandbox of its own sees another process of that client, and not the session's.
+        let is_outside = |known: &ProcessIdentity| known.boot_id == process.boot_id && !is_here(known);
+        known.iter().any(|known| known.is(&process)) || (is_contained(&process) && known.iter().any(is_outside))
+    };
+    told(harness).filter(runs_there).or_else(|| context.only_session_of(harness, &process))
 }
 
-/// Whether this process runs in an agent, whichever session of it that may be.
-pub(crate) fn is_in_agent() -> bool {
-    harness_above().is_some()
+/// Whether a process counts in this process's PID namespace.
+fn is_here(process: &ProcessIdentity) -> bool {
+    process.pid_namespace == ProcFs.namespace()
+}
+
+/// Whether the harness above is the first process of a PID namespace that is not the machine's: there, the way up ends early.
+fn is_contained(process: &ProcessIdentity) -> bool {
+    process.pid_namespace.is_some_and(|namespace| namespace != FIRST_NAMESPACE)
+}
+
+/// Whether this process runs in an agent, whichever session of it that may be. Where the way up ends early and the environment
+/// names a session, it may.
+pub(crate) fn is_in_agent(environment: &dyn Env) -> bool {
+    let names = |harness: Harness| harness.spec().session_variable.is_some_and(|name| environment.text(name).is_some());
+    let ends_early = ProcFs::depth(ProcFs::own_pid()) != Some(0) || ProcFs.namespace() != Some(FIRST_NAMESPACE);
+    harness_above().is_some() || (ends_early && Harness::ALL.into_iter().any(names))
+}
+
+/// Who started something, for the audit: the session, or what can be seen of the caller.
+pub(crate) fn starter(own: Option<&SessionKey>) -> String {
+    let caller = Caller::of(None, Some(ProcFs::own_pid()));
+    let who = match (own, caller.harness) {
+        (Some(key), Some(pid)) => format!("session {key} (harness pid {pid})"),
+        (Some(key), None) => format!("session {key}"),
+        (None, Some(pid)) => format!("an agent (harness pid {pid})"),
+        (None, None) => caller.kind.described().to_owned(),
+    };
+    format!("started by {who}: {}", chain_text(&caller.chain))
 }
 
 /// The nearest harness that this process descends from.

@@ -14,12 +14,16 @@ pub struct Config {
     pub judge: JudgeConfig,
     /// `[reaper]`
     pub reaper: ReaperConfig,
+    /// `[operator]`
+    pub operator: OperatorConfig,
 }
 
 impl Config {
     /// Every key of every table, in the order of the reference.
     pub(crate) fn keys() -> impl Iterator<Item = &'static KeyOf> {
-        [GateConfig::KEYS, PromotionConfig::KEYS, JudgeConfig::KEYS, ReaperConfig::KEYS].into_iter().flatten()
+        let tables =
+            [GateConfig::KEYS, PromotionConfig::KEYS, JudgeConfig::KEYS, ReaperConfig::KEYS, OperatorConfig::KEYS];
+        tables.into_iter().flatten()
     }
 }
 
@@ -175,5 +179,14 @@ table! {
         /// Session ids, names of tmux sessions or windows (`work`, `editor`, `work:editor`) as they are now, or directories: a
         /// session of that id, in a pane of that name, or in that directory, is never cleared away.
         protected: Vec<String> = Vec::new(), (), Project::Never;
+    }
+}
+
+table! {
+    /// Who may do what is the operator's.
+    OperatorConfig at "operator" (operator) {
+        /// Refuse what loosens the gate to whoever has no terminal: `cron`, a command over ssh, CI, and what an agent has cut
+        /// loose from itself. Otherwise that is allowed, and `stopgate status` shows it until you have seen it.
+        terminal_only: bool = false, (), Project::Never;
     }
 }

@@ -23,6 +23,11 @@ pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
 pub const STOPGATE_PRESSURE: &str = "STOPGATE_PRESSURE";
 /// For tests (see [`made_up`]): how many times longer than usual is waited (see [`patiently`]).
 pub const STOPGATE_PATIENCE: &str = "STOPGATE_PATIENCE";
+/// Where a person's programs keep what they know; `~/.local/state` by default.
+pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// For tests (see [`made_up`]): the process with which the world begins. Whoever is above it, such as an agent that runs the
+/// tests, is nobody's ancestor.
+pub const STOPGATE_TOP: &str = "STOPGATE_TOP";
 /// For tests (see [`made_up`]): the version that an authority takes itself for, so that a newer one can take over.
 pub const STOPGATE_VERSION: &str = "STOPGATE_VERSION";
 /// The person's home directory.

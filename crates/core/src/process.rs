@@ -11,9 +11,11 @@ use crate::json::{object, optional, or_null, pid, string, text};
 use crate::process::stat::Stat;
 
 mod harness;
+mod lineage;
 pub mod stat;
 
 pub use harness::{ProcessRole, ProcessSight, harness_root, nearest_harness, role_of};
+pub use lineage::{Ancestor, Lineage, Top, may_be_harness};
 
 /// A process that can be recognised later: pid, the namespace that it counts in, start time, executable and the boot it
 /// lived in.
@@ -156,6 +158,14 @@ pub trait ProcessTable {
     fn boot_id(&self) -> Option<String>;
     /// The PID namespace that the table's numbers count in, if it can be told.
     fn namespace(&self) -> Option<u64>;
+    /// The variables that `pid` was started with, each ended by a zero byte; empty if they cannot be read.
+    fn environment(&self, _pid: u32) -> Vec<u8> {
+        Vec::new()
+    }
+    /// `pid` as it knows itself: in a PID namespace of its own, processes are counted anew.
+    fn own_number(&self, pid: u32) -> u32 {
+        pid
+    }
 }
 
 /// Linux: `/proc`.
@@ -186,9 +196,19 @@ impl ProcFs {
 
     /// How many PID namespaces lie between the table's and that of `pid`; 0 if it lives in the table's own.
     pub fn depth(pid: u32) -> Option<usize> {
+        Self::numbers(pid)?.len().checked_sub(1)
+    }
+
+    /// What `pid` is called in the table's namespace and in each one below, down to its own.
+    pub fn numbers(pid: u32) -> Option<Vec<u32>> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        numbers.split_ascii_whitespace().count().checked_sub(1)
+        numbers.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+    }
+
+    /// Whether `pid` has a terminal that controls it; `None` if it cannot be looked at.
+    pub fn has_terminal(pid: u32) -> Option<bool> {
+        Some(Stat::of(pid).ok()?.terminal()? != 0)
     }
 }
 
@@ -218,6 +238,17 @@ impl ProcessTable for ProcFs {
         line
     }
 
+    fn environment(&self, pid: u32) -> Vec<u8> {
+        let mut variables = Vec::new();
+        let _ = File::open(format!("/proc/{pid}/environ"))
+            .and_then(|file| file.take(MAX_ENVIRONMENT_BYTES).read_to_end(&mut variables));
+        variables
+    }
+
+    fn own_number(&self, pid: u32) -> u32 {
+        Self::numbers(pid).and_then(|numbers| numbers.last().copied()).unwrap_or(pid)
+    }
+
     fn boot_id(&self) -> Option<String> {
         Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
     }
@@ -231,7 +262,7 @@ impl ProcessTable for ProcFs {
                 return namespace_of(pid);
             }
             // The `/proc` of a namespace outside: the nearest ancestor that lives there names it.
-            for _ in 0..MAX_ANCESTORS {
+            for _ in 0..MAX_SANDBOX_ANCESTORS {
                 if Self::depth(pid)? == 0 {
                     return namespace_of(pid);
                 }
@@ -328,25 +359,14 @@ pub fn has_ended(table: &dyn ProcessTable, key: &str) -> bool {
     }
 }
 
-/// How far up the tree the search for a harness goes; shells, wrappers and multiplexers stay well below.
-const MAX_ANCESTORS: usize = 24;
+/// How many ancestors may live in a sandbox that shows the `/proc` of the namespace outside.
+const MAX_SANDBOX_ANCESTORS: usize = 4_096;
+
+/// Longest environment that is looked through, in bytes.
+const MAX_ENVIRONMENT_BYTES: u64 = 1024 * 1024;
 
 /// Longest command line that is read, in bytes: the beginning tells what a harness was started as.
 const MAX_COMMAND_LINE_BYTES: u64 = 4_096;
-
-/// `pid` and its ancestors as (pid, start time) pairs, nearest first.
-pub fn ancestry(table: &dyn ProcessTable, pid: u32) -> Vec<(u32, u64)> {
-    let mut chain = Vec::new();
-    let mut current = pid;
-    while chain.len() < MAX_ANCESTORS
-        && current > 0
-        && let Lookup::Found(row) = table.row(current)
-    {
-        chain.push((current, row.start_ticks));
-        current = row.parent;
-    }
-    chain
-}
 
 /// The name of this machine, as the kernel knows it; empty if it cannot be read.
 pub fn host() -> String {

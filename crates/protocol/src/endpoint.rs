@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stopgate_core::switch::Mode;
 
 /// A route, by what is sent to it: the type of a request says where it goes, what comes back, and who may ask.
 pub trait Endpoint: Serialize + DeserializeOwned + Send + 'static {
@@ -18,8 +19,8 @@ pub trait Endpoint: Serialize + DeserializeOwned + Send + 'static {
     /// What is answered. What serializes as `null` is an answer without a body, status 202.
     type Response: Serialize + DeserializeOwned + Send + 'static;
 
-    /// Who may ask this of an authority that goes by `own_version`.
-    fn caller(&self, own_version: &str) -> Caller;
+    /// Who may ask this of an authority that stands as `now` says.
+    fn caller(&self, now: &Serving<'_>) -> Caller;
 
     /// What a body that is not understood is taken for; `None` refuses it.
     fn of_garbage() -> Option<Self> {
@@ -46,7 +47,19 @@ impl Method {
     }
 }
 
-/// Who may ask something.
+/// How an authority stands when it is asked: what a request does depends on that. What costs a look is found when it is
+/// asked for.
+#[derive(Clone, Copy)]
+pub struct Serving<'a> {
+    /// The version it goes by.
+    pub version: &'a str,
+    /// The mode.
+    pub mode: &'a dyn Fn() -> Mode,
+    /// Whether the asker is one of the programs that are deployed in the authority's home.
+    pub asker_is_deployed: &'a dyn Fn() -> bool,
+}
+
+/// Who may ask something. What tightens is everybody's; what loosens, or ends something, is the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Everybody, agents too.
@@ -56,12 +69,25 @@ pub enum Caller {
         /// What is asked, as an agent is told that may not, and as it is logged.
         action: String,
     },
+    /// The operator at a terminal.
+    AtTerminal {
+        /// The same.
+        action: String,
+    },
 }
 
 impl Caller {
     /// The operator, for `action`.
     pub fn operator(action: impl Into<String>) -> Self {
         Self::Operator { action: action.into() }
+    }
+
+    /// What is asked, unless everybody may.
+    pub fn action(&self) -> Option<&str> {
+        match self {
+            Self::Anybody => None,
+            Self::Operator { action } | Self::AtTerminal { action } => Some(action),
+        }
     }
 }
 
@@ -142,16 +168,30 @@ mod tests {
 
     #[test]
     fn an_end_is_asked_for_by_any_body_and_by_garbage_of_the_operator() {
+        let who = |asked: &Shutdown, version, is_deployed: bool| {
+            asked.caller(&Serving { version, mode: &|| Mode::Enforce, asker_is_deployed: &|| is_deployed })
+        };
         for body in ["", "{}", "nonsense", "null", "[", r#"{"for_version": 7}"#, "\u{fffd}"] {
             let asked: Shutdown = request("", body.as_bytes()).unwrap();
             assert_eq!(asked, Shutdown::default(), "{body:?}");
-            assert_eq!(asked.caller("0.0.1"), Caller::operator(Shutdown::ACTION), "{body:?}");
+            assert_eq!(who(&asked, "0.0.1", true), Caller::operator(Shutdown::ACTION), "{body:?}");
         }
         let newer: Shutdown = request("", br#"{"for_version": "0.0.2"}"#).unwrap();
-        assert_eq!(
-            (newer.caller("0.0.1"), newer.caller("0.0.2")),
-            (Caller::Anybody, Caller::operator(Shutdown::ACTION))
-        );
+        let operator = Caller::operator(Shutdown::ACTION);
+        assert_eq!(who(&newer, "0.0.1", true), Caller::Anybody);
+        assert_eq!(who(&newer, "0.0.2", true), operator, "not newer");
+        assert_eq!(who(&newer, "0.0.1", false), operator, "anybody can say a number");
+    }
+
+    #[test]
+    fn a_mode_that_tightens_or_changes_nothing_is_everybodys() {
+        for (at, now) in [Mode::Off, Mode::Shadow, Mode::Enforce].into_iter().enumerate() {
+            for (to, mode) in [Mode::Off, Mode::Shadow, Mode::Enforce].into_iter().enumerate() {
+                let wanted = SetMode { mode, condition: crate::Condition::default() };
+                let who = wanted.caller(&Serving { version: "1", mode: &|| now, asker_is_deployed: &|| false });
+                assert_eq!(who == Caller::Anybody, to >= at, "{now:?} to {mode:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,17 +5,17 @@ use stopgate_gate::report::GateReport;
 use stopgate_reaper::report::{self as reaper, ReaperAudit, ReaperStatus};
 use stopgate_reaper::switch::ReaperSwitch;
 
-use crate::endpoint::{Caller, Endpoint, Method, Route};
+use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
     BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop, GateLog,
-    GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, LogFilter, ModeState, ReadReaperAudit,
-    ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper, Shutdown,
-    StopExplanation, Stopping,
+    GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, ListUnattended, LogFilter, MarkSeen,
+    MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill,
+    SetMode, SetReaper, Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
-/// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and the
-/// authority's version. `[any_version]` marks what authorities of every version understand. `, else` says what a body is
+/// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
+/// the authority stands. `[any_version]` marks what authorities of every version understand. `, else` says what a body is
 /// taken for that is not understood; without it such a body is refused.
 macro_rules! endpoints {
     ($($(#[doc = $doc:literal])+ $([$version:ident])? $method:ident $path:tt $request:ty => $response:ty, $caller:expr $(, else $garbage:expr)?;)+) => {
@@ -27,9 +27,9 @@ macro_rules! endpoints {
                 const OF_ANY_VERSION: bool = !concat!($(stringify!($version))?).is_empty();
                 type Response = $response;
 
-                fn caller(&self, own_version: &str) -> Caller {
-                    let who: fn(&Self, &str) -> Caller = $caller;
-                    who(self, own_version)
+                fn caller(&self, now: &Serving<'_>) -> Caller {
+                    let who: fn(&Self, &Serving<'_>) -> Caller = $caller;
+                    who(self, now)
                 }
 
                 $(fn of_garbage() -> Option<Self> {
@@ -44,7 +44,7 @@ macro_rules! endpoints {
 }
 
 /// Everybody may.
-fn anybody<T>(_: &T, _: &str) -> Caller {
+fn anybody<T>(_: &T, _: &Serving<'_>) -> Caller {
     Caller::Anybody
 }
 
@@ -57,12 +57,12 @@ endpoints! {
     /// Judge a stop. Hooks send it. In shadow it is answered without a verdict.
     Post ROUTE_EVALUATE EvaluateRequest => Option<EvaluateResponse>, anybody;
 
-    /// Set the mode.
-    Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, _| Caller::operator(wanted.action());
-    /// Set the kill switch: everybody may let everybody go.
-    Post "/internal/stop-gate/kill-switch" SetKill => KillState, |wanted, _| {
-        if wanted.value { Caller::Anybody } else { Caller::operator(wanted.action()) }
+    /// Set the mode. Everybody may tighten it.
+    Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, now| {
+        if wanted.loosens((now.mode)()) { Caller::operator(wanted.action()) } else { Caller::Anybody }
     };
+    /// Set the kill switch: on lets every agent go, and off takes back what the person has said.
+    Post "/internal/stop-gate/kill-switch" SetKill => KillState, |wanted, _| Caller::operator(wanted.action());
 
     /// Verdicts, newest first.
     Get "/internal/stop-gate/log" LogFilter => GateLog, anybody;
@@ -98,10 +98,15 @@ endpoints! {
     /// Every gate of a session with its value.
     Get "/sessions/reaper/explain" ExplainReaper => reaper::ReaperExplanation, anybody;
 
-    /// End the authority. An agent may only have it hand over to a newer program; whatever the body is, the person must
-    /// get through.
-    [any_version] Post "/authority/shutdown" Shutdown => Stopping, |wanted, own_version| match &wanted.for_version {
-        Some(version) if is_newer(version, own_version) => Caller::Anybody,
+    /// What was done without a terminal, and no person has marked as seen.
+    Get "/operator/unattended" ListUnattended => Vec<UnattendedAct>, anybody;
+    /// Mark it as seen.
+    Post "/operator/seen" MarkSeen => MarkedSeen, |_, _| Caller::AtTerminal { action: MarkSeen::ACTION.to_owned() };
+
+    /// End the authority. An agent may only have it hand over to a newer program that is deployed; whatever the body is, the
+    /// person must get through.
+    [any_version] Post "/authority/shutdown" Shutdown => Stopping, |wanted, now| match &wanted.for_version {
+        Some(version) if is_newer(version, now.version) && (now.asker_is_deployed)() => Caller::Anybody,
         _ => Caller::operator(Shutdown::ACTION),
     }, else Shutdown::default();
 }

@@ -20,6 +20,18 @@ impl SetMode {
     pub fn action(&self) -> String {
         format!("mode {}", self.mode.name())
     }
+
+    /// Whether it holds less than `now` does. The rest is everybody's to set.
+    pub const fn loosens(&self, now: Mode) -> bool {
+        const fn strength(mode: Mode) -> u8 {
+            match mode {
+                Mode::Off => 0,
+                Mode::Shadow => 1,
+                Mode::Enforce => 2,
+            }
+        }
+        strength(self.mode) < strength(now)
+    }
 }
 
 /// Answer of [`SetMode`].

@@ -3,9 +3,10 @@
 //!
 //! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where, `told` what a client says of
 //! itself, and `writer_lock` who has loaded a session of a process that many share. [`snapshot`] is the whole process table.
-//! `operator` asks which session a caller runs in.
+//! `operator` asks who a caller is, and `taken_back` keeps that stopgate was uninstalled.
 
 pub mod snapshot;
+pub mod taken_back;
 
 mod operator;
 mod silence;
@@ -27,7 +28,7 @@ use stopgate_core::session::state::{ClientStatus, Known, Turn, state};
 use stopgate_core::silenced::{self, Whose};
 use stopgate_protocol::{SessionRow, SilencedHooks};
 
-pub use self::operator::{Caller, Refusal, caller};
+pub use self::operator::{Caller, Refusal};
 use self::snapshot::Snapshot;
 pub use self::transcript::end_of_transcript;
 

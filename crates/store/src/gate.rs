@@ -156,23 +156,6 @@ impl Store {
         transaction.pragma_update(None, "user_version", version)?;
         Ok(transaction.commit()?)
     }
-
-    /// Notes a flip of mode or kill switch, done or refused.
-    pub fn record_operator_action(
-        &self,
-        now_ms: UnixMillis,
-        action: &str,
-        done: bool,
-        pid: Option<u32>,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        let outcome = if done { "done" } else { "refused" };
-        self.connection.execute(
-            "INSERT INTO operator_actions (at_ms, action, outcome, pid, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![now_ms, action, outcome, pid, detail],
-        )?;
-        Ok(())
-    }
 }
 
 /// A row with nothing but what the request says.

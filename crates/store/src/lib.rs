@@ -5,13 +5,14 @@
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
-//! `retention`.
+//! `retention`, `operator`.
 
 mod breaker;
 mod gate;
 mod grades;
 mod hooks_lost;
 mod migrate;
+mod operator;
 mod processes;
 mod reaper;
 mod report;
@@ -37,6 +38,7 @@ pub use gate::blank_row;
 pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;
 use migrate::Older;
+pub use operator::OperatorAction;
 pub use retention::{Pruned, Space};
 pub use rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
 

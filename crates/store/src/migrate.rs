@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0007_process_namespaces.sql"),
     include_str!("../../../migrations/db/0008_session_processes.sql"),
     include_str!("../../../migrations/db/0009_words_in_snake_case.sql"),
+    include_str!("../../../migrations/db/0010_who_acted.sql"),
 ];
 
 /// The version this program writes.

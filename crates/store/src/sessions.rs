@@ -184,6 +184,21 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The processes in which a session that has not ended is known to run.
+    pub fn processes_of(&self, key: &SessionKey) -> Result<Vec<ProcessIdentity>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT process_pid, process_start_ticks, process_command, process_executable, boot_id, pid_namespace
+             FROM sessions WHERE harness = ?1 AND session_id = ?2 AND ended_at_ms IS NULL
+               AND process_pid IS NOT NULL AND process_start_ticks IS NOT NULL
+             UNION ALL
+             SELECT process_pid, process_start_ticks, process_command, process_executable, boot_id, pid_namespace
+             FROM session_processes WHERE harness = ?1 AND session_id = ?2
+               AND process_pid IS NOT NULL AND process_start_ticks IS NOT NULL",
+        )?;
+        let rows = query.query_map(params![key.harness.name(), key.session_id], processes::identity)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Whether a session of this boot that has not ended has its process in another PID namespace than `namespace`, or in
     /// one that is not known.
     pub fn has_sessions_outside(&self, boot_id: &str, namespace: Option<u64>) -> Result<bool, StoreError> {

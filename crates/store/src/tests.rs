@@ -8,6 +8,7 @@ use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
+use stopgate_protocol::{CallerKind, CallerProcess};
 use stopgate_reaper::candidacy::CandidateMemory;
 use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
@@ -344,7 +345,11 @@ fn the_words_for_failures_are_respelled_and_others_stay() {
         let respell = "UPDATE gate_events SET fail_open = ?1 WHERE event_id = ?2";
         store.connection.execute(respell, [word, &request.event_id]).unwrap();
     }
-    store.connection.pragma_update(None, "user_version", LATEST_VERSION - 1).unwrap();
+    // As it was before that: version 8.
+    let back = "DROP INDEX operator_actions_unseen; ALTER TABLE operator_actions DROP COLUMN caller;
+                ALTER TABLE operator_actions DROP COLUMN chain; ALTER TABLE operator_actions DROP COLUMN seen_at_ms;
+                PRAGMA user_version = 8;";
+    store.connection.execute_batch(back).unwrap();
     drop(store);
     let mut words: Vec<_> = Store::open_and_migrate(&home, PATIENCE)
         .unwrap()
@@ -382,4 +387,26 @@ fn a_statement_is_planned_once_whatever_is_bound_to_it() {
         }
         assert_eq!(query.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
+}
+
+#[test]
+fn what_nobody_saw_stays_until_it_is_marked_and_nothing_else_is_shown() {
+    let (_dir, home) = home();
+    let store = Store::open(&home, PATIENCE).unwrap();
+    let chain = [CallerProcess { pid: 7, start_ticks: 70, name: "sh".into() }];
+    let act = |caller, done| OperatorAction { at_ms: 5, action: "mode off", done, caller, chain: &chain, detail: "x" };
+    for (caller, done) in [
+        (CallerKind::Unattended, true),
+        (CallerKind::Unattended, false),
+        (CallerKind::Person, true),
+        (CallerKind::Agent, false),
+        (CallerKind::Unattended, true),
+    ] {
+        store.record_operator_action(&act(caller, done)).unwrap();
+    }
+    let unseen = store.unattended_acts().unwrap();
+    assert_eq!(unseen.iter().map(|act| act.id).collect::<Vec<_>>(), [1, 5]);
+    assert_eq!((unseen[0].action.as_str(), unseen[0].chain.as_slice()), ("mode off", &chain[..]));
+    assert_eq!((store.mark_seen(4, 9).unwrap(), store.mark_seen(4, 9).unwrap()), (1, 0));
+    assert_eq!(store.unattended_acts().unwrap().len(), 1, "what came since");
 }

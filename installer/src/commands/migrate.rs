@@ -19,7 +19,7 @@ use crate::exit::{ExitStatus, Refusal};
 use crate::guide::deliver::{self, Guide};
 use crate::ledger::{Ledger, Lock};
 use crate::printer::{self, Tone, columns};
-use crate::{home, version};
+use crate::{home, operator, version};
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -102,6 +102,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     if !home::is_marked(home) {
         let root = home.root().display();
         return Err(Refusal(format!("{root}: stopgate is not installed there; run `installer init`")).into());
+    }
+    // To bring everything up to date only repairs, and is everybody's: a session's start does it. That a person has read
+    // something is the person's to say.
+    if arguments.acknowledge {
+        operator::only(context, "installer migrate --acknowledge")?;
     }
     if arguments.quiet {
         // A harness may end the process group of the hook that started this.

@@ -17,6 +17,7 @@ use crate::settings::locate::{Location, Scope};
 use crate::settings::plan::{SettingsPlan, write};
 
 use super::migrate::refused;
+use crate::operator;
 
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
@@ -97,6 +98,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         context.printer.object(&report)?;
         return Ok(ExitStatus::Refused);
     }
+    // What is restored may be without our lines.
+    operator::only(context, "installer restore")?;
     let _lock = Lock::take(&context.home)?;
     let mut ledger = Ledger::read(&context.home)?;
     report.backup = plan.backup(&context.home, SystemClock.now_ms())?;

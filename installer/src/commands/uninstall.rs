@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
+use stopgate_core::VERSION;
+use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::paths::Home;
+use stopgate_registry::Caller;
+use stopgate_registry::taken_back::{self, Uninstall};
 
 use super::{Context, Where};
 use crate::codex::config::Withdrawn;
@@ -15,7 +19,7 @@ use crate::printer::{self, Consent, Tone};
 use crate::settings::locate::Location;
 use crate::settings::plan::{self, SettingsPlan};
 use crate::settings::write::WriteError;
-use crate::{authority, codex, deploy, dialect, home, leftovers};
+use crate::{authority, codex, deploy, dialect, home, leftovers, operator};
 
 const MAX_ATTEMPTS: usize = 5;
 /// How often in a row no authority has to be found, and how long to wait in between.
@@ -168,6 +172,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         }
     }
 
+    let caller = operator::only(context, "installer uninstall")?;
+    note(context, caller, &chosen, is_last || is_purge, is_purge);
     for path in leftovers::remove(&leftovers) {
         report.did(context, format!("{}: removed; an installer left it behind", path.display()));
     }
@@ -178,6 +184,28 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
     let status = if report.problems.is_empty() { ExitStatus::Success } else { ExitStatus::Failure };
     report.end(context, UninstallOutcome::Uninstalled, status)
+}
+
+/// Leaves word of it outside of the home, before anything is done: it may be all that is left.
+fn note(context: &Context<'_>, caller: Caller, chosen: &[Undo], whole: bool, purge: bool) {
+    let noted = taken_back::note(
+        context.environment,
+        Uninstall {
+            at_ms: SystemClock.now_ms(),
+            version: VERSION.to_owned(),
+            home: context.home.root().to_owned(),
+            settings: chosen.iter().map(|undo| undo.location.path.clone()).collect(),
+            whole,
+            purge,
+            caller: caller.kind,
+            chain: caller.chain,
+            seen: false,
+        },
+    );
+    // Whoever wants it gone gets it gone.
+    if let Err(error) = noted {
+        printer::note(format!("note: that this is taken back could not be written down: {error}"));
+    }
 }
 
 /// The settings files that are meant and hold something of ours.

@@ -27,7 +27,7 @@ async fn reset(state: Arc<State>, peer: Peer, wanted: ResetBreakers) -> Result<B
             .judges
             .reset_breakers(&state.storage)
             .map_err(|error| problem(ErrorCode::StoreUnavailable, format!("not reset: {error}")))?;
-        operator::done(&state, peer, ResetBreakers::ACTION, &reset.to_string());
+        operator::done(&state, &peer, ResetBreakers::ACTION, &reset.to_string());
         Ok(BreakersReset { reset })
     };
     off_loop(work).await?

@@ -27,8 +27,12 @@ async fn set_mode(state: Arc<State>, peer: Peer, wanted: SetMode) -> Result<Mode
         let file = state.home.mode_file();
         still_counts(&peer, &wanted.condition, &file, "stopgate mode")?;
         let (mode, prior) = (wanted.mode, switch::read_mode(&state.home).mode());
+        // It may have been tightened since the asker was looked at: under the lock that cannot happen any more.
+        if wanted.loosens(prior) {
+            operator::check(&state, &peer, &operator::may_ask(&state, &wanted, &|| false)).map_err(super::refused)?;
+        }
         switch::write_mode(&state.home, mode).map_err(not_written(&file))?;
-        operator::done(&state, peer, &wanted.action(), prior.name());
+        operator::done(&state, &peer, &wanted.action(), prior.name());
         Ok(ModeState { mode, prior, changed: mode != prior })
     };
     off_loop(flip).await?
@@ -72,10 +76,10 @@ async fn set_kill_switch(state: Arc<State>, peer: Peer, wanted: SetKill) -> Resu
             if !wanted.done {
                 switch::set_kill(&state.home, &record).map_err(not_written(&file))?;
             }
-            operator::done(&state, peer, wanted.action(), &record.reason);
+            operator::done(&state, &peer, wanted.action(), &record.reason);
         } else {
             switch::clear_kill(&state.home).map_err(not_written(&file))?;
-            operator::done(&state, peer, wanted.action(), "");
+            operator::done(&state, &peer, wanted.action(), "");
         }
         let on = switch::is_killed(&ProcessEnv, &state.home);
         Ok(KillState { kill_switch: on, prior, changed: on != prior })
@@ -84,8 +88,19 @@ async fn set_kill_switch(state: Arc<State>, peer: Peer, wanted: SetKill) -> Resu
 }
 
 /// Ends the authority, or has it make way for a newer program.
-async fn shutdown(state: Arc<State>, _: Peer, wanted: Shutdown) -> Result<Stopping, Response> {
+async fn shutdown(state: Arc<State>, peer: Peer, wanted: Shutdown) -> Result<Stopping, Response> {
     tracing::info!(for_version = wanted.for_version, "asked to stop");
+    let note = {
+        let state = Arc::clone(&state);
+        move || {
+            let may = operator::may_ask(&state, &wanted, &|| operator::is_deployed(&state, &peer));
+            // A hand-over is no act of anybody's.
+            if may.action().is_some() {
+                operator::done(&state, &peer, Shutdown::ACTION, wanted.for_version.as_deref().unwrap_or_default());
+            }
+        }
+    };
+    off_loop(note).await?;
     state.stop.notify_one();
     Ok(Stopping { stopping: true })
 }

@@ -17,7 +17,7 @@ use super::{Routes, off_loop, problem, unavailable};
 use crate::git::Git;
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{facts, process_files};
+use crate::{facts, operator, process_files};
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -35,7 +35,7 @@ const FRESH_MS: UnixMillis = 10_000;
 /// How old it may be for the same commit still to be checked out: no agent has done anything so soon.
 const UNMOVED_MS: UnixMillis = 1_500;
 
-async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTaken, Response> {
+async fn take(state: Arc<State>, peer: Peer, mut reported: HookEvent) -> Result<EventTaken, Response> {
     if !is_event_id(&reported.event_id) {
         return Err(problem(ErrorCode::Malformed, "event_id: not a UUID"));
     }
@@ -44,6 +44,9 @@ async fn take(state: Arc<State>, _: Peer, reported: HookEvent) -> Result<EventTa
         return Err(problem(ErrorCode::Malformed, what));
     }
     let take = move || {
+        let harness = reported.event.key.harness;
+        let claimed = reported.origin.harness_process.take();
+        reported.origin.harness_process = claimed.and_then(|claimed| operator::proven_process(&peer, harness, claimed));
         let recorded = record(&state, &reported)?;
         Ok(EventTaken { event_id: reported.event_id, recorded })
     };

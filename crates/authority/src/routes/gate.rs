@@ -20,6 +20,7 @@ use super::{Routes, off_loop, problem, unavailable};
 use crate::contests;
 use crate::evaluate::{self, Gone, Heard, Verdict};
 use crate::journal::{JournalAnswer, Noted};
+use crate::operator;
 use crate::peer::Peer;
 use crate::state::State;
 
@@ -37,7 +38,7 @@ async fn explain(state: Arc<State>, _: Peer, wanted: ExplainStop) -> Result<Stop
 }
 
 /// Takes an agent's word that its next stop is right.
-async fn contest(state: Arc<State>, _: Peer, contest: Contest) -> Result<Contested, Response> {
+async fn contest(state: Arc<State>, peer: Peer, contest: Contest) -> Result<Contested, Response> {
     let Some(key) = SessionKey::new(contest.session.harness, &contest.session.session_id) else {
         let what = "session.session_id: must be 1 to 128 printable ASCII characters";
         return Err(problem(ErrorCode::Malformed, what));
@@ -51,6 +52,7 @@ async fn contest(state: Arc<State>, _: Peer, contest: Contest) -> Result<Contest
         if state.standing(&key, Mode::Enforce).0.is_none() {
             return Err(problem(ErrorCode::NotFound, "session.session_id: no such session is known"));
         }
+        operator::speaks_for(&state, &peer, &key).map_err(super::refused)?;
         let recorded = state.storage.with_store(|store| store.record_contest(&key, &why, state.storage.now_ms()));
         recorded.map(|()| Contested { taken: true }).map_err(unavailable)
     };

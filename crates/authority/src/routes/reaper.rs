@@ -33,7 +33,7 @@ async fn set(state: Arc<State>, peer: Peer, wanted: SetReaper) -> Result<ReaperS
         if wanted.switch == ReaperSwitch::Live {
             state.storage.with_store(|store| store.set_reaper_trip(None)).map_err(unavailable)?;
         }
-        operator::done(&state, peer, wanted.action(), "");
+        operator::done(&state, &peer, wanted.action(), "");
         state.reaper.woken.notify_one();
         reaper::status(&state.reaper).map_err(unavailable)
     };
@@ -72,7 +72,7 @@ async fn end(state: Arc<State>, peer: Peer, wanted: EndSession) -> Result<Sessio
         let ending = SessionEnding { row: &row, by: By::Operator, detail: serde_json::Value::Null, tier: None };
         match terminate::end(&state.reaper, &ending, &state.reaper.config()) {
             EndedSession::Done(done) => {
-                operator::done(&state, peer, &wanted.action(), &row.resume_command);
+                operator::done(&state, &peer, &wanted.action(), &row.resume_command);
                 let how = if done.killed { "killed" } else { "terminated" }.to_owned();
                 Ok(SessionEnded { how, pane_closed: done.pane_closed, resume_command: row.resume_command })
             }

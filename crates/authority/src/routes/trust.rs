@@ -53,7 +53,7 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
     };
     match state.storage.with_store(|store| store.grade(new)).map_err(unavailable)? {
         Grading::Written { prior } => {
-            operator::done(state, peer, SetGrade::ACTION, &format!("{event_id} {verdict}"));
+            operator::done(state, &peer, SetGrade::ACTION, &format!("{event_id} {verdict}"));
             Ok(Graded { event_id, verdict, prior })
         }
         Grading::NoSuchEvent => Err(problem(ErrorCode::NotFound, "event_id: no such stop in the log")),

@@ -60,8 +60,22 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
 fn turn_on(context: &CliContext, reason: &str, json: bool) -> anyhow::Result<ExitStatus> {
     let file = context.home.kill_file();
     let prior = switch::is_killed(&ProcessEnv, &context.home);
+    // By what the kernel says alone: nothing that may be broken is asked.
+    if let Some(refused) = context.refused_by_sight("kill on") {
+        return Err(refused.into());
+    }
     let by = ProcessEnv.text(env::USER).unwrap_or_else(|| "unknown".to_owned());
     let record = KillRecord { by, at_ms: context.now_ms, reason: one_line(&redact(reason), 500) };
+    // For the authority's record; it may well be down. It writes nothing: that would come at any time, if it is hung.
+    let until = Condition { seen: None, ..CliContext::condition("", NOTE) };
+    let told =
+        SetKill { value: true, reason: record.reason.clone(), by: record.by.clone(), done: true, condition: until };
+    let tell = || context.authority().call_within(NOTE, &told);
+    // Where processes begin anew, an agent cannot be seen from here, and the authority outside may see it.
+    let told_first = match CliContext::sees_too_little().then(tell) {
+        Some(Err(error)) if error.is_decided() => return Err(error.into()),
+        told => told,
+    };
     let set = switch::set_kill(&context.home, &record).with_context(|| {
         format!(
             "the kill switch is NOT on: cannot create {}. Make room or make it writable and try again, or set \
@@ -72,10 +86,9 @@ fn turn_on(context: &CliContext, reason: &str, json: bool) -> anyhow::Result<Exi
     if let KillSet::Bare(error) = set {
         printer::note(format!("note: who and why could not be written ({error}); {} alone is enough", file.display()));
     }
-    // For the authority's record; it may well be down. It writes nothing: that would come at any time, if it is hung.
-    let until = Condition { seen: None, ..CliContext::condition("", NOTE) };
-    let told = SetKill { value: true, reason: record.reason, by: record.by, done: true, condition: until };
-    let _ = context.authority().call_within(NOTE, &told);
+    if told_first.unwrap_or_else(tell).is_err() {
+        let _ = context.refused_to_agent("kill on");
+    }
     if json {
         print_state(true, prior)?;
     } else {

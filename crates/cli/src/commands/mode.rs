@@ -63,7 +63,11 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         Err(error) if error.is_decided() => return Err(error.into()),
         // The switch is a file: it can be set with the authority down or broken.
         Err(error) => {
-            context.operators_only(&SetMode { mode: wanted, condition: Condition::default() }.action())?;
+            let flip = SetMode { mode: wanted, condition: Condition::default() };
+            // What tightens is everybody's.
+            if flip.loosens(prior) {
+                context.operators_only(&flip.action())?;
+            }
             // It may be set by now: the answer was lost, not the request.
             if switch::stamp(&file) != seen && switch::read_mode(&context.home).mode() != wanted {
                 bail!("not done: {} was changed meanwhile; look with `stopgate mode`", file.display());

@@ -1,6 +1,7 @@
 //! `stopgate status`
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::Args;
 use stopgate_client::AskError;
@@ -12,6 +13,9 @@ use stopgate_core::env::ProcessEnv;
 use stopgate_core::hook::Hook;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
+use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, UnattendedAct, chain_text};
+use stopgate_registry::taken_back;
+use stopgate_store::Store;
 
 use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
@@ -21,12 +25,23 @@ use crate::{ExitStatus, find, printer, when};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Mark what was done without a terminal as seen, from a terminal
+    #[arg(long)]
+    seen: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// How many acts are shown one by one.
+const MAX_ACTS: usize = 10;
+/// How long the store is waited for.
+const STORE_PATIENCE: Duration = Duration::from_millis(500);
+
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    if arguments.seen {
+        return mark_seen(context, arguments.json);
+    }
     let reading = switch::read_mode(&context.home);
     let kill = switch::read_kill(&ProcessEnv, &context.home);
     let health = context.authority().health();
@@ -35,6 +50,11 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         Err(AskError::Unreachable(ClientError::Deadline)) => find::sessions_in_store(context),
         _ => find::sessions_at_hand(context),
     };
+    let acts = match &health {
+        Ok(Some(_)) => context.authority().call(&ListUnattended {}).unwrap_or_default(),
+        _ => unattended_in_store(context),
+    };
+    let taken_back: Vec<_> = taken_back::read(&ProcessEnv).into_iter().filter(taken_back::Uninstall::is_news).collect();
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let registered = Registered::look(context, &sessions);
     // What a harness does not wait for, it cannot have heard.
@@ -65,6 +85,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "hooks": hooks,
             "hooks_lost": registered.lost,
             "hooks_environment": registered.given,
+            "unattended_acts": acts,
+            "uninstalls": taken_back,
             "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
                 "harness": row.harness,
                 "session_id": row.session_id,
@@ -101,6 +123,12 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     for one in &registered.lost {
         printer::line(format!("hooks        {} (`installer doctor` says what to do)", one_line(&one.to_string(), 600)));
     }
+    for note in &taken_back {
+        printer::line(format!("uninstalled  {}: {}", when::rfc3339(note.at_ms), note.described()));
+    }
+    for line in unattended_lines(&acts) {
+        printer::line(format!("unattended   {line}"));
+    }
     for (row, what) in &unheard {
         printer::line(format!("hooks        {} is not guarded: {what}", row.key()));
     }
@@ -123,6 +151,63 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     printer::line("");
     for line in printer::columns(&rows) {
         printer::line(line);
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// What was done without a terminal, and nobody has seen, past the authority.
+fn unattended_in_store(context: &CliContext) -> Vec<UnattendedAct> {
+    if !context.home.database().exists() {
+        return Vec::new();
+    }
+    Store::open_to_read(&context.home, STORE_PATIENCE).and_then(|store| store.unattended_acts()).unwrap_or_default()
+}
+
+/// A line for each, and one that says what to do.
+fn unattended_lines(acts: &[UnattendedAct]) -> Vec<String> {
+    let line = |act: &UnattendedAct| {
+        let (at, chain) = (when::rfc3339(act.at_ms), one_line(&chain_text(&act.chain), 300));
+        format!("{at}: `{}`, without a terminal, by {chain}", one_line(&act.action, 80))
+    };
+    let mut lines: Vec<_> = acts.iter().rev().take(MAX_ACTS).map(line).collect();
+    match acts.len() {
+        0 => {}
+        count if count > MAX_ACTS => lines.push(format!(
+            "and {} more before that (--json has them); `stopgate status --seen` in a terminal says that you know",
+            count - MAX_ACTS
+        )),
+        _ => lines.push("`stopgate status --seen` in a terminal says that you know".to_owned()),
+    }
+    lines
+}
+
+/// Marks everything up to now as seen.
+fn mark_seen(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
+    let asked = context.ensure_authority().and_then(|()| {
+        let acts = context.authority().call(&ListUnattended {})?;
+        context.authority().call(&MarkSeen { up_to: acts.last().map_or(0, |act| act.id) })
+    });
+    let marked = match asked {
+        Ok(marked) => marked,
+        Err(error) if error.is_decided() => return Err(error.into()),
+        Err(_) => {
+            if let Some(refused) = context.refused_without_terminal(MarkSeen::ACTION) {
+                return Err(refused.into());
+            }
+            let store = context.open_store()?;
+            let up_to = store.unattended_acts()?.last().map_or(0, |act| act.id);
+            MarkedSeen { marked: store.mark_seen(up_to, context.now_ms)? }
+        }
+    };
+    let uninstalls = taken_back::mark_seen(&ProcessEnv)?;
+    let marked = MarkedSeen { marked: marked.marked + u64::try_from(uninstalls).unwrap_or(0) };
+    if json {
+        printer::json(&marked)?;
+    } else {
+        printer::line(match marked.marked {
+            0 => "there is nothing that you had not seen".to_owned(),
+            count => format!("{count} marked as seen"),
+        });
     }
     Ok(ExitStatus::Success)
 }

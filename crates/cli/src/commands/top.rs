@@ -11,6 +11,7 @@ use anyhow::bail;
 use clap::Args;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::DefaultTerminal;
+use stopgate_protocol::MarkSeen;
 
 use self::model::{Model, TopPrompt};
 use super::sessions::end;
@@ -96,6 +97,10 @@ fn on_key(context: &CliContext, model: &mut Model, key: KeyEvent) -> Next {
             return Next::Look;
         }
         (TopPrompt::End(_) | TopPrompt::ReallyEnd(_), _) => "nothing was ended".clone_into(&mut model.notice),
+        (TopPrompt::None, KeyCode::Char('s')) if !model.unattended.is_empty() => {
+            model.notice = seen(context, model);
+            return Next::Look;
+        }
         (TopPrompt::None, code) => return on_command(model, code),
     }
     Next::Nothing
@@ -125,6 +130,15 @@ fn on_command(model: &mut Model, code: KeyCode) -> Next {
         _ => {}
     }
     Next::Nothing
+}
+
+/// Marks what the view shows as seen.
+fn seen(context: &CliContext, model: &Model) -> String {
+    let up_to = model.unattended.last().map_or(0, |act| act.id);
+    match context.authority().call(&MarkSeen { up_to }) {
+        Ok(done) => format!("{} marked as seen", done.marked),
+        Err(error) => format!("not marked: {error}"),
+    }
 }
 
 fn copy(model: &Model) -> String {

@@ -1,6 +1,7 @@
 //! Which process above another one is a harness's, and what it runs.
 
-use super::{Lookup, MAX_ANCESTORS, ProcessIdentity, ProcessRow, ProcessTable, identity_of};
+use super::{Lookup, ProcessIdentity, ProcessRow, ProcessTable, identity_of, may_be_harness};
+use crate::process::lineage::says_it_is;
 use crate::session::Harness;
 
 /// What a process is to a harness.
@@ -43,7 +44,7 @@ impl ProcessSight<'_> {
 }
 
 /// What `pid` is to `harness`; `None` if nothing.
-fn role(table: &dyn ProcessTable, pid: u32, row: &ProcessRow, harness: Harness) -> Option<ProcessRole> {
+pub(super) fn role(table: &dyn ProcessTable, pid: u32, row: &ProcessRow, harness: Harness) -> Option<ProcessRole> {
     (harness.spec().role)(&ProcessSight { command: &row.command, table, pid })
 }
 
@@ -55,8 +56,8 @@ pub fn harness_root(
     harness: Harness,
     told: Option<u32>,
 ) -> Option<ProcessIdentity> {
-    nearest(table, pid, |pid, row| {
-        let by_its_word = || (told == Some(pid)).then_some(ProcessRole::Session);
+    nearest(table, pid, |child, pid, row| {
+        let by_its_word = || says(table, told, child, pid, row).then_some(ProcessRole::Session);
         Some((harness, role(table, pid, row, harness).or_else(by_its_word)?))
     })
     .map(|(_, found)| found)
@@ -69,13 +70,22 @@ pub fn nearest_harness(
     pid: u32,
     told: &dyn Fn(Harness) -> Option<u32>,
 ) -> Option<(Harness, ProcessIdentity)> {
-    let of = |pid, row: &ProcessRow| {
+    let of = |child, pid, row: &ProcessRow| {
         let by_its_name = |harness| Some((harness, role(table, pid, row, harness)?));
-        let by_its_word = |harness| (told(harness) == Some(pid)).then_some((harness, ProcessRole::Session));
+        let by_its_word =
+            |harness| says(table, told(harness), child, pid, row).then_some((harness, ProcessRole::Session));
         let all = || Harness::ALL.into_iter();
         all().find_map(by_its_name).or_else(|| all().find_map(by_its_word))
     };
     nearest(table, pid, of)
+}
+
+/// Whether `told` is the process `pid`, and that is no claim of somebody below: it has started `child` with it. Without a child,
+/// whoever asks is it, and has been told so.
+fn says(table: &dyn ProcessTable, told: Option<u32>, child: Option<u32>, pid: u32, row: &ProcessRow) -> bool {
+    told == Some(pid)
+        && child.is_none_or(|child| says_it_is(table, child, pid).is_some())
+        && may_be_harness(table, pid, &row.command)
 }
 
 /// What a living process is to `harness` now.
@@ -89,11 +99,21 @@ pub fn role_of(table: &dyn ProcessTable, pid: u32, harness: Harness) -> Option<P
 fn nearest(
     table: &dyn ProcessTable,
     pid: u32,
-    is_meant: impl Fn(u32, &ProcessRow) -> Option<(Harness, ProcessRole)>,
+    is_meant: impl Fn(Option<u32>, u32, &ProcessRow) -> Option<(Harness, ProcessRole)>,
 ) -> Option<(Harness, ProcessIdentity)> {
-    let mut current = pid;
+    let (mut child, mut current) = (None, pid);
     let mut below = u64::MAX;
-    for _ in 0..MAX_ANCESTORS {
+    // However deep the shells are nested. A table that is read while it changes could hold a loop: whoever comes by the
+    // mark again has gone around.
+    let (mut mark, mut steps) = (0, 0_u64);
+    loop {
+        if current == mark {
+            return None;
+        }
+        steps += 1;
+        if steps.is_power_of_two() {
+            mark = current;
+        }
         let Lookup::Found(row) = table.row(current) else {
             return None;
         };
@@ -102,14 +122,13 @@ fn nearest(
             return None;
         }
         below = row.start_ticks;
-        if let Some((harness, role)) = is_meant(current, &row).filter(|(_, role)| *role != ProcessRole::Helper) {
+        if let Some((harness, role)) = is_meant(child, current, &row).filter(|(_, role)| *role != ProcessRole::Helper) {
             return Some((harness, identity_of(table, current, row, role == ProcessRole::Shared)?));
         }
         // Process 1 may be a harness itself, as in a container; above it there is nobody.
         if row.parent == 0 {
             return None;
         }
-        current = row.parent;
+        (child, current) = (Some(current), row.parent);
     }
-    None
 }

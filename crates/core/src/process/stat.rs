@@ -51,6 +51,11 @@ impl Stat {
         self.field(4)?.parse().ok()
     }
 
+    /// The number of the terminal that controls it; 0 for none.
+    pub fn terminal(&self) -> Option<u64> {
+        self.field(7)?.parse::<i64>().ok().map(i64::cast_unsigned)
+    }
+
     /// Start time in clock ticks since boot.
     pub fn start_ticks(&self) -> Option<u64> {
         self.number(22)

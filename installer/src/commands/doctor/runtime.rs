@@ -11,6 +11,7 @@ use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
 use stopgate_protocol::{ListSessions, SessionRow};
+use stopgate_registry::taken_back;
 use stopgate_store::LATEST_VERSION;
 
 use super::finding::{Checkup, Repair};
@@ -26,6 +27,7 @@ const MANY_SPOOLED: usize = 1_000;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
+    taken_back(context, checkup);
     let up_since = authority(context, checkup);
     let is_up = up_since.is_some();
     store(context, checkup);
@@ -35,6 +37,16 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     if let Some(since) = up_since {
         beats(context, since, checkup);
         sessions(context, ledger, checkup);
+    }
+}
+
+/// Whether stopgate was uninstalled before, and no person has said that they know.
+fn taken_back(context: &Context<'_>, checkup: &mut Checkup) {
+    for note in taken_back::read(context.environment).into_iter().filter(taken_back::Uninstall::is_news) {
+        let at = jiff::Timestamp::from_millisecond(note.at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let why = "meanwhile nothing was judged or recorded; if it was not you, look at what was done then";
+        let fix = "`stopgate status --seen` in a terminal says that you know";
+        checkup.notice("was-uninstalled", "installation", format!("{at}: {}", note.described()), why, fix);
     }
 }
 

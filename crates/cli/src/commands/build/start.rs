@@ -14,7 +14,6 @@ use stopgate_core::clock::SystemClock;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::redact::redact;
-use stopgate_core::session::SessionKey;
 use stopgate_protocol::{ErrorCode, Failure};
 
 use crate::builds::{self, Builds, ignored_dir};
@@ -75,7 +74,7 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
     }
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
     let owner = stamp.names_somebody().then_some(stamp);
-    if owner.is_none() && identity::is_in_agent() {
+    if owner.is_none() && identity::is_in_agent(&ProcessEnv) {
         bail!(
             "cannot tell which session this is, and a build without an owner holds nobody: let the person start it, with \
              --owner-session <id> (`stopgate sessions` lists them)"
@@ -94,7 +93,7 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
     let _own = builds::lock(&dir)?;
     let shown = || dir.display().to_string();
     store::write(&dir, &state).with_context(shown)?;
-    let detail = own.and_then(|own| starter(&own, &state));
+    let detail = Some(identity::starter(own.as_ref()));
     let line = AuditLine { at_ms: context.now_ms, event: BuildAuditEvent::BuildStarted, from: None, detail, state };
     store::append_audit(&dir, &line).with_context(shown)?;
     let state = line.state;
@@ -109,12 +108,6 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
         print(&state, &reason::call(worktree, running_program().as_deref()));
     }
     Ok(ExitStatus::Success)
-}
-
-/// Who started it, if that is a session other than its owner: whoever is held can be told by whom.
-fn starter(own: &SessionKey, state: &BuildState) -> Option<String> {
-    let is_owner = state.owner.as_ref().is_some_and(|owner| owner.session_id.as_ref() == Some(&own.session_id));
-    (!is_owner).then(|| format!("started by session {own}"))
 }
 
 /// An owner has one build at a time.

@@ -34,15 +34,20 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     if arguments.why.trim().is_empty() {
         bail!(Failure::new(ErrorCode::Usage, "why: say in a sentence why the stop is right"));
     }
+    let own = identity::own_session(&ProcessEnv, context);
     let session = match &arguments.session {
         Some(id) => arguments.harness.parse().ok().and_then(|harness: Harness| SessionKey::new(harness, id)),
-        None => identity::own_session(&ProcessEnv, context),
+        None => own.clone(),
     };
     let Some(session) = session else {
         let unknown = Failure::new(ErrorCode::NotFound, "cannot tell which session this is");
         bail!(unknown.with_remedy("name it with --session <id> (stopgate sessions lists them)"));
     };
     if stopgate_client::forbids_sockets() {
+        // To speak for another session is the operator's. Where the authority can be asked, it looks itself.
+        if own.is_some_and(|own| own != session) {
+            context.operators_only("gate contest --session ...")?;
+        }
         return leave(context, &session, arguments);
     }
     context.ensure_authority()?;

@@ -2,7 +2,9 @@
 
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
-use stopgate_protocol::{GateLogRow, GetHealth, GetReaper, Health, ListSessions, LogFilter, SessionRow};
+use stopgate_protocol::{
+    GateLogRow, GetHealth, GetReaper, Health, ListSessions, ListUnattended, LogFilter, SessionRow, UnattendedAct,
+};
 use stopgate_reaper::report::ReaperStatus;
 
 use crate::context::CliContext;
@@ -29,6 +31,8 @@ pub(super) struct Model {
     pub(super) verdicts: Vec<GateLogRow>,
     pub(super) health: Option<Health>,
     pub(super) reaper: Option<ReaperStatus>,
+    /// What was done without a terminal, and nobody has seen.
+    pub(super) unattended: Vec<UnattendedAct>,
     /// The session that is selected: the row may move.
     selected: Option<SessionKey>,
     pub(super) details: bool,
@@ -50,6 +54,7 @@ impl Model {
             verdicts: Vec::new(),
             health: None,
             reaper: None,
+            unattended: Vec::new(),
             selected: None,
             details: false,
             scroll: 0,
@@ -68,6 +73,7 @@ impl Model {
             self.sessions = authority.call(&ListSessions::default())?;
             self.verdicts = authority.call(&LogFilter { tail: Some(VERDICTS), ..LogFilter::default() })?.events;
             self.reaper = Some(authority.call(&GetReaper {})?);
+            self.unattended = authority.call(&ListUnattended {})?;
             Ok::<_, stopgate_client::AskError>(())
         })();
         self.trouble = looked.err().map(|error| error.to_string());

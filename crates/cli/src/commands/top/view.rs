@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, Wrap};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::text::one_line;
-use stopgate_protocol::{GateLogRow, HealthStatus, SessionRow};
+use stopgate_protocol::{GateLogRow, HealthStatus, SessionRow, chain_text};
 use stopgate_reaper::pressure::Tier;
 
 use super::super::reaper::pressure;
@@ -27,9 +27,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let area = frame.area();
     let lower =
         if model.details { area.height.saturating_sub(UPPER_LINES) } else { (area.height / 3).max(LOWER_LINES) };
-    let [head, sessions, below, keys] =
-        Layout::vertical([Constraint::Length(3), Constraint::Min(4), Constraint::Length(lower), Constraint::Length(1)])
-            .areas(area);
+    let head_lines = if model.unattended.is_empty() { 3 } else { 4 };
+    let [head, sessions, below, keys] = Layout::vertical([
+        Constraint::Length(head_lines),
+        Constraint::Min(4),
+        Constraint::Length(lower),
+        Constraint::Length(1),
+    ])
+    .areas(area);
     frame.render_widget(Paragraph::new(summary(model)), head);
     draw_sessions(frame, model, sessions);
     if model.details {
@@ -85,11 +90,26 @@ fn summary(model: &Model) -> Vec<Line<'static>> {
         }
         None => (Span::raw("unknown"), "unknown".to_owned()),
     };
-    vec![
+    let mut lines = vec![
         Line::from(vec![Span::raw("authority  "), authority]),
         Line::from(vec![Span::raw("pressure   "), squeeze]),
         Line::from(format!("reaper     {reaper}")),
-    ]
+    ];
+    lines.extend(unattended(model));
+    lines
+}
+
+/// What was done without a terminal: how much, and the last of it.
+fn unattended(model: &Model) -> Option<Line<'static>> {
+    let last = model.unattended.last()?;
+    let (ago, action) = (when::ago(last.at_ms, model.now_ms), one_line(&last.action, 30));
+    let more = match model.unattended.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let text =
+        format!("UNSEEN     `{action}`{more}, no terminal, {ago} ago, {}", one_line(&chain_text(&last.chain), 200));
+    Some(Line::from(Span::styled(text, style(model, Color::Yellow))))
 }
 
 fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
@@ -198,6 +218,9 @@ fn bottom(model: &Model) -> Line<'static> {
         }
         TopPrompt::None if !model.notice.is_empty() => Line::from(model.notice.clone()),
         TopPrompt::None => {
+            if !model.unattended.is_empty() {
+                return Line::from("q quit  j/k move  Enter details  c copy resume command  e end  r now  s seen");
+            }
             Line::from("q quit  j/k move  Enter details (PgDn/PgUp)  c copy resume command  e end  r now")
         }
     }

@@ -59,3 +59,15 @@ fn an_end_is_asked_for_twice() {
     model.prompt = TopPrompt::ReallyEnd(key);
     assert!(screen(&mut model, 80, 24).last().unwrap().starts_with("Really? It is idle"));
 }
+
+#[test]
+fn what_was_done_without_a_terminal_stands_there_until_it_is_seen() {
+    let mut model = model();
+    assert!(!screen(&mut model, 80, 24).join("\n").contains("UNSEEN"));
+    let act = serde_json::json!({"id": 7, "at_ms": 3_600_000, "action": "mode off", "detail": "enforce",
+        "chain": [{"pid": 9, "start_ticks": 1, "name": "stopgate"}, {"pid": 1, "start_ticks": 0, "name": "init"}]});
+    model.unattended = vec![serde_json::from_value(act).unwrap()];
+    let lines = screen(&mut model, 80, 24);
+    assert_eq!(lines[3], "UNSEEN     `mode off`, no terminal, 1 h ago, stopgate (9) < init (1)");
+    assert!(lines.last().unwrap().ends_with("s seen"), "{lines:?}");
+}
