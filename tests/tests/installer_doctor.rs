@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::{Person, WIRING, finding_ids, fresh_settings, mode, read_settings, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 
@@ -45,6 +46,61 @@ fn a_healthy_installation_has_no_findings_and_every_command_line_is_fired() {
     assert_eq!(std::fs::read(person.settings()).unwrap(), before);
     let said = text(&person.run(&["doctor", "--no-fire"]).stdout);
     assert!(said.contains("All is well."), "{said}");
+}
+
+/// git in the checkout that the doctor is run in, with a `git` on the PATH that does this.
+#[rstest]
+#[case::well(None, None)]
+#[case::missing(Some(""), Some("there is no git on the search path"))]
+#[case::refused(Some("echo \"fatal: detected dubious ownership in repository\" >&2; exit 128"), Some("safe.directory"))]
+#[case::broken(Some("kill -9 $$"), Some("git cannot be run, or fails"))]
+#[case::slow(Some("sleep 300"), Some("takes longer there than a stop may"))]
+fn git_is_asked_where_the_doctor_is_run(#[case] script: Option<&str>, #[case] expected: Option<&str>) {
+    let person = Person::new();
+    person.install(&[]);
+    let config = person.world.home.root().join("config.toml");
+    let told = std::fs::read_to_string(&config).unwrap_or_default();
+    std::fs::write(&config, format!("{told}\n[gate]\nfacts_budget_ms = 200\n")).unwrap();
+    let checkout = Checkout::with_plan(&person.world.root().join("repository"));
+    let bin = person.world.root().join("other-bin");
+    let path = script.map_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned(), |_| bin.display().to_string());
+    std::fs::create_dir(&bin).unwrap();
+    if let Some(script) = script.filter(|script| !script.is_empty()) {
+        std::fs::write(bin.join("git"), format!("#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")).unwrap();
+        std::fs::set_permissions(bin.join("git"), Permissions::from_mode(0o755)).unwrap();
+    }
+    let found = |dir: &Path| {
+        let mut command = person.installed("installer");
+        command.args(["doctor", "--json", "--no-fire"]).env("STOPGATE_NO_AUTOSTART", "1").env("PATH", &path);
+        let report: Value = serde_json::from_slice(&finish(command_in(command, dir), Stdin::from("")).stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["id"] == "git-unusable")
+    };
+    let finding = found(&checkout.top.join("docs"));
+    let what = finding.as_ref().map(|finding| finding["what"].as_str().unwrap());
+    assert_eq!(what.map(|what| what.contains(expected.unwrap_or_default())), expected.map(|_| true), "{finding:#?}");
+    if let Some(finding) = &finding {
+        assert_eq!((&finding["level"], &finding["subject"]), (&json!("problem"), &json!(checkout.top)));
+    }
+    assert_eq!(found(person.world.root()), None, "no checkout, nothing to ask");
+}
+
+fn command_in(mut command: std::process::Command, dir: &Path) -> std::process::Command {
+    command.current_dir(dir);
+    command
+}
+
+/// A damaged index is not seen by asking where the repository is.
+#[test]
+fn a_damaged_index_is_found_where_the_doctor_is_run() {
+    let person = Person::new();
+    person.install(&[]);
+    let checkout = Checkout::with_plan(&person.world.root().join("repository"));
+    std::fs::write(checkout.top.join(".git/index"), "no index").unwrap();
+    let mut command = person.installed("installer");
+    command.args(["doctor", "--json", "--no-fire"]).env("STOPGATE_NO_AUTOSTART", "1").current_dir(&checkout.top);
+    let report: Value = serde_json::from_slice(&finish(command, Stdin::from("")).stdout).unwrap();
+    assert_eq!(finding_ids(&report), ["git-unusable"], "{report:#}");
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! | [`process`], [`tmux`], [`checkout`] | who is who on this machine, and where |
 //! | [`client`], [`protocol`], [`autostart`], [`holder`], [`spool`], [`contest_note`] | the way to the authority, and around it when it is down |
 //! | [`switch`], [`beat`], [`hook_log`], [`paths`] | switches, signs of life, logs, and where they lie |
-//! | [`env`](mod@env), [`clock`], [`fsx`], [`lock`], [`stdin`], [`startup`], [`subprocess`] | the world, under limits |
+//! | [`env`](mod@env), [`clock`], [`fsx`], [`lock`], [`stdin`], [`startup`], [`subprocess`], [`git`] | the world, under limits |
 //! | [`text`], [`json`], [`redact`], [`shell`] | text from outside |
 
 pub mod autostart;
@@ -24,6 +24,7 @@ pub mod decision;
 pub mod env;
 pub mod event_id;
 pub mod fsx;
+pub mod git;
 pub mod harness;
 pub mod holder;
 pub mod hook;

@@ -74,6 +74,12 @@ impl GitTrouble {
     /// Each.
     pub const ALL: [Self; 4] = [Self::Missing, Self::Refused, Self::Broken, Self::Slow];
 
+    /// What git complains of on its standard error.
+    pub fn complained_of(stderr: &[u8]) -> Self {
+        let said = String::from_utf8_lossy(stderr);
+        if said.contains("dubious ownership") || said.contains("safe.directory") { Self::Refused } else { Self::Broken }
+    }
+
     /// What is the matter, after the name of the checkout.
     pub const fn meaning(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ mod files;
 mod finding;
 mod fire;
 mod fix;
+mod git;
 mod layers;
 mod plugins;
 mod registration;
@@ -111,6 +112,7 @@ fn examine(context: &Context<'_>, arguments: &Arguments) -> Checkup {
     layers::check(context, &ledger, &mut checkup);
     plugins::check(context, &ledger, &mut checkup);
     runtime::check(context, &ledger, &mut checkup);
+    git::check(context, &mut checkup);
     clients::check(context, &ledger, &mut checkup);
     if !arguments.no_fire {
         fire::check(context, &ledger, &mut checkup);

@@ -508,7 +508,7 @@ fn git_s_own_log_tells_what_was_checked_out_when_nobody_noted_it() {
     let repository = Repository::new();
     let planned = repository.commit("plan.md", "- [ ] one\n- [ ] two\n", START - 60_000);
     let of = |start_cwd: Option<&Path>, started_at_ms| {
-        gather_as(&Session { start_cwd, started_at_ms, ..repository.session() })
+        gather_as(&Session { started_at_ms, start_cwd, ..repository.session() })
     };
     let steps = |facts: &Facts| facts.plans.iter().map(|plan| plan.next_step.clone()).collect::<Vec<_>>();
     // The session goes on with the plan, and writes one of its own.
