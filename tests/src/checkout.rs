@@ -20,8 +20,13 @@ impl Checkout {
 
     /// A repository whose plan was committed long before any session of the test, with one step done and open ones.
     pub fn with_plan(top: &Path) -> Self {
+        Self::planned(top, "# Plan\n\n- [x] lexer\n- [ ] write the parser\n- [ ] write the tests\n")
+    }
+
+    /// A repository whose plan says this, and was committed long before any session of the test.
+    pub fn planned(top: &Path, plan: &str) -> Self {
         let checkout = Self::create(top);
-        checkout.write("docs/plan.md", "# Plan\n\n- [x] lexer\n- [ ] write the parser\n- [ ] write the tests\n");
+        checkout.write("docs/plan.md", plan);
         checkout.git_at(&["add", "."], "2026-01-01T00:00:00Z");
         checkout.git_at(&["commit", "-q", "-m", "plan"], "2026-01-01T00:00:00Z");
         checkout

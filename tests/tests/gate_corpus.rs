@@ -240,6 +240,7 @@ fn started(message: &str) -> Inputs {
             subagent: false,
             stop_hook_active: false,
             pending_tasks: 0,
+            ended_by: None,
             session_start_ms: Some(1),
         },
         message: message.to_owned(),

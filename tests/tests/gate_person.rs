@@ -373,3 +373,118 @@ fn a_task_that_somebody_else_finished_or_that_is_gone_holds_nobody() {
     assert_silent(&world.run_hook("stop-gate-router", &seat.payload()));
     assert_eq!(short_circuit(&authority, "no-list").as_deref(), Some("no-evidence"));
 }
+
+#[test]
+fn an_end_is_heard_in_every_language_and_wherever_it_stands_in_a_prompt() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    let log = "12:00:01 INFO served /orders in 3 ms\n".repeat(400);
+    let pasted = format!("{log}\nok, stop here for today");
+    let ends = [
+        "ok stop now",
+        "hold on",
+        "I'll take it from here",
+        "Bitte hier aufhören.",
+        "on s'arrête là, merci",
+        "Para aquí, por favor",
+        "pode parar agora",
+        "Fermati qui",
+        "stop maar, ik doe de rest",
+        "na dziś wystarczy",
+        "bugünlük bu kadar",
+        "на сегодня хватит",
+        "先停一下",
+        "ここで止めてください",
+        "여기서 멈춰 주세요",
+        "<ide_opened_file>The user opened a.rs</ide_opened_file>\nplease stop here",
+        &pasted,
+    ];
+    for harness in Harness::ALL {
+        for (number, end) in ends.iter().enumerate() {
+            let id = format!("{harness}-{number}");
+            let seat = Seat::new(&world, &checkout, harness, &id);
+            seat.says(Sender::Typed, "Write the parser.");
+            seat.says(Sender::Typed, end);
+            assert!(!seat.is_held(), "{end}");
+            assert_eq!(short_circuit(&authority, &id).as_deref(), Some("person-asked-to-stop"), "{end}");
+            seat.says(Sender::Typed, "thanks!");
+            assert!(!seat.is_held(), "a courtesy takes nothing back: {end}");
+            seat.says(Sender::Typed, "Don't stop here, go on until all tests pass");
+            assert!(seat.is_held(), "{end}");
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_ended_in_plan_mode_or_with_a_question_by_a_tool_or_an_api_error_is_let_go() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    let tool = |name: &str| {
+        json!({"type": "assistant", "message": {"role": "assistant", "content": [
+        {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}]}})
+    };
+    let result = |is_error: bool| {
+        json!({"type": "user", "message": {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": is_error, "content": "x"}]}})
+    };
+    let failed = json!({"type": "assistant", "isApiErrorMessage": true, "message": {"role": "assistant", "content": [
+        {"type": "text", "text": "API Error: 529 overloaded"}]}});
+    let codex = |payload: Value| json!({"type": "response_item", "payload": payload});
+    let asks = codex(json!({"type": "function_call", "name": "request_user_input", "call_id": "c", "arguments": "{}"}));
+    let answered = codex(json!({"type": "function_call_output", "call_id": "c", "output": "{\"answers\":{}}"}));
+    let plans = json!({"type": "turn_context", "payload": {"collaboration_mode": {"mode": "plan", "settings": {}}}});
+    let (claude, codex) = (Harness::Claude, Harness::Codex);
+    let cases: [(Harness, &str, Vec<Value>, Option<&str>); 9] = [
+        (claude, "question", vec![tool("AskUserQuestion"), result(true)], Some("asked-by-tool")),
+        (claude, "answered", vec![tool("AskUserQuestion"), result(false)], None),
+        (claude, "plan-refused", vec![tool("ExitPlanMode"), result(true)], Some("asked-by-tool")),
+        (claude, "plan-accepted", vec![tool("ExitPlanMode"), result(false), tool("Bash"), result(false)], None),
+        (claude, "api-error", vec![failed.clone()], Some("api-error")),
+        (claude, "tried-again", vec![failed, tool("Bash"), result(false)], None),
+        (codex, "plan", vec![plans], Some("plan-mode")),
+        (codex, "question", vec![asks.clone()], Some("asked-by-tool")),
+        (codex, "answered", vec![asks, answered], None),
+    ];
+    for (harness, name, rows, expected) in cases {
+        let id = format!("{harness}-{name}");
+        let seat = Seat::new(&world, &checkout, harness, &id);
+        seat.says(Sender::Typed, "Write the parser.");
+        transcript::append(&seat.transcript(), &rows);
+        assert_eq!(seat.is_held(), expected.is_none(), "{id}");
+        if expected.is_some() {
+            assert_eq!(short_circuit(&authority, &id).as_deref(), expected, "{id}");
+        }
+    }
+    // Claude Code says its mode itself.
+    for (mode, is_held) in [("plan", false), ("acceptEdits", true), ("bypassPermissions", true), ("default", true)] {
+        let seat = Seat::new(&world, &checkout, claude, mode);
+        seat.says(Sender::Typed, "Write the parser.");
+        let payload = with(seat.payload(), "permission_mode", json!(mode));
+        checkout.work();
+        assert_eq!(seat.hook("stop-gate-router", &payload).contains("\"block\""), is_held, "{mode}");
+    }
+}
+
+#[test]
+fn steps_that_nobody_is_to_do_hold_nobody() {
+    let world = World::enforcing();
+    let _authority = world.authority();
+    let plans: [(&str, bool); 8] = [
+        ("- [x] lexer\n- [ ] ~~parser~~\n", false),
+        ("- [x] lexer\n- [ ] BLOCKED: waiting for ops\n", false),
+        ("- [x] lexer\n\n## Out of scope\n- [ ] parser\n", false),
+        ("- [x] lexer\n\n## Später\n- [ ] parser\n", false),
+        ("---\nstatus: superseded\n---\n- [x] lexer\n- [ ] parser\n", false),
+        ("Legend: \n- [ ] open\n- [x] done\n\n- [x] lexer\n", false),
+        ("| Step | Status |\n|---|---|\n| lexer | done |\n| parser | pending |\n", true),
+        ("- [x] lexer\n- [\u{a0}] parser\n", true),
+    ];
+    for (number, (plan, is_held)) in plans.into_iter().enumerate() {
+        let checkout = Checkout::planned(&world.root().join(format!("steps-{number}")), plan);
+        let seat = Seat::new(&world, &checkout, Harness::Claude, &format!("s{number}"));
+        seat.says(Sender::Typed, "Execute docs/plan.md");
+        assert_eq!(seat.is_held(), is_held, "{plan}");
+    }
+}

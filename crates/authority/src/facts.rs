@@ -22,7 +22,8 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::text::one_line;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::evidence::EvidenceFault;
-use stopgate_gate::facts::{Facts, GitTrouble, Plan, open_steps_by_line};
+use stopgate_gate::facts::{Facts, GitTrouble, Plan};
+use stopgate_gate::steps as plan_steps;
 use stopgate_gate::transcript::{TaskStatus, Transcript};
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
@@ -47,11 +48,14 @@ const MAX_MOVES: (usize, &str) = (10_000, "--max-count=10000");
 const MAX_COMMITS: &str = "--max-count=50";
 
 /// What is known of the session whose checkout is looked at.
+#[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
     pub(crate) key: &'a SessionKey,
     pub(crate) cwd: &'a Path,
     pub(crate) transcript: Option<&'a Path>,
-    /// What that shows of the person.
+    /// What its end tells, if that was read already.
+    pub(crate) told: Option<&'a Transcript>,
+    /// What the transcript shows of the person.
     pub(crate) person: &'a Person,
     pub(crate) started_at_ms: UnixMillis,
     pub(crate) head_at_start: Option<&'a str>,
@@ -168,7 +172,7 @@ fn look_around(
             }
             Err(Unread::Otherwise) => continue,
         };
-        let Some(steps) = steps(&text, git.deadline) else { continue };
+        let Some(steps) = steps(&path, &text, git.deadline) else { continue };
         if !steps.is_empty() {
             open_plans += 1;
             facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
@@ -187,14 +191,14 @@ fn look_around(
     }
 }
 
-/// The open steps of a plan; `None` if there was no time to read them.
-fn steps(text: &str, deadline: Instant) -> Option<Vec<String>> {
+/// The open steps of the plan in `path`; `None` if there was no time to read them.
+fn steps(path: &str, text: &str, deadline: Instant) -> Option<Vec<String>> {
     let mut found = Vec::new();
-    for (at, step) in open_steps_by_line(text).enumerate() {
+    for (at, step) in plan_steps::by_line(text, plans::steps_in(path)).enumerate() {
         if at.is_multiple_of(CLOCK_STRIDE) && Instant::now() >= deadline {
             return None;
         }
-        found.extend(step);
+        found.extend(step.filter(|step| !step.is_done).map(|step| step.text));
     }
     Some(found)
 }
@@ -230,7 +234,7 @@ fn predating(
         match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
             Outcome::Success(then) => {
                 let then: HashSet<String> =
-                    self::steps(&String::from_utf8_lossy(&then), git.deadline)?.into_iter().collect();
+                    self::steps(&path, &String::from_utf8_lossy(&then), git.deadline)?.into_iter().collect();
                 steps.iter().find(|step| then.contains(*step))
             }
             Outcome::Failure => steps.first().filter(|_| untracked),
@@ -322,7 +326,7 @@ fn is_stopgate(top: &Path) -> bool {
 /// Whether the session's own task list, read again, still has `task` open.
 /// `None` if that could not be read before `deadline`.
 pub(crate) fn has_open_task(session: &Session<'_>, task: &str, deadline: Instant) -> Option<bool> {
-    let tasks = session::transcript(session, deadline)?.tasks;
+    let tasks = session::transcript(&Session { told: None, ..*session }, deadline)?.tasks;
     Some(tasks.iter().any(|item| item.text == task && item.status != TaskStatus::Completed))
 }
 
@@ -339,7 +343,8 @@ pub(crate) fn verify(
     in_time()?;
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
     let text = plans::read(&checkout.worktree, &evidence.plan_file).map_err(|_| EvidenceFault::PlanChanged)?;
-    if !steps(&text, deadline).ok_or(EvidenceFault::NotKnownInTime)?.contains(&evidence.next_step) {
+    if !steps(&evidence.plan_file, &text, deadline).ok_or(EvidenceFault::NotKnownInTime)?.contains(&evidence.next_step)
+    {
         return Err(EvidenceFault::PlanChanged);
     }
     let git = Git::of(&checkout, search_path);

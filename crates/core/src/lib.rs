@@ -52,6 +52,7 @@ pub mod switch;
 pub mod text;
 pub mod tmux;
 pub mod woken;
+pub mod words;
 
 /// The version every stopgate binary of this build carries.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

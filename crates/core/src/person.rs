@@ -20,14 +20,14 @@ use serde_json::{Map, Value};
 use crate::clock::{UnixMillis, parse_utc};
 use crate::env;
 use crate::session::Harness;
-use crate::stop_request::asks_to_stop;
+use crate::stop_request::{self, Meaning};
 
 pub use lines::backwards;
 
 /// Something that a person did in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Act {
-    /// Sent a prompt. Its beginning.
+    /// Sent a prompt. Its two ends, if it is long.
     Prompt(String),
     /// Said something in the midst of a turn: an answer to a question, or why a tool may not be used.
     Answer(String),
@@ -56,7 +56,7 @@ pub enum End {
 /// The person's last prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// Its beginning, as it was said: with secrets.
+    /// Its two ends, if it is long, as they were said: with secrets.
     pub text: String,
     /// When it was sent, if the transcript says it.
     pub at_ms: Option<UnixMillis>,
@@ -74,17 +74,27 @@ pub struct Person {
 }
 
 impl Person {
-    /// Takes in what was done before everything that was taken in so far. True when that is all there is to know.
-    fn before(&mut self, seen: Seen, is_last: bool) -> bool {
-        match &seen.act {
-            Act::Interrupted if is_last => self.end = Some(End::Interrupted),
-            Act::Prompt(text) | Act::Answer(text) if is_last && asks_to_stop(text) => self.end = Some(End::Asked),
-            _ => {}
+    /// Takes in what was done before everything that was taken in so far; `is_last` as long as nothing was that could
+    /// take an end back. True when that is all there is to know.
+    fn before(&mut self, seen: Seen, is_last: &mut bool) -> bool {
+        if *is_last {
+            let meaning = match &seen.act {
+                Act::Interrupted => Meaning::Other,
+                Act::Prompt(text) | Act::Answer(text) => stop_request::meaning(text),
+            };
+            match (&seen.act, meaning) {
+                (Act::Interrupted, _) => self.end = Some(End::Interrupted),
+                (_, Meaning::Stop) => self.end = Some(End::Asked),
+                _ => {}
+            }
+            *is_last = meaning == Meaning::Courtesy;
         }
-        if let Act::Prompt(text) = seen.act {
+        if let Act::Prompt(text) = seen.act
+            && self.prompt.is_none()
+        {
             self.prompt = Some(Prompt { text, at_ms: seen.at_ms, reported: seen.reported });
         }
-        self.prompt.is_some()
+        self.prompt.is_some() && !*is_last
     }
 }
 
@@ -138,13 +148,7 @@ fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, La
     let mut person = Person::default();
     let mut last = LastPrompt::default();
     let mut is_last = true;
-    let mut take = |seen: Option<Seen>| {
-        seen.is_some_and(|seen| {
-            let is_all = person.before(seen, is_last);
-            is_last = false;
-            is_all
-        })
-    };
+    let mut take = |seen: Option<Seen>| seen.is_some_and(|seen| person.before(seen, &mut is_last));
     match harness {
         Harness::Claude => backwards(transcript, until, &claude::MARKS, |line| {
             let seen = claude::seen(line);

@@ -13,6 +13,12 @@ pub enum Release {
     Subagent,
     /// Background tasks run or a wake-up is scheduled: the session goes on by itself.
     BackgroundTasks,
+    /// The client is in plan mode: the agent may not do what it plans.
+    PlanMode,
+    /// The turn ended with a tool that asks the person.
+    AskedByTool,
+    /// The client could not reach the model, or was refused by it.
+    ApiError,
     /// Nobody recorded when the session began, so nothing can be said to predate it.
     SessionStartUnknown,
     /// The message gives none of the excuses and promises that the gate listens for.
@@ -46,6 +52,9 @@ impl Release {
             Self::StopHookActive => "stop-hook-active",
             Self::Subagent => "subagent",
             Self::BackgroundTasks => "background-tasks",
+            Self::PlanMode => "plan-mode",
+            Self::AskedByTool => "asked-by-tool",
+            Self::ApiError => "api-error",
             Self::SessionStartUnknown => "session-start-unknown",
             Self::NoSignal => "no-signal",
             Self::NoEvidence => "no-evidence",
@@ -68,6 +77,9 @@ impl Release {
             Self::StopHookActive => "a stop hook has already kept this turn going once",
             Self::Subagent => "a subagent stopped, not the session",
             Self::BackgroundTasks => "background tasks or scheduled wake-ups keep the session going",
+            Self::PlanMode => "the client is in plan mode, where nothing is done",
+            Self::AskedByTool => "the turn ended with a question to the person, by a tool",
+            Self::ApiError => "the client could not reach the model, or was refused by it",
             Self::SessionStartUnknown => "nobody recorded when the session began",
             Self::NoSignal => "the message gives no excuse and no promise",
             Self::NoEvidence => "no plan or task list with open work that is older than the session",

@@ -1,48 +1,231 @@
 //! Whether a person's word asks for an end. Who said it is another question: [`crate::person`].
+//!
+//! Words are compared clause by clause with phrases of thirteen languages, which are data in `templates/`. Whoever is not
+//! heard is trapped, while an end that is heard wrongly costs one reminder of one turn: so in doubt it is an end.
 
-/// Phrases that ask for an end, one a line, in `templates/`.
-const PHRASES: &str = include_str!("../../../templates/signals/stop-request.en.txt");
-/// Only the beginning of a prompt is looked at; what follows is material.
-const MAX_PROMPT_CHARS: usize = 300;
-/// Words that turn a phrase into its opposite when they stand right before it.
-const NEGATIONS: [&str; 8] = ["don't", "dont", "do not", "never", "not", "without", "shouldn't", "won't"];
+use crate::text;
+use crate::words::{begins_with, ends_with, found, lower};
 
-/// Whether the person asks the agent to stop. Generous: an error costs one reminder of one turn, while a person who is
-/// not heard is trapped.
+/// The phrases: lower case, no punctuation but apostrophes. What stands before the words of a line says what they are
+/// ([`ANYWHERE`] and those below it); `a|b` is one or the other. In scripts without spaces words are found as they stand.
+const PHRASES: &str = include_str!("../../../templates/signals/stop-request.txt");
+/// What is looked at of a long prompt, in bytes of its two ends: what the person wants stands before or behind what is
+/// pasted.
+const SHOWN_BYTES: usize = 2_000;
+
+/// What a prompt means for the work that is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// The agent is to stop.
+    Stop,
+    /// A courtesy: what was said before it holds.
+    Courtesy,
+    /// Anything else.
+    Other,
+}
+
+/// What `prompt` means.
+pub fn meaning(prompt: &str) -> Meaning {
+    let phrases = Phrases::read();
+    let said = sentences(&shown(prompt));
+    let mut is_courtesy = !said.is_empty();
+    for sentence in said.split('\n') {
+        if phrases.is_only(&sentence.replace(',', " "), SENTENCE) {
+            return Meaning::Stop;
+        }
+        for clause in sentence.split(',') {
+            if phrases.is_only(clause, CLAUSE) || phrases.is_said_in(clause) {
+                return Meaning::Stop;
+            }
+            is_courtesy = is_courtesy && phrases.any(COURTESY, &|words| clause == words);
+        }
+    }
+    if is_courtesy { Meaning::Courtesy } else { Meaning::Other }
+}
+
+/// Whether the person asks the agent to stop.
 pub fn asks_to_stop(prompt: &str) -> bool {
-    let words = normalise(prompt);
-    let phrases = PHRASES.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    phrases.into_iter().any(|phrase| match phrase.strip_suffix('$') {
-        // A phrase that means an end only if it is all that is said.
-        Some(whole) => words == whole || words == format!("please {whole}") || words == format!("{whole} please"),
-        None => words
-            .match_indices(phrase)
-            .any(|(at, _)| is_whole_phrase(&words, at, phrase.len()) && !is_negated(&words[..at])),
-    })
+    meaning(prompt) == Meaning::Stop
 }
 
-/// Lower case, single spaces, no punctuation but apostrophes.
-fn normalise(prompt: &str) -> String {
-    let beginning: String = prompt.chars().take(MAX_PROMPT_CHARS).collect();
-    let plain = |symbol: char| match symbol {
-        '\u{2019}' => '\'',
-        symbol if symbol.is_alphanumeric() || symbol == '\'' => symbol.to_ascii_lowercase(),
-        _ => ' ',
-    };
-    let text: String = beginning.chars().map(plain).collect();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// An end, wherever a clause has the words.
+const ANYWHERE: u8 = b'.';
+/// An end, where a clause ends with them.
+const AT_END: u8 = b'$';
+/// An end, if a sentence says nothing else, fillers aside.
+const SENTENCE: u8 = b'=';
+/// An end, if a clause says nothing else, fillers aside, or beside a place or a time.
+const CLAUSE: u8 = b',';
+/// It changes nothing.
+const FILLER: u8 = b'~';
+/// A place or a time; a filler as well.
+const PLACE: u8 = b'@';
+/// Takes an end back that stands behind it.
+const NEGATION: u8 = b'!';
+/// Takes an end back that stands before it.
+const CONDITION: u8 = b'>';
+/// Neither an end nor a new task: what was said before it holds.
+const COURTESY: u8 = b'&';
+
+/// The phrases, with what each is.
+struct Phrases(Vec<(u8, String)>);
+
+impl Phrases {
+    fn read() -> Self {
+        let mut all = Vec::new();
+        for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
+            if let (Some(kind), Some(words)) = (line.bytes().next(), line.get(2..)) {
+                alternatives(words, &mut |words| all.push((kind, words)));
+            }
+        }
+        Self(all)
+    }
+
+    fn any(&self, kind: u8, test: &dyn Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|(of, words)| *of == kind && test(words))
+    }
+
+    /// Whether `words` are one of a kind, and fillers.
+    fn is_only(&self, words: &str, kind: u8) -> bool {
+        let mut left = words;
+        loop {
+            if self.any(kind, &|words| words == left) {
+                return true;
+            }
+            // The longest filler, so that none is cut into two.
+            let fillers = self.0.iter().filter(|(of, _)| matches!(*of, FILLER | PLACE));
+            match fillers.filter_map(|(_, filler)| without(left, filler)).min_by_key(|left| left.len()) {
+                Some(shorter) if !shorter.is_empty() => left = shorter,
+                _ => return false,
+            }
+        }
+    }
+
+    /// Whether a phrase stands in `clause`, and nothing takes it back.
+    fn is_said_in(&self, clause: &str) -> bool {
+        let holds = |before: &str, after: &str| {
+            !self.any(NEGATION, &|word| ends_with(before, word))
+                && !self.any(CONDITION, &|word| begins_with(after, word))
+        };
+        let is_placed = |before: &str, after: &str| {
+            self.any(PLACE, &|place| begins_with(after, place) || ends_with(before, place)) && holds(before, after)
+        };
+        self.any(CLAUSE, &|words| found(clause, words, &is_placed))
+            || self.any(ANYWHERE, &|words| found(clause, words, &holds))
+            || self
+                .any(AT_END, &|words| found(clause, words, &|before, after| after.is_empty() && holds(before, after)))
+    }
 }
 
-fn is_whole_phrase(words: &str, at: usize, length: usize) -> bool {
-    let (before, after) = (&words[..at], &words[at + length..]);
-    (before.is_empty() || before.ends_with(' ')) && (after.is_empty() || after.starts_with(' '))
+/// Each way to read words of which some are `a|b`.
+fn alternatives(words: &str, take: &mut dyn FnMut(String)) {
+    let Some(bar) = words.find('|') else { return take(words.to_owned()) };
+    let start = words[..bar].rfind(' ').map_or(0, |at| at + 1);
+    let end = words[bar..].find(' ').map_or(words.len(), |at| bar + at);
+    for word in words[start..end].split('|') {
+        alternatives(&[&words[..start], word, &words[end..]].concat(), take);
+    }
 }
 
-fn is_negated(before: &str) -> bool {
-    let before = before.trim_end();
-    NEGATIONS
-        .iter()
-        .any(|negation| before.strip_suffix(negation).is_some_and(|rest| rest.is_empty() || rest.ends_with(' ')))
+/// `words` without `filler` at its beginning or at its end; `None` if it stands at neither.
+fn without<'a>(words: &'a str, filler: &str) -> Option<&'a str> {
+    if begins_with(words, filler) {
+        Some(words[filler.len()..].trim_start())
+    } else if ends_with(words, filler) {
+        Some(words[..words.len() - filler.len()].trim_end())
+    } else {
+        None
+    }
+}
+
+/// What the person said of a prompt: its two ends, without what clients put around it (`<ide_opened_file>`,
+/// `<system-reminder>`, `[Image #1]`).
+fn shown(prompt: &str) -> String {
+    let mut said = String::new();
+    let mut rest = prompt.trim();
+    while let Some(at) = rest.find(['<', '[']) {
+        said.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(length) = enclosed(rest) {
+            said.push('\n');
+            rest = &rest[length..];
+        } else {
+            said.push(' ');
+            rest = &rest[1..];
+        }
+    }
+    said.push_str(rest);
+    let said = said.trim();
+    text::ends(said, SHOWN_BYTES)
+}
+
+/// The length of an element or of a mark that a client has put at the beginning of `text`.
+fn enclosed(text: &str) -> Option<usize> {
+    if text.starts_with("[Image #") || text.starts_with("[Pasted text #") {
+        return text.find(']').map(|at| at + 1);
+    }
+    let name = text.strip_prefix('<')?;
+    let name = &name[..name.find(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))?];
+    // Elements of clients have names of two words at least; `<b>` may be the person's.
+    if !name.contains(['-', '_']) {
+        return None;
+    }
+    let close = format!("</{name}>");
+    text.find(&close).map(|at| at + close.len())
+}
+
+/// `text` as its sentences, a line each, and their clauses, with a comma between them: lower case, single spaces, no other
+/// punctuation but apostrophes and hyphens within words.
+fn sentences(text: &str) -> String {
+    let mut out = String::new();
+    // What has to come before the next word: the strongest of what stood there.
+    let mut gap = 0;
+    let mut signs = text.chars().peekable();
+    let mut word_at = 0;
+    while let Some(sign) = signs.next() {
+        let next = signs.peek().copied().unwrap_or(' ');
+        let kept = match sign {
+            '\'' | '\u{2019}' => '\'',
+            '-' if next.is_alphanumeric() && gap == 0 => '-',
+            sign if sign.is_alphanumeric() => lower(sign),
+            _ => {
+                let is_end = matches!(
+                    sign,
+                    '!' | '?' | ';' | '\n' | '\u{3002}' | '\u{ff01}' | '\u{ff1f}' | '\u{2026}' | '\u{a1}' | '\u{bf}'
+                ) || (sign == '.' && !next.is_alphanumeric());
+                let is_break = matches!(
+                    sign,
+                    ',' | ':' | '\u{ff0c}' | '\u{3001}' | '\u{ff1a}' | '(' | ')' | '\u{2013}' | '\u{2014}'
+                );
+                gap = gap.max(if is_end {
+                    3
+                } else if is_break {
+                    2
+                } else {
+                    1
+                });
+                continue;
+            }
+        };
+        if gap > 0 && !out.is_empty() {
+            undouble(&mut out, word_at);
+            out.push([' ', ',', '\n'][gap - 1]);
+            word_at = out.len();
+        }
+        gap = 0;
+        out.push(kept);
+    }
+    undouble(&mut out, word_at);
+    out
+}
+
+/// Takes the word at `at` away if it is the same as the one before: "stop, stop, stop" is one "stop".
+fn undouble(out: &mut String, at: usize) {
+    let Some(before) = at.checked_sub(1) else { return };
+    let earlier = out[..before].rfind([' ', ',', '\n']).map_or(0, |gap| gap + 1);
+    if out[earlier..before] == out[at..] {
+        out.truncate(before);
+    }
 }
 
 #[cfg(test)]
@@ -50,30 +233,58 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    #[rstest]
-    #[case("stop")]
-    #[case("Stop.")]
-    #[case("STOP!!!")]
-    #[case("please stop")]
-    #[case("ok, you can stop now")]
-    #[case("That\u{2019}s enough for today, thanks")]
-    #[case("Let's stop here and pick it up tomorrow.")]
-    #[case("stop working on this")]
-    #[case("Stop the build, I have to think about it")]
-    #[case("abort")]
-    fn a_person_who_wants_an_end_is_heard(#[case] prompt: &str) {
-        assert!(asks_to_stop(prompt), "{prompt}");
+    /// A file of prompts: what a line means stands before it.
+    fn each(expected: Meaning, prompts: &str) {
+        let prompts = prompts.lines().map(str::trim).filter(|line| !line.is_empty());
+        let wrong: Vec<&str> = prompts.filter(|prompt| meaning(prompt) != expected).collect();
+        assert!(wrong.is_empty(), "not {expected:?}: {wrong:#?}");
+    }
+
+    #[test]
+    fn a_person_who_wants_an_end_is_heard_in_every_language() {
+        each(Meaning::Stop, include_str!("stop_request/stop.txt"));
+    }
+
+    #[test]
+    fn work_that_mentions_stopping_is_no_end() {
+        each(Meaning::Other, include_str!("stop_request/work.txt"));
+    }
+
+    #[test]
+    fn a_courtesy_takes_nothing_back() {
+        each(Meaning::Courtesy, "thanks\nThanks!\nok, thank you\nDanke!\nmerci, parfait\nспасибо\n谢谢\nありがとう");
     }
 
     #[rstest]
-    #[case("stop the dev server and restart it with tracing")]
-    #[case("don't stop here, go on until all tests pass")]
-    #[case("Do not stop working until it is done")]
-    #[case("add a stop button")]
-    #[case("go on")]
-    #[case("never stop the build halfway")]
-    #[case("")]
-    fn work_that_mentions_stopping_is_no_end(#[case] prompt: &str) {
-        assert!(!asks_to_stop(prompt), "{prompt}");
+    #[case("<ide_opened_file>The user opened stop.md</ide_opened_file>\nplease stop here")]
+    #[case("<system-reminder>\nnever stop\n</system-reminder>\n\nstop")]
+    #[case("[Image #1] stop now")]
+    fn what_clients_put_around_a_prompt_is_not_the_person_s(#[case] prompt: &str) {
+        assert_eq!(meaning(prompt), Meaning::Stop);
+        assert_eq!(meaning("<system-reminder>please stop here</system-reminder>\nwrite the parser"), Meaning::Other);
+    }
+
+    #[test]
+    fn both_ends_of_a_long_prompt_are_looked_at() {
+        let log = "12:00:01 INFO served /orders in 3 ms\n".repeat(2_000);
+        assert_eq!(meaning(&format!("{log}\nok, stop here for today")), Meaning::Stop);
+        assert_eq!(meaning(&format!("stop here.\n{log}")), Meaning::Stop);
+        assert_eq!(meaning(&format!("what does this say?\n{log}")), Meaning::Other);
+    }
+
+    #[test]
+    fn every_phrase_is_as_prompts_are_read() {
+        for (kind, words) in Phrases::read().0 {
+            let kinds = [ANYWHERE, AT_END, SENTENCE, CLAUSE, FILLER, PLACE, NEGATION, CONDITION, COURTESY];
+            assert!(!words.is_empty() && kinds.contains(&kind), "{words:?}");
+            assert_eq!(sentences(&words), words, "{words:?} is never found");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_end() {
+        for empty in ["", "  \n", "...", "<system-reminder>", "[", "<a-b>"] {
+            assert_eq!(meaning(empty), Meaning::Other, "{empty}");
+        }
     }
 }

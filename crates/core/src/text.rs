@@ -10,6 +10,11 @@ pub fn tail(text: &str, max: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(max))..]
 }
 
+/// The beginning and the end of a text that is longer than `max` bytes: three quarters of that, a line break, and one.
+pub fn ends(text: &str, max: usize) -> String {
+    if text.len() <= max { text.to_owned() } else { format!("{}\n{}", head(text, max - max / 4), tail(text, max / 4)) }
+}
+
 /// `text` as one printable line of at most `max_chars` characters: control characters and runs of white space
 /// become one space, and what is cut off is marked with an ellipsis.
 pub fn one_line(text: &str, max_chars: usize) -> String {

@@ -22,9 +22,34 @@ pub struct Circumstances {
     /// Background tasks and scheduled wake-ups that bring the session back to its work.
     #[serde(alias = "pendingTasks")]
     pub pending_tasks: usize,
+    /// What ended the turn, where that was neither the message nor the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
     /// When the session began.
     #[serde(alias = "sessionStartMs")]
     pub session_start_ms: Option<UnixMillis>,
+}
+
+/// What ends a turn besides what the agent says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// The client is in plan mode.
+    PlanMode,
+    /// The last tool that was called asks the person something.
+    Question,
+    /// The client could not reach the model, or was refused by it.
+    ApiError,
+}
+
+impl EndedBy {
+    const fn release(self) -> Release {
+        match self {
+            Self::PlanMode => Release::PlanMode,
+            Self::Question => Release::AskedByTool,
+            Self::ApiError => Release::ApiError,
+        }
+    }
 }
 
 /// Every reason to let go that is known before the message is read, strongest first.
@@ -38,7 +63,8 @@ pub fn before_judging(known: &Circumstances, turn: &PersonTurn) -> Option<Releas
         (known.session_start_ms.is_none(), Release::SessionStartUnknown),
     ];
     let holding = |reasons: &[(bool, Release)]| reasons.iter().find(|(holds, _)| *holds).map(|(_, release)| *release);
-    holding(&first).or_else(|| by_marks(known.stop_hook_active, known.subagent)).or_else(|| holding(&last))
+    let ended_by = known.ended_by.map(EndedBy::release);
+    holding(&first).or_else(|| by_marks(known.stop_hook_active, known.subagent)).or(ended_by).or_else(|| holding(&last))
 }
 
 #[cfg(test)]
@@ -53,6 +79,7 @@ mod tests {
             subagent: false,
             stop_hook_active: false,
             pending_tasks: 0,
+            ended_by: None,
             session_start_ms: Some(1),
         };
         let turn = PersonTurn::default();
@@ -66,6 +93,13 @@ mod tests {
         assert_eq!(ask(Circumstances { stop_hook_active: true, ..plain.clone() }), Some(Release::StopHookActive));
         assert_eq!(ask(Circumstances { subagent: true, ..plain.clone() }), Some(Release::Subagent));
         assert_eq!(ask(Circumstances { pending_tasks: 1, ..plain.clone() }), Some(Release::BackgroundTasks));
+        for (by, release) in [
+            (EndedBy::PlanMode, Release::PlanMode),
+            (EndedBy::Question, Release::AskedByTool),
+            (EndedBy::ApiError, Release::ApiError),
+        ] {
+            assert_eq!(ask(Circumstances { ended_by: Some(by), ..plain.clone() }), Some(release));
+        }
         let unknown = Circumstances { session_start_ms: None, ..plain.clone() };
         assert_eq!(ask(unknown), Some(Release::SessionStartUnknown));
         let asked = PersonTurn { person_asked_to_stop: true, ..PersonTurn::default() };

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::markdown::after_mark;
+use crate::steps;
+pub use crate::steps::MAX_STEP_CHARS;
 pub use crate::transcript::{TaskItem, TaskStatus};
-use stopgate_core::redact::redact;
-use stopgate_core::text::one_line;
 
 /// Largest plan that is read, in KiB.
 pub const MAX_PLAN_KIB: u64 = 512;
@@ -146,35 +145,10 @@ pub struct Plan {
     pub touched_by_session: bool,
 }
 
-/// Text of the first unchecked box in a Markdown file, and the number of unchecked boxes; `None` when there is
-/// none. Boxes in code blocks and comments do not count.
-pub fn open_steps(markdown: &str) -> Option<(String, usize)> {
-    let mut steps = open_step_texts(markdown);
-    steps.next().map(|first| (first, 1 + steps.count()))
-}
-
-/// The texts of all unchecked boxes, each one line without secrets: what leaves here is shown, stored and logged.
+/// The texts of all open steps of a plan, see [`steps`].
 pub fn open_step_texts(markdown: &str) -> impl Iterator<Item = String> {
-    open_steps_by_line(markdown).flatten()
-}
-
-/// For each line of a Markdown file the text of [`open_step_texts`] that stands there, if one does. Made one by one:
-/// whoever has no time for a long file stops asking.
-pub fn open_steps_by_line(markdown: &str) -> impl Iterator<Item = Option<String>> {
-    super::markdown::lines(markdown).map(|line| {
-        // Redacted before it is cut, so that no half of a secret is left.
-        let text = one_line(&redact(unchecked(&line.text)?), MAX_STEP_CHARS);
-        (!text.is_empty()).then_some(text)
-    })
-}
-
-/// Longest text of a step that is passed on.
-pub const MAX_STEP_CHARS: usize = 160;
-
-/// The text of `- [ ] text`, `* [ ] text`, `1. [ ] text`.
-fn unchecked(line: &str) -> Option<&str> {
-    let text = after_mark(line)?.trim_start().strip_prefix("[ ]")?;
-    (!text.trim().is_empty()).then(|| text.trim())
+    let all = steps::by_line(markdown, steps::Where::Everywhere);
+    all.flatten().filter(|step| !step.is_done).map(|step| step.text)
 }
 
 #[cfg(test)]
@@ -182,9 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_open_box_is_the_next_step() {
+    fn the_open_boxes_are_steps() {
         let plan = "# Plan\n- [x] one\n  - [ ]  two  \n* [ ] three\n1. [ ] four\n- [ ]\n";
-        assert_eq!(open_steps(plan), Some(("two".to_owned(), 3)));
+        assert_eq!(open_step_texts(plan).collect::<Vec<_>>(), ["two", "three", "four"]);
     }
 
     #[test]
@@ -200,7 +174,7 @@ mod tests {
             "<!--\n- [ ] example\n-->",
             "> - [ ] quoted",
         ] {
-            assert_eq!(open_steps(text), None, "{text:?}");
+            assert_eq!(open_step_texts(text).next(), None, "{text:?}");
         }
     }
 

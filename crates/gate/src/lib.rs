@@ -18,6 +18,7 @@ pub mod reminder;
 pub mod report;
 pub mod rules;
 pub mod signals;
+pub mod steps;
 pub mod transcript;
 pub mod turn;
 

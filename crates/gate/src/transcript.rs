@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::circumstances::EndedBy;
 use stopgate_core::redact::redact;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
@@ -66,6 +67,8 @@ pub struct Transcript {
     pub task_ids: Vec<Option<String>>,
     /// Files that the agent wrote or read by name.
     pub touched: BTreeSet<String>,
+    /// What ended the last turn besides what the agent said.
+    pub ended_by: Option<EndedBy>,
     /// The session's teammates that are known, and whether each waits for work.
     pub teammates: BTreeMap<String, bool>,
 }
@@ -135,10 +138,34 @@ struct Listed {
     item: TaskItem,
 }
 
+/// How the last turn stands.
+#[derive(Debug, Default)]
+struct LastTurn {
+    /// It is one in plan mode.
+    plans: bool,
+    /// The client has said in the agent's place that the model could not be reached.
+    failed: bool,
+    /// The last tool call, if it asks the person and nobody has answered.
+    asks: Option<String>,
+}
+
+impl LastTurn {
+    fn ended_by(&self) -> Option<EndedBy> {
+        if self.failed {
+            Some(EndedBy::ApiError)
+        } else if self.plans {
+            Some(EndedBy::PlanMode)
+        } else {
+            self.asks.as_ref().map(|_| EndedBy::Question)
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Reader {
     done: Transcript,
     list: Vec<Listed>,
+    turn: LastTurn,
     /// The list before a call that wrote it whole: it stands again if the call fails.
     before: Option<(String, Vec<Listed>)>,
 }
@@ -146,6 +173,7 @@ struct Reader {
 impl Reader {
     /// What was found. A task whose making was never confirmed is none.
     fn done(mut self) -> Transcript {
+        self.done.ended_by = self.turn.ended_by();
         for listed in self.list.into_iter().filter(|listed| listed.id.as_deref() != Some("")) {
             self.done.task_ids.push(listed.id);
             self.done.tasks.push(listed.item);
@@ -181,6 +209,16 @@ impl Reader {
             let item = TaskItem { text: shown(text, MAX_TASK_CHARS), status };
             self.list.push(Listed { id, call: call.to_owned(), item });
         }
+    }
+
+    /// A tool is called, one that `asks` the person or any other.
+    fn calls(&mut self, call: &str, asks: bool) {
+        self.turn.asks = asks.then(|| call.to_owned());
+    }
+
+    /// The call `call` has done what it was to do: one that asked has its answer.
+    fn answered(&mut self, call: &str) {
+        self.turn.asks.take_if(|asks| asks == call);
     }
 
     fn touch(&mut self, file: Option<&str>) {

@@ -9,13 +9,15 @@ use stopgate_core::harness::{EventKind, Stop};
 use stopgate_core::person::{self, Person};
 use stopgate_core::protocol::EvaluateRequest;
 use stopgate_core::switch;
-use stopgate_gate::circumstances::Circumstances;
+use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_gate::facts::Facts;
 use stopgate_gate::judge::JudgeQuestion;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording, Trace};
 use stopgate_gate::signals::Signals;
+use stopgate_gate::transcript::Transcript;
 use stopgate_gate::turn::Ceilings;
+use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
 use super::{has_judge, waking};
@@ -63,14 +65,15 @@ pub(super) fn judge(
     };
     let look = |path| person::look(request.event.key.harness, path, prompt_id, until.facts);
     let person = transcript.map(look).unwrap_or_default();
-    let is_open = is_open.then_some(until.facts);
-    let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, is_open);
+    let told = transcript.and_then(|path| end_of_transcript(request.event.key.harness, path, until.facts));
+    let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, told.as_ref());
     let mut world = Live {
         state,
         request,
         config,
         session,
         person: &person,
+        told: told.as_ref(),
         message: &message,
         until,
         answers: Answers::default(),
@@ -94,7 +97,7 @@ fn inputs(
     session: Option<&SessionFacts>,
     stored: &TurnRecord,
     person: &Person,
-    is_open: Option<Instant>,
+    told: Option<&Transcript>,
 ) -> Inputs {
     let none = Stop::default();
     let stop = match &request.event.kind {
@@ -106,13 +109,22 @@ fn inputs(
         mode: switch::read_mode(&state.home).mode(),
         subagent: request.event.agent_id.is_some(),
         stop_hook_active: stop.stop_hook_active,
-        pending_tasks: waking::tasks(state, request, stop, is_open),
+        pending_tasks: waking::tasks(state, stop, told),
+        ended_by: ended_by(request, told),
         session_start_ms: session.and_then(|session| session.started_at_ms),
     };
     let started = circumstances.session_start_ms;
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     Inputs { circumstances, message: String::new(), turn, limits, has_judge }
+}
+
+/// What ended the turn besides what the agent says, as far as the event and the end of the transcript tell it.
+fn ended_by(request: &EvaluateRequest, told: Option<&Transcript>) -> Option<EndedBy> {
+    if request.event.permission_mode.as_deref() == Some("plan") {
+        return Some(EndedBy::PlanMode);
+    }
+    told?.ended_by
 }
 
 /// The world as it is.
@@ -122,6 +134,8 @@ struct Live<'a> {
     config: &'a Config,
     session: Option<SessionFacts>,
     person: &'a Person,
+    /// What the end of the transcript tells, if that is known.
+    told: Option<&'a Transcript>,
     message: &'a str,
     until: Deadlines,
     answers: Answers,
@@ -139,6 +153,7 @@ impl Live<'_> {
             cwd: event.cwd.as_deref()?,
             transcript: event.transcript_path.as_deref(),
             person: self.person,
+            told: self.told,
             started_at_ms: known.started_at_ms?,
             head_at_start: known.head_at_start.as_deref(),
             start_cwd: known.start_cwd.as_deref(),

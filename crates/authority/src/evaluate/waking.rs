@@ -1,13 +1,10 @@
 //! How many of a stop's background tasks bring the session back to its work.
 
-use std::time::Instant;
-
 use jiff::{Timestamp, tz::TimeZone};
 use stopgate_core::clock::{UnixMillis, minutes};
 use stopgate_core::harness::Stop;
-use stopgate_core::protocol::EvaluateRequest;
 use stopgate_gate::cron::{self, WallMinute};
-use stopgate_registry::end_of_transcript;
+use stopgate_gate::transcript::Transcript;
 
 use crate::state::State;
 
@@ -15,18 +12,15 @@ use crate::state::State;
 /// (`ScheduleWakeup`) waits is an hour.
 const SOON_MINUTES: u32 = 61;
 
-/// The tasks of `stop` that wake its session: what is scheduled counts if it comes up soon, and teammates unless all of
-/// them are known to wait for work themselves, which the transcript is asked for only if the stop `is_open`, and until then. What is
-/// not understood counts.
-pub(super) fn tasks(state: &State, request: &EvaluateRequest, stop: &Stop, is_open: Option<Instant>) -> usize {
+/// The tasks of `stop` that wake its session: what is scheduled counts if it comes up soon, and teammates unless the end of
+/// the transcript tells that all of them wait for work themselves. What is not understood counts.
+pub(super) fn tasks(state: &State, stop: &Stop, told: Option<&Transcript>) -> usize {
     let now_ms = state.storage.now_ms();
     let comes_up = |schedule: &&String| cron::comes_up(schedule, soon(now_ms)).unwrap_or(true);
     let sure = stop.surely_waking() + stop.schedules.iter().filter(comes_up).count();
     if sure > 0 || stop.teammates == 0 {
         return sure;
     }
-    let transcript = request.event.transcript_path.as_deref().zip(is_open);
-    let told = transcript.and_then(|(path, deadline)| end_of_transcript(request.event.key.harness, path, deadline));
     let all_wait = told.is_some_and(|told| told.all_wait(stop.teammates));
     if all_wait { 0 } else { stop.teammates }
 }

@@ -7,6 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use stopgate_core::fsx;
 
+use stopgate_gate::steps::Where;
+
 use super::memo::Asked;
 
 /// Plan-like files that are looked into, the most recently changed first.
@@ -65,7 +67,9 @@ fn is_excluded(path: &str, exclude: &[String]) -> bool {
 }
 
 /// What the names of text files end in.
-const EXTENSIONS: [&str; 4] = ["md", "markdown", "mdx", "txt"];
+const EXTENSIONS: [&str; 5] = ["md", "markdown", "mdx", "org", "txt"];
+/// Files that tell agents how to work: only what stands in them below a heading about tasks is a plan.
+const INSTRUCTIONS: [&str; 3] = ["agents.md", "claude.md", "claude.local.md"];
 /// Words of a file's name that make it a plan.
 const NAMES: &[&str] = &[
     "plan",
@@ -183,6 +187,12 @@ pub(super) fn is_foreign_directory(name: &str) -> bool {
     FOREIGN_DIRECTORIES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
+/// Which parts of a plan-like file hold steps.
+pub(super) fn steps_in(path: &str) -> Where {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    if INSTRUCTIONS.contains(&name.as_str()) { Where::TaskSections } else { Where::Everywhere }
+}
+
 /// Whether a path reads like a plan: a text file with a planning word in its name, or in a planning directory.
 /// Words are compared whole: `background.md` holds no "round", `planet.md` no "plan".
 pub(super) fn is_plan_like(path: &str) -> bool {
@@ -203,7 +213,8 @@ pub(super) fn is_plan_like(path: &str) -> bool {
         || has(directory, FOREIGN_WORDS)
         || has(stem, FOREIGN_WORDS)
         || (has(stem, &["checklist"]) && has(&lower, RECURRING));
-    !is_foreign && (has(stem, NAMES) || directory.split('/').any(|part| has(part, DIRECTORIES)))
+    !is_foreign
+        && (INSTRUCTIONS.contains(&name) || has(stem, NAMES) || directory.split('/').any(|part| has(part, DIRECTORIES)))
 }
 
 #[cfg(test)]
@@ -233,6 +244,9 @@ mod tests {
             ".claude/plans/a.md",
             "docs/checklist.md",
             "docs/release-plan.md",
+            "notes/todo.org",
+            "AGENTS.md",
+            "web/CLAUDE.md",
         ] {
             assert!(is_plan_like(yes), "{yes}");
         }

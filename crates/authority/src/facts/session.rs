@@ -22,7 +22,10 @@ const MAX_TASK_BYTES: u64 = 64 * 1024;
 /// `None` if it could not be before `deadline`.
 pub(super) fn transcript(session: &Session<'_>, deadline: Instant) -> Option<Transcript> {
     let Some(path) = session.transcript else { return Some(Transcript::default()) };
-    let mut transcript = end_of_transcript(session.key.harness, path, deadline)?;
+    let mut transcript = match session.told {
+        Some(told) => told.clone(),
+        None => end_of_transcript(session.key.harness, path, deadline)?,
+    };
     if let Some(tasks) = task_files(session.key, path) {
         transcript.settle(|id| if Instant::now() < deadline { task_status(&tasks, id) } else { None });
     }

@@ -55,6 +55,7 @@ impl Repository {
             key: &self.key,
             cwd: &self.top,
             transcript: None,
+            told: None,
             person: const { &Person { prompt: None, end: None } },
             started_at_ms: START,
             head_at_start: None,
@@ -277,7 +278,7 @@ fn a_fingerprint_tells_changes() {
 #[test]
 fn an_untracked_plan_is_judged_by_its_birth() {
     let repository = Repository::new();
-    repository.write("plan.md", "- [ ] later\n");
+    repository.write("plan.md", "- [ ] parser\n");
     let at = |started_at_ms| {
         let session = Session { started_at_ms, ..repository.session() };
         gather(&Memo::default(), &session, soon()).plans.len()

@@ -37,7 +37,8 @@ pub(super) fn seen(line: &Map<String, Value>) -> Option<Seen> {
         "user" => {
             let content = line.get("message")?.get("content")?;
             if is_persons(line) {
-                return found(Act::Prompt(said(&joined(content))), true);
+                let text = said(&joined(content));
+                return (!is_local(&text)).then(|| found(Act::Prompt(text), true))?;
             }
             if let Some(answer) = answer(line, content) {
                 return found(Act::Answer(answer), false);
@@ -55,6 +56,19 @@ pub(super) fn seen(line: &Map<String, Value>) -> Option<Seen> {
 fn by_whom(line: &Map<String, Value>) -> Option<&str> {
     let origin = line.get("origin").filter(|origin| !origin.is_null())?;
     Some(origin["kind"].as_str().unwrap_or_default())
+}
+
+/// Commands of the client's own that send the model nothing (2.1.332).
+const LOCAL_COMMANDS: &str = "add-dir agents bug clear color compact config context copy cost doctor effort exit export fast \
+    feedback help hooks ide keybindings login logout mcp memory model output-style permissions plugin \
+    quit release-notes rename resume rewind sandbox skills stats status statusline tasks theme todos \
+    usage vim";
+
+/// Whether what the person typed went to the client or to a shell, and not to the model.
+fn is_local(text: &str) -> bool {
+    let command = text.strip_prefix('/').and_then(|rest| rest.split_whitespace().next());
+    command.is_some_and(|name| LOCAL_COMMANDS.split(' ').any(|known| known == name))
+        || ["<bash-input>", "<bash-stdout>", "<local-command-stdout>"].iter().any(|mark| text.starts_with(mark))
 }
 
 /// Whether a prompt was sent by the person, or by whoever runs the client without a terminal.
@@ -80,7 +94,7 @@ fn answer(line: &Map<String, Value>, content: &Value) -> Option<String> {
     Some(said(text.split_once(REFUSED_WITH)?.1))
 }
 
-/// The beginning of a prompt; of a command its name and its arguments.
+/// A prompt, of a long one both ends; of a command its name and its arguments.
 fn said(prompt: &str) -> String {
     let within = |name: &str| {
         let (_, rest) = prompt.split_once(&format!("<{name}>"))?;
@@ -90,5 +104,5 @@ fn said(prompt: &str) -> String {
         Some(name) => format!("{name} {}", within("command-args").unwrap_or_default()).trim().to_owned(),
         None => prompt.trim().to_owned(),
     };
-    text::head(&text, MAX_PROMPT_BYTES).to_owned()
+    text::ends(&text, MAX_PROMPT_BYTES)
 }

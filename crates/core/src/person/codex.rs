@@ -53,7 +53,7 @@ pub(super) fn seen(lines: impl Iterator<Item = Map<String, Value>>) -> Vec<Seen>
                     }
                 };
                 if is_persons {
-                    let act = Act::Prompt(text::head(words.trim(), MAX_PROMPT_BYTES).to_owned());
+                    let act = Act::Prompt(text::ends(words.trim(), MAX_PROMPT_BYTES));
                     found.push(Seen { act, at_ms, reported: true });
                 }
             }

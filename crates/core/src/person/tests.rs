@@ -240,3 +240,21 @@ proptest::proptest! {
         }
     }
 }
+
+#[rstest]
+#[case::courtesy("thanks, perfect")]
+#[case::command("<command-name>/cost</command-name>\\n<command-args></command-args>")]
+#[case::switched("<command-name>/model</command-name><command-args>opus</command-args>")]
+#[case::shell("<bash-input>git status</bash-input>")]
+fn what_asks_for_nothing_takes_no_word_back(#[case] later: &str) {
+    let of = |lines: &[&str]| shown(Claude, lines);
+    let stop = claude("please stop here", TYPED);
+    let person = of(&[&claude("write the parser", TYPED), &stop, &claude(later, TYPED)]);
+    assert_eq!(person.end, Some(End::Asked), "{later}");
+    // Nor is it an end by itself.
+    let person = of(&[&claude("write the parser", TYPED), &claude(later, TYPED)]);
+    assert_eq!(person.end, None, "{later}");
+    assert!(person.prompt.is_some());
+    // A command that sends something to the model is a prompt like any other.
+    assert_eq!(of(&[&stop, &claude("<command-name>/next-step</command-name>", TYPED)]).end, None);
+}

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use stopgate_core::text::one_line;
 
-use super::{MAX_TASK_CHARS, Reader, TaskStatus, shown, text_of};
+use super::{LastTurn, MAX_TASK_CHARS, Reader, TaskStatus, shown, text_of};
 
 /// One of these stands in every line that tells something.
 pub(super) const MARKS: [&str; 2] = ["\"assistant\"", "\"user\""];
@@ -20,6 +20,9 @@ impl Reader {
         let content = line.get("message").and_then(|message| message.get("content"));
         match (text_of(line, "type"), content) {
             (Some("assistant"), Some(Value::Array(blocks))) => {
+                // What the client itself says in the agent's place.
+                let is_error = line.get("isApiErrorMessage").and_then(Value::as_bool) == Some(true);
+                self.turn.failed = is_error;
                 for block in blocks.iter().filter(|block| block["type"] == "tool_use") {
                     let call = block["id"].as_str().unwrap_or_default();
                     self.claude_tool(block["name"].as_str().unwrap_or_default(), call, &block["input"]);
@@ -30,12 +33,16 @@ impl Reader {
                     self.result(block, line.get("toolUseResult").unwrap_or(&Value::Null));
                 }
             }
-            (Some("user"), Some(Value::String(text))) => self.message(text),
+            (Some("user"), Some(Value::String(text))) => {
+                self.turn = LastTurn::default();
+                self.message(text);
+            }
             _ => {}
         }
     }
 
     fn claude_tool(&mut self, tool: &str, call: &str, input: &Value) {
+        self.calls(call, matches!(tool, "AskUserQuestion" | "ExitPlanMode"));
         match tool {
             "TodoWrite" => self.rewrite(call, &input["todos"], "content"),
             "TaskCreate" => {
@@ -66,6 +73,7 @@ impl Reader {
         if result["is_error"] == true {
             return self.failed(call);
         }
+        self.answered(call);
         let text = match &result["content"] {
             Value::String(text) => text.as_str(),
             Value::Array(blocks) => blocks.first().and_then(|block| block["text"].as_str()).unwrap_or_default(),

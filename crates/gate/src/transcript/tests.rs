@@ -166,3 +166,47 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_ended_the_last_turn_is_told() {
+    let claude = |lines: &[&str]| read(Harness::Claude, &lines.join("\n"), true).ended_by;
+    let tool = |name: &str, id: &str| {
+        format!(
+            r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{{}}}}]}}}}"#
+        )
+    };
+    let result = |id: &str, is_error: bool| {
+        format!(
+            r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{id}","is_error":{is_error},"content":"x"}}]}}}}"#
+        )
+    };
+    let said = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"so"}]}}"#;
+    let failed = r#"{"type":"assistant","isApiErrorMessage":true,"message":{"content":[{"type":"text","text":"API Error: 529"}]}}"#;
+    let prompt = r#"{"type":"user","message":{"content":"go on"}}"#;
+    for name in ["AskUserQuestion", "ExitPlanMode"] {
+        let asks = tool(name, "a");
+        assert_eq!(claude(&[&asks, said]), Some(EndedBy::Question), "{name}");
+        assert_eq!(claude(&[&asks, &result("a", true), said]), Some(EndedBy::Question), "refused: {name}");
+        assert_eq!(claude(&[&asks, &result("a", false), said]), None, "answered: {name}");
+        assert_eq!(claude(&[&asks, &tool("Bash", "b"), said]), None, "{name}");
+        assert_eq!(claude(&[&asks, prompt, said]), None, "{name}");
+    }
+    assert_eq!(claude(&[prompt, failed]), Some(EndedBy::ApiError));
+    assert_eq!(claude(&[prompt, failed, said]), None, "it was tried again");
+    assert_eq!(claude(&[failed, prompt, said]), None);
+
+    let codex = |lines: &[&str]| read(Harness::Codex, &lines.join("\n"), true).ended_by;
+    let starts = |mode: &str| {
+        format!(r#"{{"type":"event_msg","payload":{{"type":"task_started","collaboration_mode_kind":"{mode}"}}}}"#)
+    };
+    let asks = r#"{"type":"response_item","payload":{"type":"function_call","name":"request_user_input","call_id":"a","arguments":"{}"}}"#;
+    let answered = r#"{"type":"response_item","payload":{"type":"function_call_output","call_id":"a","output":"{\"answers\":{}}"}}"#;
+    let context = r#"{"type":"turn_context","payload":{"collaboration_mode":{"mode":"plan","settings":{}}}}"#;
+    let runs = r#"{"type":"response_item","payload":{"type":"function_call","name":"exec_command","call_id":"b","arguments":"{}"}}"#;
+    assert_eq!(codex(&[&starts("plan"), runs]), Some(EndedBy::PlanMode));
+    assert_eq!(codex(&[&starts("default"), context, runs]), Some(EndedBy::PlanMode));
+    assert_eq!(codex(&[&starts("plan"), &starts("default"), runs]), None);
+    assert_eq!(codex(&[&starts("default"), asks]), Some(EndedBy::Question));
+    assert_eq!(codex(&[&starts("default"), asks, answered]), None);
+    assert_eq!(codex(&[&starts("default"), asks, runs]), None);
+}

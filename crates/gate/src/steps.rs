@@ -1,0 +1,470 @@
+//! The steps of a plan: boxes, rows of a table with a column for the status, headings with a status below them, and
+//! org-mode's `TODO`. What nobody is to do now is no step: struck through, blocked, optional, or below a heading such as
+//! "Out of scope". A plan that is over or superseded has none.
+
+use std::sync::LazyLock;
+
+use stopgate_core::redact::redact;
+use stopgate_core::text::one_line;
+use stopgate_core::words;
+
+use crate::markdown::{self, MarkdownLine, after_mark};
+
+/// Longest text of a step that is passed on.
+pub const MAX_STEP_CHARS: usize = 160;
+/// How many lines from its beginning a plan may say of all of itself that it is over.
+const HEAD_LINES: usize = 15;
+/// The level of a section that is begun by a line in bold, or by one that ends with a colon: below each heading.
+const SOFT_LEVEL: usize = 7;
+
+/// A step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is to be done: one line, without secrets. What leaves here is shown, stored and logged.
+    pub text: String,
+    /// Whether it is done.
+    pub is_done: bool,
+}
+
+/// Which parts of a file hold steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// All: it is a plan.
+    Everywhere,
+    /// What stands below a heading that speaks of tasks: the file says other things as well (`AGENTS.md`).
+    TaskSections,
+}
+
+/// For each line of a Markdown or org-mode file the step that stands there, if one does. Made one by one: whoever has no
+/// time for a long file stops asking.
+pub fn by_line(markdown: &str, within: Where) -> impl Iterator<Item = Option<Step>> {
+    let mut reader = Reader::new(within);
+    markdown::lines(markdown).map(move |line| reader.read(&line))
+}
+
+/// Words of plans, by what they say.
+struct PlanWords {
+    sections: Vec<&'static str>,
+    nobody: Vec<&'static str>,
+    status: Vec<&'static str>,
+    open: Vec<&'static str>,
+    done: Vec<&'static str>,
+    over: Vec<&'static str>,
+    tasks: Vec<&'static str>,
+}
+
+static WORDS: LazyLock<PlanWords> = LazyLock::new(|| {
+    let text = include_str!("../../../templates/signals/plan-words.txt");
+    let list = |name: &str| {
+        let lines =
+            text.lines().skip_while(|line| line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) != Some(name));
+        lines.skip(1).take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect()
+    };
+    PlanWords {
+        sections: list("sections"),
+        nobody: list("nobody"),
+        status: list("status"),
+        open: list("open"),
+        done: list("done"),
+        over: list("over"),
+        tasks: list("tasks"),
+    }
+});
+
+/// What a status says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Open,
+    Done,
+    Nobody,
+}
+
+struct Reader {
+    within: Where,
+    at: usize,
+    in_front_matter: bool,
+    is_over: bool,
+    /// The level of the heading that began a section in which nothing is to be done.
+    skipped: Option<usize>,
+    /// The level of the heading that began a section of tasks.
+    tasks: Option<usize>,
+    heading: Option<(usize, String)>,
+    table: Option<Table>,
+}
+
+/// Which columns of a table say what.
+#[derive(Clone, Copy)]
+struct Table {
+    status: usize,
+}
+
+impl Reader {
+    fn new(within: Where) -> Self {
+        Self {
+            within,
+            at: 0,
+            in_front_matter: false,
+            is_over: false,
+            skipped: None,
+            tasks: None,
+            heading: None,
+            table: None,
+        }
+    }
+
+    fn read(&mut self, line: &MarkdownLine) -> Option<Step> {
+        self.at += 1;
+        let text = line.text.as_str();
+        if text.is_empty() {
+            self.table = None;
+            return None;
+        }
+        if text.bytes().all(|byte| byte == b'-') && text.len() >= 3 && (self.at == 1 || self.in_front_matter) {
+            self.in_front_matter = self.at == 1;
+            return None;
+        }
+        if self.in_front_matter {
+            self.is_over |= is_over(text);
+            return None;
+        }
+        if self.at <= HEAD_LINES && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) && !line.is_item {
+            self.is_over |= is_over(text);
+        }
+        if let Some(level) = heading_level(text) {
+            self.begins(level, text.trim_start_matches('#').trim());
+            return None;
+        }
+        if is_soft_heading(line) {
+            self.begins(SOFT_LEVEL, text);
+        }
+        let step = if text.starts_with('|') {
+            self.row(text)
+        } else {
+            self.table = None;
+            step_of_item(text).or_else(|| self.status_line(text))
+        }?;
+        let is_elsewhere = self.within == Where::TaskSections && self.tasks.is_none();
+        if self.is_over || self.skipped.is_some() || is_elsewhere {
+            return None;
+        }
+        let (status, text) = step;
+        let is_done = match status {
+            Status::Open => false,
+            Status::Done => true,
+            Status::Nobody => return None,
+        };
+        // Redacted before it is cut, so that no half of a secret is left.
+        let text = one_line(&redact(&text), MAX_STEP_CHARS);
+        (!text.is_empty()).then_some(Step { text, is_done })
+    }
+
+    /// A section begins.
+    fn begins(&mut self, level: usize, title: &str) {
+        let ends = |begun: Option<usize>| begun.filter(|begun| *begun < level);
+        let said = plain(title);
+        self.skipped = ends(self.skipped).or_else(|| is_skipped(&said).then_some(level));
+        let speaks_of_tasks = || WORDS.tasks.iter().any(|word| words::has(&said, word));
+        self.tasks = ends(self.tasks).or_else(|| speaks_of_tasks().then_some(level));
+        if level < SOFT_LEVEL {
+            self.heading = Some((level, title.to_owned()));
+        }
+        self.table = None;
+    }
+
+    /// A row of a table: the first one names the columns.
+    fn row(&mut self, text: &str) -> Option<(Status, String)> {
+        let cells: Vec<&str> = text.trim_matches('|').split('|').map(str::trim).collect();
+        let Some(table) = self.table else {
+            let is_status = |cell: &&str| WORDS.status.contains(&plain(cell).as_str());
+            self.table = cells.iter().position(is_status).map(|status| Table { status });
+            return None;
+        };
+        let status = status_of(cells.get(table.status)?)?;
+        let says = |cell: &&str| cell.chars().filter(|sign| sign.is_alphabetic()).count() >= 3;
+        let task = cells.iter().enumerate().filter(|(at, _)| *at != table.status).map(|(_, cell)| *cell).find(says)?;
+        Some((if is_nobodys(task) { Status::Nobody } else { status }, task.to_owned()))
+    }
+
+    /// `**Status:** pending` below the heading of a step.
+    fn status_line(&mut self, text: &str) -> Option<(Status, String)> {
+        let value = status_value(text)?;
+        // Of the whole plan it says nothing about a step.
+        let (_, title) = self.heading.take_if(|(level, _)| *level > 1)?;
+        let status = status_of(&value)?;
+        Some((if is_nobodys(&title) { Status::Nobody } else { status }, title))
+    }
+}
+
+/// `- [ ] text`, `* [x] text`, `1. [ ] text`, `* TODO text`, `** DONE text`.
+fn step_of_item(text: &str) -> Option<(Status, String)> {
+    let stars = text.trim_start_matches('*');
+    let said = if stars.len() < text.len() && stars.starts_with(' ') { stars } else { after_mark(text)? };
+    let said = said.trim_start_matches([' ', '\t', '\u{a0}']);
+    let (status, said) = if let Some(boxed) = said.strip_prefix('[') {
+        let (mark, rest) = boxed.split_once(']')?;
+        // `[text](link)` is no box.
+        let status = match mark.trim_matches([' ', '\t', '\u{a0}', '\u{2007}', '\u{202f}']) {
+            "" if !mark.is_empty() => Status::Open,
+            "/" | ">" | "~" if mark.len() == 1 && !rest.starts_with('(') => Status::Open,
+            "x" | "X" | "\u{2713}" | "\u{2714}" | "\u{2705}" if !rest.starts_with('(') => Status::Done,
+            // Cancelled, as many write it; in org-mode a step that is begun.
+            "-" if mark.len() == 1 && !rest.starts_with('(') => Status::Nobody,
+            _ => return None,
+        };
+        (status, rest)
+    } else if let Some(rest) = said.strip_prefix("TODO ") {
+        (Status::Open, rest)
+    } else if let Some(rest) = said.strip_prefix("DONE ") {
+        (Status::Done, rest)
+    } else {
+        return None;
+    };
+    let said = said.trim_matches([' ', '\t', '\u{a0}']);
+    if said.is_empty() || is_legend(said) {
+        return None;
+    }
+    Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()))
+}
+
+/// The level of a heading.
+fn heading_level(text: &str) -> Option<usize> {
+    let rest = text.trim_start_matches('#');
+    let level = text.len() - rest.len();
+    ((1..SOFT_LEVEL).contains(&level) && rest.starts_with([' ', '\t'])).then_some(level)
+}
+
+/// Whether a line stands over a list without being a heading: all of it bold, or with a colon at its end.
+fn is_soft_heading(line: &MarkdownLine) -> bool {
+    let text = line.text.trim();
+    let is_bold = |mark: &str| {
+        text.len() > 2 * mark.len() && text.starts_with(mark) && text.trim_end_matches(':').ends_with(mark)
+    };
+    !line.is_item && !text.starts_with('|') && (is_bold("**") || is_bold("__") || text.ends_with([':', '\u{ff1a}']))
+}
+
+/// Whether nothing is to be done by the agent below a heading that says this.
+fn is_skipped(said: &str) -> bool {
+    const JOINTS: [&str; 9] = [" and ", " or ", " und ", " et ", " y ", " e ", " en ", " i ", " и "];
+    let several = |phrase: &&&str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
+    if WORDS.sections.iter().filter(several).any(|phrase| words::has(said, phrase)) {
+        return true;
+    }
+    let apart = JOINTS.iter().fold(said.to_owned(), |said, joint| said.replace(joint, "/"));
+    let parts =
+        apart.split(['(', ')', '[', ']', '/', '&', ',', ':', '+', '|', '\u{2013}', '\u{2014}', '\u{ff1a}', '\u{3001}']);
+    parts.map(str::trim).any(|part| WORDS.sections.contains(&part))
+}
+
+/// Whether a step says that nobody is to do it now.
+fn is_nobodys(step: &str) -> bool {
+    if step.starts_with("~~") || step.starts_with("<del>") || step.starts_with("<s>") {
+        return true;
+    }
+    let said = plain(step);
+    let begins = |text: &str| {
+        WORDS.nobody.iter().any(|phrase| {
+            words::begins_with(text, phrase) && {
+                let rest = text[phrase.len()..].trim_start();
+                phrase.contains(' ')
+                    || rest.is_empty()
+                    || rest.starts_with([':', '-', '\u{2013}', '\u{2014}', ',', '.', ';', '\u{ff1a}', ')', ']'])
+            }
+        })
+    };
+    let is_called = |text: &str| WORDS.nobody.iter().any(|phrase| words::begins_with(text, phrase));
+    // "BLOCKED waiting for ops": shouted, it is a mark and no word of the step.
+    let shouts = step.split_whitespace().next().is_some_and(|first| {
+        first.chars().filter(|sign| sign.is_alphabetic()).count() > 3
+            && first.chars().all(|sign| !sign.is_lowercase())
+            && is_called(&plain(first))
+    });
+    let bracketed = said
+        .match_indices(['(', '[', '\u{ff08}', '\u{3010}'])
+        .any(|(at, mark)| is_called(said[at + mark.len()..].trim_start()));
+    let behind_dash = [" - ", " \u{2013} ", " \u{2014} "]
+        .iter()
+        .any(|dash| said.rsplit_once(dash).is_some_and(|(_, last)| is_called(last)));
+    begins(&said) || shouts || bracketed || behind_dash || said.contains("@human") || said.contains("@person")
+}
+
+/// Whether a text beside a box says what the box means.
+fn is_legend(said: &str) -> bool {
+    let said = plain(said);
+    let said = said.trim_start_matches(['=', ':', '-', ' ']);
+    WORDS.open.iter().chain(&WORDS.done).any(|word| *word == said)
+}
+
+/// What a status says, in words or as a mark.
+fn status_of(text: &str) -> Option<Status> {
+    const OPEN: &str = "\u{2b1c}\u{2610}\u{1f532}\u{1f6a7}\u{23f3}\u{274c}\u{1f534}\u{1f7e1}\u{25fb}\u{25a1}";
+    const DONE: &str = "\u{2705}\u{2611}\u{2714}\u{2713}\u{1f7e2}";
+    let text = text.trim();
+    if text.starts_with("[ ]") {
+        return Some(Status::Open);
+    }
+    if text.starts_with("[x]") || text.starts_with("[X]") {
+        return Some(Status::Done);
+    }
+    let said = plain(text);
+    let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+    let is = |known: &[&str]| known.iter().any(|word| words::begins_with(said, word));
+    if is(&WORDS.nobody) {
+        Some(Status::Nobody)
+    } else if is(&WORDS.done) {
+        Some(Status::Done)
+    } else if is(&WORDS.open) {
+        Some(Status::Open)
+    } else {
+        let first = text.chars().next()?;
+        if DONE.contains(first) { Some(Status::Done) } else { OPEN.contains(first).then_some(Status::Open) }
+    }
+}
+
+/// What stands behind `Status:`, in lower case.
+fn status_value(text: &str) -> Option<String> {
+    let said = plain(text);
+    let said = said.trim_start_matches(['-', '*', ' ']);
+    let (name, value) = said.split_once([':', '\u{ff1a}'])?;
+    (WORDS.status.contains(&name.trim()) && !value.trim().is_empty()).then(|| value.trim().to_owned())
+}
+
+/// Whether a line at the beginning of a plan says that it is over.
+fn is_over(text: &str) -> bool {
+    let said = plain(text.trim_start_matches('#'));
+    let is = |value: &str| {
+        WORDS.over.iter().any(|word| words::begins_with(value.trim_start_matches(|s: char| !s.is_alphanumeric()), word))
+    };
+    status_value(text).is_some_and(|value| is(&value))
+        || (text.starts_with('#') && said.match_indices(['(', '[']).any(|(at, _)| is(&said[at..])))
+        || words::begins_with(said.trim_start_matches(|sign: char| !sign.is_alphanumeric()), "superseded by")
+}
+
+/// Lower case, without emphasis, and with plain spaces.
+fn plain(text: &str) -> String {
+    let kept = text.chars().filter(|sign| !matches!(sign, '*' | '_' | '`' | '"'));
+    let spaced: String = kept.map(|sign| if sign.is_whitespace() || sign == '\u{a0}' { ' ' } else { sign }).collect();
+    spaced.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn read(text: &str) -> Vec<Step> {
+        by_line(text, Where::Everywhere).flatten().collect()
+    }
+
+    fn open(text: &str) -> Vec<String> {
+        read(text).into_iter().filter(|step| !step.is_done).map(|step| step.text).collect()
+    }
+
+    #[rstest]
+    #[case::boxes("- [x] a1\n- [ ] b2\n  * [ ] c3\n1. [ ] d4\n", &["b2", "c3", "d4"])]
+    #[case::no_break_spaces("- [\u{a0}] a1\n-\u{a0}[ ]\u{a0}b2\n", &["a1", "b2"])]
+    #[case::org("* TODO Write the parser\n** DONE Write the lexer\n- [ ] and tests\n", &["Write the parser", "and tests"])]
+    #[case::table("| # | Task | Status |\n|---|---|---|\n| 1 | Lexer | done |\n| 2 | Parser | pending |\n| 3 | Tests | \u{2b1c} |\n| 4 | Docs | optional |\n", &["Parser", "Tests"])]
+    #[case::table_in_german("| Aufgabe | Stand |\n|---|---|\n| Lexer | erledigt |\n| Parser | offen |\n", &["Parser"])]
+    #[case::status_below_headings("# Plan\n**Status:** in progress\n\n## Step 1: lexer\n**Status:** done\n\n## Step 2: parser\n**Status:** pending\n\nText.\n", &["Step 2: parser"])]
+    #[case::status_in_japanese("## 手順1\n状態：完了\n\n## 手順2\n状態：未着手\n", &["手順2"])]
+    fn steps_are_read_in_every_form(#[case] text: &str, #[case] expected: &[&str]) {
+        assert_eq!(open(text), expected);
+    }
+
+    #[rstest]
+    #[case("- [ ] ~~Write the exporter~~")]
+    #[case("- [ ] BLOCKED: waiting for ops")]
+    #[case("- [ ] **BLOCKED** waiting for ops")]
+    #[case("- [ ] blocked by #12")]
+    #[case("- [ ] Exporter (optional)")]
+    #[case("- [ ] (optional) exporter")]
+    #[case("- [ ] [optional] exporter")]
+    #[case("- [ ] Optional: exporter")]
+    #[case("- [ ] Exporter \u{2014} deferred to 2.0")]
+    #[case("- [ ] rotate the key @human")]
+    #[case("- [-] cancelled")]
+    #[case("- [ ] open")]
+    #[case("- [ ] in progress")]
+    #[case("- [ ] (optionnel) exportateur")]
+    #[case("- [ ] Zur\u{fc}ckgestellt: Exporter")]
+    #[case("- [ ] \u{53ef}\u{9009}\u{ff1a}\u{5bfc}\u{51fa}")]
+    #[case("- [text](link) and more")]
+    #[case("- [](link)")]
+    fn what_nobody_is_to_do_is_no_step(#[case] text: &str) {
+        assert_eq!(open(text), Vec::<String>::new(), "{text}");
+    }
+
+    #[rstest]
+    #[case("Optional chaining in the parser")]
+    #[case("Skip links for keyboards")]
+    #[case("Waiting room screen")]
+    #[case("Write the manual page")]
+    #[case("Unblock the queue (the lock in `q.rs`)")]
+    #[case("Open files lazily")]
+    #[case("TODO comments are listed")]
+    #[case("Cancel button")]
+    fn steps_that_only_sound_like_it_are_steps(#[case] text: &str) {
+        assert_eq!(open(&format!("- [ ] {text}")), [text]);
+    }
+
+    #[rstest]
+    #[case("## Out of scope")]
+    #[case("## Future ideas")]
+    #[case("### For the human")]
+    #[case("## Optional")]
+    #[case("## Ideas and later")]
+    #[case("## Stretch goals (maybe)")]
+    #[case("**Nice to have:**")]
+    #[case("Later:")]
+    #[case("## Au\u{df}erhalb")]
+    #[case("## Fuera de alcance")]
+    #[case("## \u{5c06}\u{6765}\u{306e}\u{62e1}\u{5f35}")]
+    #[case("## \u{041f}\u{043e}\u{0437}\u{0436}\u{0435}")]
+    fn a_section_for_later_holds_no_steps_and_the_next_one_does(#[case] heading: &str) {
+        let text = format!("# Plan\n\n## Steps\n- [ ] a1\n\n{heading}\n- [ ] b2\n\n## More\n- [ ] c3\n");
+        assert_eq!(open(&text), ["a1", "c3"]);
+    }
+
+    #[rstest]
+    #[case("## Future-proof storage")]
+    #[case("## Human readable output")]
+    #[case("## Waiting room")]
+    #[case("## Late binding")]
+    fn a_heading_that_only_sounds_like_it_holds_steps(#[case] heading: &str) {
+        assert_eq!(open(&format!("{heading}\n- [ ] a1\n")), ["a1"]);
+    }
+
+    #[test]
+    fn what_is_below_a_section_for_later_is_for_later() {
+        let text = "## Later\n### Exporter\n- [ ] a1\n## Now\n### Importer\n- [ ] b2\n";
+        assert_eq!(open(text), ["b2"]);
+    }
+
+    #[rstest]
+    #[case("---\ntitle: x\nstatus: completed\n---\n")]
+    #[case("---\nStatus: \"superseded\"\n---\n")]
+    #[case("# Plan\n\n**Status:** Superseded by plan-2.md\n\n")]
+    #[case("# Plan (archived)\n")]
+    #[case("> note\n\nSuperseded by [plan 2](plan-2.md)\n\n")]
+    #[case("# \u{8ba1}\u{5212}\n\u{72b6}\u{6001}\u{ff1a}\u{5df2}\u{5e9f}\u{5f03}\n\n")]
+    fn a_plan_that_is_over_has_no_steps(#[case] head: &str) {
+        assert_eq!(open(&format!("{head}## Steps\n- [ ] a1\n")), Vec::<String>::new());
+        assert_eq!(
+            open(&format!("{}## Steps\n- [ ] a1\n", head.replace("status: completed", "status: active"))).is_empty(),
+            !head.contains("status: completed")
+        );
+    }
+
+    #[test]
+    fn a_file_that_says_other_things_as_well_has_steps_in_its_task_sections_only() {
+        let text = "# Rules\n- [ ] tick before a commit\n\n## Current tasks\n- [ ] a1\n\n## Style\n- [ ] b2\n";
+        let steps: Vec<Step> = by_line(text, Where::TaskSections).flatten().collect();
+        assert_eq!(steps, [Step { text: "a1".to_owned(), is_done: false }]);
+    }
+
+    #[test]
+    fn what_is_done_is_told() {
+        let steps = read("- [x] a1\n- [X] b2\n- [ ] c3\n");
+        assert_eq!(steps.iter().map(|step| step.is_done).collect::<Vec<_>>(), [true, true, false]);
+    }
+}
