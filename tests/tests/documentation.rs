@@ -264,3 +264,49 @@ fn every_command_has_a_man_page_that_troff_accepts() {
     let output = finish(groff, Stdin::from(""));
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
 }
+
+/// The module of a test and its name.
+fn names_of_tests(cell: &str) -> Vec<(&str, &str)> {
+    cell.split('`').skip(1).step_by(2).filter_map(|name| name.split_once("::")).collect()
+}
+
+/// Whether a test of this target is called so.
+fn is_test(module: &str, name: &str) -> bool {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(format!("{module}.rs"));
+    let Ok(source) = std::fs::read_to_string(file) else { return false };
+    let lines: Vec<_> = source.lines().collect();
+    let starts = [format!("fn {name}("), format!("fn {name}<")];
+    let Some(at) = lines.iter().position(|line| starts.iter().any(|start| line.starts_with(start))) else {
+        return false;
+    };
+    lines[..at]
+        .iter()
+        .rev()
+        // The attributes of one with many cases take many lines.
+        .take_while(|line| !line.is_empty() && !line.starts_with("fn "))
+        .any(|line| ["#[test]", "#[rstest]"].contains(line))
+}
+
+#[test]
+fn every_line_about_what_an_agent_can_do_names_the_tests_that_hold_it() {
+    assert!(is_test("documentation", "every_line_about_what_an_agent_can_do_names_the_tests_that_hold_it"));
+    assert!(!is_test("documentation", "is_test") && !is_test("documentation", "never_was") && !is_test("nowhere", "x"));
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md")).unwrap();
+    let (_, section) = page.split_once("## What an agent that runs as you can do").unwrap();
+    let section = section.split_once("\n## ").unwrap().0;
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 20, "{rows:#?}");
+    for row in &rows {
+        assert_eq!(row.len(), 3, "{row:?}");
+        assert!(!names_of_tests(row[2]).is_empty(), "no test is named: {row:?}");
+    }
+    // What is said below the table, too.
+    for (module, name) in names_of_tests(section) {
+        assert!(is_test(module, name) || (module, name) == ("module", "name"), "there is no test {module}::{name}");
+    }
+}

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
+use stopgate_core::contest_note;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Payload, parse};
 use stopgate_core::process::{ProcFs, ProcessIdentity, identify};
 use stopgate_core::protocol::{HookEvent, Origin};
-use stopgate_core::session::Harness;
+use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::spool::{self, SpoolRoute};
 use stopgate_protocol::{Endpoint as _, SetMode, Shutdown};
 use stopgate_tests::agent::agent;
@@ -20,7 +21,7 @@ use stopgate_tests::build::{Agent, Said, Site};
 use stopgate_tests::person::Person;
 use stopgate_tests::process::pid_namespaces;
 use stopgate_tests::run::{Stdin, eventually, finish, under};
-use stopgate_tests::world::{World, binary, session_start};
+use stopgate_tests::world::{EXCUSE, World, binary, block_reason, session_start};
 
 const QUIETLY_INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 const REFUSED: &[&str] = &["is the operator's"];
@@ -537,4 +538,52 @@ fn without_a_state_directory_of_their_own_the_word_lies_in_the_home_directory() 
     let file = person.dir().join(".local/state/stopgate/uninstalled.json");
     let notes: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!((notes.as_array().unwrap().len(), &notes[0]["purge"]), (1, &json!(true)));
+}
+
+#[test]
+fn a_terminal_that_an_agent_makes_for_itself_is_taken_for_a_persons() {
+    // What cannot be seen, and is said to be so.
+    let site = enforcing();
+    let world = &site.world;
+    let _authority = world.authority();
+    let agent = site.claude();
+    agent.starts("s", "startup");
+    cut_loose(world, &agent, "script -qec \"\\\"$BIN/stopgate\\\" mode off\" /dev/null");
+    assert_eq!((mode(world).as_str(), unattended(world).len()), ("off", 0));
+}
+
+#[test]
+fn what_an_agent_writes_itself_holds_and_is_shown() {
+    let site = enforcing();
+    let world = &site.world;
+    let agent = site.claude();
+    agent.run(&format!("echo off > '{}'", world.home.mode_file().display())).ok();
+    assert_eq!(world.stopgate_json(&["status", "--json"])["mode"], "off");
+}
+
+#[test]
+fn a_tools_own_kill_variable_reaches_no_hook() {
+    let site = enforcing();
+    let agent = site.claude();
+    agent.starts("s", "startup");
+    agent.start("s");
+    agent.run("sh -c 'export STOPGATE_KILL=1; true'").ok();
+    assert!(agent.stop("s").is_some());
+}
+
+#[test]
+fn a_note_in_the_checkout_lets_one_stop_of_whom_it_names_go() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    for session in ["s", "other"] {
+        world.start_session(session, &checkout.top);
+    }
+    let key = SessionKey::new(Harness::Claude, "s").unwrap();
+    let now = SystemClock.now_ms();
+    contest_note::leave(&checkout.top, &key, "another team has it", now).unwrap();
+    block_reason(&world.stop_session("other", &checkout.top, EXCUSE));
+    assert_eq!(world.stop_session("s", &checkout.top, EXCUSE), "");
+    checkout.work();
+    block_reason(&world.stop_session("s", &checkout.top, EXCUSE));
 }
