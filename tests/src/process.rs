@@ -70,11 +70,25 @@ fn writes(pid: u32) -> bool {
 }
 
 /// How a program is run in a PID namespace of its own, which ends with it: with a `/proc` of its own, as in a container, and
-/// with the one outside, as in a sandbox that mounts nothing. Empty where that is not allowed, which is said.
+/// with the one outside, as in a sandbox that mounts nothing; and by bubblewrap, in namespaces of its own of every kind.
+/// Empty where that is not allowed, which is said.
 pub fn pid_namespaces() -> Vec<Vec<&'static str>> {
     let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["-r"] };
     let bare = [&["unshare", "--pid", "--fork", "--kill-child"], root].concat();
-    let layouts = vec![[&bare[..], &["--mount-proc"]].concat(), bare];
+    let sandbox = [
+        "bwrap",
+        "--bind",
+        "/",
+        "/",
+        "--unshare-all",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--as-pid-1",
+        "--die-with-parent",
+    ];
+    let layouts = vec![[&bare[..], &["--mount-proc"]].concat(), bare, sandbox.to_vec()];
     let works = |layout: &Vec<&str>| {
         let mut probe = Command::new(layout[0]);
         probe.args(&layout[1..]).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
@@ -84,7 +98,7 @@ pub fn pid_namespaces() -> Vec<Vec<&'static str>> {
         return layouts;
     }
     // Not through a print macro: the test harness would swallow that.
-    let _ = std::io::stderr().write_all(b"SKIPPED: unshare may not make a PID namespace\n");
+    let _ = std::io::stderr().write_all(b"SKIPPED: unshare or bwrap may not make a PID namespace\n");
     Vec::new()
 }
 

@@ -139,7 +139,7 @@ fn process_1_may_be_the_harness() {
         let process = row(world, &[], "s").harness_process.unwrap();
         assert_eq!((agent.pid(), process.command.as_str()), (1, "claude"));
         // By the numbers of the `/proc` that it sees.
-        let is_contained = inside.contains(&"--mount-proc");
+        let is_contained = inside.contains(&"--mount-proc") || inside.contains(&"--proc");
         assert_eq!(process.pid == 1, is_contained, "{process:?}");
         assert!(process.pid_namespace.is_some(), "{process:?}");
         agent.run("\"$BIN/stopgate\" mode off").refused(2, &["is the operator's"]);
