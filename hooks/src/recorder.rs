@@ -58,7 +58,9 @@ fn record(hook: &RunningHook) -> HookOutcome {
         }
     }
     let origin = origin(hook, &event);
-    let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin, event };
+    let now = SystemClock.moment();
+    let boot_ms = Some(now.boot_ms);
+    let reported = HookEvent { event_id: new_event_id(&SystemClock), at_ms: now.wall_ms, boot_ms, origin, event };
     let Ok(body) = serde_json::to_vec(&reported) else {
         return HookOutcome::Nothing;
     };

@@ -60,9 +60,11 @@ fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
         Mode::Off | Mode::Shadow => Instant::now() + env::patiently(SHADOW_ACKNOWLEDGEMENT),
     };
     let waits = deadline.saturating_duration_since(Instant::now()).as_millis();
+    let now = SystemClock.moment();
     let request = EvaluateRequest {
         event_id: new_event_id(&SystemClock),
-        at_ms: SystemClock.now_ms(),
+        at_ms: now.wall_ms,
+        boot_ms: Some(now.boot_ms),
         event,
         mode,
         deadline_ms: u64::try_from(waits).unwrap_or(0),

@@ -88,7 +88,13 @@ fn ask(world: &World, method: &str, path: &str, body: &[u8]) -> Option<u16> {
 pub(crate) fn reported(payload: &serde_json::Value) -> HookEvent {
     let parsed = parse(Some(Harness::Claude), payload.to_string().as_bytes());
     let Ok(Payload::Known(event)) = parsed else { panic!("{parsed:?}") };
-    HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), origin: Origin::default(), event }
+    HookEvent {
+        event_id: new_event_id(&SystemClock),
+        at_ms: SystemClock.now_ms(),
+        boot_ms: None,
+        origin: Origin::default(),
+        event,
+    }
 }
 
 /// What is asked: the start of a session, or a stop, with and without an excuse, in both modes. The id, the route and
@@ -106,7 +112,7 @@ fn request(checkout: &Checkout, number: usize) -> (String, &'static str, Vec<u8>
     }
     let mode = if number.is_multiple_of(2) { Mode::Enforce } else { Mode::Shadow };
     let HookEvent { event_id, at_ms, event, .. } = reported;
-    let asked = EvaluateRequest { event_id, at_ms, event, mode, deadline_ms: 3_000, search_path: None };
+    let asked = EvaluateRequest { event_id, at_ms, boot_ms: None, event, mode, deadline_ms: 3_000, search_path: None };
     (id, ROUTE_EVALUATE, serde_json::to_vec(&asked).unwrap())
 }
 

@@ -135,9 +135,9 @@ impl Place {
         self.root().join("tmp")
     }
 
-    /// How far all clocks are off, in milliseconds.
+    /// By how much the time of day is set wrong, in milliseconds.
     pub(crate) fn set_clock(&self, off: i64) {
-        std::fs::write(self.clock(), off.to_string()).unwrap();
+        std::fs::write(self.clock(), format!("0 {off}")).unwrap();
     }
 
     /// Runs the CLI.

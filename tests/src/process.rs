@@ -58,7 +58,7 @@ pub fn has_ended(pid: u32) -> bool {
 }
 
 /// How the kernel says that a process is: `T` stands still, `Z` has ended.
-fn state(pid: u32) -> Option<char> {
+pub fn state(pid: u32) -> Option<char> {
     Stat::of(pid).ok()?.state()
 }
 
@@ -119,4 +119,29 @@ pub fn can_trace_or_says_so() -> bool {
         let _ = std::io::stderr().write_all(b"SKIPPED: strace is missing or may not trace\n");
     }
     can_trace()
+}
+
+/// A tracer of a process, as a debugger is one, which lets it go on; it ends with the value.
+pub struct Tracer(u32);
+
+/// Has this thread trace `pid`.
+///
+/// # Panics
+/// If the kernel forbids it.
+#[expect(unsafe_code, reason = "no safe way to trace")]
+pub fn trace(pid: u32) -> Tracer {
+    let target = libc::pid_t::try_from(pid).unwrap();
+    // SAFETY: passes no pointers.
+    let done = unsafe { libc::ptrace(libc::PTRACE_SEIZE, target, 0, 0) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    Tracer(pid)
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let target = libc::pid_t::try_from(self.0).unwrap_or_default();
+        #[expect(unsafe_code, reason = "no safe way to end tracing")]
+        // SAFETY: passes no pointers.
+        let _ = unsafe { libc::ptrace(libc::PTRACE_DETACH, target, 0, 0) };
+    }
 }

@@ -32,6 +32,9 @@ pub struct Stage {
     /// The checkout and the world.
     pub site: Site,
     offset_ms: Cell<UnixMillis>,
+    /// By how much the time of day was set.
+    set_ms: Cell<UnixMillis>,
+    suspended_ms: Cell<UnixMillis>,
     socket: PathBuf,
 }
 
@@ -49,7 +52,7 @@ impl Stage {
         site.world.set_env("STOPGATE_CLOCK", clock.to_str().unwrap());
         site.world.set_env("STOPGATE_PRESSURE", pressure.to_str().unwrap());
         let socket = site.world.root().join("tm");
-        let stage = Self { site, offset_ms: Cell::new(0), socket };
+        let stage = Self { site, offset_ms: Cell::new(0), set_ms: Cell::new(0), suspended_ms: Cell::new(0), socket };
         stage.pass(0);
         stage.pressure(NORMAL);
         stage
@@ -58,12 +61,29 @@ impl Stage {
     /// Lets time go by for every process of the stage.
     pub fn pass(&self, ms: UnixMillis) {
         self.offset_ms.set(self.offset_ms.get() + ms);
-        self.replace("clock", &self.offset_ms.get().to_string());
+        self.tell_clocks();
+    }
+
+    /// Sets the time of day ahead by so much, and nothing else.
+    pub fn set_clock(&self, ms: UnixMillis) {
+        self.set_ms.set(self.set_ms.get() + ms);
+        self.tell_clocks();
+    }
+
+    /// Suspends the machine for so long.
+    pub fn suspend(&self, ms: UnixMillis) {
+        self.suspended_ms.set(self.suspended_ms.get() + ms);
+        self.tell_clocks();
+    }
+
+    fn tell_clocks(&self) {
+        let clocks = [&self.offset_ms, &self.set_ms, &self.suspended_ms].map(|ms| ms.get().to_string());
+        self.replace("clock", &clocks.join(" "));
     }
 
     /// The time on the stage.
     pub fn now_ms(&self) -> UnixMillis {
-        SystemClock.now_ms() + self.offset_ms.get()
+        SystemClock.now_ms() + self.offset_ms.get() + self.set_ms.get() + self.suspended_ms.get()
     }
 
     /// Makes the machine short, or not: available memory in percent, load per core.
@@ -160,7 +180,7 @@ impl Stage {
     /// that a tmux command makes.
     pub fn stand_in_pane(&self, id: &str, harness: &str, command: &[&str], runner: &str) -> StandIn<'_> {
         let mut stand_in = StandIn::prepare(self, id, harness);
-        let line = format!("{runner} '{}' '{}'", stand_in.program.display(), stand_in.dir.display());
+        let line = stand_in.line(runner);
         stand_in.pane = self.tmux(&[command, &["-d", "-P", "-F", "#{pane_id}", &line]].concat());
         stand_in
     }
@@ -216,7 +236,8 @@ pub struct StandIn<'a> {
 }
 
 impl<'a> StandIn<'a> {
-    fn prepare(stage: &'a Stage, id: &str, harness: &str) -> Self {
+    /// One that nobody has started yet.
+    pub fn prepare(stage: &'a Stage, id: &str, harness: &str) -> Self {
         let dir = stage.site.world.root().join(format!("stand-in {id}"));
         std::fs::create_dir(&dir).unwrap();
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -224,6 +245,11 @@ impl<'a> StandIn<'a> {
         let program = dir.join(harness);
         symlink(binary("stand-in"), &program).unwrap();
         Self { stage, id: id.to_owned(), dir, program, sent: Cell::new(0), child: None, pane: String::new() }
+    }
+
+    /// The line of a shell that starts it, by `runner`.
+    pub fn line(&self, runner: &str) -> String {
+        format!("{runner} '{}' '{}'", self.program.display(), self.dir.display())
     }
 
     /// Its process id.

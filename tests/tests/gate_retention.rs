@@ -34,7 +34,8 @@ fn what_is_old_goes_at_the_start_of_the_authority_and_nothing_else() {
         connection
             .execute_batch(&format!(
                 "INSERT INTO hook_events VALUES ('{id}', 'claude', 's', 'Stop', {at});
-                 INSERT INTO continues VALUES ('{id}', 'claude', 's', 'shadow', {at}, 'f');
+                 INSERT INTO continues (event_id, harness, session_id, mode, at_ms, fingerprint)
+                     VALUES ('{id}', 'claude', 's', 'shadow', {at}, 'f');
                  INSERT INTO contests (harness, session_id, at_ms, why) VALUES ('claude', 's', {at}, 'w');
                  INSERT INTO sessions (harness, session_id, last_event, last_event_at_ms)
                      VALUES ('claude', 's{days}', 'Stop', {at});"
@@ -55,6 +56,46 @@ fn what_is_old_goes_at_the_start_of_the_authority_and_nothing_else() {
     authority.judged("s1");
 }
 
+/// One start with the clock 40 days ahead, and a second one, delete nothing; with the clock set right, what is old goes.
+#[test]
+fn a_clock_that_is_ahead_deletes_nothing_and_one_that_is_right_does() {
+    let mut world = World::new();
+    let clock = world.root().join("clock");
+    world.set_env("STOPGATE_CLOCK", clock.to_str().unwrap());
+    let now = now();
+    let at = |days: i64| Evaluation { at_ms: now - days * DAY_MS - 60_000, grade: Some("right"), ..Evaluation::held() };
+    write(&world.home, &[at(29), at(20), at(0)]);
+    let kept = || {
+        count(&world.home, "SELECT count(*) FROM gate_events") + count(&world.home, "SELECT count(*) FROM annotations")
+    };
+    let run = |passed: i64, set: i64| {
+        std::fs::write(&clock, format!("{passed} {set}")).unwrap();
+        // The last that is deleted, by whatever clock.
+        let ancient = now - 300 * DAY_MS;
+        let audit =
+            "INSERT INTO reaper_audit (at_ms, harness, session_id, event) VALUES (?1, 'claude', 's', 'decision')";
+        connect(&world.home).execute(audit, [ancient]).unwrap();
+        let authority = world.authority();
+        eventually("it has deleted what is old", || {
+            (count(&world.home, "SELECT count(*) FROM reaper_audit") == 0).then_some(())
+        });
+        let id = format!("s{passed}-{set}");
+        world.start_session(&id, world.root());
+        world.stop_session(&id, world.root(), PLAIN);
+        authority.judged(&id);
+        authority.kill();
+        kept()
+    };
+    let all = run(0, 0);
+    assert_eq!(all, 7, "three with their grades, and one stop");
+    let ahead = 40 * DAY_MS;
+    assert_eq!(run(0, ahead), 8);
+    assert_eq!(run(3_600_000, ahead), 9, "and again an hour later");
+    assert_eq!(run(3_600_000, 0), 10, "set right");
+    // Two days later the oldest is more than 30 days old, and the others are not.
+    assert_eq!(run(2 * DAY_MS, 0), 9, "less two, and one more");
+}
+
 #[test]
 fn stops_are_taken_in_while_thousands_of_rows_are_pruned() {
     // More of them, should the machine prune before it lets this test look.
@@ -68,7 +109,9 @@ fn stops_while_it_prunes(rows: i64) -> usize {
     let old = now() - 31 * DAY_MS;
     let inputs = "x".repeat(3_000);
     let stop = |number| Evaluation { at_ms: old + number, inputs: Some(&inputs), ..Evaluation::held() };
-    write(&world.home, &(0..rows).map(stop).collect::<Vec<_>>());
+    // And one of today: it tells that the clock is right.
+    let today = Evaluation { at_ms: now() - 60_000, ..Evaluation::held() };
+    write(&world.home, &(0..rows).map(stop).chain([today]).collect::<Vec<_>>());
     let connection = connect(&world.home);
     let left = || {
         let query = "SELECT count(*) FROM gate_events INDEXED BY gate_events_by_time WHERE at_ms < ?1";

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stopgate_core::clock::DAY_MS;
 use stopgate_core::decision::Decision;
 use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
@@ -228,4 +229,115 @@ fn a_verdict_is_explained_by_the_same_stages_again() {
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
         assert!(text(&refused.stderr).contains(says), "{refused:?}");
     }
+}
+
+/// A world whose clocks are told by a file.
+fn with_clock() -> World {
+    let mut world = World::enforcing();
+    let clock = world.root().join("clock");
+    world.set_env("STOPGATE_CLOCK", clock.to_str().unwrap());
+    world
+}
+
+/// Sets the time of day wrong by so much.
+fn set_clock(world: &World, ms: i64) {
+    std::fs::write(world.root().join("clock"), format!("0 {ms}")).unwrap();
+}
+
+/// A prompt that the client has written down by a clock that is `ahead`.
+fn prompt_ahead(world: &World, id: &str, cwd: &Path, words: &str, ahead: i64) {
+    prompt(world, id, cwd, words);
+    let path = world.transcript(id);
+    let mut lines: Vec<Value> =
+        std::fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in lines.iter_mut().rev().take(1) {
+        let at: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        let at = at + jiff::SignedDuration::from_millis(ahead);
+        line["timestamp"] = json!(format!("{at:.3}"));
+    }
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn a_clock_that_was_ahead_leaves_twice_for_one_prompt() {
+    for (start_ahead, with_prompt) in [(true, false), (false, true), (true, true)] {
+        let world = with_clock();
+        let checkout = world.planned_checkout();
+        let authority = world.authority();
+        let id = "s";
+        set_clock(&world, if start_ahead { DAY_MS } else { 0 });
+        world.start_session(id, &checkout.top);
+        if with_prompt {
+            set_clock(&world, DAY_MS);
+            prompt_ahead(&world, id, &checkout.top, "Write the parser.", DAY_MS);
+        }
+        // Set right, before anything is held.
+        set_clock(&world, 0);
+        for _ in 0..2 {
+            block_reason(&stop_after_work(&world, &checkout, id));
+        }
+        assert!(noted(&stop_after_work(&world, &checkout, id)).contains("often enough for one prompt"));
+        let rows = authority.log();
+        assert_eq!(rows[0].decision, Some(Decision::ForceAllow), "{start_ahead} {with_prompt}: {:?}", rows[0]);
+        let explained = world.stopgate_json(&["explain", &rows[0].event_id, "--json"]);
+        let turn = &explained["recording"]["inputs"]["turn"];
+        // A start that was recorded ahead is cut when the next event comes.
+        assert_eq!(turn["from_the_future"].as_bool().unwrap_or(false), with_prompt, "{turn}");
+        assert!(turn["prompt_at_ms"].as_i64().unwrap() <= turn["now_ms"].as_i64().unwrap(), "{turn}");
+        // The next prompt begins anew, though its time is an earlier one.
+        prompt(&world, id, &checkout.top, "Go on.");
+        block_reason(&stop_after_work(&world, &checkout, id));
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_and_forth_leaves_twice_for_one_prompt() {
+    let world = with_clock();
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    set_clock(&world, 0);
+    world.start_session("s", &checkout.top);
+    prompt(&world, "s", &checkout.top, "Write the parser.");
+    let mut held = 0;
+    for off in [0, -DAY_MS, 3_600_000, -3_600_000, DAY_MS / 8, -2 * DAY_MS] {
+        set_clock(&world, off);
+        held += u32::from(stop_after_work(&world, &checkout, "s").contains("\"block\""));
+    }
+    assert_eq!(held, 2);
+}
+
+/// A session that was recorded ahead of time, or before the clock was set back, has not found what it writes itself.
+#[test]
+fn what_a_session_writes_is_no_plan_from_before_it_whatever_the_clock_was() {
+    let checkout_of = |world: &World| {
+        let checkout = Checkout::create(&world.root().join("project"));
+        checkout.write("readme.txt", "x");
+        checkout.commit("start");
+        checkout
+    };
+    for (at_start, at_stop) in [(DAY_MS, 0), (0, -DAY_MS)] {
+        for is_committed in [false, true] {
+            let world = with_clock();
+            let checkout = checkout_of(&world);
+            let authority = world.authority();
+            set_clock(&world, at_start);
+            world.start_session("s", &checkout.top);
+            set_clock(&world, at_stop);
+            checkout.write("docs/plan.md", "- [ ] write the parser\n");
+            if is_committed {
+                checkout.commit("my own plan");
+            }
+            assert_eq!(world.stop_session("s", &checkout.top, EXCUSE), "", "{at_start} {at_stop} {is_committed}");
+            assert_eq!(authority.judged("s").short_circuit.as_deref(), Some("no-evidence"));
+        }
+    }
+    // One that was there is evidence with a clock that was set, too: git knows what was there.
+    let world = with_clock();
+    let checkout = world.planned_checkout();
+    let _authority = world.authority();
+    set_clock(&world, DAY_MS);
+    world.start_session("s", &checkout.top);
+    set_clock(&world, 0);
+    block_reason(&stop_after_work(&world, &checkout, "s"));
 }

@@ -82,7 +82,7 @@ fn a_daemon_that_an_older_version_took_for_a_session_is_not_ended() {
         let harness_process = Some(ProcessIdentity { pid_namespace, ..daemon.clone() });
         let (event_id, at_ms) = (new_event_id(&SystemClock), SystemClock.now_ms());
         let origin = Origin { harness_process, ..Origin::default() };
-        HookEvent { event_id, at_ms, event: event.clone(), origin }
+        HookEvent { event_id, at_ms, boot_ms: None, event: event.clone(), origin }
     };
     for namespace in [None, daemon.pid_namespace] {
         let mut store = Store::open(&world.home, std::time::Duration::from_secs(5)).unwrap();

@@ -377,8 +377,8 @@ fn an_attached_client_keeps_and_explain_shows_every_gate() {
     assert!(said.contains("outlook    stays: attached-client"), "{said}");
     assert!(said.contains("KEEPS   attached-client") && said.contains("passes  spawn-grace"), "{said}");
     let json = stage.site.world.stopgate_json(&["reaper", "explain", "idle", "--json"]);
-    assert_eq!(json["gates"].as_array().unwrap().len(), 26, "{json}");
-    assert_eq!(json["gates"][25]["value"], "idle prompt");
+    assert_eq!(json["gates"].as_array().unwrap().len(), 31, "{json}");
+    assert_eq!(json["gates"][30]["value"], "idle prompt");
     Said::from(stage.site.world.stopgate(&["reaper", "explain", "alone"]))
         .refused(1, &["is over", "nothing to explain"]);
     let mut end = stage.site.world.command("tmux".as_ref());
@@ -469,4 +469,152 @@ fn a_refusal_with_a_reason_disables_nothing_and_a_failure_without_one_does_until
     stage.enable(true);
     let after = stage.ticks(&authority, UNTIL_REAPED + 1);
     assert!(idle.has_ended() && after.tripped.is_none(), "{after:?}");
+}
+
+/// The time of day is set ahead twice, a machine is suspended, and neither makes anybody idle; time that goes by does.
+#[test]
+fn a_clock_that_is_set_and_a_machine_that_is_suspended_make_nobody_idle() {
+    let stage = Stage::new();
+    let authority = stage.site.world.authority();
+    let idle = stage.stand_in("idle").is_idle();
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    // Two looks two minutes apart: it has begun 4 minutes ago.
+    stage.ticks(&authority, 2);
+    for jump in [|stage: &Stage| stage.set_clock(60 * MINUTE), |stage: &Stage| stage.suspend(60 * MINUTE)] {
+        for _ in 0..2 {
+            jump(&stage);
+            let status = stage.tick(&authority);
+            assert!(!idle.has_ended(), "{status:?}");
+            let session = looked(&status, "idle");
+            assert_eq!((session.consecutive, session.idle_ms, session.reap_pending), (0, 0, false), "{session:?}");
+        }
+    }
+    let json = stage.site.world.stopgate_json(&["reaper", "explain", "idle", "--json"]);
+    let gates = json["gates"].as_array().unwrap();
+    let keeps = |gate: &str| gates.iter().find(|reading| reading["gate"] == gate).unwrap()["keeps"].clone();
+    assert_eq!(keeps("clock-settling"), json!(true), "{json}");
+    // Its prompt and its start are as old as they are: the suspended hours went by, those that were only set did not.
+    assert_eq!((keeps("spawn-grace"), keeps("recent-prompt")), (json!(false), json!(false)), "{json}");
+    stage.set_clock(-300 * MINUTE);
+    assert_eq!(looked(&stage.tick(&authority), "idle").kept_by, Some(Gate::ClockSettling), "set back");
+    assert_eq!(stage.deeds("idle"), []);
+    stage.look_after(&authority, 32 * MINUTE);
+    stage.ticks(&authority, UNTIL_REAPED);
+    assert!(idle.has_ended(), "by the time that has gone by");
+}
+
+/// Through a restart, too: what was set while nobody looked.
+#[test]
+fn a_clock_that_was_set_between_two_authorities_keeps() {
+    let stage = Stage::new();
+    let first = stage.site.world.authority();
+    let idle = stage.stand_in("idle").is_idle();
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    grown_up(&stage, &first);
+    let pending = stage.ticks(&first, UNTIL_PENDING - 1);
+    assert!(looked(&pending, "idle").reap_pending, "{pending:?}");
+    first.kill();
+    stage.set_clock(60 * MINUTE);
+    let second = stage.site.world.authority();
+    eventually("it looks", || status(&second).last_tick_at_ms);
+    let kept = stage.tick(&second);
+    assert!(!idle.has_ended());
+    assert_eq!(looked(&kept, "idle").kept_by, Some(Gate::ClockSettling), "{kept:?}");
+}
+
+/// A shell with job control in a pane; what a person types into it.
+struct Shell<'a>(&'a Stage, String);
+
+impl<'a> Shell<'a> {
+    fn open(stage: &'a Stage, name: &str) -> Self {
+        let line = "exec env PS1='$ ' bash --norc --noprofile -i";
+        let command = ["new-session", "-d", "-x", "120", "-y", "40", "-s", name, "-P", "-F", "#{pane_id}", line];
+        let pane = stage.tmux(&command);
+        eventually("the shell asks", || stage.tmux(&["capture-pane", "-p", "-t", &pane]).contains('$').then_some(()));
+        Self(stage, pane)
+    }
+
+    fn types(&self, keys: &[&str]) {
+        self.0.tmux(&[&["send-keys", "-t", &self.1], keys].concat());
+    }
+}
+
+/// A stand-in that a person has started in a shell, and that shell.
+fn in_shell<'a>(stage: &'a Stage, id: &str, behind: &str) -> (StandIn<'a>, Shell<'a>) {
+    let shell = Shell::open(stage, id);
+    let mut stand_in = StandIn::prepare(stage, id, "claude");
+    shell.types(&[&format!("{}{behind}", stand_in.line("")), "Enter"]);
+    stand_in.pane.clone_from(&shell.1);
+    (stand_in.is_idle(), shell)
+}
+
+/// Whoever is not in front of its terminal, or stands still, is kept, and so is a pane that shows what is not the client's.
+#[test]
+fn a_session_that_stands_still_or_is_not_in_front_of_its_terminal_is_kept() {
+    let stage = Stage::new();
+    let authority = stage.site.world.authority();
+    let (in_front, _) = in_shell(&stage, "in-front", "");
+    let (stopped, keys) = in_shell(&stage, "stopped", "");
+    let (behind, _) = in_shell(&stage, "behind", " &");
+    let (late, late_keys) = in_shell(&stage, "late", "");
+    let idle = |id: &str| stage.stand_in(id).is_idle();
+    let (traced, half_typed) = (idle("traced"), idle("half-typed"));
+    let _tracer = stopgate_tests::process::trace(traced.pid());
+    half_typed.shows_text(&format!("{}\n$ git sta", screen("claude-2.1.329-idle").trim_end()));
+    // As Ctrl-Z does, and a line is typed below what the client has drawn.
+    let halt = |stand_in: &StandIn<'_>, keys: &Shell<'_>| {
+        keys.types(&["C-z"]);
+        eventually("it stands still", || (stopgate_tests::process::state(stand_in.pid()) == Some('T')).then_some(()));
+        keys.types(&["git", "Space", "sta"]);
+    };
+    halt(&stopped, &keys);
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    grown_up(&stage, &authority);
+    let announced = stage.ticks(&authority, UNTIL_PENDING - 1);
+    assert!(looked(&announced, "late").reap_pending, "{announced:?}");
+    halt(&late, &late_keys);
+    let last = stage.ticks(&authority, 4);
+    for (kept, gate) in [
+        (&stopped, Gate::ProcessStopped),
+        (&late, Gate::ProcessStopped),
+        (&behind, Gate::ForeignForeground),
+        (&traced, Gate::ProcessTraced),
+        (&half_typed, Gate::ForeignLines),
+    ] {
+        assert!(!kept.has_ended(), "{}", kept.id);
+        assert_eq!(looked(&last, &kept.id).kept_by, Some(gate), "{}", kept.id);
+        let explained = Said::from(stage.site.world.stopgate(&["reaper", "explain", &kept.id])).ok().out;
+        assert!(explained.contains(&format!("stays: {}", gate.name())), "{explained}");
+        assert!(stage.tmux(&["list-panes", "-a", "-F", "#{pane_id}"]).contains(&kept.pane));
+    }
+    assert_eq!(stage.deeds("late"), [ReapPending, ReapAborted]);
+    assert!(in_front.has_ended(), "a shell that waits for the harness is no reason: {last:?}");
+}
+
+/// What is in front of the terminal changes between the look and the signal: tmux itself does that as soon as the pane was
+/// read.
+#[test]
+fn a_session_that_stands_still_in_the_last_moment_is_not_ended() {
+    let stage = Stage::new();
+    let authority = stage.site.world.authority();
+    // Below another program, which says nothing of it: what tmux itself has started it lets go on at once.
+    let command = ["new-session", "-x", "120", "-y", "40", "-s", "late"];
+    let late = stage.stand_in_pane("late", "claude", &command, "sh -c '\"$@\"; read line' sh").is_idle();
+    let control = stage.stand_in("control").is_idle();
+    stage.enable(true);
+    stage.pressure(CRITICAL);
+    grown_up(&stage, &authority);
+    let pending = stage.ticks(&authority, UNTIL_PENDING - 1);
+    assert!(pending.sessions.iter().all(|session| session.reap_pending), "{pending:?}");
+    // Whoever reads the pane waits for it.
+    let halt = format!("run-shell 'kill -STOP {}'", late.pid());
+    stage.tmux(&["set-hook", "-g", "after-capture-pane", &halt]);
+    stage.tick(&authority);
+    assert!(!late.has_ended() && control.has_ended(), "{:?}", stage.deeds("late"));
+    assert_eq!(stage.deeds("late"), [ReapPending, ReapRefused]);
+    let refused = stage.audit().into_iter().find(|row| row.event == ReapRefused).unwrap();
+    assert_eq!(refused.kept_by.as_deref(), Some("not-in-front"));
 }

@@ -188,7 +188,8 @@ fn what_only_the_authority_notes_of_a_start_is_noted_also_if_the_hook_was_out_of
         let mut event = event.clone();
         event.key.session_id = session.to_owned();
         let at_ms = SystemClock.now_ms() - ago_ms;
-        let late = HookEvent { event_id: new_event_id(&SystemClock), at_ms, origin: Origin::default(), event };
+        let late =
+            HookEvent { event_id: new_event_id(&SystemClock), at_ms, boot_ms: None, origin: Origin::default(), event };
         store.record_event(&late).unwrap();
         assert!(!authority.call(&late).recorded);
     };

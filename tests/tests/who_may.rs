@@ -185,7 +185,13 @@ fn an_event_names_nobody_but_its_own_process() {
     let Ok(Payload::Known(event)) = parse(Some(Harness::Claude), payload.to_string().as_bytes()) else { panic!() };
     let says = |process: ProcessIdentity| {
         let origin = Origin { harness_process: Some(process), ..Origin::default() };
-        HookEvent { event_id: new_event_id(&SystemClock), at_ms: SystemClock.now_ms(), event: event.clone(), origin }
+        HookEvent {
+            event_id: new_event_id(&SystemClock),
+            at_ms: SystemClock.now_ms(),
+            boot_ms: None,
+            event: event.clone(),
+            origin,
+        }
     };
     let person = std::process::id();
     for pid in [1, person, std::os::unix::process::parent_id()] {

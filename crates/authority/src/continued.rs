@@ -26,20 +26,28 @@ struct Line {
     mode: Mode,
     at_ms: UnixMillis,
     fingerprint: String,
+    #[serde(default)]
+    prompt_at_ms: Option<UnixMillis>,
+    #[serde(default)]
+    boot_ms: Option<i64>,
+    /// The boot that this counts from; empty where that is not known.
+    #[serde(default)]
+    boot_id: String,
 }
 
 fn path(home: &Home) -> PathBuf {
     home.run().join("continued.jsonl")
 }
 
-/// Writes down that a stop of `key` was continued.
-pub(crate) fn note(home: &Home, key: &SessionKey, mode: Mode, continued: &Continued) -> io::Result<()> {
+/// Writes down that a stop of `key` was continued, in the boot `boot_id`.
+pub(crate) fn note(home: &Home, key: &SessionKey, mode: Mode, continued: &Continued, boot_id: &str) -> io::Result<()> {
     let path = path(home);
     if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.len() >= PRUNE_BYTES) {
         prune(home, continued.at_ms)?;
     }
-    let Continued { at_ms, fingerprint } = continued.clone();
-    let mut line = serde_json::to_vec(&Line { key: key.clone(), mode, at_ms, fingerprint })?;
+    let Continued { at_ms, fingerprint, prompt_at_ms, boot_ms } = continued.clone();
+    let (key, boot_id) = (key.clone(), boot_id.to_owned());
+    let mut line = serde_json::to_vec(&Line { key, mode, at_ms, fingerprint, prompt_at_ms, boot_ms, boot_id })?;
     line.push(b'\n');
     fsx::open_regular(OpenOptions::new().create(true).append(true), &path)?.write_all(&line)
 }
@@ -58,10 +66,12 @@ fn lines(home: &Home) -> Vec<Line> {
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-/// Has `memory` count what earlier authorities have continued.
-pub(crate) fn recall(home: &Home, memory: &mut Memory) {
-    for Line { key, mode, at_ms, fingerprint } in lines(home) {
-        memory.continued(&key, mode, Continued { at_ms, fingerprint });
+/// Has `memory` count what earlier authorities have continued, in the boot `boot_id` or before.
+pub(crate) fn recall(home: &Home, memory: &mut Memory, boot_id: &str) {
+    for line in lines(home) {
+        let Line { key, mode, at_ms, fingerprint, prompt_at_ms, .. } = line;
+        let boot_ms = line.boot_ms.filter(|_| line.boot_id == boot_id && !boot_id.is_empty());
+        memory.continued(&key, mode, Continued { at_ms, fingerprint, prompt_at_ms, boot_ms });
     }
 }
 
@@ -78,16 +88,22 @@ mod tests {
         let key = SessionKey::new(Harness::Claude, "s").unwrap();
         let counted = |home: &Home| {
             let mut memory = Memory::default();
-            recall(home, &mut memory);
+            recall(home, &mut memory, "b");
             memory.turn(&key, Mode::Enforce).continues.iter().map(|one| one.at_ms).collect::<Vec<_>>()
         };
         let note = |at_ms, fingerprint: &str| {
-            note(&home, &key, Mode::Enforce, &Continued { at_ms, fingerprint: fingerprint.to_owned() }).unwrap();
+            let fingerprint = fingerprint.to_owned();
+            let continued = Continued { at_ms, fingerprint, prompt_at_ms: Some(7), boot_ms: Some(at_ms) };
+            note(&home, &key, Mode::Enforce, &continued, "b").unwrap();
         };
         assert!(counted(&home).is_empty());
         note(1, "f");
         note(2, "f");
         assert_eq!(counted(&home), [2, 1]);
+        let mut rebooted = Memory::default();
+        recall(&home, &mut rebooted, "c");
+        let turn = rebooted.turn(&key, Mode::Enforce);
+        assert!(turn.continues.iter().all(|one| one.boot_ms.is_none() && one.prompt_at_ms == Some(7)));
         note(3, &"f".repeat(300_000));
         note(DAY_MS + 2, "f");
         assert_eq!(counted(&home), [DAY_MS + 2, 3, 2]);

@@ -26,7 +26,7 @@ use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::reminder;
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::PersonTurn;
-use stopgate_store::{Aside, Continued, GateRow, StoreError, blank_row};
+use stopgate_store::{Aside, Continued, Counted, GateRow, StoreError, blank_row};
 
 use crate::contests;
 use crate::continued;
@@ -161,7 +161,7 @@ pub(crate) fn evaluate(
     verdict.aside.contest = used;
     verdict.aside.prompt_at_ms = turns::prompt_at_ms(&person);
     if let Some(at_ms) = verdict.aside.prompt_at_ms {
-        state.memory().prompted(&request.event.key, at_ms);
+        state.memory().prompted(&request.event.key, at_ms, state.storage.now_ms());
     }
     if gone.somebody_waits() {
         // Told before it is stored. Where it cannot be noted, a continue is stored first, because it counts.
@@ -243,6 +243,11 @@ fn settle(
     };
     let aside = Aside {
         continues: trace.continues().filter(|_| !late).map(str::to_owned),
+        counted: Counted {
+            prompt_at_ms: judged.inputs.turn.prompt_name_ms,
+            boot_ms: Some(state.storage.moment().boot_ms),
+            boot_id: state.storage.boot_id().to_owned(),
+        },
         inputs: serde_json::to_string(judged).ok(),
         ..Aside::default()
     };
@@ -316,8 +321,9 @@ impl Verdict {
         self.written = self.noted.is_none();
         if let (true, Some(fingerprint)) = (is_new, self.aside.continues.clone()) {
             let (key, mode) = (&self.request.event.key, self.request.mode);
-            let continued = Continued { at_ms: state.storage.now_ms(), fingerprint };
-            if let Err(error) = continued::note(&state.home, key, mode, &continued) {
+            let Counted { prompt_at_ms, boot_ms, .. } = self.aside.counted;
+            let continued = Continued { at_ms: state.storage.now_ms(), fingerprint, prompt_at_ms, boot_ms };
+            if let Err(error) = continued::note(&state.home, key, mode, &continued, state.storage.boot_id()) {
                 tracing::warn!(%error, "a continue is counted in the store alone");
             }
             state.memory().continued(key, mode, continued);

@@ -58,6 +58,9 @@ pub(crate) struct Session<'a> {
     /// What the transcript shows of the person.
     pub(crate) person: &'a Person,
     pub(crate) started_at_ms: UnixMillis,
+    /// The time of day was not set since. Otherwise no time of a file or a commit can be compared with the start, and only
+    /// what git has of that moment counts.
+    pub(crate) clock_held: bool,
     pub(crate) head_at_start: Option<&'a str>,
     /// The directory that it began in.
     pub(crate) start_cwd: Option<&'a Path>,
@@ -116,7 +119,8 @@ fn began_unnoticed(facts: &mut Facts, git: &Asked<'_>, checkout: &Checkout, sess
     if began.as_ref().is_some_and(|began| began != checkout) {
         return false;
     }
-    facts.head_at_start = head_in_reflog(git, session.started_at_ms);
+    // That goes by the time of day.
+    facts.head_at_start = session.clock_held.then(|| head_in_reflog(git, session.started_at_ms)).flatten();
     facts.start_from_reflog = facts.head_at_start.is_some();
     began.is_some() || facts.start_from_reflog || checkout.worktree.starts_with(start_cwd)
 }
@@ -179,9 +183,9 @@ fn look_around(
         }
     }
     for plan in &mut facts.plans {
-        plan.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), Some(&plan.path));
+        plan.session_commits = commits_since(git, session, head.as_deref(), Some(&plan.path));
     }
-    facts.session_commits = commits_since(git, session.started_at_ms, head.as_deref(), None);
+    facts.session_commits = commits_since(git, session, head.as_deref(), None);
     // Half of what is left: with the rest of it the evidence is looked at.
     let now = Instant::now();
     let until = now + git.deadline.saturating_duration_since(now) / 2;
@@ -227,8 +231,8 @@ fn predating(
     let introduced = introduced_by(git, &path);
     let times = Times::of(&git.top.join(&path));
     let start = session.started_at_ms;
-    let untracked = introduced.is_none() && times.born_before(start);
-    let next_step = if times.untouched_since(start) {
+    let untracked = introduced.is_none() && session.clock_held && times.born_before(start);
+    let next_step = if session.clock_held && times.untouched_since(start) {
         steps.first()
     } else if let Some(head) = head {
         match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
@@ -287,7 +291,7 @@ fn introduced_by(git: &Asked<'_>, path: &str) -> Option<(String, UnixMillis)> {
 /// Commits made since the session began, of `path` or of all, newest first.
 fn commits_since(
     git: &Asked<'_>,
-    started_at_ms: UnixMillis,
+    session: &Session<'_>,
     head_at_start: Option<&str>,
     path: Option<&str>,
 ) -> Vec<String> {
@@ -299,7 +303,13 @@ fn commits_since(
     let output = git.ask(&arguments).output().unwrap_or_default();
     // Commit times have whole seconds: the second in which the session began counts as after it only when the
     // commit is known not to be an ancestor of where the session began.
-    let earliest = if head_at_start.is_some() { started_at_ms - 999 } else { started_at_ms };
+    let earliest = match (session.clock_held, head_at_start) {
+        (true, Some(_)) => session.started_at_ms - 999,
+        (true, None) => session.started_at_ms,
+        // What is no ancestor of that commit came later.
+        (false, Some(_)) => UnixMillis::MIN,
+        (false, None) => return Vec::new(),
+    };
     parse_commits(&output).filter(|(_, at_ms)| *at_ms >= earliest).map(|(id, _)| id).collect()
 }
 

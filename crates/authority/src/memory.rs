@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use stopgate_core::clock::UnixMillis;
+use stopgate_core::clock::{STEP_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_store::{Continued, SessionFacts, TurnRecord};
@@ -36,12 +36,19 @@ impl Memory {
         &mut self,
         key: &SessionKey,
         at_ms: UnixMillis,
+        booted_at_ms: Option<UnixMillis>,
         head: Option<String>,
         cwd: Option<PathBuf>,
     ) {
         let remembered = self.touch(key);
         if remembered.facts.as_ref().is_none_or(|known| known.started_at_ms.is_none_or(|start| at_ms < start)) {
-            remembered.facts = Some(SessionFacts { started_at_ms: Some(at_ms), head_at_start: head, start_cwd: cwd });
+            remembered.facts = Some(SessionFacts {
+                started_at_ms: Some(at_ms),
+                head_at_start: head,
+                start_cwd: cwd,
+                booted_at_ms,
+                clock_set: false,
+            });
         }
     }
 
@@ -57,10 +64,11 @@ impl Memory {
         self.sessions.get(key)?.facts.clone()
     }
 
-    /// The person is known to have prompted.
-    pub(crate) fn prompted(&mut self, key: &SessionKey, at_ms: UnixMillis) {
+    /// The person is known to have prompted. Of two times the later one counts, unless it is not over at `now_ms`.
+    pub(crate) fn prompted(&mut self, key: &SessionKey, at_ms: UnixMillis, now_ms: UnixMillis) {
         let remembered = self.touch(key);
-        remembered.prompt_at_ms = remembered.prompt_at_ms.max(Some(at_ms));
+        let before = remembered.prompt_at_ms.filter(|before| *before <= now_ms.saturating_add(STEP_MS));
+        remembered.prompt_at_ms = before.max(Some(at_ms));
     }
 
     /// What is remembered of the turn of `key` as `mode` counts it.
@@ -109,17 +117,23 @@ mod tests {
     #[test]
     fn the_first_start_counts_and_modes_count_apart() {
         let mut memory = Memory::default();
-        memory.session_started(&key(1), 10, None, Some("/w".into()));
-        memory.session_started(&key(1), 20, Some("b".into()), None);
+        memory.session_started(&key(1), 10, Some(1), None, Some("/w".into()));
+        memory.session_started(&key(1), 20, Some(2), Some("b".into()), None);
         memory.found_head(&key(1), "a");
         memory.found_head(&key(1), "c");
-        let expected =
-            SessionFacts { started_at_ms: Some(10), head_at_start: Some("a".into()), start_cwd: Some("/w".into()) };
+        let expected = SessionFacts {
+            started_at_ms: Some(10),
+            head_at_start: Some("a".into()),
+            start_cwd: Some("/w".into()),
+            booted_at_ms: Some(1),
+            clock_set: false,
+        };
         assert_eq!(memory.facts(&key(1)), Some(expected));
-        let continued = Continued { at_ms: 5, fingerprint: "f".into() };
+        let continued = Continued { at_ms: 5, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None };
         memory.continued(&key(1), Mode::Shadow, continued.clone());
-        memory.prompted(&key(1), 7);
-        memory.prompted(&key(1), 6);
+        memory.prompted(&key(1), 99_000, 99_000);
+        memory.prompted(&key(1), 7, 8);
+        memory.prompted(&key(1), 6, 8);
         let turn = memory.turn(&key(1), Mode::Shadow);
         assert_eq!((turn.continues, turn.prompt_at_ms), (vec![continued], Some(7)));
         assert_eq!(memory.turn(&key(1), Mode::Enforce).continues, []);
@@ -129,7 +143,7 @@ mod tests {
     fn memory_is_bounded_and_the_stalest_session_is_forgotten() {
         let mut memory = Memory::default();
         for id in 0..=MAX_SESSIONS {
-            memory.session_started(&key(id), 1, None, None);
+            memory.session_started(&key(id), 1, None, None, None);
         }
         assert_eq!(memory.sessions.len(), MAX_SESSIONS);
         assert_eq!(memory.facts(&key(0)), None);

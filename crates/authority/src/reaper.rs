@@ -12,7 +12,7 @@ mod tick;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stopgate_core::clock::{DAY_MS, UnixMillis, days, hours, seconds};
+use stopgate_core::clock::{hours, seconds};
 use stopgate_core::env;
 use stopgate_reaper::pressure::{assess, threshold};
 use stopgate_reaper::report::ReaperStatus;
@@ -25,26 +25,16 @@ use state::lock;
 
 /// How often the time is looked at when it is made up.
 const TEST_POLL: Duration = Duration::from_millis(20);
-/// How often old rows of the audit are forgotten, and how old they are then: it is looked at within weeks.
-const UPKEEP_MS: UnixMillis = DAY_MS;
-const AUDIT_MS: UnixMillis = days(90);
 
 /// Looks now and then, for as long as the authority lives.
 pub(crate) async fn keep_looking(reaper: Arc<Reaper>) {
     let made_up_time = env::made_up(env::STOPGATE_CLOCK).is_some();
-    let mut upkeep_at: Option<UnixMillis> = None;
     loop {
-        let now_ms = reaper.storage.now_ms();
-        if upkeep_at.is_none_or(|last| now_ms - last >= UPKEEP_MS) {
-            upkeep_at = Some(now_ms);
-            let reaper = Arc::clone(&reaper);
-            let _ = tokio::task::spawn_blocking(move || upkeep(&reaper, now_ms)).await;
-        }
+        let now_ms = reaper.storage.moment().awake_ms;
         let config = reaper.config();
         let interval_ms = seconds(config.tick_interval_seconds.max(1));
-        let last = lock(&reaper.now).last_tick_at_ms;
-        // A clock that went back is no reason to wait for it.
-        let due = last.is_none_or(|last| now_ms - last >= interval_ms || now_ms < last);
+        let last = lock(&reaper.now).last_tick_awake_ms;
+        let due = last.is_none_or(|last| now_ms - last >= interval_ms);
         let interval = u64::from(config.tick_interval_seconds.max(1));
         if config.enabled && due {
             let reaper = Arc::clone(&reaper);
@@ -59,13 +49,6 @@ pub(crate) async fn keep_looking(reaper: Arc<Reaper>) {
             () = tokio::time::sleep(pause) => {}
             () = reaper.woken.notified() => {}
         }
-    }
-}
-
-fn upkeep(reaper: &Reaper, now_ms: UnixMillis) {
-    let done = reaper.storage.with_store(|store| store.prune_reaper_audit(now_ms - AUDIT_MS));
-    if let Err(error) = done {
-        tracing::warn!(%error, "old rows are not forgotten");
     }
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stopgate_config::LastGood;
-use stopgate_core::clock::{DAY_MS, UnixMillis, days};
+use stopgate_core::clock::{DAY_MS, Moment, STEP_MS, UnixMillis, days};
 use stopgate_store::{Pruned, Space, Store, StoreError};
 
 use crate::storage::Storage;
 
 /// How often it is asked whether a day is over. Not one long sleep: that stands still while the machine is suspended.
 const LOOK: Duration = Duration::from_mins(10);
+/// How long the reaper's audit is kept, in days: it is looked at within weeks.
+const REAPER_AUDIT_DAYS: u32 = 90;
 /// Rows of each kind, and pages, that one transaction takes out: a hook waits for a few milliseconds at most.
 const BATCH: u32 = 200;
 /// Pause between two transactions, in which others get their turn.
@@ -26,20 +28,42 @@ const REWRITE_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) async fn keep_pruning(storage: Arc<Storage>) {
     let mut last = None;
     loop {
-        let now = storage.now_ms();
-        if is_due(last, now) {
-            last = Some(now);
-            let storage = Arc::clone(&storage);
-            // A fault is in the state's own record of trouble, and tried again the next day.
-            let _ = tokio::task::spawn_blocking(move || prune(&storage, now)).await;
+        let now = storage.moment();
+        let is_due = is_due(last, now.boot_ms);
+        if is_due {
+            last = Some(now.boot_ms);
         }
+        let storage_of_look = Arc::clone(&storage);
+        let look = move || {
+            // Each time: what has gone by between two looks is known to have gone by.
+            let look = storage_of_look.with_store(|store| store.look_at_clocks(now, storage_of_look.boot_id()));
+            // A fault is in the state's own record of trouble, and tried again the next day.
+            if let Ok(look) = look
+                && is_due
+            {
+                tell_of_clock(now, look.proven_ms);
+                prune(&storage_of_look, look.proven_ms);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(look).await;
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Whether a day has passed since `last`, or the clock was set back behind it.
-fn is_due(last: Option<UnixMillis>, now: UnixMillis) -> bool {
-    last.is_none_or(|last| now < last || now - last >= DAY_MS)
+/// Whether a day has passed since `last`, by the time since the boot.
+fn is_due(last: Option<i64>, now: i64) -> bool {
+    last.is_none_or(|last| now - last >= DAY_MS)
+}
+
+/// Says that the time of day is not believed yet.
+fn tell_of_clock(now: Moment, proven_ms: UnixMillis) {
+    if now.wall_ms > proven_ms.saturating_add(STEP_MS) {
+        let ahead_s = (now.wall_ms - proven_ms) / 1_000;
+        tracing::warn!(
+            ahead_s,
+            "the time of day was set ahead, or the machine was off: nothing is deleted for that yet"
+        );
+    }
 }
 
 /// The time before which everything is old.
@@ -64,6 +88,7 @@ fn prune(storage: &Storage, now: UnixMillis) {
         let Pruned { verdicts, events, continues, contests } = pruned;
         tracing::info!(days, verdicts, events, continues, contests, "took out what is old");
     }
+    let done = done.and_then(|()| storage.with_store(|store| store.prune_reaper_audit(cutoff(now, REAPER_AUDIT_DAYS))));
     if let Err(error) = done {
         tracing::warn!(%error, "what is old is not all taken out; the next try is in a day");
     }
@@ -121,6 +146,7 @@ mod tests {
         let request = EvaluateRequest {
             event_id: new_event_id(&stopgate_core::clock::FixedClock(at_ms)),
             at_ms,
+            boot_ms: None,
             event: Event {
                 key: SessionKey::new(Harness::Claude, "s").unwrap(),
                 cwd: None,
@@ -178,7 +204,6 @@ mod tests {
         assert!(is_due(None, start));
         assert!(!is_due(Some(start), start + DAY_MS - 1));
         assert!(is_due(Some(start), start + DAY_MS));
-        assert!(is_due(Some(start), start - 1), "the clock was set back: not to wait until it has caught up");
     }
 
     #[test]

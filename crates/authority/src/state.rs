@@ -93,7 +93,7 @@ impl State {
         let newest = storage.with_store(|store| store.gate_log(REMEMBERED_STOPS));
         memo.remember(&newest.unwrap_or_default());
         let mut memory = Memory::default();
-        continued::recall(&home, &mut memory);
+        continued::recall(&home, &mut memory, storage.boot_id());
         Arc::new(Self {
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_CONCURRENT_JUDGEMENTS / 2),
@@ -164,8 +164,9 @@ impl State {
     /// What is known of a session (the store's word, or memory's where the store has none), and what the store counts
     /// of its turn in `mode`.
     pub(crate) fn standing(&self, key: &SessionKey, mode: Mode) -> (Option<SessionFacts>, TurnRecord) {
-        let now_ms = self.storage.now_ms();
-        let (stored, turn) = self.storage.with_reader(|store| store.standing(key, mode, now_ms)).unwrap_or_default();
+        let (now, boot_id) = (self.storage.moment(), self.storage.boot_id());
+        let (stored, turn) =
+            self.storage.with_reader(|store| store.standing(key, mode, now, boot_id)).unwrap_or_default();
         (self.or_remembered(key, stored), turn)
     }
 

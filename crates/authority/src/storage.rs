@@ -4,10 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_core::clock::{Clock, UnixMillis};
+use stopgate_core::clock::{Clock, Moment, UnixMillis};
 use stopgate_core::env;
 use stopgate_core::paths::Home;
-use stopgate_store::{Store, StoreError};
+use stopgate_core::process::{ProcFs, ProcessTable as _};
+use stopgate_store::{ClockLook, Store, StoreError};
 
 use crate::slot::{Slot, Taken};
 
@@ -25,6 +26,10 @@ type Connected = Option<Store>;
 pub(crate) struct Storage {
     home: Home,
     clock: Box<dyn Clock>,
+    /// The kernel's id of this boot; empty if it cannot be read.
+    boot_id: String,
+    /// What an earlier authority has seen of the clocks.
+    last_look: Option<ClockLook>,
     store: Slot<Connected>,
     /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
     reader: Slot<Connected>,
@@ -42,7 +47,17 @@ impl Storage {
                 (None, Some(error.to_string()))
             }
         };
-        Self { home, clock, store: Slot::of(store), reader: Slot::of(None), trouble: Mutex::new(trouble) }
+        let boot_id = ProcFs.boot_id().unwrap_or_default();
+        let last_look = store.as_ref().and_then(|store| store.clock_look().ok().flatten());
+        Self {
+            home,
+            clock,
+            boot_id,
+            last_look,
+            store: Slot::of(store),
+            reader: Slot::of(None),
+            trouble: Mutex::new(trouble),
+        }
     }
 
     /// Whose store it is.
@@ -58,6 +73,21 @@ impl Storage {
     /// Now, by the clock.
     pub(crate) fn now_ms(&self) -> UnixMillis {
         self.clock.now_ms()
+    }
+
+    /// Now, by all clocks.
+    pub(crate) fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+
+    /// The kernel's id of this boot; empty if it cannot be read.
+    pub(crate) fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// The clocks as an earlier authority of this boot saw them last, before this one looked at them.
+    pub(crate) fn clocks_before(&self) -> Option<&ClockLook> {
+        self.last_look.as_ref().filter(|look| look.boot_id == self.boot_id && !self.boot_id.is_empty())
     }
 
     /// Does something with the store. A store that could not be opened is tried again, so that the authority

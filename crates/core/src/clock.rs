@@ -1,6 +1,11 @@
-//! Wall-clock time behind a trait, in integer milliseconds UTC as the store keeps it.
+//! Time behind a trait, in integer milliseconds.
+//!
+//! The time of day (UTC, as the store keeps it) can be set, and says little about how long something took: durations are
+//! told by the kernel's clocks, which count from its start ([`Moment`]).
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::ClockId;
 
 use crate::env;
 
@@ -30,10 +35,49 @@ pub const fn days(count: u32) -> UnixMillis {
     hours(count) * 24
 }
 
-/// A source of wall-clock time.
+/// One moment by each of the machine's clocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The time of day.
+    pub wall_ms: UnixMillis,
+    /// Since the machine was booted (`CLOCK_BOOTTIME`).
+    pub boot_ms: i64,
+    /// The same, without the time that it was suspended (`CLOCK_MONOTONIC`).
+    pub awake_ms: i64,
+}
+
+impl Moment {
+    /// When the machine was booted, by the time of day as it is set now: two moments of a boot that differ in this had the
+    /// time of day set between them.
+    pub const fn booted_at_ms(self) -> UnixMillis {
+        self.wall_ms.saturating_sub(self.boot_ms)
+    }
+
+    /// How long the machine has been suspended since it was booted.
+    pub const fn suspended_ms(self) -> i64 {
+        self.boot_ms.saturating_sub(self.awake_ms)
+    }
+}
+
+/// The time of day was set by at least so much, if two values that should be the same differ by more: reading two clocks
+/// one after the other takes its time, too.
+pub const STEP_MS: UnixMillis = seconds(2);
+
+/// Whether two values of [`Moment::booted_at_ms`] or [`Moment::suspended_ms`] are too far apart to be the same.
+pub const fn is_step(one: UnixMillis, other: UnixMillis) -> bool {
+    one.abs_diff(other) > STEP_MS.unsigned_abs()
+}
+
+/// A source of time.
 pub trait Clock: Send + Sync {
     /// Now, in milliseconds since the Unix epoch.
     fn now_ms(&self) -> UnixMillis;
+
+    /// Now, by all clocks. A clock of a test that knows one time only has the same for all.
+    fn moment(&self) -> Moment {
+        let now = self.now_ms();
+        Moment { wall_ms: now, boot_ms: now, awake_ms: now }
+    }
 }
 
 /// The system's clock, and in tests what [`env::STOPGATE_CLOCK`] adds to it.
@@ -42,14 +86,39 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> UnixMillis {
-        to_millis(SystemTime::now()).saturating_add(made_up_ms())
+        let MadeUp { passed, set, suspended } = MadeUp::read();
+        to_millis(SystemTime::now()).saturating_add(passed).saturating_add(set).saturating_add(suspended)
+    }
+
+    fn moment(&self) -> Moment {
+        let MadeUp { passed, suspended, .. } = MadeUp::read();
+        Moment {
+            wall_ms: self.now_ms(),
+            boot_ms: since_boot_ms(ClockId::Boottime).saturating_add(passed).saturating_add(suspended),
+            awake_ms: since_boot_ms(ClockId::Monotonic).saturating_add(passed),
+        }
     }
 }
 
-/// What a test adds to the time of day: it can let hours go by for all processes at once.
-fn made_up_ms() -> UnixMillis {
-    let Some(path) = env::made_up(env::STOPGATE_CLOCK) else { return 0 };
-    std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+/// What a test adds to the clocks of all processes at once, in milliseconds: up to three numbers.
+#[derive(Debug, Clone, Copy, Default)]
+struct MadeUp {
+    /// Time that has gone by.
+    passed: i64,
+    /// By how much the time of day was set.
+    set: i64,
+    /// Time that has gone by while the machine was suspended.
+    suspended: i64,
+}
+
+impl MadeUp {
+    fn read() -> Self {
+        let Some(path) = env::made_up(env::STOPGATE_CLOCK) else { return Self::default() };
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        Self { passed: next(), set: next(), suspended: next() }
+    }
 }
 
 /// `time` as milliseconds since the Unix epoch; times before it become negative.
@@ -91,9 +160,12 @@ pub fn parse_utc(text: &str) -> Option<UnixMillis> {
 /// Milliseconds of the kernel's monotonic clock: the same for all processes of a boot, whatever happens to the time
 /// of day. For deadlines that one process sets and another keeps.
 pub fn monotonic_ms() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    part(now.tv_sec) * 1_000 + part(now.tv_nsec) / 1_000_000
+    since_boot_ms(ClockId::Monotonic).unsigned_abs()
+}
+
+fn since_boot_ms(clock: ClockId) -> i64 {
+    let now = rustix::time::clock_gettime(clock);
+    now.tv_sec.max(0).saturating_mul(1_000).saturating_add(now.tv_nsec.max(0) / 1_000_000)
 }
 
 /// A clock that stands still, for tests.
@@ -109,6 +181,16 @@ impl Clock for FixedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_is_set_moves_the_boot_and_time_that_passes_does_not() {
+        let before = SystemClock.moment();
+        assert!(before.boot_ms >= before.awake_ms - STEP_MS && before.awake_ms > 0, "{before:?}");
+        assert!(!is_step(before.booted_at_ms(), SystemClock.moment().booted_at_ms()));
+        let passed = Moment { wall_ms: 90_000, boot_ms: 60_000, awake_ms: 50_000 };
+        assert_eq!((passed.booted_at_ms(), passed.suspended_ms()), (30_000, 10_000));
+        assert!(is_step(30_000, 32_001) && is_step(32_001, 30_000) && !is_step(30_000, 32_000));
+    }
 
     #[test]
     fn times_of_transcripts_are_read_and_nothing_else() {

@@ -16,7 +16,8 @@ pub const STOPGATE_NO_AUTOSTART: &str = "STOPGATE_NO_AUTOSTART";
 pub const STOPGATE_DEADLINE_MS: &str = "STOPGATE_DEADLINE_MS";
 /// Set for a program that is asked to judge, and for all it starts: its own hooks allow and record nothing.
 pub const STOPGATE_JUDGE: &str = "STOPGATE_JUDGE";
-/// For tests (see [`made_up`]): a file that holds milliseconds, which every stopgate process adds to the time of day.
+/// For tests (see [`made_up`]): a file that holds milliseconds, which every stopgate process adds to its clocks: time that
+/// has gone by, and, if more numbers follow, by how much the time of day was set, and time that has gone by suspended.
 pub const STOPGATE_CLOCK: &str = "STOPGATE_CLOCK";
 /// For tests (see [`made_up`]): a JSON file with the reading (`available_pct`, `load_per_core`) that the authority takes
 /// for the machine's.

@@ -53,6 +53,12 @@ pub struct PersonTurn {
     /// When the person last prompted; the session's start where no prompt is known to be the person's.
     #[serde(alias = "promptAtMs")]
     pub prompt_at_ms: Option<UnixMillis>,
+    /// The time that names that prompt, as its transcript has it, however the clocks went since: by it continues are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_name_ms: Option<UnixMillis>,
+    /// The prompt, or the start, was recorded by a clock that was ahead: `prompt_at_ms` is cut to what is known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_the_future: bool,
     /// Continues since then, in the mode that judges.
     #[serde(alias = "continuesSincePrompt")]
     pub continues_since_prompt: u32,

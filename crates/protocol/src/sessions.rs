@@ -131,6 +131,13 @@ pub struct SessionRow {
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.
     pub successor: Option<String>,
+    /// When the machine was booted, by the time of day as it was at the last event: with that, durations can be told by a
+    /// clock that nobody sets.
+    #[serde(default)]
+    pub booted_at_ms: Option<UnixMillis>,
+    /// The time of day was set while it ran: times that had been in the future were cut.
+    #[serde(default)]
+    pub clock_set: bool,
     /// The line that takes the session up again in a shell.
     pub resume_command: String,
 }

@@ -25,12 +25,27 @@ pub struct CandidateMemory {
 /// Looks in a row that saw the same idle screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streak {
-    /// The first of them.
-    pub since_ms: UnixMillis,
+    /// The first of them, by the time that the machine has been awake since it was booted: neither a clock that is set nor
+    /// a machine that is suspended makes anybody idle.
+    pub since_ms: i64,
     /// How many.
     pub observations: u32,
     /// The screen's fingerprint.
     pub frame: u64,
+    /// Which process, pane and terminal were looked at; 0 where that was not noted.
+    #[serde(default)]
+    pub holder: u64,
+}
+
+/// What a look has seen of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SightOf {
+    /// What all gates together say.
+    pub verdict: ReaperVerdict,
+    /// The screen's fingerprint.
+    pub frame: u64,
+    /// That of the process (its start time included), its pane, and who is in front of the terminal; 0 if not all is known.
+    pub holder: u64,
 }
 
 /// What a look leads to.
@@ -58,6 +73,8 @@ pub enum Why {
     Kept(Gate),
     /// Its screen changed.
     FrameChanged,
+    /// It is another process, pane or terminal, or another process is in front of that.
+    HolderChanged,
     /// The pressure is over.
     PressureGone,
     /// The budget is spent.
@@ -70,35 +87,39 @@ impl Why {
         match self {
             Self::Kept(gate) => gate.name().to_owned(),
             Self::FrameChanged => "frame-changed-during-grace".to_owned(),
+            Self::HolderChanged => "holder-changed-during-grace".to_owned(),
             Self::PressureGone => "pressure-gone".to_owned(),
             Self::Budget => "budget-spent".to_owned(),
         }
     }
 }
 
-/// Takes in one look. `pending` is when the session's end was announced; `threshold` how long it must have been idle
-/// under the present pressure.
+/// Takes in one look, at `now_ms` by the time that the machine has been awake. `pending` is when the session's end was
+/// announced; `threshold` how long it must have been idle under the present pressure.
 pub fn step(
     memory: &mut CandidateMemory,
-    pending: &mut Option<UnixMillis>,
-    look: (ReaperVerdict, u64),
-    now_ms: UnixMillis,
+    pending: &mut Option<i64>,
+    look: SightOf,
+    now_ms: i64,
     threshold: Option<UnixMillis>,
     config: &ReaperConfig,
 ) -> CandidacyStep {
-    let (verdict, frame) = look;
+    let SightOf { verdict, frame, holder } = look;
     if let ReaperVerdict::Keep(gate) = verdict {
         memory.streak = None;
         return if pending.take().is_some() { CandidacyStep::TakenBack(Why::Kept(gate)) } else { CandidacyStep::Kept };
     }
     let streak = match memory.streak {
-        Some(streak) if streak.frame == frame && streak.since_ms <= now_ms => {
+        Some(streak)
+            if streak.frame == frame && streak.holder == holder && holder != 0 && streak.since_ms <= now_ms =>
+        {
             Streak { observations: streak.observations.saturating_add(1), ..streak }
         }
-        _ => {
-            memory.streak = Some(Streak { since_ms: now_ms, observations: 1, frame });
+        before => {
+            memory.streak = Some(Streak { since_ms: now_ms, observations: 1, frame, holder });
             return if pending.take().is_some() {
-                CandidacyStep::TakenBack(Why::FrameChanged)
+                let is_other_screen = before.is_some_and(|before| before.frame != frame);
+                CandidacyStep::TakenBack(if is_other_screen { Why::FrameChanged } else { Why::HolderChanged })
             } else {
                 CandidacyStep::Watched
             };
@@ -158,7 +179,7 @@ mod tests {
     #[derive(Default)]
     struct Track {
         memory: CandidateMemory,
-        pending: Option<UnixMillis>,
+        pending: Option<i64>,
     }
 
     impl Track {
@@ -170,7 +191,8 @@ mod tests {
             threshold: Option<UnixMillis>,
         ) -> CandidacyStep {
             let config = ReaperConfig::default();
-            let step = step(&mut self.memory, &mut self.pending, (verdict, frame), minute * MINUTE, threshold, &config);
+            let look = SightOf { verdict, frame, holder: 7 };
+            let step = step(&mut self.memory, &mut self.pending, look, minute * MINUTE, threshold, &config);
             if step == CandidacyStep::Matured {
                 self.pending = Some(minute * MINUTE);
             }
@@ -203,7 +225,7 @@ mod tests {
         let hasty = ReaperConfig { idle_threshold_critical_minutes: 0, ..ReaperConfig::default() };
         let mut memory = CandidateMemory::default();
         for minute in 0..=9 {
-            let look = (ReaperVerdict::Eligible, 1);
+            let look = SightOf { verdict: ReaperVerdict::Eligible, frame: 1, holder: 7 };
             assert_eq!(
                 step(&mut memory, &mut None, look, minute * MINUTE, Some(0), &hasty),
                 CandidacyStep::Watched,
@@ -241,6 +263,37 @@ mod tests {
         let mut kept = announced();
         kept.look(KEEP, 1, 18, CRITICAL);
         assert_eq!(kept.idle(20), CandidacyStep::Watched, "the proof begins anew");
+    }
+
+    #[test]
+    fn every_look_must_be_at_the_same_process_pane_and_terminal() {
+        let config = ReaperConfig::default();
+        let mut track = Track::default();
+        let mut look = |holder: u64, minute: i64| {
+            let look = SightOf { verdict: ReaperVerdict::Eligible, frame: 1, holder };
+            let step = step(&mut track.memory, &mut track.pending, look, minute * MINUTE, CRITICAL, &config);
+            if step == CandidacyStep::Matured {
+                track.pending = Some(minute * MINUTE);
+            }
+            step
+        };
+        for minute in 0..16 {
+            assert_eq!(look(if minute == 8 { 8 } else { 7 }, minute), CandidacyStep::Watched, "minute {minute}");
+        }
+        for minute in 16..24 {
+            assert_eq!(look(7, minute), CandidacyStep::Watched, "from minute 9 on");
+        }
+        assert_eq!(look(7, 24), CandidacyStep::Matured);
+        assert_eq!(look(8, 25), CandidacyStep::TakenBack(Why::HolderChanged));
+        for minute in 30..90 {
+            assert_eq!(look(0, minute), CandidacyStep::Watched, "who is not known is never proven");
+        }
+        // As an older version has remembered it: by the time of day, and of nobody in particular.
+        let old = r#"{"streak":{"since_ms":1700000000000,"observations":99,"frame":1}}"#;
+        track.memory = serde_json::from_str(old).unwrap();
+        let mut restarted = track;
+        assert_eq!(restarted.idle(100), CandidacyStep::Watched);
+        assert_eq!(restarted.memory.streak.unwrap().observations, 1);
     }
 
     #[test]

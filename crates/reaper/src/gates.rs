@@ -32,6 +32,14 @@ pub enum Gate {
     PaneUnresolved,
     /// Its process runs, or may run, other sessions as well.
     SharedProcess,
+    /// The time of day was set lately, or the machine was suspended: what files and tmux say of time is not believed.
+    ClockSettling,
+    /// Its process was stopped, as by Ctrl-Z.
+    ProcessStopped,
+    /// Its process is traced, as by a debugger.
+    ProcessTraced,
+    /// Something else is in front of its terminal, or who is there is not known.
+    ForeignForeground,
     /// A tmux client that shows it was used lately.
     AttachedClient,
     /// A build lives that it owns, or that may be its.
@@ -68,6 +76,8 @@ pub enum Gate {
     ScreenAsking,
     /// Something is typed into its prompt.
     PendingInput,
+    /// Its pane shows lines below the prompt that are not the client's.
+    ForeignLines,
     /// Its pane shows no prompt that is known.
     NoPositiveIdle,
 }
@@ -84,6 +94,10 @@ impl Gate {
             Self::OutsideTmux => "outside-tmux",
             Self::PaneUnresolved => "pane-unresolved",
             Self::SharedProcess => "shared-process",
+            Self::ClockSettling => "clock-settling",
+            Self::ProcessStopped => "process-stopped",
+            Self::ProcessTraced => "process-traced",
+            Self::ForeignForeground => "foreign-foreground",
             Self::AttachedClient => "attached-client",
             Self::LiveBuild => "live-build",
             Self::HeldTurn => "held-turn",
@@ -102,6 +116,7 @@ impl Gate {
             Self::ScreenBusy => "screen-busy",
             Self::ScreenAsking => "screen-asking",
             Self::PendingInput => "pending-input",
+            Self::ForeignLines => "foreign-lines",
             Self::NoPositiveIdle => "no-positive-idle",
         }
     }
@@ -113,6 +128,7 @@ impl Gate {
             | Self::OtherHost
             | Self::LivenessUnknown
             | Self::PaneUnresolved
+            | Self::ClockSettling
             | Self::ProcessUninspectable
             | Self::TranscriptUnresolved
             | Self::TranscriptChanged
@@ -152,6 +168,27 @@ pub enum PaneEvidence {
     },
 }
 
+/// What keeps a process from going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// A signal, as Ctrl-Z sends one.
+    Stopped,
+    /// Another process, as a debugger does.
+    Traced,
+}
+
+/// Who is in front of a session's terminal and pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Foreground {
+    /// Its harness.
+    Own,
+    /// Somebody else: a shell's prompt, an editor.
+    Foreign,
+    /// That cannot be told.
+    #[default]
+    Unknown,
+}
+
 /// A live build in a session's checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiveBuild {
@@ -181,6 +218,12 @@ pub struct Evidence {
     pub other_host: bool,
     /// Whether its process lives.
     pub liveness: Liveness,
+    /// Time since the clocks were set, or the machine was suspended, if that was seen.
+    pub clock_settled_ms: Option<i64>,
+    /// What keeps its process from going on.
+    pub halt: Option<Halt>,
+    /// Who is in front of its terminal.
+    pub foreground: Foreground,
     /// Time since its first start.
     pub age_ms: Option<UnixMillis>,
     /// Where it lives in tmux.
@@ -214,6 +257,9 @@ impl Default for Evidence {
             protected_by: None,
             other_host: false,
             liveness: Liveness::Unknown,
+            clock_settled_ms: None,
+            halt: None,
+            foreground: Foreground::Unknown,
             age_ms: None,
             pane: PaneEvidence::Outside,
             shares_process: false,
@@ -266,7 +312,7 @@ pub fn kept_without_screen(readings: &[GateReading]) -> bool {
 
 /// All gates with their values, in the order in which they decide.
 pub fn read(evidence: &Evidence, config: &ReaperConfig) -> Vec<GateReading> {
-    let mut out = Vec::with_capacity(26);
+    let mut out = Vec::with_capacity(31);
     let mut gate = |gate: Gate, keeps: bool, value: String| out.push(GateReading { gate, keeps, value });
     standing(evidence, config, &mut gate);
     events(evidence, config, &mut gate);
@@ -295,6 +341,7 @@ fn standing(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
     let found = if unresolved { "not found, or it holds another process" } else { "holds the harness" };
     gate(Gate::PaneUnresolved, unresolved, found.to_owned());
     gate(Gate::SharedProcess, evidence.shares_process, yes_no(evidence.shares_process));
+    clocks_and_terminal(evidence, config, gate);
     let window = minutes(config.attached_window_minutes);
     let (attached, value) = match evidence.pane {
         PaneEvidence::Resolved { client_used_ms_ago: Some(ago) } => {
@@ -312,6 +359,28 @@ fn standing(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
         }
     };
     gate(Gate::LiveBuild, building, value);
+}
+
+/// Whether what is known of times counts, and whether its process goes on in front of its terminal.
+fn clocks_and_terminal(evidence: &Evidence, config: &ReaperConfig, gate: &mut Add<'_>) {
+    // As long as any span counts that rests on the time of day, but for what a session itself reported.
+    let settling = minutes(config.attached_window_minutes.max(config.recent_user_window_minutes));
+    let (unsettled, value) = match evidence.clock_settled_ms {
+        Some(ago) => {
+            (ago < settling, format!("set, or the machine suspended, {} ago, kept until {}", span(ago), span(settling)))
+        }
+        None => (false, "not set".to_owned()),
+    };
+    gate(Gate::ClockSettling, unsettled, value);
+    for (which, halt) in [(Gate::ProcessStopped, Halt::Stopped), (Gate::ProcessTraced, Halt::Traced)] {
+        gate(which, evidence.halt == Some(halt), yes_no(evidence.halt == Some(halt)));
+    }
+    let in_front = match evidence.foreground {
+        Foreground::Own => "the harness is in front",
+        Foreground::Foreign => "something else is in front of the terminal",
+        Foreground::Unknown => "who is in front cannot be told",
+    };
+    gate(Gate::ForeignForeground, evidence.foreground != Foreground::Own, in_front.to_owned());
 }
 
 /// What hooks reported.
@@ -368,7 +437,11 @@ fn screen(seen: Seen, gate: &mut Add<'_>) {
     };
     gate(Gate::ScreenUnreadable, screen.is_none(), value.to_owned());
     gate(Gate::ScreenBusy, matches!(screen, Some(Screen::Busy | Screen::Background)), value.to_owned());
-    for (which, shown) in [(Gate::ScreenAsking, Screen::Asking), (Gate::PendingInput, Screen::Draft)] {
+    for (which, shown) in [
+        (Gate::ScreenAsking, Screen::Asking),
+        (Gate::PendingInput, Screen::Draft),
+        (Gate::ForeignLines, Screen::Foreign),
+    ] {
         gate(which, screen == Some(shown), value.to_owned());
     }
     gate(Gate::NoPositiveIdle, screen != Some(Screen::Idle), value.to_owned());
@@ -399,6 +472,7 @@ mod tests {
         Evidence {
             liveness: Liveness::Alive,
             age_ms: Some(10 * HOUR),
+            foreground: Foreground::Own,
             pane: PaneEvidence::Resolved { client_used_ms_ago: None },
             turn: Some((Turn::Stopped, HOUR)),
             prompt_ms_ago: Some(HOUR),
@@ -433,6 +507,12 @@ mod tests {
     #[case(Evidence { pane: PaneEvidence::Outside, ..idle() }, Gate::OutsideTmux)]
     #[case(Evidence { pane: PaneEvidence::Unresolved, ..idle() }, Gate::PaneUnresolved)]
     #[case(Evidence { shares_process: true, ..idle() }, Gate::SharedProcess)]
+    #[case(Evidence { clock_settled_ms: Some(HOUR / 2 - 1), ..idle() }, Gate::ClockSettling)]
+    #[case(Evidence { halt: Some(Halt::Stopped), ..idle() }, Gate::ProcessStopped)]
+    #[case(Evidence { halt: Some(Halt::Traced), ..idle() }, Gate::ProcessTraced)]
+    #[case(Evidence { foreground: Foreground::Foreign, ..idle() }, Gate::ForeignForeground)]
+    #[case(Evidence { foreground: Foreground::Unknown, ..idle() }, Gate::ForeignForeground)]
+    #[case(Evidence { screen: Seen::Frame(Screen::Foreign, 1), ..idle() }, Gate::ForeignLines)]
     #[case(Evidence { pane: PaneEvidence::Resolved { client_used_ms_ago: Some(599_999) }, ..idle() }, Gate::AttachedClient)]
     #[case(Evidence { build: Some(LiveBuild { own: true, touched_ms_ago: 99 * HOUR }), ..idle() }, Gate::LiveBuild)]
     #[case(Evidence { build: Some(LiveBuild { own: false, touched_ms_ago: HOUR }), ..idle() }, Gate::LiveBuild)]
@@ -462,6 +542,7 @@ mod tests {
     }
 
     #[rstest]
+    #[case::clock_settled(Evidence { clock_settled_ms: Some(HOUR / 2), ..idle() })]
     #[case::grown_up(Evidence { age_ms: Some(HOUR / 2), ..idle() })]
     #[case::client_unused(Evidence { pane: PaneEvidence::Resolved { client_used_ms_ago: Some(600_000) }, ..idle() })]
     #[case::build_of_nobody_forgotten(Evidence { build: Some(LiveBuild { own: false, touched_ms_ago: 8 * HOUR }), ..idle() })]

@@ -25,6 +25,8 @@ pub enum Screen {
     Background,
     /// A question to the person.
     Asking,
+    /// An empty prompt, and below it lines that the client does not draw: a shell's, or another program's.
+    Foreign,
     /// Nothing that this version knows.
     Unknown,
 }
@@ -38,6 +40,7 @@ impl Screen {
             Self::Busy => "at work",
             Self::Background => "background work",
             Self::Asking => "a question",
+            Self::Foreign => "lines that are not the client's",
             Self::Unknown => "not recognised",
         }
     }
@@ -71,6 +74,11 @@ struct ScreenLine {
 impl ScreenLine {
     fn is_blank(&self) -> bool {
         is_blank(&self.text)
+    }
+
+    /// Whether a client may have drawn it below its prompt: all of them indent that.
+    fn is_hint(&self) -> bool {
+        self.is_blank() || self.text.starts_with("  ")
     }
 
     /// A horizontal rule, as Claude Code draws one above and one below its prompt.
@@ -143,7 +151,7 @@ fn set_dim(codes: &str, dim: &mut bool) {
 mod tests {
     use super::*;
     use Harness::{Claude, Codex};
-    use Screen::{Asking, Background, Busy, Draft, Idle, Unknown};
+    use Screen::{Asking, Background, Busy, Draft, Foreign, Idle, Unknown};
     use rstest::rstest;
 
     fn fixture(name: &str) -> String {
@@ -292,6 +300,25 @@ mod tests {
         assert_eq!(read(Claude, &pane("❯\u{a0}fix lint errors")), Draft);
         assert_eq!(read(Claude, &pane("❯\u{a0}\u{1b}[38;5;2mfix\u{1b}[39m")), Draft, "5;2 is a colour, not dim");
         assert_eq!(read(Claude, &pane("❯\u{a0}\n  second line")), Draft);
+    }
+
+    #[test]
+    fn lines_below_the_prompt_that_no_client_draws_are_foreign() {
+        for (name, harness) in [
+            ("claude-2.1.332-idle", Claude),
+            ("claude-2.1.329-idle", Claude),
+            ("codex-0.171.0-idle", Codex),
+            ("codex-0.169.0-idle", Codex),
+        ] {
+            let pane = fixture(name);
+            let pane = pane.trim_end();
+            assert_eq!(read(harness, pane), Idle, "{name}");
+            for line in
+                ["$ git sta", "[1]+  Stopped                 claude", "me@box:~/w$ ", "\u{1b}[1mfg\u{1b}[0m", "%"]
+            {
+                assert_eq!(read(harness, &format!("{pane}\n{line}")), Foreign, "{name}: {line}");
+            }
+        }
     }
 
     #[test]

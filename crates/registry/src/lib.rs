@@ -22,7 +22,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::paths::Home;
 use stopgate_core::person;
 use stopgate_core::process::host;
-use stopgate_core::process::{Liveness, ProcFs, liveness};
+use stopgate_core::process::{FIRST_NAMESPACE, Liveness, ProcFs, ProcessIdentity, ProcessTable, liveness};
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{ClientStatus, Known, Turn, state};
 use stopgate_core::silenced::{self, Whose};
@@ -109,9 +109,21 @@ fn liveness_of(row: &SessionRow, host: &str, snapshot: &Snapshot) -> Liveness {
         Some(process) if process.shared => {
             writer_lock::of_shared(&row.key(), row.transcript_path.as_deref(), process, snapshot.locks())
         }
-        Some(process) => liveness(&ProcFs, process),
+        Some(process) => match liveness(&ProcFs, process) {
+            Liveness::Unknown if has_gone(process, &ProcFs, snapshot) => Liveness::Gone,
+            found => found,
+        },
         None => Liveness::Unknown,
     }
+}
+
+/// Whether a process of this boot of which no PID namespace was recorded, as older versions did not, is known to have gone:
+/// whoever looks from the machine's first namespace sees all processes, by whatever number, and none began when it did.
+fn has_gone(process: &ProcessIdentity, table: &dyn ProcessTable, snapshot: &Snapshot) -> bool {
+    process.pid_namespace.is_none()
+        && table.namespace() == Some(FIRST_NAMESPACE)
+        && table.boot_id().is_some_and(|boot| boot == process.boot_id)
+        && snapshot.has_only_others(process.start_ticks)
 }
 
 /// How the session of `row` is taken up again.
@@ -126,4 +138,48 @@ fn written_at(path: &Path) -> Option<UnixMillis> {
     let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stopgate_core::process::Lookup;
+
+    use crate::snapshot::ProcessStat;
+
+    /// A table of one boot, in a namespace.
+    struct Table(Option<u64>);
+
+    impl ProcessTable for Table {
+        fn row(&self, _: u32) -> Lookup {
+            Lookup::Absent
+        }
+        fn executable(&self, _: u32) -> Option<String> {
+            None
+        }
+        fn command_line(&self, _: u32) -> Vec<u8> {
+            Vec::new()
+        }
+        fn boot_id(&self) -> Option<String> {
+            Some("boot".to_owned())
+        }
+        fn namespace(&self) -> Option<u64> {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_process_without_a_namespace_has_gone_if_none_that_can_be_seen_began_with_it() {
+        let old = ProcessIdentity { pid: 7, start_ticks: 70, boot_id: "boot".into(), ..ProcessIdentity::default() };
+        let seen = |start_ticks| Snapshot::of([ProcessStat { pid: 900, start_ticks, ..ProcessStat::default() }]);
+        let first = Table(Some(FIRST_NAMESPACE));
+        assert!(has_gone(&old, &first, &seen(71)));
+        assert!(!has_gone(&old, &first, &seen(70)), "by another number, in a container");
+        assert!(!has_gone(&old, &first, &Snapshot::default()), "nothing can be seen");
+        assert!(!has_gone(&old, &Table(Some(4)), &seen(71)), "not all can be seen from a container");
+        assert!(!has_gone(&old, &Table(None), &seen(71)));
+        let other_boot = ProcessIdentity { boot_id: "other".into(), ..old.clone() };
+        assert!(!has_gone(&other_boot, &first, &seen(71)), "said by others");
+        assert!(!has_gone(&ProcessIdentity { pid_namespace: Some(4), ..old }, &first, &seen(71)));
+    }
 }

@@ -15,6 +15,12 @@ pub struct ProcessStat {
     pub pid: u32,
     /// Parent's process id.
     pub parent: u32,
+    /// The letter for its state, as proc(5) has it: `T` stands still, `t` is traced.
+    pub state: char,
+    /// Its process group.
+    pub group: u32,
+    /// The process group in front of its terminal; 0 if it has none.
+    pub foreground: u32,
     /// Start time in clock ticks since boot.
     pub start_ticks: u64,
     /// Processor time of the process itself, in milliseconds.
@@ -64,6 +70,11 @@ impl Snapshot {
         self.rows.get(&pid)
     }
 
+    /// Whether there are processes, and none of them began at `start_ticks`.
+    pub(crate) fn has_only_others(&self, start_ticks: u64) -> bool {
+        !self.rows.is_empty() && self.rows.values().all(|row| row.start_ticks != start_ticks)
+    }
+
     /// The descendants of `pid`, without itself.
     pub fn below(&self, pid: u32) -> Vec<&ProcessStat> {
         let mut found = Vec::new();
@@ -82,17 +93,22 @@ impl Snapshot {
 
     /// Whether `pid` is `ancestor`, or descends from it.
     pub fn is_at_or_below(&self, pid: u32, ancestor: u32) -> bool {
+        pid == ancestor
+            || self.at_and_above(pid).iter().any(|process| process.pid == ancestor || process.parent == ancestor)
+    }
+
+    /// `pid` and its ancestors, as far as the table has them, nearest first.
+    pub fn at_and_above(&self, pid: u32) -> Vec<&ProcessStat> {
+        let mut found = Vec::new();
         let mut current = pid;
-        for _ in 0..=self.rows.len() {
-            if current == ancestor {
-                return true;
-            }
-            match self.rows.get(&current) {
-                Some(row) if row.parent > 0 => current = row.parent,
-                _ => return false,
-            }
+        // A table read while it changes could hold a loop.
+        while found.len() <= self.rows.len()
+            && let Some(row) = self.rows.get(&current)
+        {
+            found.push(row);
+            current = row.parent;
         }
-        false
+        found
     }
 
     /// Resident memory of `pid` and all its descendants, in bytes; `None` if there is no such process.
@@ -105,10 +121,15 @@ impl Snapshot {
 /// What a line says. A process that has ended and only was not waited for is none.
 fn row(pid: u32, stat: &Stat) -> Option<ProcessStat> {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // -1 where there is none.
+    let small = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
     (!stat.is_zombie()).then_some(())?;
     Some(ProcessStat {
         pid,
         parent: stat.parent()?,
+        state: stat.state()?,
+        group: small(stat.number(5)),
+        foreground: small(stat.number(8)),
         start_ticks: stat.start_ticks()?,
         cpu_ms: ms(stat.cpu()?),
         waited_cpu_ms: ms(stat.waited_cpu()?),

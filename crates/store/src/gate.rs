@@ -78,7 +78,8 @@ impl Store {
     pub fn close_interrupted(&self) -> Result<usize, StoreError> {
         Ok(self
             .connection
-            .execute("UPDATE gate_events SET fail_open = ?1 WHERE fail_open = ?2", [INTERRUPTED, PENDING])?)
+            // The word itself: by it the index of the few is found.
+            .execute("UPDATE gate_events SET fail_open = ?1 WHERE fail_open = 'pending'", [INTERRUPTED])?)
     }
 
     /// The newest `tail` stops, newest first.
@@ -92,7 +93,8 @@ impl Store {
         let mut wanted = vec!["1"];
         let mut values: Vec<(&str, &dyn ToSql)> = vec![(":tail", &tail)];
         if let Some(session) = &filter.session {
-            wanted.push("substr(session_id, 1, length(:session)) = :session");
+            // Ids are printable ASCII, see `SessionKey`: what follows that comes after all that begin with the text.
+            wanted.push("session_id >= :session AND session_id < :session || char(127)");
             values.push((":session", session));
         }
         let decision = filter.decision.map(|decided| decided.decision().map(Decision::name));
@@ -187,6 +189,7 @@ fn touch(transaction: &Transaction<'_>, request: &EvaluateRequest) -> Result<(),
     let event = HookEvent {
         event_id: request.event_id.clone(),
         at_ms: request.at_ms,
+        boot_ms: request.boot_ms,
         event: request.event.clone(),
         origin: Origin::default(),
     };

@@ -5,9 +5,10 @@
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
-//! `retention`, `operator`.
+//! `retention`, `operator`, `clock_looks` (how much time has gone by).
 
 mod breaker;
+mod clock_looks;
 mod gate;
 mod grades;
 mod hooks_lost;
@@ -34,13 +35,14 @@ use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 
 pub use breaker::BreakerRow;
+pub use clock_looks::ClockLook;
 pub use gate::blank_row;
 pub use grades::{Grading, NewGrade};
 pub use migrate::LATEST_VERSION;
 use migrate::Older;
 pub use operator::OperatorAction;
 pub use retention::{Pruned, Space};
-pub use rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
+pub use rows::{Aside, Continued, Counted, GateRow, SessionFacts, TurnRecord};
 
 /// Statements that a connection keeps ready: more than there are.
 const MAX_PREPARED: usize = 64;

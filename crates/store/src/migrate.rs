@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use crate::StoreError;
 
 /// The migrations in order; the first brings an empty file to version 1.
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0001_sessions_and_gate.sql"),
     include_str!("../../../migrations/db/0002_turns.sql"),
     include_str!("../../../migrations/db/0003_breaker.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0008_session_processes.sql"),
     include_str!("../../../migrations/db/0009_words_in_snake_case.sql"),
     include_str!("../../../migrations/db/0010_who_acted.sql"),
+    include_str!("../../../migrations/db/0011_clocks_and_large_stores.sql"),
 ];
 
 /// The version this program writes.

@@ -1,8 +1,10 @@
 //! Rows about sessions and their events.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use rusqlite::{Row, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, named_params, params};
+use stopgate_core::clock::{UnixMillis, is_step};
 use stopgate_core::harness::{EventKind, StartSource, Stop};
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcessIdentity};
@@ -21,11 +23,11 @@ const UPSERT: &str = "
                           waits_for, pending_tasks, ended_at_ms, end_reason, cwd, start_cwd, checkout, head_at_start,
                           transcript_path, model, permission_mode, tmux_server, tmux_server_pid, tmux_pane,
                           process_pid, process_start_ticks, process_command, process_executable, boot_id,
-                          pid_namespace, process_shared, host, predecessor)
+                          pid_namespace, process_shared, host, predecessor, booted_at_start_ms, booted_at_last_ms)
     VALUES (:harness, :session_id, :started, :source, :event, :at, :turn, :turn_at, :waits_for, :pending_tasks,
             :ended, :end_reason, :cwd, :start_cwd, :checkout, :head, :transcript, :model, :permission_mode,
             :tmux_server, :tmux_server_pid, :tmux_pane, :pid, :ticks, :command, :executable, :boot,
-            :namespace, :shared, :host, :predecessor)
+            :namespace, :shared, :host, :predecessor, CASE WHEN :started IS NOT NULL THEN :booted END, :booted)
     ON CONFLICT (harness, session_id) DO UPDATE SET
         -- The first start never moves. An event that arrives late, from the spool, may still be the first.
         source           = CASE WHEN excluded.started_at_ms < ifnull(started_at_ms, 9e18)
@@ -34,6 +36,8 @@ const UPSERT: &str = "
                                 THEN excluded.head_at_start ELSE head_at_start END,
         start_cwd        = CASE WHEN excluded.started_at_ms < ifnull(started_at_ms, 9e18)
                                 THEN ifnull(excluded.start_cwd, start_cwd) ELSE start_cwd END,
+        booted_at_start_ms = CASE WHEN excluded.started_at_ms < ifnull(started_at_ms, 9e18)
+                                THEN excluded.booted_at_start_ms ELSE booted_at_start_ms END,
         started_at_ms    = CASE WHEN excluded.started_at_ms < ifnull(started_at_ms, 9e18)
                                 THEN excluded.started_at_ms ELSE started_at_ms END,
         waits_for        = CASE WHEN excluded.turn IS NOT NULL AND excluded.turn_at_ms >= ifnull(turn_at_ms, 0)
@@ -72,7 +76,8 @@ const UPSERT: &str = "
         pid_namespace       = CASE WHEN :identified THEN excluded.pid_namespace ELSE pid_namespace END,
         process_shared      = CASE WHEN :identified THEN excluded.process_shared ELSE process_shared END,
         host                = CASE WHEN :identified THEN excluded.host ELSE host END,
-        predecessor         = ifnull(predecessor, excluded.predecessor)";
+        predecessor         = ifnull(predecessor, excluded.predecessor),
+        booted_at_last_ms   = ifnull(excluded.booted_at_last_ms, booted_at_last_ms)";
 
 /// Retires the session that another one continues, if both lived in the same process.
 const RETIRE: &str = "
@@ -87,6 +92,7 @@ const COLUMNS: &str = "
     last_event, last_event_at_ms, cwd, start_cwd, checkout, head_at_start, dirty_at_start, transcript_path, model,
     permission_mode, tmux_server, tmux_server_pid, tmux_session, tmux_pane, process_pid, process_start_ticks,
     process_command, process_executable, boot_id, pid_namespace, process_shared, host, predecessor, successor,
+    booted_at_last_ms, clock_set,
     (SELECT max(at_ms) FROM gate_events AS held
      WHERE held.harness = sessions.harness AND held.session_id = sessions.session_id AND held.blocked = 1) AS held_at_ms,
     (SELECT json_group_object(event, at_ms) FROM session_events AS seen
@@ -149,7 +155,8 @@ impl Store {
     /// Sessions whose id is `id` or begins with it, the last active first.
     pub fn sessions_named(&self, id: &str, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
         self.rows(
-            "WHERE substr(session_id, 1, length(?1)) = ?1 ORDER BY session_id <> ?1, last_event_at_ms DESC LIMIT ?2",
+            // Ids are printable ASCII.
+            "WHERE session_id >= ?1 AND session_id < ?1 || char(127) ORDER BY session_id <> ?1, last_event_at_ms DESC LIMIT ?2",
             params![id, limit],
         )
     }
@@ -212,6 +219,7 @@ impl Store {
 
 /// Brings the session's row up to date with an event of it.
 pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent) -> Result<(), StoreError> {
+    let reported = &*in_order(transaction, reported)?;
     let standing = processes::standing(transaction, reported)?;
     let event = &reported.event;
     if standing == Standing::Foreign {
@@ -277,6 +285,7 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
         ":shared": process.is_some_and(|process| process.shared),
         ":host": process.map(|_| host()),
         ":predecessor": origin.predecessor,
+        ":booted": reported.boot_ms.map(|boot_ms| reported.at_ms - boot_ms),
     })?;
     note_event(transaction, reported)?;
     if let (Some(StartSource::Clear), Some(predecessor), Some(process)) = (source, &origin.predecessor, process) {
@@ -292,6 +301,45 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
         })?;
     }
     Ok(())
+}
+
+/// `reported` with a time that stands in the order in which things came, should the time of day have been set since the
+/// session's last event: the times of the session that are ahead of it are cut, and one that comes late gets the time that it
+/// would have had by the clock of that last event.
+fn in_order<'a>(transaction: &Transaction<'_>, reported: &'a HookEvent) -> Result<Cow<'a, HookEvent>, StoreError> {
+    let Some(boot_ms) = reported.boot_ms else { return Ok(Cow::Borrowed(reported)) };
+    let key = &reported.event.key;
+    let last: Option<(UnixMillis, Option<UnixMillis>, Option<String>)> = transaction
+        .prepare_cached(
+            "SELECT last_event_at_ms, booted_at_last_ms, boot_id FROM sessions WHERE harness = ?1 AND session_id = ?2",
+        )?
+        .query_row(params![key.harness.name(), key.session_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((last_at, Some(last_booted), last_boot)) = last else { return Ok(Cow::Borrowed(reported)) };
+    let boot = reported.origin.harness_process.as_ref().map(|process| &process.boot_id);
+    let is_same_boot = boot.zip(last_boot.as_ref()).map(|(boot, last)| boot == last);
+    let booted = reported.at_ms - boot_ms;
+    // A boot after the last event orders what was before and after it.
+    if !is_step(booted, last_booted) || (booted > last_at && is_same_boot != Some(true)) {
+        return Ok(Cow::Borrowed(reported));
+    }
+    if boot_ms < last_at - last_booted && is_same_boot != Some(false) {
+        return Ok(Cow::Owned(HookEvent { at_ms: last_booted + boot_ms, boot_ms: Some(boot_ms), ..reported.clone() }));
+    }
+    transaction
+        .prepare_cached(
+            "UPDATE sessions SET clock_set = 1, last_event_at_ms = min(last_event_at_ms, ?3),
+                                 started_at_ms = min(started_at_ms, ?3), turn_at_ms = min(turn_at_ms, ?3),
+                                 ended_at_ms = min(ended_at_ms, ?3)
+             WHERE harness = ?1 AND session_id = ?2",
+        )?
+        .execute(params![key.harness.name(), key.session_id, reported.at_ms])?;
+    transaction
+        .prepare_cached(
+            "UPDATE session_events SET at_ms = min(at_ms, ?3) WHERE harness = ?1 AND session_id = ?2 AND at_ms > ?3",
+        )?
+        .execute(params![key.harness.name(), key.session_id, reported.at_ms])?;
+    Ok(Cow::Borrowed(reported))
 }
 
 /// Notes when the session last had such an event, and what its hooks say of themselves.
@@ -376,6 +424,8 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         told: None,
         predecessor: row.get("predecessor")?,
         successor: row.get("successor")?,
+        booted_at_ms: row.get("booted_at_last_ms")?,
+        clock_set: row.get("clock_set")?,
         resume_command: String::new(),
         harness,
         session_id,

@@ -1,5 +1,5 @@
 use super::*;
-use stopgate_core::clock::{DAY_MS, FixedClock, UnixMillis};
+use stopgate_core::clock::{Clock as _, DAY_MS, FixedClock, Moment, UnixMillis, hours};
 use stopgate_core::decision::Decision;
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::harness::{Event, EventKind, StartSource, Stop};
@@ -12,6 +12,7 @@ use stopgate_protocol::{CallerKind, CallerProcess};
 use stopgate_reaper::candidacy::CandidateMemory;
 use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
+mod plans;
 mod trust;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,6 +28,7 @@ fn event(id: &str, at_ms: i64, kind: EventKind) -> HookEvent {
     HookEvent {
         event_id: new_event_id(&FixedClock(at_ms)),
         at_ms,
+        boot_ms: None,
         event: Event {
             key: SessionKey::new(Harness::Claude, id).unwrap(),
             cwd: Some("/w".into()),
@@ -59,6 +61,7 @@ fn stop(id: &str, at_ms: i64) -> EvaluateRequest {
     EvaluateRequest {
         event_id: event.event_id,
         at_ms,
+        boot_ms: None,
         event: event.event,
         mode: Mode::Enforce,
         deadline_ms: 1000,
@@ -108,11 +111,11 @@ fn the_file_is_private() {
 }
 
 fn facts_of(store: &Store, key: &SessionKey) -> Option<SessionFacts> {
-    store.standing(key, Mode::Enforce, 0).unwrap().0
+    store.standing(key, Mode::Enforce, FixedClock(0).moment(), "").unwrap().0
 }
 
 fn turn_of(store: &Store, key: &SessionKey, mode: Mode, now_ms: UnixMillis) -> TurnRecord {
-    store.standing(key, mode, now_ms).unwrap().1
+    store.standing(key, mode, FixedClock(now_ms).moment(), "").unwrap().1
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     for _ in 0..2 {
         store.record_verdict(&request, &row, &aside, 11).unwrap();
     }
-    let once = [Continued { at_ms: 11, fingerprint: "f".into() }];
+    let once = [Continued { at_ms: 11, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None }];
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).continues, once);
     assert_eq!(turn_of(&store, &key, Mode::Shadow, 12).continues, [], "shadow counts apart");
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12 + DAY_MS).continues, [], "a day later");
@@ -338,19 +341,14 @@ fn an_old_file_gains_the_registry_s_columns_and_keeps_its_rows() {
 #[test]
 fn the_words_for_failures_are_respelled_and_others_stay() {
     let (_dir, home) = home();
-    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let old = old_file(&home, 8);
     for (number, word) in (0..).zip(["rateLimited", "breakerOpen", "interrupted", "inventedWord"]) {
-        let request = stop("s", number);
-        store.accept_stop(&request).unwrap();
-        let respell = "UPDATE gate_events SET fail_open = ?1 WHERE event_id = ?2";
-        store.connection.execute(respell, [word, &request.event_id]).unwrap();
+        let id = new_event_id(&FixedClock(number));
+        let insert = "INSERT INTO gate_events (event_id, harness, session_id, at_ms, mode, fail_open)
+                      VALUES (?1, 'claude', 's', ?2, 'enforce', ?3)";
+        old.execute(insert, rusqlite::params![id, number, word]).unwrap();
     }
-    // As it was before that: version 8.
-    let back = "DROP INDEX operator_actions_unseen; ALTER TABLE operator_actions DROP COLUMN caller;
-                ALTER TABLE operator_actions DROP COLUMN chain; ALTER TABLE operator_actions DROP COLUMN seen_at_ms;
-                PRAGMA user_version = 8;";
-    store.connection.execute_batch(back).unwrap();
-    drop(store);
+    drop(old);
     let mut words: Vec<_> = Store::open_and_migrate(&home, PATIENCE)
         .unwrap()
         .gate_log(10)
@@ -360,6 +358,104 @@ fn the_words_for_failures_are_respelled_and_others_stay() {
         .collect();
     words.sort();
     assert_eq!(words, ["breaker_open", "interrupted", "inventedWord", "rate_limited"]);
+}
+
+/// A file with the schema of version `version`.
+fn old_file(home: &Home, version: usize) -> rusqlite::Connection {
+    let old = rusqlite::Connection::open(home.database()).unwrap();
+    old.execute_batch(&migrate::MIGRATIONS[..version].concat()).unwrap();
+    old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+    old
+}
+
+/// An event of a boot at 1,000,000 by the time of day; the clock is `ahead`.
+fn booted(id: &str, boot_ms: i64, ahead: i64, kind: EventKind) -> HookEvent {
+    HookEvent { boot_ms: Some(boot_ms), ..event(id, 1_000_000 + boot_ms + ahead, kind) }
+}
+
+#[test]
+fn events_stand_in_the_order_in_which_they_came_however_the_time_of_day_was_set() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let prompt = || EventKind::UserPromptSubmit { prompt: "go".into() };
+    let stopped = || EventKind::Stop(Stop::default());
+    // A day ahead, and set right afterwards.
+    store.record_event(&booted("s", 5_000, DAY_MS, start(StartSource::Startup))).unwrap();
+    store.record_event(&booted("s", 6_000, DAY_MS, prompt())).unwrap();
+    let late = booted("s", 6_500, DAY_MS, EventKind::PermissionRequest { tool: None });
+    store.record_event(&booted("s", 7_000, 0, stopped())).unwrap();
+    let row = store.sessions(1).unwrap().remove(0);
+    assert_eq!(
+        (row.state, row.turn_at_ms, row.last_event_at_ms),
+        (SessionState::Idle, Some(1_007_000), Some(1_007_000))
+    );
+    assert_eq!((row.started_at_ms, row.clock_set, row.booted_at_ms), (Some(1_007_000), true, Some(1_000_000)));
+    assert!(row.last_events.values().all(|at| *at <= 1_007_000), "{row:?}");
+    // What was seen while it was ahead, and comes late.
+    store.record_event(&late).unwrap();
+    let row = store.sessions(1).unwrap().remove(0);
+    assert_eq!((row.state, row.last_event_at_ms), (SessionState::Idle, Some(1_007_000)));
+    // An event in order changes nothing of what is known, and no clock was set.
+    store.record_event(&booted("t", 1_000, 0, start(StartSource::Startup))).unwrap();
+    store.record_event(&booted("t", 9_000, 0, stopped())).unwrap();
+    let row = store.sessions(2).unwrap().into_iter().find(|row| row.session_id == "t").unwrap();
+    assert_eq!((row.started_at_ms, row.clock_set), (Some(1_001_000), false));
+    // Booted anew, with the clock far behind.
+    let mut rebooted = booted("t", 500, -DAY_MS, prompt());
+    rebooted.origin.harness_process.as_mut().unwrap().boot_id = "other".into();
+    store.record_event(&rebooted).unwrap();
+    let row = store.sessions(2).unwrap().into_iter().find(|row| row.session_id == "t").unwrap();
+    assert_eq!((row.state, row.last_event_at_ms), (SessionState::Working, Some(1_000_500 - DAY_MS)));
+}
+
+#[test]
+fn times_of_files_are_compared_with_a_start_only_if_the_clock_was_not_set_since() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let now = |boot_ms: i64, ahead: i64| Moment { wall_ms: 1_000_000 + boot_ms + ahead, boot_ms, awake_ms: boot_ms };
+    let comparable = |store: &Store, id: &str, now: Moment| {
+        let key = SessionKey::new(Harness::Claude, id).unwrap();
+        store.standing(&key, Mode::Enforce, now, "boot").unwrap().0.unwrap().has_comparable_start(now)
+    };
+    store.record_event(&booted("plain", 5_000, 0, start(StartSource::Startup))).unwrap();
+    assert!(comparable(&store, "plain", now(9_000, 0)) && comparable(&store, "plain", now(9_000, 1_000)), "slewed");
+    assert!(!comparable(&store, "plain", now(9_000, -3_000)), "set back");
+    assert!(!comparable(&store, "plain", now(9_000, 3_000)));
+    let long_after = Moment { wall_ms: 1_000_000 + hours(9), boot_ms: 3_000, awake_ms: 3_000 };
+    assert!(comparable(&store, "plain", long_after), "booted anew since");
+    store.record_event(&booted("ahead", 5_000, DAY_MS, start(StartSource::Startup))).unwrap();
+    assert!(!comparable(&store, "ahead", now(9_000, 0)));
+    // It was set back in the midst of it, and forth again.
+    store.record_event(&booted("plain", 10_000, -DAY_MS, EventKind::PreCompact)).unwrap();
+    store.record_event(&booted("plain", 11_000, 0, EventKind::PreCompact)).unwrap();
+    assert!(!comparable(&store, "plain", now(12_000, 0)));
+    // What older versions have recorded counts as it did.
+    store.record_event(&event("old", 5_000, start(StartSource::Startup))).unwrap();
+    assert!(comparable(&store, "old", now(12_000, 0)) && !comparable(&store, "old", Moment::default()));
+}
+
+#[test]
+fn continues_of_the_last_day_are_those_by_either_clock() {
+    let (_dir, home) = home();
+    let mut store = Store::open(&home, PATIENCE).unwrap();
+    let key = SessionKey::new(Harness::Claude, "s").unwrap();
+    for (number, boot_id) in ["boot", "before", ""].into_iter().enumerate() {
+        let request = stop("s", i64::try_from(number).unwrap());
+        let counted = Counted { prompt_at_ms: Some(7), boot_ms: Some(500), boot_id: boot_id.into() };
+        let aside = Aside { continues: Some(format!("f{number}")), counted, ..Aside::default() };
+        let row = GateRow { decision: Some(Decision::Continue), ..blank_row(&request) };
+        store.record_verdict(&request, &row, &aside, 1_000).unwrap();
+    }
+    let of = |wall_ms, boot_ms, boot_id: &str| {
+        let now = Moment { wall_ms, boot_ms, awake_ms: boot_ms };
+        let continues = store.standing(&key, Mode::Enforce, now, boot_id).unwrap().1.continues;
+        continues.into_iter().map(|one| (one.fingerprint, one.boot_ms)).collect::<Vec<_>>()
+    };
+    let of_boot = ("f0".to_owned(), Some(500));
+    assert_eq!(of(2_000, 900, "boot"), [("f2".into(), None), ("f1".into(), None), of_boot.clone()]);
+    assert_eq!(of(5 * DAY_MS, 900, "boot"), [of_boot], "set ahead");
+    assert_eq!(of(5 * DAY_MS, 900 + DAY_MS, "boot"), []);
+    assert_eq!(of(5 * DAY_MS, 900, ""), [], "an unknown boot is none");
 }
 
 /// A script that nobody runs changes nothing.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use stopgate_core::clock::{DAY_MS, UnixMillis};
+use stopgate_core::clock::{DAY_MS, Moment, STEP_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 
@@ -19,7 +19,8 @@ impl Store {
         &self,
         key: &SessionKey,
         mode: Mode,
-        now_ms: UnixMillis,
+        now: Moment,
+        boot_id: &str,
     ) -> Result<(Option<SessionFacts>, TurnRecord), StoreError> {
         // One statement: a stop that is held waits for it, and several cost a transaction around them.
         let mut query = self.connection.prepare_cached(
@@ -27,25 +28,39 @@ impl Store {
                     (SELECT at_ms FROM prompts WHERE harness = ?1 AND session_id = ?2),
                     (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
                      ORDER BY id LIMIT 1),
-                    given.at_ms, given.fingerprint, session.start_cwd
+                    given.at_ms, given.fingerprint, session.start_cwd, session.booted_at_start_ms, session.clock_set,
+                    given.prompt_at_ms, CASE WHEN given.boot_id = ?7 AND ?7 <> '' THEN given.boot_ms END AS boot_ms
              FROM (SELECT 1)
              LEFT JOIN sessions AS session ON session.harness = ?1 AND session.session_id = ?2
              LEFT JOIN continues AS given
-                    ON given.harness = ?1 AND given.session_id = ?2 AND given.mode = ?3 AND given.at_ms > ?4
-             ORDER BY given.at_ms DESC LIMIT ?5",
+                    ON given.harness = ?1 AND given.session_id = ?2 AND given.mode = ?3
+                   AND (given.at_ms > ?4 OR (given.boot_id = ?7 AND ?7 <> '' AND given.boot_ms > ?6))
+             ORDER BY given.seq DESC, given.at_ms DESC LIMIT ?5",
         )?;
-        let since = now_ms.saturating_sub(DAY_MS);
-        let mut rows = query.query(params![key.harness.name(), key.session_id, mode.name(), since, MAX_CONTINUES])?;
+        let (since, since_boot) = (now.wall_ms.saturating_sub(DAY_MS), now.boot_ms.saturating_sub(DAY_MS));
+        let (harness, session_id, mode) = (key.harness.name(), &key.session_id, mode.name());
+        let mut rows = query.query(params![harness, session_id, mode, since, MAX_CONTINUES, since_boot, boot_id])?;
         let (mut facts, mut turn) = (None, TurnRecord::default());
         while let Some(row) = rows.next()? {
             if row.get(0)? {
                 let start_cwd = row.get::<_, Option<String>>(7)?.map(PathBuf::from);
-                facts = Some(SessionFacts { started_at_ms: row.get(1)?, head_at_start: row.get(2)?, start_cwd });
+                facts = Some(SessionFacts {
+                    started_at_ms: row.get(1)?,
+                    head_at_start: row.get(2)?,
+                    start_cwd,
+                    booted_at_ms: row.get(8)?,
+                    clock_set: row.get(9)?,
+                });
             }
             turn.prompt_at_ms = row.get(3)?;
             turn.contest = row.get(4)?;
             if let Some(at_ms) = row.get(5)? {
-                turn.continues.push(Continued { at_ms, fingerprint: row.get(6)? });
+                turn.continues.push(Continued {
+                    at_ms,
+                    fingerprint: row.get(6)?,
+                    prompt_at_ms: row.get(10)?,
+                    boot_ms: row.get(11)?,
+                });
             }
         }
         Ok((facts, turn))
@@ -80,18 +95,31 @@ pub(crate) fn count(
     if let Some(fingerprint) = &aside.continues {
         transaction
             .prepare_cached(
-                "INSERT OR IGNORE INTO continues (event_id, harness, session_id, mode, at_ms, fingerprint)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR IGNORE INTO continues (event_id, harness, session_id, mode, at_ms, fingerprint, prompt_at_ms,
+                                                  boot_ms, boot_id, seq)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT ifnull(max(seq), 0) + 1 FROM continues))",
             )?
-            .execute(params![row.event_id, row.harness.name(), row.session_id, row.mode.name(), now_ms, fingerprint])?;
+            .execute(params![
+                row.event_id,
+                row.harness.name(),
+                row.session_id,
+                row.mode.name(),
+                now_ms,
+                fingerprint,
+                aside.counted.prompt_at_ms,
+                aside.counted.boot_ms,
+                aside.counted.boot_id
+            ])?;
     }
     if let Some(at_ms) = aside.prompt_at_ms {
         transaction
             .prepare_cached(
+                // One that comes late does not count, nor one of the future beside one that is not.
                 "INSERT INTO prompts (harness, session_id, at_ms) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET at_ms = max(at_ms, excluded.at_ms)",
+                 ON CONFLICT DO UPDATE SET
+                     at_ms = CASE WHEN at_ms > ?4 THEN excluded.at_ms ELSE max(at_ms, excluded.at_ms) END",
             )?
-            .execute(params![row.harness.name(), row.session_id, at_ms])?;
+            .execute(params![row.harness.name(), row.session_id, at_ms, now_ms.saturating_add(STEP_MS)])?;
     }
     if let Some(contest) = aside.contest {
         transaction

@@ -155,6 +155,7 @@ impl Live<'_> {
             person: self.person,
             told: self.told,
             started_at_ms: known.started_at_ms?,
+            clock_held: known.has_comparable_start(self.state.storage.moment()),
             head_at_start: known.head_at_start.as_deref(),
             start_cwd: known.start_cwd.as_deref(),
             search_path: self.request.search_path.as_deref(),

@@ -57,6 +57,7 @@ impl Repository {
             transcript: None,
             told: None,
             person: const { &Person { prompt: None, end: None } },
+            clock_held: true,
             started_at_ms: START,
             head_at_start: None,
             start_cwd: Some(&self.top),
@@ -285,6 +286,30 @@ fn an_untracked_plan_is_judged_by_its_birth() {
     };
     let now = to_millis(SystemTime::now());
     assert_eq!((at(now + 60_000), at(now - 60_000)), (1, 0));
+}
+
+#[test]
+fn a_clock_that_was_set_leaves_what_git_has_of_the_start_and_nothing_else() {
+    let repository = Repository::new();
+    let head = repository.commit("plan.md", "- [ ] parser\n", START - 99_000);
+    repository.write("todo.md", "- [ ] untracked\n");
+    // By the clock as it is now, all of it was there long before the session.
+    let later = to_millis(SystemTime::now()) + 99_000_000;
+    let paths = |clock_held, head_at_start| {
+        let session = Session { started_at_ms: later, clock_held, head_at_start, ..repository.session() };
+        gather_as(&session).plans.into_iter().map(|plan| plan.path).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(paths(true, Some(&head)).len(), 2);
+    assert_eq!(paths(false, Some(&head)), BTreeSet::from(["plan.md".to_owned()]));
+    assert_eq!(paths(false, None), BTreeSet::new());
+    // A plan that the session has committed itself is no evidence, whatever its times are.
+    let own = repository.commit("plan.md", "- [ ] parser\n- [ ] own\n", START - 50_000);
+    let session = Session { clock_held: false, head_at_start: Some(&head), ..repository.session() };
+    let facts = gather_as(&session);
+    assert_eq!(facts.plans[0].next_step, "parser");
+    assert_eq!(facts.session_commits, [own], "no ancestor of the start");
+    let session = Session { clock_held: false, started_at_ms: 1, ..repository.session() };
+    assert_eq!(gather_as(&session).session_commits, [""; 0]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use stopgate_build_guard::store;
 use stopgate_config::ReaperConfig;
-use stopgate_core::clock::{UnixMillis, monotonic_ms, to_millis};
+use stopgate_core::clock::{Moment, UnixMillis, monotonic_ms, to_millis};
 use stopgate_core::process::host;
 use stopgate_core::process::{Liveness, ProcFs, ProcessTable as _};
 use stopgate_core::session::state::{ClientStatus, Turn};
@@ -15,9 +15,9 @@ use stopgate_core::{checkout, fsx};
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::{CpuDelta, CpuSample, TranscriptDelta, TranscriptStamp};
 use stopgate_reaper::candidacy::CandidateMemory;
-use stopgate_reaper::gates::{Evidence, LiveBuild, PaneEvidence, Seen};
+use stopgate_reaper::gates::{Evidence, Foreground, Halt, LiveBuild, PaneEvidence, Seen};
 use stopgate_reaper::screen;
-use stopgate_registry::snapshot::Snapshot;
+use stopgate_registry::snapshot::{ProcessStat, Snapshot};
 
 use super::panes::{self, Pane, Server};
 
@@ -26,7 +26,9 @@ const MAX_BUILD_BYTES: u64 = 1024 * 1024;
 
 /// What all sessions of one look share.
 pub(crate) struct LookWorld {
-    pub(crate) now_ms: UnixMillis,
+    now: Moment,
+    /// How long the clocks have been as they are, if they were seen to be otherwise.
+    settled_for: Option<i64>,
     /// The time of day, which files and tmux go by, whatever the clock says.
     wall_ms: UnixMillis,
     host: String,
@@ -37,12 +39,12 @@ pub(crate) struct LookWorld {
 
 impl LookWorld {
     /// Looks at the process table, and at the tmux servers of `rows`.
-    pub(crate) fn look(rows: &mut [SessionRow], now_ms: UnixMillis) -> Self {
+    pub(crate) fn look(rows: &mut [SessionRow], now: Moment, settled_for: Option<i64>) -> Self {
         let snapshot = Snapshot::take().ok();
         let host = host();
         let empty = Snapshot::default();
         for row in rows.iter_mut() {
-            stopgate_registry::look_at(row, &host, snapshot.as_ref().unwrap_or(&empty), now_ms);
+            stopgate_registry::look_at(row, &host, snapshot.as_ref().unwrap_or(&empty), now.wall_ms);
         }
         let mut servers = HashMap::new();
         let live = rows.iter().filter(|row| row.liveness == Liveness::Alive && !row.state.is_over());
@@ -52,7 +54,7 @@ impl LookWorld {
             }
         }
         let wall_ms = to_millis(SystemTime::now());
-        Self { now_ms, wall_ms, host, boot_id: ProcFs.boot_id(), snapshot, servers }
+        Self { now, settled_for, wall_ms, host, boot_id: ProcFs.boot_id(), snapshot, servers }
     }
 
     /// The evidence on one session, except for its screen; `memory` is brought up to date.
@@ -63,13 +65,18 @@ impl LookWorld {
         memory: &mut CandidateMemory,
         config: &ReaperConfig,
     ) -> Evidence {
-        let ago = |at: UnixMillis| self.now_ms - at;
+        // What went by since the last event is told by a clock that nobody sets: the time of day as it was then goes on.
+        let now_ms = row.booted_at_ms.map_or(self.now.wall_ms, |booted| booted.saturating_add(self.now.boot_ms));
+        let ago = |at: UnixMillis| now_ms - at;
         let transcript = row.transcript_path.as_deref().and_then(stamp);
         let cpu = self.cpu(row);
         let evidence = Evidence {
             protected_by: protected_by(row, self.pane_of(row), &config.protected),
             other_host: row.host.as_ref().is_some_and(|host| *host != self.host),
             liveness: row.liveness,
+            clock_settled_ms: self.settled_for,
+            halt: self.halt(row),
+            foreground: self.foreground(row),
             age_ms: row.started_at_ms.map(ago),
             pane: self.pane(row),
             shares_process: row.harness_process.as_ref().is_some_and(|process| process.shared)
@@ -107,6 +114,27 @@ impl LookWorld {
             }
             _ => PaneEvidence::Unresolved,
         }
+    }
+
+    /// Whether the session's process stands still, or somebody looks into it with a debugger.
+    fn halt(&self, row: &SessionRow) -> Option<Halt> {
+        let process = row.harness_process.as_ref()?;
+        halt_of(self.snapshot.as_ref()?.get(process.pid)?)
+    }
+
+    /// Who is in front of the session's terminal, and of its pane.
+    fn foreground(&self, row: &SessionRow) -> Foreground {
+        let (Some(pane), Some(process), Some(snapshot)) = (self.pane_of(row), &row.harness_process, &self.snapshot)
+        else {
+            return Foreground::Unknown;
+        };
+        foreground(snapshot, process.pid, pane.pid)
+    }
+
+    /// The process, the pane and the terminal that a look at `row` is about; 0 if one of them is not known.
+    pub(crate) fn holder(&self, row: &SessionRow) -> u64 {
+        let (Some(pane), Some(snapshot)) = (self.pane_of(row), &self.snapshot) else { return 0 };
+        holder(row, pane, snapshot)
     }
 
     fn cpu(&self, row: &SessionRow) -> Option<CpuSample> {
@@ -168,6 +196,55 @@ pub(crate) fn frames(wanted: &[&SessionRow], config: &ReaperConfig) -> HashMap<(
 pub(crate) fn seen(row: &SessionRow, frames: &HashMap<(String, String), String>) -> Seen {
     let frame = row.tmux.as_ref().and_then(|place| frames.get(&(place.server.clone(), place.pane.clone())));
     frame.map_or(Seen::Unreadable, |frame| Seen::Frame(screen::read(row.harness, frame), screen::frame(frame)))
+}
+
+/// Whether `process` stands still, or somebody looks into it with a debugger.
+pub(crate) fn halt_of(process: &ProcessStat) -> Option<Halt> {
+    match process.state {
+        'T' => Some(Halt::Stopped),
+        't' => Some(Halt::Traced),
+        _ => is_traced(process.pid).then_some(Halt::Traced),
+    }
+}
+
+/// Whether another process traces `pid`, as debuggers do.
+fn is_traced(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
+/// Whether the harness `pid` is in front of its terminal, and it or what it was started by in front of the pane whose
+/// first process is `first`: behind a shell's prompt, or an editor, it is not.
+pub(crate) fn foreground(snapshot: &Snapshot, pid: u32, first: u32) -> Foreground {
+    let (Some(harness), Some(first)) = (snapshot.get(pid), snapshot.get(first)) else { return Foreground::Unknown };
+    if harness.foreground == 0 || first.foreground == 0 {
+        return Foreground::Unknown;
+    }
+    let is_above = snapshot.at_and_above(pid).iter().any(|process| process.group == first.foreground);
+    if harness.foreground == harness.group && is_above { Foreground::Own } else { Foreground::Foreign }
+}
+
+/// See [`LookWorld::holder`].
+pub(crate) fn holder(row: &SessionRow, pane: &Pane, snapshot: &Snapshot) -> u64 {
+    let (Some(place), Some(process)) = (&row.tmux, &row.harness_process) else { return 0 };
+    let (Some(harness), Some(first)) = (snapshot.get(process.pid), snapshot.get(pane.pid)) else { return 0 };
+    if harness.start_ticks != process.start_ticks {
+        return 0;
+    }
+    screen::frame(&format!(
+        "{} {} {} {} {} {} {} {} {} {}",
+        process.boot_id,
+        harness.pid,
+        harness.start_ticks,
+        harness.group,
+        harness.foreground,
+        place.server,
+        pane.server_pid,
+        place.pane,
+        first.pid,
+        first.foreground
+    ))
 }
 
 /// A transcript as it lies on disk.

@@ -15,14 +15,14 @@ use super::{machine, tick};
 pub(crate) fn explain(reaper: &Reaper, key: &SessionKey) -> Result<Option<ReaperExplanation>, StoreError> {
     let _looking = lock(&reaper.looking);
     let config = reaper.config();
-    let now_ms = reaper.storage.now_ms();
-    let looked = tick::gather(reaper, &config, now_ms, Some(key))?;
+    let now = reaper.storage.moment();
+    let looked = tick::gather(reaper, &config, now, Some(key))?;
     let Some(one) = looked.into_iter().find(|one| one.row.key() == *key) else { return Ok(None) };
     let pending = lock(&reaper.now).pending.get(key).copied();
     let tripped = reaper.storage.with_store(|store| store.reaper_trip())?.is_some();
     let pressure = assess(machine::reading(), &config);
     let threshold = threshold(pressure.tier, &config);
-    let session = one.report(pending.is_some(), now_ms);
+    let session = one.report(pending.is_some(), now.awake_ms);
     let outlook = outlook(&config, tripped, one.verdict, &session, threshold);
     Ok(Some(ReaperExplanation {
         gates: one.readings,

@@ -11,6 +11,7 @@ use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, ProcessRole, ide
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
 use stopgate_reaper::activity::TranscriptStamp;
+use stopgate_reaper::gates::Foreground;
 use stopgate_reaper::report::{AuditRow, ReaperAuditEvent};
 use stopgate_reaper::screen;
 use stopgate_registry::snapshot::Snapshot;
@@ -38,6 +39,8 @@ pub(crate) enum By {
         transcript: Option<TranscriptStamp>,
         /// The screen that did not change.
         frame: u64,
+        /// The process, pane and terminal that were looked at.
+        holder: u64,
     },
 }
 
@@ -89,6 +92,8 @@ pub(crate) enum EndRefusal {
     Moved,
     /// It is protected now, or whether it is cannot be told.
     Protected,
+    /// Its process stands still, or is in front of its terminal no more.
+    NotInFront,
 }
 
 impl EndRefusal {
@@ -103,6 +108,7 @@ impl EndRefusal {
             Self::NotRecorded => "not-recorded",
             Self::Moved => "moved",
             Self::Protected => "protected",
+            Self::NotInFront => "not-in-front",
         }
     }
 
@@ -117,6 +123,7 @@ impl EndRefusal {
             Self::NotRecorded => "the command to resume it could not be recorded first",
             Self::Moved => "it did something just now",
             Self::Protected => "it is protected by now",
+            Self::NotInFront => "its process stands still, or something else is in front of its terminal",
         }
     }
 }
@@ -163,6 +170,12 @@ pub(crate) fn end(reaper: &Reaper, ending: &SessionEnding<'_>, config: &ReaperCo
         Ok(true) => {}
         Ok(false) => return EndedSession::Refused(EndRefusal::Moved),
         Err(()) => return EndedSession::Refused(EndRefusal::NotRecorded),
+    }
+    // Once more: writing that down took its time.
+    if let By::Reaper { holder, .. } = ending.by
+        && let Err(refusal) = in_front(row, holder)
+    {
+        return EndedSession::Refused(refusal);
     }
     let killed = match stop(&handle, Duration::from_secs(u64::from(config.terminate_grace_seconds))) {
         Ok(killed) => killed,
@@ -222,7 +235,7 @@ fn alone(reaper: &Reaper, row: &SessionRow) -> Result<(), EndRefusal> {
 /// on the list of what is protected, neither that of its pane nor of any other, as they are now. That there was no event
 /// is seen last, by [`note_if_still`].
 fn still_so(reaper: &Reaper, ending: &SessionEnding<'_>) -> Result<(), EndRefusal> {
-    let By::Reaper { transcript, frame } = &ending.by else { return Ok(()) };
+    let By::Reaper { transcript, frame, holder } = &ending.by else { return Ok(()) };
     let row = ending.row;
     let config = reaper.config();
     let place = row.tmux.as_ref().ok_or(EndRefusal::Moved)?;
@@ -238,7 +251,21 @@ fn still_so(reaper: &Reaper, ending: &SessionEnding<'_>) -> Result<(), EndRefusa
         .and_then(|server| server.pane(place))
         .filter(|pane| pane.is_named())
         .ok_or(EndRefusal::Protected)?;
-    collect::protected_by(row, Some(pane), &config.protected).map_or(Ok(()), |_| Err(EndRefusal::Protected))
+    collect::protected_by(row, Some(pane), &config.protected).map_or(Ok(()), |_| Err(EndRefusal::Protected))?;
+    in_front(row, *holder)
+}
+
+/// That the process, the pane and who is in front of the terminal are those that were looked at.
+fn in_front(row: &SessionRow, holder: u64) -> Result<(), EndRefusal> {
+    let process = row.harness_process.as_ref().ok_or(EndRefusal::Unidentified)?;
+    let place = row.tmux.as_ref().ok_or(EndRefusal::NotInFront)?;
+    let server = panes::look(&place.server).ok_or(EndRefusal::NotInFront)?;
+    let pane = server.pane(place).ok_or(EndRefusal::NotInFront)?;
+    let snapshot = Snapshot::take().map_err(|_| EndRefusal::NotInFront)?;
+    let is_going = snapshot.get(process.pid).is_some_and(|process| collect::halt_of(process).is_none());
+    let is_same = holder != 0 && collect::holder(row, pane, &snapshot) == holder;
+    let is_own = collect::foreground(&snapshot, process.pid, pane.pid) == Foreground::Own;
+    if is_going && is_same && is_own { Ok(()) } else { Err(EndRefusal::NotInFront) }
 }
 
 fn note(

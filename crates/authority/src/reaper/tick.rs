@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use serde_json::json;
 use stopgate_config::ReaperConfig;
-use stopgate_core::clock::{UnixMillis, hours};
+use stopgate_core::clock::{Moment, UnixMillis, hours};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::SessionRow;
-use stopgate_reaper::candidacy::{Budget, CandidacyStep, CandidateMemory, Why, step};
+use stopgate_reaper::candidacy::{Budget, CandidacyStep, CandidateMemory, SightOf, Why, step};
 use stopgate_reaper::gates::{
     Confidence, Evidence, Gate, GateReading, ReaperVerdict, Seen, kept_without_screen, read, verdict,
 };
@@ -31,20 +31,22 @@ pub(super) struct Looked {
     pub(super) row: SessionRow,
     pub(super) memory: CandidateMemory,
     pub(super) evidence: Evidence,
+    /// Which process, pane and terminal were looked at.
+    pub(super) holder: u64,
     pub(super) readings: Vec<GateReading>,
     pub(super) verdict: ReaperVerdict,
 }
 
 impl Looked {
     /// The screen's fingerprint; anything but a frame is kept before it is asked for.
-    fn frame(&self) -> u64 {
+    pub(super) fn frame(&self) -> u64 {
         match self.evidence.screen {
             Seen::Frame(_, frame) => frame,
             Seen::NotLooked | Seen::Unreadable => 0,
         }
     }
 
-    pub(super) fn report(&self, pending: bool, now_ms: UnixMillis) -> ReaperSession {
+    pub(super) fn report(&self, pending: bool, awake_ms: i64) -> ReaperSession {
         let kept_by = match self.verdict {
             ReaperVerdict::Keep(gate) => Some(gate),
             ReaperVerdict::Eligible => None,
@@ -56,7 +58,7 @@ impl Looked {
             kept_by,
             confidence: kept_by.map_or(Confidence::High, Gate::confidence),
             consecutive: self.memory.streak.map_or(0, |streak| streak.observations),
-            idle_ms: self.memory.streak.map_or(0, |streak| now_ms - streak.since_ms),
+            idle_ms: self.memory.streak.map_or(0, |streak| awake_ms - streak.since_ms),
             reap_pending: pending,
         }
     }
@@ -66,13 +68,14 @@ impl Looked {
 pub(super) fn gather(
     reaper: &Reaper,
     config: &ReaperConfig,
-    now_ms: UnixMillis,
+    now: Moment,
     only: Option<&SessionKey>,
 ) -> Result<Vec<Looked>, StoreError> {
+    let settled_for = reaper.settled_for(now);
     let (mut rows, memories) =
         reaper.storage.with_store(|store| Ok((store.sessions_not_ended(MAX_SESSIONS)?, store.reaper_memories()?)))?;
     let mut memories: HashMap<SessionKey, CandidateMemory> = memories.into_iter().collect();
-    let world = LookWorld::look(&mut rows, now_ms);
+    let world = LookWorld::look(&mut rows, now, settled_for);
     let mut looked: Vec<Looked> = rows
         .iter()
         .filter(|row| !row.state.is_over() && row.liveness != Liveness::Gone)
@@ -86,7 +89,8 @@ pub(super) fn gather(
                 }
                 Err(_) => (Evidence::default(), vec![failed()]),
             };
-            Looked { row: row.clone(), memory, verdict: verdict(&readings), evidence, readings }
+            let holder = world.holder(row);
+            Looked { row: row.clone(), memory, verdict: verdict(&readings), evidence, holder, readings }
         })
         .collect();
     let wanted = |one: &Looked| match only {
@@ -115,7 +119,7 @@ fn failed() -> GateReading {
 struct Look<'a> {
     reaper: &'a Reaper,
     config: &'a ReaperConfig,
-    now_ms: UnixMillis,
+    now: Moment,
     pressure: Pressure,
     threshold: Option<UnixMillis>,
     rehearses: bool,
@@ -127,24 +131,26 @@ struct Look<'a> {
 pub(super) fn tick(reaper: &Reaper, config: &ReaperConfig) {
     let _looking = lock(&reaper.looking);
     let began = Instant::now();
-    let now_ms = reaper.storage.now_ms();
-    if let Err(error) = look(reaper, config, now_ms) {
+    let moment = reaper.storage.moment();
+    if let Err(error) = look(reaper, config, moment) {
         tracing::warn!(%error, "the reaper could not look");
     }
     let mut now = lock(&reaper.now);
-    now.last_tick_at_ms = Some(now_ms);
+    now.last_tick_at_ms = Some(moment.wall_ms);
+    now.last_tick_awake_ms = Some(moment.awake_ms);
     now.last_tick_took_ms = u64::try_from(began.elapsed().as_millis()).ok();
 }
 
-fn look(reaper: &Reaper, config: &ReaperConfig, now_ms: UnixMillis) -> Result<(), StoreError> {
-    let mut looked = gather(reaper, config, now_ms, None)?;
+fn look(reaper: &Reaper, config: &ReaperConfig, moment: Moment) -> Result<(), StoreError> {
+    let mut looked = gather(reaper, config, moment, None)?;
+    let now_ms = moment.wall_ms;
     let (trip, last_hour) =
         reaper.storage.with_store(|store| Ok((store.reaper_trip()?, store.reaped_since(now_ms - hours(1))?)))?;
     let pressure = assess(machine::reading(), config);
     let mut look = Look {
         reaper,
         config,
-        now_ms,
+        now: moment,
         pressure,
         threshold: threshold(pressure.tier, config),
         rehearses: config.dry_run || trip.is_some(),
@@ -165,7 +171,8 @@ fn look(reaper: &Reaper, config: &ReaperConfig, now_ms: UnixMillis) -> Result<()
     }
     looked.retain(|one| !ended.contains(&one.row.key()));
     let memories: Vec<_> = looked.iter().map(|one| (one.row.key(), one.memory.clone())).collect();
-    let sessions = looked.iter().map(|one| one.report(still_pending.contains_key(&one.row.key()), now_ms)).collect();
+    let sessions =
+        looked.iter().map(|one| one.report(still_pending.contains_key(&one.row.key()), moment.awake_ms)).collect();
     let mut now = lock(&reaper.now);
     now.pending = still_pending;
     now.sessions = sessions;
@@ -175,7 +182,7 @@ fn look(reaper: &Reaper, config: &ReaperConfig, now_ms: UnixMillis) -> Result<()
 
 impl Look<'_> {
     /// Takes one session a step on; whether it was ended.
-    fn advance(&mut self, one: &mut Looked, since: &mut Option<UnixMillis>) -> bool {
+    fn advance(&mut self, one: &mut Looked, since: &mut Option<i64>) -> bool {
         if one.memory.verdict.replace(one.verdict) != Some(one.verdict) {
             let kept_by = match one.verdict {
                 ReaperVerdict::Keep(gate) => Some(gate.name().to_owned()),
@@ -183,14 +190,14 @@ impl Look<'_> {
             };
             self.note(one, ReaperAuditEvent::Decision, kept_by);
         }
-        let look = (one.verdict, one.frame());
-        match step(&mut one.memory, since, look, self.now_ms, self.threshold, self.config) {
+        let look = SightOf { verdict: one.verdict, frame: one.frame(), holder: one.holder };
+        match step(&mut one.memory, since, look, self.now.awake_ms, self.threshold, self.config) {
             CandidacyStep::Kept | CandidacyStep::Watched | CandidacyStep::Announced => {}
             CandidacyStep::TakenBack(why) => self.note(one, ReaperAuditEvent::ReapAborted, Some(why.name())),
             // Whoever does not fit into the budget any more waits for the next look.
             CandidacyStep::Matured if !self.budget.allows() => {}
             CandidacyStep::Matured => {
-                *since = Some(self.now_ms);
+                *since = Some(self.now.awake_ms);
                 self.note(one, ReaperAuditEvent::ReapPending, None);
             }
             CandidacyStep::Due => {
@@ -216,7 +223,11 @@ impl Look<'_> {
         }
         let ending = SessionEnding {
             row: &one.row,
-            by: terminate::By::Reaper { transcript: one.memory.transcript.clone(), frame: one.frame() },
+            by: terminate::By::Reaper {
+                transcript: one.memory.transcript.clone(),
+                frame: one.frame(),
+                holder: one.holder,
+            },
             detail: self.detail(one),
             tier: Some(self.pressure.tier.name().to_owned()),
         };
@@ -231,7 +242,7 @@ impl Look<'_> {
                 tracing::error!(session = %one.row.key(), why, "a session could not be ended: rehearsing from now on");
                 self.note(one, ReaperAuditEvent::ReapFailed, Some(why.clone()));
                 self.rehearses = true;
-                let trip = Trip { at_ms: self.now_ms, detail: format!("{}: {why}", one.row.key()) };
+                let trip = Trip { at_ms: self.now.wall_ms, detail: format!("{}: {why}", one.row.key()) };
                 let _ = self.reaper.storage.with_store(|store| store.set_reaper_trip(Some(&trip)));
             }
         }
@@ -241,7 +252,7 @@ impl Look<'_> {
 
     fn note(&mut self, one: &Looked, event: ReaperAuditEvent, kept_by: Option<String>) {
         self.audit.push(AuditRow {
-            at_ms: self.now_ms,
+            at_ms: self.now.wall_ms,
             harness: one.row.harness,
             session_id: one.row.session_id.clone(),
             event,
@@ -264,7 +275,7 @@ impl Look<'_> {
             "pressure": self.pressure,
             "threshold_ms": self.threshold,
             "dry_run": self.rehearses,
-            "idle_ms": streak.map_or(0, |streak| self.now_ms - streak.since_ms),
+            "idle_ms": streak.map_or(0, |streak| self.now.awake_ms - streak.since_ms),
             "consecutive": streak.map_or(0, |streak| streak.observations),
             "keeps": gates,
         })

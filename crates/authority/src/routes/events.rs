@@ -60,6 +60,7 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> 
         state.memory().session_started(
             &reported.event.key,
             reported.at_ms,
+            reported.boot_ms.map(|boot_ms| reported.at_ms - boot_ms),
             reported.origin.head.clone(),
             reported.event.cwd.clone(),
         );

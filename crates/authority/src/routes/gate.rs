@@ -320,6 +320,7 @@ mod tests {
         let request = EvaluateRequest {
             event_id: new_event_id(clock),
             at_ms: clock.now_ms(),
+            boot_ms: None,
             event: Event {
                 key: SessionKey::new(Harness::Claude, "s").unwrap(),
                 cwd: Some(top),

@@ -49,6 +49,9 @@ pub struct HookEvent {
     /// When the hook saw it.
     #[serde(alias = "atMs")]
     pub at_ms: UnixMillis,
+    /// The same in milliseconds since the machine was booted; `None` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_ms: Option<i64>,
     /// What happened.
     pub event: Event,
     /// Where.
@@ -64,6 +67,9 @@ pub struct EvaluateRequest {
     /// When the hook saw the stop.
     #[serde(alias = "atMs")]
     pub at_ms: UnixMillis,
+    /// The same in milliseconds since the machine was booted; `None` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot_ms: Option<i64>,
     /// The stop.
     pub event: Event,
     /// The mode that the hook acts on.

@@ -29,6 +29,8 @@ pub(super) fn read(lines: &[ScreenLine]) -> Screen {
     let typed = |line: &ScreenLine| !is_blank(line.bright.trim_start_matches('❯'));
     if prompt.iter().any(typed) {
         Screen::Draft
+    } else if !footer.iter().all(ScreenLine::is_hint) {
+        Screen::Foreign
     } else if footer.iter().any(|line| line.text.split(" · ").any(is_background)) {
         Screen::Background
     } else {

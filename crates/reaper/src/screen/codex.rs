@@ -19,6 +19,8 @@ pub(super) fn read(lines: &[ScreenLine]) -> Screen {
         Screen::Draft
     } else if !(1..=3).contains(&footer) {
         Screen::Unknown
+    } else if !lines[prompt + 1..].iter().all(ScreenLine::is_hint) {
+        Screen::Foreign
     } else if above().any(|line| runs_in_background(&line.text)) {
         Screen::Background
     } else {

@@ -10,7 +10,8 @@ use stopgate_core::env::Env;
 use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::spool;
-use stopgate_store::{LATEST_VERSION, Store};
+use stopgate_store::{LATEST_VERSION, Store, StoreError};
+use stopgate_terminal::with_progress;
 
 use super::{MigrateOutcome, Step};
 use crate::commands::{Context, apply, prefix, undo_arguments};
@@ -103,13 +104,20 @@ fn database(home: &Home, kept: Result<Option<KeptDatabase>>) -> Step {
         Ok(None) => {
             Step::of("database", subject, MigrateOutcome::Unchanged).because(format!("schema {LATEST_VERSION}"))
         }
-        Ok(Some(KeptDatabase { version, copy })) => match Store::open_and_migrate(home, STORE_PATIENCE) {
+        Ok(Some(KeptDatabase { version, copy })) => match migrated(home, version) {
             Ok(_) => Step::of("database", subject, MigrateOutcome::Changed)
                 .because(format!("schema {version} to {LATEST_VERSION}; as it was: {}", copy.display())),
             Err(error) => failed("database", subject, &error.into()),
         },
         Err(error) => failed("database", subject, &error),
     }
+}
+
+/// Brings the database up to date: with very many rows that takes some seconds, and is better done here than by an
+/// authority that is waited for.
+fn migrated(home: &Home, version: i64) -> Result<Store, StoreError> {
+    let what = format!("bringing the database from schema {version} to {LATEST_VERSION}");
+    with_progress(&what, || Store::open_and_migrate(home, STORE_PATIENCE))
 }
 
 /// The schema's number; `None` if there is no database.
