@@ -95,7 +95,7 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
     }
     let harness = harness();
     let end = started + total;
-    let deadline = started + total.saturating_sub(RESERVE.min(total / 10));
+    let deadline = started + total.saturating_sub(RESERVE.min(total / 4));
     let name = hook.name();
     let hook = RunningHook { name, home, harness, started, deadline, end };
     beat::leave(&hook.home, name, Beat::Fired);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stopgate_core::autostart::{Autostart, autostart, migrate_if_outdated};
+use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
@@ -107,7 +108,11 @@ fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: U
     leave::however_stalled(hook.end);
     let patience = env::patiently(match undelivered {
         Undelivered::Absent => STORE_PATIENCE,
-        Undelivered::Refused(_) => STORE_PATIENCE_BESIDE_HUNG,
+        Undelivered::Refused(_) => {
+            // That it failed is clear, whatever else there is time for.
+            beat::leave(&hook.home, hook.name, Beat::Failed);
+            STORE_PATIENCE_BESIDE_HUNG
+        }
     });
     let until = Instant::now() + patience;
     let opened = hook.home.create().map_err(StoreError::from).and_then(|()| Store::open(&hook.home, patience));
