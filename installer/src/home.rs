@@ -109,7 +109,9 @@ pub(crate) fn create(home: &Home) -> Result<bool> {
 pub(crate) fn check_purge(environment: &dyn Env, home: &Home) -> Result<(), Refusal> {
     let root = home.root();
     let shown = root.display();
-    if !is_marked(home) {
+    // One that was emptied, and not removed because somebody ended the installer: nothing can be lost with it.
+    let is_empty = || std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none());
+    if !is_marked(home) && !is_empty() {
         return Err(Refusal(format!(
             "{shown}: does not carry the file {HOME_MARKER}, so it is not certain to be stopgate's; nothing is removed. \
              Look at it and remove it by hand"
@@ -142,7 +144,10 @@ pub(crate) fn purge(home: &Home) -> Result<()> {
         emptied = empty(root);
     }
     emptied
-        .and_then(|()| std::fs::remove_file(root.join(HOME_MARKER)))
+        .and_then(|()| match std::fs::remove_file(root.join(HOME_MARKER)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
         .and_then(|()| std::fs::remove_dir(root))
         .with_context(|| format!("cannot remove {}", root.display()))
 }
@@ -197,10 +202,17 @@ mod tests {
         let home = Home::at(dir.path().join("stopgate"));
         std::fs::create_dir(home.root()).unwrap();
         let quiet = MapEnv::default();
+        std::fs::write(home.root().join("thesis.tex"), "").unwrap();
         assert!(check_purge(&quiet, &home).unwrap_err().0.contains(HOME_MARKER));
+        std::fs::remove_file(home.root().join("thesis.tex")).unwrap();
         create(&home).unwrap();
         let person = home.root().join("dev");
         assert!(check_purge(&MapEnv::of([(env::HOME, person.to_str().unwrap())]), &home).is_err());
+        check_purge(&quiet, &home).unwrap();
+        purge(&home).unwrap();
+        assert!(!home.root().exists());
+        // Ended after the mark was gone.
+        std::fs::create_dir(home.root()).unwrap();
         check_purge(&quiet, &home).unwrap();
         purge(&home).unwrap();
         assert!(!home.root().exists());

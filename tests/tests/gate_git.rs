@@ -250,6 +250,36 @@ fn a_plan_that_is_too_large_is_named_by_explain() {
     assert!(!explained(&world, &authority.judged("small")).contains("too large"));
 }
 
+#[test]
+fn a_plan_that_a_checkout_s_own_configuration_leaves_out_is_named_by_explain_log_and_status() {
+    let world = World::enforcing();
+    let checkout = world.planned_checkout();
+    let authority = world.authority();
+    let said = |arguments: &[&str]| String::from_utf8(world.stopgate(arguments).stdout).unwrap();
+    world.start_session("held", &checkout.top);
+    block_reason(&world.stop_session("held", &checkout.top, EXCUSE));
+    assert!(!explained(&world, &authority.judged("held")).contains("exclude_plans"));
+    for command in [&["gate", "log"][..], &["status"]] {
+        assert!(!said(command).contains("exclude_plans"));
+    }
+
+    checkout.write(".stopgate/config.toml", "[gate]\nexclude_plans = [\"docs\"]\n");
+    world.start_session("released", &checkout.top);
+    assert_eq!(world.stop_session("released", &checkout.top, EXCUSE), "");
+    let row = authority.judged("released");
+    assert_eq!(
+        (row.detail.as_deref(), row.fail_open.as_deref()),
+        (Some("no plan because of gate.exclude_plans: docs/plan.md"), None)
+    );
+    let why = explained(&world, &row);
+    assert!(why.contains("docs/plan.md: no plan because of `gate.exclude_plans`"), "{why}");
+    let log = said(&["gate", "log"]);
+    assert!(log.contains("    no plan because of gate.exclude_plans: docs/plan.md"), "{log}");
+    let file = checkout.top.join(".stopgate/config.toml");
+    let status = said(&["status"]);
+    assert!(status.contains(&format!("{} takes docs for no plan (gate.exclude_plans)", file.display())), "{status}");
+}
+
 fn program(path: &Path, script: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();

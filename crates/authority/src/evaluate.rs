@@ -20,7 +20,7 @@ use stopgate_core::shell;
 use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_gate::RuleId;
-use stopgate_gate::facts::GitTrouble;
+use stopgate_gate::facts::{Facts, GitTrouble};
 use stopgate_gate::judge::FailureKind;
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::reminder;
@@ -201,6 +201,12 @@ struct Surroundings {
     received: Instant,
 }
 
+/// Which plans were no evidence because a configuration says so.
+fn left_out(facts: &Facts) -> Option<String> {
+    let named = facts.excluded_plans.join(", ");
+    (!named.is_empty()).then(|| format!("no plan because of gate.exclude_plans: {}", text::one_line(&named, 200)))
+}
+
 /// Turns what the stages found into the verdict: lateness, and what the hook is told. Every block passes here.
 fn settle(
     state: &State,
@@ -262,7 +268,8 @@ fn settle(
             .refused
             .map(|fault| fault.name().to_owned())
             .or_else(|| failure.map(|(_, detail)| detail.clone()))
-            .or_else(|| unknown.map(|(_, detail)| detail.to_owned())),
+            .or_else(|| unknown.map(|(_, detail)| detail.to_owned()))
+            .or_else(|| trace.facts.as_ref().filter(|_| finds_nothing).and_then(left_out)),
         fail_open,
         signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
         preview: preview(&judged.inputs.message),

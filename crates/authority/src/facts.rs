@@ -164,6 +164,7 @@ fn look_around(
     let mut open_plans = 0;
     let candidates = plans::candidates(git, &touched, session.exclude);
     facts.incomplete = candidates.is_none();
+    facts.excluded_plans = plans::excluded(git, session.exclude);
     for path in candidates.unwrap_or_default() {
         if facts.plans.len() == MAX_PLANS || open_plans == MAX_OPEN_PLANS || Instant::now() >= git.deadline {
             break;

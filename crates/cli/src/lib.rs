@@ -7,6 +7,7 @@ mod bounded;
 mod builds;
 mod commands;
 mod context;
+mod exclusions;
 mod find;
 mod identity;
 mod registered;

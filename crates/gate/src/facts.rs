@@ -37,6 +37,9 @@ pub struct Facts {
     /// Plan-like files that are larger than [`MAX_PLAN_KIB`], and were not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub too_large_plans: Vec<String>,
+    /// Plan-like files that `gate.exclude_plans` leaves out, the user's or the checkout's own; as many as are named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub excluded_plans: Vec<String>,
     /// Ids of the session's builds that are not over.
     #[serde(alias = "liveBuilds")]
     pub live_builds: Vec<String>,

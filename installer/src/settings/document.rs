@@ -1,5 +1,6 @@
 //! A settings file as a concrete syntax tree, and the reasons for which one is left alone.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -162,6 +163,17 @@ pub(crate) fn has_comment(node: &CstNode) -> bool {
 /// The property `name` that counts: of several, a JSON parser takes the last.
 pub(crate) fn last_prop(object: &CstObject, name: &str) -> Option<CstObjectProp> {
     object.properties().into_iter().rev().find(|prop| prop.decoded_name().as_deref() == Some(name))
+}
+
+/// All properties with their names, and whether each is the one of its name that counts: in time that grows with their
+/// number alone.
+pub(crate) fn counted_props(object: &CstObject) -> Vec<(CstObjectProp, String, bool)> {
+    let named = |prop: CstObjectProp| (prop.decoded_name().unwrap_or_default(), prop);
+    let props: Vec<_> = object.properties().into_iter().map(named).collect();
+    let last: HashMap<&str, usize> = props.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+    let counts: Vec<bool> =
+        props.iter().enumerate().map(|(at, (name, _))| last.get(name.as_str()) == Some(&at)).collect();
+    props.into_iter().zip(counts).map(|((name, prop), counts)| (prop, name, counts)).collect()
 }
 
 /// Where the value of `prop` begins.

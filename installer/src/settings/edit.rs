@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use jsonc_parser::cst::{CstArray, CstNode, CstObject, CstObjectProp};
 use serde::{Deserialize, Serialize};
 
-use super::document::{Document, DocumentProblem, Unfit, Value, has_comment, last_prop, offset, value_offset};
+use super::document::{
+    Document, DocumentProblem, Unfit, Value, counted_props, has_comment, last_prop, offset, value_offset,
+};
 use super::splice::{self, Item};
 use stopgate_core::harness::registration::{self, Deviation, DeviationKind, Line};
 use stopgate_core::hook::{Hook, Timeout};
@@ -289,9 +291,7 @@ impl Own {
 fn find(document: &Document, bin: &Path) -> Result<Vec<Own>, Unfit> {
     let mut found = Vec::new();
     let Some(hooks) = document.hooks()? else { return Ok(found) };
-    for event in hooks.properties() {
-        let name = event.decoded_name().unwrap_or_default();
-        let counts = last_prop(&hooks, &name).is_some_and(|last| last.child_index() == event.child_index());
+    for (event, name, counts) in counted_props(&hooks) {
         for group in event_groups(document, &event)?.elements().iter().filter_map(CstNode::as_object) {
             let Some(entries) = last_prop(&group, "hooks").and_then(|prop| prop.array_value()) else { continue };
             for entry in entries.elements().iter().filter_map(CstNode::as_object) {

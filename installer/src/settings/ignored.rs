@@ -7,7 +7,7 @@ use std::fmt;
 
 use jsonc_parser::cst::{CstContainerNode, CstLeafNode, CstNode};
 
-use super::document::{Document, Position, last_prop, offset};
+use super::document::{Document, Position, counted_props, last_prop, offset};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +143,7 @@ pub(crate) fn flaws(document: &Document) -> Vec<Flaw> {
         }
     }
     let Ok(Some(hooks)) = document.hooks() else { return found.flaws };
-    for event in hooks.properties() {
-        let name = event.decoded_name().unwrap_or_default();
-        let counts = last_prop(&hooks, &name).is_some_and(|last| last.child_index() == event.child_index());
+    for (event, name, counts) in counted_props(&hooks) {
         found.by_all = PERMITTING.contains(&name.as_str());
         if let Some(groups) = event.value().filter(|_| counts) {
             found.event(&groups, &format!("/hooks/{}", escaped(&name)));

@@ -559,3 +559,36 @@ fn keys_are_not_shown_in_a_diff() {
     assert!(diff.contains("\"DB_PASSWORD\": \"[redacted]\"") && !diff.contains("hunter22"), "{diff}");
     assert!(diff.contains("stop-gate-router"));
 }
+
+/// Processor time of this thread that install, checks and uninstall of a file with so many events take, in seconds: what
+/// else the machine does is not in it.
+fn cost(events: usize, top: usize) -> f64 {
+    let events: Vec<_> = (0..events).map(|number| format!("\"E{number}\": [{{\"hooks\": []}}]")).collect();
+    let top: Vec<_> = (0..top).map(|number| format!("\"k{number}\": {number},\n")).collect();
+    let text = format!("{{\n{}\"hooks\": {{\n{}\n}}\n}}\n", top.concat(), events.join(",\n"));
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+    };
+    let began = now();
+    let wiring = Wiring::of(Harness::Claude, Path::new(BIN)).unwrap();
+    let before = Document::parse(text.as_bytes()).unwrap();
+    assert_eq!(super::ignored::flaws(&before), []);
+    let created = edit::missing_structure(&before, &wiring).unwrap();
+    let installed = edit::install(&before, &wiring).unwrap();
+    assert!(edit::agree_on_the_foreign_part(&before, &installed, wiring.bin(), &created));
+    assert_eq!(edit::deviations(&installed, &wiring).unwrap(), []);
+    let after = edit::uninstall(&installed, wiring.bin(), &created).unwrap();
+    assert_eq!(after.text(), text);
+    now().checked_sub(began).unwrap().as_secs_f64()
+}
+
+#[test]
+fn ten_times_the_keys_take_about_ten_times_as_long() {
+    for (what, few, many) in [("events", (1_000, 0), (10_000, 0)), ("keys", (0, 1_000), (0, 10_000))] {
+        let least = |(events, top): (usize, usize)| (0..2).map(|_| cost(events, top)).fold(f64::MAX, f64::min);
+        let (few, many) = (least(few), least(many));
+        // Squares would be a hundred.
+        assert!(many < 25.0 * few, "{what}: {many} s, and {few} s for a tenth");
+    }
+}

@@ -18,6 +18,22 @@ const CLOCK_STRIDE: usize = 1_000;
 /// Largest plan that is read.
 const MAX_PLAN_BYTES: u64 = stopgate_gate::facts::MAX_PLAN_KIB * 1024;
 
+/// How many excluded files are named.
+const MAX_EXCLUDED: usize = 10;
+
+/// Plan-like files that are `exclude`d, of those that are listed before the deadline.
+pub(super) fn excluded(git: &Asked<'_>, exclude: &[String]) -> Vec<String> {
+    let Ok((tree, untracked)) = git.files() else { return Vec::new() };
+    if exclude.is_empty() {
+        return Vec::new();
+    }
+    let in_time = |at: usize| !at.is_multiple_of(CLOCK_STRIDE) || Instant::now() < git.deadline;
+    let tracked = tree.files.iter().enumerate().take_while(|(at, _)| in_time(*at)).map(|(_, file)| &*file.path);
+    let tracked = tracked.filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| is_plan_like(path));
+    let plans = tracked.chain(untracked.plans.iter().map(String::as_str));
+    plans.filter(|path| is_excluded(path, exclude)).take(MAX_EXCLUDED).map(str::to_owned).collect()
+}
+
 /// Plan-like files, what the session touched first, then the most recently changed; as many as are looked into, and as
 /// were found before the deadline. `None` if the files could not be listed.
 pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Option<Vec<String>> {

@@ -358,6 +358,7 @@ fn what_the_session_touched_comes_first_and_what_is_excluded_never() {
     let first = |session: &Session<'_>| gather_as(session).plans.first().map(|plan| plan.next_step.clone());
     let plain = Session { head_at_start: Some(&head), ..repository.session() };
     assert_eq!(first(&plain).as_deref(), Some("newer"));
+    assert_eq!(gather_as(&plain).excluded_plans, Vec::<String>::new());
 
     let transcript = repository.top.join("transcript.jsonl");
     let touched = repository.top.join("a/plan.md");
@@ -371,7 +372,8 @@ fn what_the_session_touched_comes_first_and_what_is_excluded_never() {
     assert!(gather_as(&session).plans[0].touched_by_session);
 
     let exclude = ["b".to_owned(), "a/plan.md".to_owned()];
-    assert_eq!(first(&Session { exclude: &exclude, ..plain }), None);
+    let facts = gather_as(&Session { exclude: &exclude, ..plain });
+    assert_eq!((facts.plans.len(), facts.excluded_plans), (0, vec!["a/plan.md".to_owned(), "b/plan.md".to_owned()]));
 }
 
 #[test]

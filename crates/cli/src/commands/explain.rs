@@ -183,6 +183,13 @@ fn describe(facts: &Facts) -> Vec<String> {
     let open = facts.tasks.iter().filter(|task| task.status != TaskStatus::Completed);
     let mut lines: Vec<String> = facts.plans.iter().map(plan).collect();
     lines.extend(facts.too_large_plans.iter().take(MAX_NAMED).map(large));
+    let excluded = |path: &String| {
+        format!(
+            "{}: no plan because of `gate.exclude_plans`, in config.toml or in the checkout's own .stopgate/config.toml",
+            one_line(path, MAX_PATH_CHARS)
+        )
+    };
+    lines.extend(facts.excluded_plans.iter().take(MAX_NAMED).map(excluded));
     lines.extend(open.take(5).map(|task| format!("open task: {}", task.text)));
     if facts.git_trouble.is_none() {
         let commits = facts.session_commits.len();

@@ -20,6 +20,7 @@ use stopgate_store::Store;
 use super::sessions::unheard_detail;
 use super::{authority, kill, mode};
 use crate::context::CliContext;
+use crate::exclusions;
 use crate::registered::Registered;
 use crate::{ExitStatus, find, printer, when};
 
@@ -57,6 +58,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let taken_back: Vec<_> = taken_back::read(&ProcessEnv).into_iter().filter(taken_back::Uninstall::is_news).collect();
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let registered = Registered::look(context, &sessions);
+    let exclusions = exclusions::of(context, &sessions);
     // What a harness does not wait for, it cannot have heard.
     let last = |hook: &str, kind: Beat| {
         let is_heard = kind != Beat::Delivered || registered.unheard(hook).is_empty();
@@ -87,6 +89,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "hooks_environment": registered.given,
             "unattended_acts": acts,
             "uninstalls": taken_back,
+            "excluded_plans": exclusions,
             "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
                 "harness": row.harness,
                 "session_id": row.session_id,
@@ -128,6 +131,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     }
     for line in unattended_lines(&acts) {
         printer::line(format!("unattended   {line}"));
+    }
+    for one in &exclusions {
+        let (paths, file) = (one_line(&one.paths.join(", "), 200), one.file.display());
+        printer::line(format!("plans        {file} takes {paths} for no plan (gate.exclude_plans)"));
     }
     for (row, what) in &unheard {
         printer::line(format!("hooks        {} is not guarded: {what}", row.key()));

@@ -104,6 +104,9 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         let preview = Some(one_line(&row.preview, 100)).filter(|text| !text.is_empty());
         let told = preview.map(|text| format!("\"{text}\"")).into_iter().chain(grade);
         printer::line(std::iter::once(format!("    {id}")).chain(told).collect::<Vec<_>>().join("  "));
+        if let Some(detail) = row.detail.as_ref().filter(|_| row.fail_open.is_none()) {
+            printer::line(format!("    {}", one_line(detail, 240)));
+        }
         if let Some(evidence) = row.evidence.as_ref().filter(|_| row.would_block) {
             printer::line(format!("    next open step in {}: {}", evidence.place(), evidence.next_step));
         }
