@@ -57,7 +57,8 @@ table! {
         notes: bool = true, (), Project::Only("false");
         /// Longest time that gathering facts about a checkout may take, in milliseconds.
         facts_budget_ms: u32 = 2000, 50..=5000, Project::Lower;
-        /// Paths, relative to the top of a checkout, that are never taken for a plan: a file, or a directory.
+        /// Paths, relative to the top of a checkout, that are never taken for a plan: a file, or a directory; `*` stands for
+        /// anything in a name, `**` for any directories.
         exclude_plans: Vec<String> = Vec::new(), (), Project::Extend;
         /// How long verdicts are kept, in days.
         retention_days: u32 = 30, 1..=3650, Project::Never;

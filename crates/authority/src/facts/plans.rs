@@ -74,12 +74,35 @@ pub(super) fn read(top: &Path, path: &str) -> Result<String, Unread> {
     })
 }
 
-/// Whether `path` is one of `exclude`, or lies in one.
+/// Most stars in a pattern: it may come from the checkout, and each multiplies what is to be tried.
+const MAX_STARS: usize = 6;
+
+/// Whether `path` is one of `exclude`, or lies in one: written as people write paths (`./docs`, `/docs`, `docs/`), with `*`
+/// for anything within a name, and `**` for any directories.
 fn is_excluded(path: &str, exclude: &[String]) -> bool {
-    exclude.iter().map(|excluded| excluded.trim_end_matches('/')).any(|excluded| {
-        path.strip_prefix(excluded)
-            .is_some_and(|rest| !excluded.is_empty() && (rest.is_empty() || rest.starts_with('/')))
+    exclude.iter().any(|excluded| {
+        let excluded = excluded.trim_start_matches("./").trim_matches('/');
+        let parts: Vec<&str> = excluded.split('/').collect();
+        let stars = excluded.bytes().filter(|byte| *byte == b'*').count();
+        !excluded.is_empty() && stars <= MAX_STARS && matches_path(&parts, &path.split('/').collect::<Vec<_>>())
     })
+}
+
+/// Whether the parts of a path begin with those of a pattern.
+fn matches_path(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern, path) {
+        ([], _) => true,
+        (["**", rest @ ..], _) => (0..=path.len()).any(|skip| matches_path(rest, &path[skip..])),
+        ([first, rest @ ..], [name, below @ ..]) => matches_name(first, name) && matches_path(rest, below),
+        _ => false,
+    }
+}
+
+/// Whether a name is as a pattern says, in which `*` stands for anything.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| matches_name(after, &rest[at..]))
 }
 
 /// What the names of text files end in.
@@ -239,13 +262,36 @@ mod tests {
 
     #[test]
     fn a_file_or_a_directory_is_excluded_with_all_that_is_in_it() {
-        let exclude = ["docs/old/".to_owned(), "TODO.md".to_owned(), String::new()];
-        for path in ["docs/old/plan.md", "docs/old", "TODO.md"] {
-            assert!(is_excluded(path, &exclude), "{path}");
+        let is = |excluded: &str, path: &str| is_excluded(path, &[excluded.to_owned()]);
+        for excluded in [
+            "docs/old",
+            "docs/old/",
+            "./docs/old",
+            "/docs/old/",
+            "docs/old/**",
+            "docs/old/*",
+            "**/old",
+            "docs/*/plan.md",
+            "docs/o*d",
+        ] {
+            assert!(is(excluded, "docs/old/plan.md"), "{excluded}");
         }
-        for path in ["docs/older/plan.md", "a/TODO.md", "TODO.md.txt", "plan.md"] {
-            assert!(!is_excluded(path, &exclude), "{path}");
+        for excluded in [
+            "docs/older",
+            "old",
+            "plan.md",
+            "docs/*.md",
+            "",
+            "/",
+            "./",
+            "docs/old/plan.md.bak",
+            "docs/*/*/plan.md",
+            "*******",
+        ] {
+            assert!(!is(excluded, "docs/old/plan.md"), "{excluded}");
         }
+        assert!(is("TODO.md", "TODO.md") && is("*.md", "TODO.md") && is("**/TODO.md", "a/b/TODO.md") && is("**", "a"));
+        assert!(!is("TODO.md", "a/TODO.md") && !is("TODO.md", "TODO.md.txt"));
     }
 
     #[test]
