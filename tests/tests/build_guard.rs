@@ -176,8 +176,8 @@ fn builds_that_take_too_long_to_read_let_go_and_that_is_logged() {
     let mut world = World::new();
     world.home.create().unwrap();
     let checkout = world.planned_checkout();
-    // Costly beyond their size: every brace is an object.
-    let junk = format!(r#"{{"phase":"executing","size":"large","junk":[{}1]}}"#, r#"{"":[]},"#.repeat(130_000));
+    // Costly beyond their size: every brace is an object. Each is read in less than the hook keeps back for its log.
+    let junk = format!(r#"{{"phase":"executing","size":"large","junk":[{}1]}}"#, r#"{"":[]},"#.repeat(13_000));
     let file = world.root().join("junk");
     std::fs::write(&file, &junk).unwrap();
     for number in 0..200 {
