@@ -268,3 +268,89 @@ impl pipeline::PipelineWorld for Asked {
         Ok(())
     }
 }
+
+/// The parts whose messages stand in a scene: what the person asked, plans, task list, commits, failed calls. No part has a
+/// style of another one.
+const SCENES: [&str; 3] = ["scenes/train-1.jsonl", "scenes/train-2.jsonl", "scenes/held-out.jsonl"];
+
+/// What was measured on the part that nobody tunes for when it was written, in percent, so that it does not get worse
+/// unnoticed. No promise.
+const SCENES_MIN_CAUGHT: &str = "20";
+const SCENES_MAX_HELD: &str = "5";
+
+#[test]
+fn scenes_are_many_balanced_and_varied_and_no_style_stands_in_two_parts() {
+    let parts = SCENES.map(rows);
+    assert!(parts.iter().map(Vec::len).sum::<usize>() >= 2_500);
+    let of = |rows: &[Value], field: &str| -> HashSet<String> {
+        rows.iter().map(|row| row[field].as_str().unwrap().to_owned()).collect()
+    };
+    let styles: Vec<HashSet<String>> = parts.iter().map(|rows| of(rows, "style")).collect();
+    let all: HashSet<&String> = styles.iter().flatten().collect();
+    assert_eq!(all.len(), styles.iter().map(HashSet::len).sum::<usize>(), "a style stands in two parts");
+    assert!(all.len() >= 20);
+    for rows in &parts {
+        assert!(of(rows, "language").len() >= 12);
+        let continues = rows.iter().filter(|row| row["label"] == "continue").count();
+        assert!(continues * 10 > rows.len() * 4 && continues * 10 < rows.len() * 6);
+        let messages: HashSet<_> = rows.iter().map(|row| row["message"].as_str().unwrap()).collect();
+        assert_eq!(messages.len(), rows.len());
+    }
+}
+
+#[test]
+fn messages_in_scenes_are_judged_no_worse_than_when_they_were_written() {
+    let world = World::new();
+    let file = corpus("scenes/held-out.jsonl").display().to_string();
+    let output =
+        eval(&world, &[&file, "--min-caught", SCENES_MIN_CAUGHT, "--max-held", SCENES_MAX_HELD, "--by", "language"]);
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown} {}", text(&output.stderr));
+    assert!(shown.contains("95 %") && shown.lines().any(|line| line.starts_with("ja ")), "{shown}");
+}
+
+#[test]
+fn a_scene_says_what_there_was_besides_the_message() {
+    let world = World::new();
+    let excuse = "I'm running low on context, so let's continue in a fresh session.";
+    let row = |id: &str, label: &str, scene: &Value| {
+        json!({"id": id, "label": label, "why": "because", "kind": id, "message": excuse, "scene": scene}).to_string()
+    };
+    let plan = json!([{"path": "plan.md", "open": 1, "next_step": "write the parser", "relation": "touched"}]);
+    let asked = |text: &str| json!({"plans": plan, "prompts": [{"text": text, "class": "execute"}]});
+    let with = |field: &str, value: Value| {
+        let mut scene = asked("Execute plan.md");
+        scene[field] = value;
+        scene
+    };
+    let file = written(
+        &world,
+        &[
+            row("held", "continue", &asked("Execute plan.md")),
+            row("stopped", "allow", &asked("ここで止めてください")),
+            row("planned", "allow", &with("permission_mode", json!("plan"))),
+            row("asked", "allow", &with("asked_by_tool", json!(true))),
+            row("failed", "allow", &with("api_error", json!(true))),
+            row("interrupted", "allow", &with("interrupted", json!(true))),
+            row(
+                "woken",
+                "allow",
+                &with("background", json!([{"kind": "shell", "wakes": true, "what": "cargo bench"}])),
+            ),
+            row("still", "continue", &with("background", json!([{"kind": "shell", "wakes": false}]))),
+        ],
+    );
+    let output = eval(&world, &[&file, "--by", "kind", "--json"]);
+    let score: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(score["misses"], json!([]), "{score:#}");
+    assert_eq!(score["groups"]["held"]["should_continue"], json!({"held": 1, "released": 0}));
+    for (scene, complaint) in [
+        (json!({"planz": []}), "unknown field `planz`"),
+        (json!({"prompts": [{"text": "go on", "class": "order"}]}), "unknown variant `order`"),
+        (json!({"plans": [{"path": "a.md", "relation": "near"}]}), "unknown variant `near`"),
+    ] {
+        let output = eval(&world, &[&written(&world, &[row("a", "allow", &scene)])]);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains("corpus.jsonl:1") && said.contains(complaint), "{said}");
+    }
+}

@@ -27,20 +27,46 @@ pub enum Meaning {
 /// What `prompt` means.
 pub fn meaning(prompt: &str) -> Meaning {
     let phrases = Phrases::read();
-    let said = sentences(&shown(prompt));
-    let mut is_courtesy = !said.is_empty();
+    let shown = shown(prompt);
+    let said = sentences(&shown);
+    if said.is_empty() {
+        // Signs alone.
+        let is_stop = shown.contains(['\u{1f6d1}', '\u{270b}', '\u{26d4}']);
+        return match (is_stop, shown.is_ascii()) {
+            (true, _) => Meaning::Stop,
+            (false, false) => Meaning::Courtesy,
+            (false, true) => Meaning::Other,
+        };
+    }
+    let (mut stops, mut is_courtesy) = (false, true);
     for sentence in said.split('\n') {
-        if phrases.is_only(&sentence.replace(',', " "), SENTENCE) {
-            return Meaning::Stop;
-        }
+        stops |= phrases.is_only(&sentence.replace(',', " "), SENTENCE);
+        // "Finish it all, then you can stop": no end as long as that is not done.
+        let mut goes_on = false;
         for clause in sentence.split(',') {
-            if phrases.is_only(clause, CLAUSE) || phrases.is_said_in(clause) {
-                return Meaning::Stop;
+            let is_end = phrases.is_only(clause, CLAUSE) || phrases.is_said_in(clause);
+            let carries_on = phrases.any(GO_ON, &|words| found(clause, words, &|before, _| phrases.stands(before)));
+            goes_on |= carries_on;
+            if is_end && !goes_on {
+                stops = true;
+            } else if carries_on && !is_end {
+                // What comes last counts: "Stop! Wrong file. Use the other one and carry on."
+                stops = false;
+            } else if !goes_on
+                && phrases.any(AT_END, &|words| {
+                    found(clause, words, &|before, after| after.is_empty() && phrases.stands(before))
+                })
+            {
+                stops = true;
             }
-            is_courtesy = is_courtesy && phrases.any(COURTESY, &|words| clause == words);
+            is_courtesy = is_courtesy && phrases.is_only(clause, COURTESY);
         }
     }
-    if is_courtesy { Meaning::Courtesy } else { Meaning::Other }
+    match (stops, is_courtesy) {
+        (true, _) => Meaning::Stop,
+        (false, true) => Meaning::Courtesy,
+        (false, false) => Meaning::Other,
+    }
 }
 
 /// Whether the person asks the agent to stop.
@@ -64,6 +90,8 @@ const PLACE: u8 = b'@';
 const NEGATION: u8 = b'!';
 /// Takes an end back that stands before it.
 const CONDITION: u8 = b'>';
+/// The agent is to go on: takes back every end that was asked for before it.
+const GO_ON: u8 = b'+';
 /// Neither an end nor a new task: what was said before it holds.
 const COURTESY: u8 = b'&';
 
@@ -75,7 +103,7 @@ impl Phrases {
         let mut all = Vec::new();
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
             if let (Some(kind), Some(words)) = (line.bytes().next(), line.get(2..)) {
-                alternatives(words, &mut |words| all.push((kind, words)));
+                alternatives(words, &mut |words| all.push((kind, words.chars().map(lower).collect())));
             }
         }
         Self(all)
@@ -96,24 +124,26 @@ impl Phrases {
             let fillers = self.0.iter().filter(|(of, _)| matches!(*of, FILLER | PLACE));
             match fillers.filter_map(|(_, filler)| without(left, filler)).min_by_key(|left| left.len()) {
                 Some(shorter) if !shorter.is_empty() => left = shorter,
-                _ => return false,
+                // Nothing but fillers: "ok, thanks".
+                shorter => return kind == COURTESY && shorter.is_some(),
             }
         }
     }
 
-    /// Whether a phrase stands in `clause`, and nothing takes it back.
+    /// Whether a phrase stands in `clause` wherever it may, and nothing takes it back.
     fn is_said_in(&self, clause: &str) -> bool {
-        let holds = |before: &str, after: &str| {
-            !self.any(NEGATION, &|word| ends_with(before, word))
-                && !self.any(CONDITION, &|word| begins_with(after, word))
-        };
+        let holds =
+            |before: &str, after: &str| self.stands(before) && !self.any(CONDITION, &|word| begins_with(after, word));
         let is_placed = |before: &str, after: &str| {
             self.any(PLACE, &|place| begins_with(after, place) || ends_with(before, place)) && holds(before, after)
         };
         self.any(CLAUSE, &|words| found(clause, words, &is_placed))
             || self.any(ANYWHERE, &|words| found(clause, words, &holds))
-            || self
-                .any(AT_END, &|words| found(clause, words, &|before, after| after.is_empty() && holds(before, after)))
+    }
+
+    /// Whether nothing that stands before a phrase takes it back.
+    fn stands(&self, before: &str) -> bool {
+        !self.any(NEGATION, &|word| ends_with(before, word))
     }
 }
 
@@ -143,7 +173,7 @@ fn without<'a>(words: &'a str, filler: &str) -> Option<&'a str> {
 fn shown(prompt: &str) -> String {
     let mut said = String::new();
     let mut rest = prompt.trim();
-    while let Some(at) = rest.find(['<', '[']) {
+    while let Some(at) = rest.find(['<', '[', '`']) {
         said.push_str(&rest[..at]);
         rest = &rest[at..];
         if let Some(length) = enclosed(rest) {
@@ -159,10 +189,13 @@ fn shown(prompt: &str) -> String {
     text::ends(said, SHOWN_BYTES)
 }
 
-/// The length of an element or of a mark that a client has put at the beginning of `text`.
+/// The length of code, or of an element or a mark that a client has put there, at the beginning of `text`.
 fn enclosed(text: &str) -> Option<usize> {
     if text.starts_with("[Image #") || text.starts_with("[Pasted text #") {
         return text.find(']').map(|at| at + 1);
+    }
+    if let Some(code) = text.strip_prefix('`') {
+        return code.find('`').map(|at| at + 2);
     }
     let name = text.strip_prefix('<')?;
     let name = &name[..name.find(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))?];
@@ -252,7 +285,10 @@ mod tests {
 
     #[test]
     fn a_courtesy_takes_nothing_back() {
-        each(Meaning::Courtesy, "thanks\nThanks!\nok, thank you\nDanke!\nmerci, parfait\nспасибо\n谢谢\nありがとう");
+        each(
+            Meaning::Courtesy,
+            "thanks\ndanke dir\ngrazie mille\ngreat work\n👍\nlovely, ty\ncheers mate\nThanks!\nok, thank you\nDanke!\nmerci, parfait\nспасибо\n谢谢\nありがとう",
+        );
     }
 
     #[rstest]
@@ -275,7 +311,7 @@ mod tests {
     #[test]
     fn every_phrase_is_as_prompts_are_read() {
         for (kind, words) in Phrases::read().0 {
-            let kinds = [ANYWHERE, AT_END, SENTENCE, CLAUSE, FILLER, PLACE, NEGATION, CONDITION, COURTESY];
+            let kinds = [ANYWHERE, AT_END, SENTENCE, CLAUSE, FILLER, PLACE, NEGATION, CONDITION, GO_ON, COURTESY];
             assert!(!words.is_empty() && kinds.contains(&kind), "{words:?}");
             assert_eq!(sentences(&words), words, "{words:?} is never found");
         }

@@ -11,10 +11,8 @@ use crate::fsx;
 
 /// How much of a file's end is read at most: a turn of many hours. What stands before that is unknown.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Read at once.
+/// Read at once; of a line that is longer (a picture) as much again as is there.
 const BLOCK_BYTES: u64 = 128 * 1024;
-/// Longest line that is understood; a longer one (a picture) is passed over.
-const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 /// Gives each line of `path` that has one of `marks` to `take`, the last line first, until that says true, `until` comes,
 /// or there is no more. What is no JSON object is left out, and so is everything of a file that cannot be read.
@@ -23,13 +21,13 @@ pub fn backwards(path: &Path, until: Instant, marks: &[&str], mut take: impl FnM
     let Ok(length) = file.metadata().map(|meta| meta.len()) else { return };
     let mut give = |line: &[u8]| {
         let text = String::from_utf8_lossy(line);
-        let is_marked = text.len() <= MAX_LINE_BYTES && marks.iter().any(|mark| text.contains(mark));
+        let is_marked = marks.iter().any(|mark| text.contains(mark));
         is_marked && matches!(serde_json::from_str(&text), Ok(Value::Object(line)) if take(&line))
     };
     let first = length.saturating_sub(MAX_BYTES);
     let (mut start, mut rest) = (length, Vec::new());
     while start > first && Instant::now() < until {
-        let from = start.saturating_sub(BLOCK_BYTES).max(first);
+        let from = start.saturating_sub(BLOCK_BYTES.max(rest.len() as u64)).max(first);
         let Some(mut block) = read(&file, from, start) else { return };
         start = from;
         block.append(&mut rest);
@@ -40,10 +38,6 @@ pub fn backwards(path: &Path, until: Instant, marks: &[&str], mut take: impl FnM
             return;
         }
         block.truncate(begins);
-        if block.len() > MAX_LINE_BYTES {
-            // Too long already: what is left of it must stay too long.
-            block.truncate(MAX_LINE_BYTES + 1);
-        }
         rest = block;
     }
 }

@@ -183,16 +183,28 @@ fn an_interrupted_turn_of_codex_stays_so_until_the_next_prompt() {
     assert_eq!(shown(Codex, &[&turn]).end, None);
 }
 
+/// A prompt of the person's with a picture of so many bytes.
+fn picture_and_words(bytes: usize, words: &str) -> String {
+    let picture = format!(r#"{{"type":"image","source":{{"type":"base64","data":"{}"}}}}"#, "A".repeat(bytes));
+    format!(
+        r#"{{"type":"user","promptId":"p","message":{{"role":"user","content":[{picture},{{"type":"text","text":"{words}"}}]}},{TYPED}"rowSource":"local"}}"#
+    )
+}
+
 #[test]
 fn a_long_turn_hides_nothing_and_what_is_not_understood_is_passed_over() {
     let typed = claude("please stop here", TYPED);
     let work = format!(r#"{{"type":"assistant","message":{{"content":"{}"}}}}"#, "x".repeat(200_000));
-    let picture = claude(&"y".repeat(3_000_000), TYPED);
+    let picture = claude(&"y".repeat(3_000_000), NOTICE);
     let lines = vec![work.as_str(); 30];
     for more in [&lines[..], &[picture.as_str()], &["\"promptSource\":\"", "{\"promptSource\":\"typed\""]] {
         let person = shown(Claude, &[&[typed.as_str()], more].concat());
         assert_eq!((person.end, text(&person)), (Some(End::Asked), Some("please stop here")));
     }
+    // A prompt with a picture is as long as that.
+    let pictured = picture_and_words(3_000_000, "please stop here");
+    let person = shown(Claude, &[&[claude("write the parser", TYPED).as_str(), &pictured], &lines[..]].concat());
+    assert_eq!((person.end, text(&person)), (Some(End::Asked), Some("please stop here")));
     let dir = tempfile::tempdir().unwrap();
     let soon = Instant::now() + Duration::from_secs(30);
     assert_eq!(look(Claude, dir.path(), None, soon), Person::default());

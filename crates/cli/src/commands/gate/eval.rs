@@ -5,12 +5,15 @@ mod corpus;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use stopgate_core::decision::Decision;
+use stopgate_core::release::Release;
 use stopgate_core::text::one_line;
-use stopgate_gate::evidence::EvidenceFault;
-use stopgate_gate::{RuleId, rules, signals};
+use stopgate_gate::pipeline::{self, Answers, Inputs};
+use stopgate_gate::report::Proportion;
+use stopgate_gate::signals::Signals;
+use stopgate_gate::turn::Ceilings;
 
 use self::corpus::{Case, Label};
 use crate::{ExitStatus, printer};
@@ -27,6 +30,9 @@ pub(crate) struct Arguments {
     /// List the messages that were judged wrongly, with what was heard in them
     #[arg(long)]
     misses: bool,
+    /// Count by this as well, with 95 % intervals
+    #[arg(long, value_enum)]
+    by: Option<By>,
     /// Fail (exit 1) if less than this share of the messages that should continue is held, in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     min_caught: Option<f64>,
@@ -36,6 +42,44 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What messages are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The kind of stop.
+    Kind,
+    /// The message's language.
+    Language,
+    /// The style that it is written in.
+    Style,
+    /// Its length: below 40 words, below 130, or more.
+    Length,
+}
+
+impl By {
+    fn group(self, case: &Case) -> &str {
+        let given = match self {
+            Self::Kind => &case.kind,
+            Self::Language => &case.language,
+            Self::Style => &case.style,
+            Self::Length => {
+                return match case.message.split_whitespace().count() {
+                    0..40 => "below 40 words",
+                    40..130 => "below 130 words",
+                    _ => "more",
+                };
+            }
+        };
+        given.as_deref().unwrap_or("(not said)")
+    }
+}
+
+/// The messages of a group.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct GroupScore {
+    should_continue: LabelCount,
+    legitimate: LabelCount,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -53,6 +97,11 @@ struct LabelCount {
 impl LabelCount {
     fn add(&mut self, held: bool) {
         *if held { &mut self.held } else { &mut self.released } += 1;
+    }
+
+    /// Share of what was held; `None` of nothing.
+    fn share(self) -> Option<Proportion> {
+        Proportion::of(self.held as u64, (self.held + self.released) as u64)
     }
 
     /// Share of what was held, in percent; nothing of nothing is 0.
@@ -98,6 +147,7 @@ struct Score<'a> {
     caught_percent: f64,
     held_percent: f64,
     decided_by: BTreeMap<String, DecidedScore>,
+    groups: BTreeMap<String, GroupScore>,
     misses: Vec<Miss<'a>>,
 }
 
@@ -106,7 +156,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     for file in &arguments.files {
         cases.extend(corpus::read(file)?);
     }
-    let score = score(&cases);
+    let score = score(&cases, arguments.by);
     if arguments.json {
         printer::json(&score)?;
     } else {
@@ -123,28 +173,37 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     Ok(if few || many { ExitStatus::Failure } else { ExitStatus::Success })
 }
 
-/// What decides over a case, and whether it is held: as the authority does it, with the facts of the corpus.
-fn judge(case: &Case) -> (signals::Signals, String, bool) {
-    let signals = signals::detect(&case.message);
-    let finding = rules::decide(&signals, &case.facts);
-    let held = finding.decision() == Decision::Continue;
-    let fault = finding.rule.and_then(RuleId::basis).and_then(|basis| match &finding.evidence {
-        None => Some(EvidenceFault::MissingPointer),
-        Some(pointer) => basis.check(pointer, &case.facts).err(),
-    });
-    let decided_by = match (fault, finding.rule) {
-        (Some(fault), _) => fault.kind().to_owned(),
-        (None, Some(rule)) => rule.id().to_owned(),
-        (None, None) if signals.wants_to_leave() => "no-evidence".to_owned(),
-        (None, None) => "no-signal".to_owned(),
+/// What decides over a case, and whether it is held: by the stages that the authority runs, with the facts of the corpus.
+fn judge(case: &Case) -> (Signals, String, bool) {
+    let inputs = Inputs {
+        circumstances: case.circumstances.clone(),
+        message: case.message.clone(),
+        turn: case.turn.clone(),
+        limits: Ceilings::default(),
+        has_judge: false,
     };
-    (signals, decided_by, held && fault.is_none())
+    let trace = pipeline::run(&inputs, &mut Answers { facts: Some(case.facts.clone()), ..Answers::default() });
+    let held = trace.decision() == Decision::Continue;
+    let decided_by = match (trace.refused, trace.rule, trace.release) {
+        (Some(fault), _, _) => fault.kind(),
+        (None, Some(rule), _) => rule.id(),
+        (None, None, release) => release.map_or("nothing", Release::name),
+    };
+    (trace.signals.unwrap_or_default(), decided_by.to_owned(), held)
 }
 
-fn score(cases: &[Case]) -> Score<'_> {
+fn score(cases: &[Case], by: Option<By>) -> Score<'_> {
     let mut score = Score { messages: cases.len(), ..Score::default() };
     for case in cases {
         let (signals, decided_by, held) = judge(case);
+        let group = by.map(|by| score.groups.entry(by.group(case).to_owned()).or_default());
+        let of_group = group.map(|group| match case.label {
+            Label::Continue => &mut group.should_continue,
+            Label::Allow => &mut group.legitimate,
+        });
+        if let Some(count) = of_group {
+            count.add(held);
+        }
         match case.label {
             Label::Continue => score.should_continue.add(held),
             Label::Allow => score.legitimate.add(held),
@@ -161,7 +220,7 @@ fn score(cases: &[Case]) -> Score<'_> {
     score
 }
 
-fn miss<'a>(case: &'a Case, signals: &signals::Signals, decided_by: String) -> Miss<'a> {
+fn miss<'a>(case: &'a Case, signals: &Signals, decided_by: String) -> Miss<'a> {
     let heard = signals.sightings().iter().map(|seen| HeardSignal {
         signal: seen.signal.name(),
         words: one_line(case.message.get(seen.span.clone()).unwrap_or_default(), MAX_SHOWN_CHARS),
@@ -195,6 +254,24 @@ fn show(score: &Score<'_>, misses: bool) {
         table.push(row(&[name, &outcome.right.to_string(), &outcome.wrong.to_string()]));
     }
     printer::columns(&table).iter().for_each(printer::line);
+    if !score.groups.is_empty() {
+        printer::line("");
+        let mut table = vec![row(&["", "caught", "95 %", "held wrongly", "95 %"])];
+        for (name, group) in &score.groups {
+            let shares = [group.should_continue, group.legitimate].map(LabelCount::share);
+            let cells = shares.into_iter().flat_map(|share| {
+                share.map_or([String::new(), String::new()], |share| {
+                    let percent = |share: f64| format!("{:.0}", share * 100.0);
+                    [
+                        format!("{} of {}", share.hits, share.of),
+                        format!("{}-{} %", percent(share.low), percent(share.high)),
+                    ]
+                })
+            });
+            table.push(std::iter::once(name.clone()).chain(cells).collect());
+        }
+        printer::columns(&table).iter().for_each(printer::line);
+    }
     if misses {
         score.misses.iter().for_each(show_miss);
     } else if !score.misses.is_empty() {

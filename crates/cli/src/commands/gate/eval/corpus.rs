@@ -1,5 +1,7 @@
 //! Labelled messages: JSON, one object a line. Read strictly, so that a typo in a corpus is an error and no wrong score.
 
+mod scene;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +9,11 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stopgate_core::json::snake_case_fields;
+use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::facts::Facts;
+use stopgate_gate::turn::PersonTurn;
 
+use self::scene::Scene;
 use crate::bounded;
 
 /// What a corpus looks like, for `--help`.
@@ -17,7 +22,12 @@ Each line of a corpus is one JSON object:
   {\"id\": \"t1\", \"label\": \"continue\", \"why\": \"an excuse\", \"message\": \"...\", \"facts\": {...}}
   label    continue (the stop should be held) or allow (it is legitimate)
   why      one line: the reason for the label
-  facts    what the authority would have found: plans, sessionCommits, tasks, ... (may be left out)
+  facts    what the authority would have found: plans, session_commits, tasks, ... (may be left out)
+  scene    instead of facts, what there was when the agent stopped: prompts (text, class), plans (path, done, open,
+           next_step, relation), todos, commits, dirty, failed_call, denied_call, background (kind, wakes, what), usage
+           (used, window), permission_mode, headless, asked_by_tool, api_error, interrupted (each may be left out)
+  kind, language, style, author
+           what --by counts by (may be left out)
 Empty lines are skipped. Nothing is asked of the authority, and nothing is stored.";
 
 /// What should become of a stop.
@@ -39,7 +49,12 @@ pub(super) struct Case {
     pub(super) label: Label,
     pub(super) why: String,
     pub(super) message: String,
+    pub(super) kind: Option<String>,
+    pub(super) language: Option<String>,
+    pub(super) style: Option<String>,
     pub(super) facts: Facts,
+    pub(super) circumstances: Circumstances,
+    pub(super) turn: PersonTurn,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +66,12 @@ struct CorpusRow {
     message: String,
     #[serde(default)]
     facts: Value,
+    scene: Option<Scene>,
+    kind: Option<String>,
+    language: Option<String>,
+    style: Option<String>,
+    #[serde(rename = "author")]
+    _author: Option<String>,
 }
 
 /// The cases in `file`.
@@ -72,11 +93,27 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
 
 fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
     let row: CorpusRow = serde_json::from_str(line)?;
-    let facts = if row.facts.is_null() { Facts::default() } else { strict_facts(row.facts)? };
+    ensure!(row.scene.is_none() || row.facts.is_null(), "fields `facts` and `scene`: give one of them");
+    let scene = row.scene.unwrap_or_default();
+    let facts = if row.facts.is_null() { scene.facts() } else { strict_facts(row.facts)? };
     ensure!(!row.id.is_empty(), "field `id` is empty");
     ensure!(!row.why.trim().is_empty(), "field `why` is empty: say in one line why the label is right");
-    let CorpusRow { id, label, why, message, .. } = row;
-    Ok(Case { file: file.to_owned(), line: number, id, label, why, message, facts })
+    let CorpusRow { id, label, why, message, kind, language, style, .. } = row;
+    let (circumstances, turn) = (scene.circumstances(), scene.turn());
+    Ok(Case {
+        file: file.to_owned(),
+        line: number,
+        id,
+        label,
+        why,
+        message,
+        kind,
+        language,
+        style,
+        facts,
+        circumstances,
+        turn,
+    })
 }
 
 /// Facts, without fields that nobody knows: the authority may add some, a corpus with a typo may not.
