@@ -32,6 +32,7 @@ impl Authority {
             .env_clear()
             .env(env::STOPGATE_HOME, home.root())
             .env(env::HOME, user_home)
+            .env(env::STOPGATE_TOP, std::process::id().to_string())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

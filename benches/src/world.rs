@@ -146,6 +146,7 @@ impl World {
             .env(env::HOME, &self.user_home)
             .env(env::PATH, search_path())
             .env(env::STOPGATE_NO_AUTOSTART, "1")
+            .env(env::STOPGATE_TOP, std::process::id().to_string())
             .envs(environment.iter().copied());
         measure::prepare(&mut command);
         command

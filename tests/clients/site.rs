@@ -260,6 +260,8 @@ impl Site {
             ("TERM", "xterm-256color".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
             ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+            // An agent that runs these tests is no part of its world.
+            ("STOPGATE_TOP", std::process::id().to_string()),
             // Where there is no namespace, whatever is not for the model ends at a closed port.
             ("HTTPS_PROXY", "http://127.0.0.1:9".to_owned()),
             ("HTTP_PROXY", "http://127.0.0.1:9".to_owned()),

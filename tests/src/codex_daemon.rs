@@ -65,6 +65,7 @@ impl CodexDaemon {
             command.args(["app-server", "daemon", "stop"]).env_clear();
             command.env("HOME", &self.home).env("CODEX_HOME", self.home.join(".codex"));
             command.env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(&self.home);
+            command.env("STOPGATE_TOP", std::process::id().to_string());
             let _ = finish(command, Stdin::from(""));
         }
         for process in processes {

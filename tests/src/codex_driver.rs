@@ -121,6 +121,8 @@ pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
         ("MOCK_API_KEY", "test-key".as_ref()),
         ("NO_PROXY", "127.0.0.1,localhost".as_ref()),
     ]);
+    // An agent that runs these tests is no part of its world.
+    command.env("STOPGATE_TOP", std::process::id().to_string());
     command.envs(session.env.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let mut pipe = child.stderr.take();

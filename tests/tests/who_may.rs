@@ -194,7 +194,10 @@ fn an_event_names_nobody_but_its_own_process() {
         }
     };
     let person = std::process::id();
-    for pid in [1, person, std::os::unix::process::parent_id()] {
+    // A shell of the person's: it ends with its input.
+    let mut shell = world.command(Path::new("sh"));
+    let mut shell = shell.args(["-c", "read line"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    for pid in [1, person, shell.id()] {
         let event = says(identify(&ProcFs, pid).unwrap());
         // From the socket, and from a file that an authority finds.
         authority.call(&event);
@@ -203,6 +206,8 @@ fn an_event_names_nobody_but_its_own_process() {
         spool::put(&world.home, SpoolRoute::HookEvent, &spooled.event_id, &bytes).unwrap();
     }
     eventually("the files are taken in", || world.spooled().is_empty().then_some(()));
+    drop(shell.stdin.take());
+    shell.wait().unwrap();
     let forged = authority.sessions().into_iter().find(|row| row.session_id == "forged").unwrap();
     assert_eq!(forged.harness_process, None);
     // Nor does the agent's own event name another process for itself.
@@ -462,6 +467,143 @@ fn an_environment_makes_no_owner_of_another_session() {
     }
 }
 
+/// The layouts that show a `/proc` of their own, as the sandboxes of clients do.
+fn sandboxes() -> impl Iterator<Item = String> {
+    let has_own = |layout: &Vec<&str>| layout.contains(&"--mount-proc") || layout.contains(&"--proc");
+    pid_namespaces().into_iter().filter(has_own).map(|layout| layout.join(" "))
+}
+
+/// The same with a home that may only be read, where the layout can have that, as in the sandboxes of clients.
+fn with_read_only_home(sandbox: &str, world: &World) -> String {
+    let home = world.home.root().display();
+    sandbox.replace("--bind / /", &format!("--bind / / --ro-bind '{home}' '{home}'"))
+}
+
+/// What a shell called as Codex's program in its sandbox runs there, in a sandbox that a client has made with these variables:
+/// `$0` has the programs, and the shell does not become what it runs.
+fn in_sandbox(agent: &Agent<'_>, sandbox: &str, variables: &str, line: &str) -> Said {
+    agent.run(&format!(
+        "ln -sf /bin/sh \"$AGENT/codex-linux-sandbox\"
+        {variables} {sandbox} \"$AGENT/codex-linux-sandbox\" -c '{line}; exit $?' \"$BIN\""
+    ))
+}
+
+#[test]
+fn in_a_sandbox_the_client_names_the_session_and_no_variable_that_was_set_since() {
+    const START: &str = "\"$0/stopgate\" build start \"build it\" --size small --json";
+    for (sandbox, served) in sandboxes().flat_map(|sandbox| [(sandbox.clone(), true), (sandbox, false)]) {
+        let site = enforcing();
+        let world = &site.world;
+        let _authority = served.then(|| world.authority());
+        // A store that nobody has open can only be read where its companions can be made.
+        let sandbox = if served { with_read_only_home(&sandbox, world) } else { sandbox };
+        let (victim, agent) = (site.agent("codex"), site.agent("codex"));
+        victim.starts("victim", "startup");
+        agent.starts("own", "startup");
+        let owner = |said: Said| {
+            let id = site.started(said);
+            let owner = site.state(&id)["owner"]["session_id"].clone();
+            site.build("", &["fail", "--reason", "r", "--build", &id]).ok();
+            owner
+        };
+        let honest = in_sandbox(&agent, &sandbox, "CODEX_SESSION_ID=own", START);
+        assert_eq!(owner(honest), json!("own"), "{sandbox}, served: {served}");
+        let renamed = format!("export CODEX_SESSION_ID=victim; {START}");
+        assert_eq!(owner(in_sandbox(&agent, &sandbox, "CODEX_SESSION_ID=own", &renamed)), json!("own"));
+        // Without the client's word there is no owner, whatever the variable says.
+        in_sandbox(&agent, &sandbox, "", &renamed).refused(1, &["a variable is no proof", "outside of the sandbox"]);
+        // Nor is there one by another program of that name.
+        let other = world.root().join("codex-linux-sandbox");
+        std::fs::copy("/bin/sh", &other).unwrap();
+        let line = format!("CODEX_SESSION_ID=victim {sandbox} '{}' -c '{START}; exit $?' \"$BIN\"", other.display());
+        agent.run(&line).refused(1, &["a variable is no proof"]);
+        assert_eq!(victim.stop("victim"), None);
+    }
+}
+
+#[test]
+fn in_a_sandbox_that_shows_no_client_a_build_is_not_started() {
+    for sandbox in sandboxes() {
+        let site = enforcing();
+        let sandbox = with_read_only_home(&sandbox, &site.world);
+        let (victim, agent) = (site.claude(), site.claude());
+        victim.starts("victim", "startup");
+        agent.starts("own", "startup");
+        for session in ["own", "victim"] {
+            let line = format!("CLAUDE_CODE_SESSION_ID={session} {sandbox} \"$BIN/stopgate\" build start t");
+            agent.run(&line).refused(1, &["cannot tell which session this is", "outside of the sandbox"]);
+        }
+        assert!(!site.top().join(".stopgate/builds").exists());
+        assert_eq!(victim.stop("victim"), None);
+    }
+}
+
+#[test]
+fn what_is_not_seen_of_a_sandbox_is_that_an_agent_has_made_it() {
+    // What cannot be seen, and is said to be so; the audit tells it.
+    let Some(sandbox) = sandboxes().next() else { return };
+    let site = enforcing();
+    let (victim, agent) = (site.agent("codex"), site.agent("codex"));
+    victim.starts("victim", "startup");
+    agent.starts("own", "startup");
+    let start = "\"$0/stopgate\" build start t --size small --json";
+    let id = site.started(in_sandbox(&agent, &sandbox, "CODEX_SESSION_ID=victim", start));
+    assert_eq!(site.state(&id)["owner"]["session_id"], json!("victim"));
+    let audit = std::fs::read_to_string(site.live(&id).join("audit.jsonl")).unwrap();
+    assert!(audit.contains("started by session codex:victim: stopgate ("), "{audit}");
+}
+
+/// The bytes of a seccomp filter under which no socket is made (`EPERM`), as in the sandboxes of clients.
+fn no_sockets() -> Vec<u8> {
+    let socket = u32::try_from(libc::SYS_socket).unwrap();
+    // Load the call's number; is it `socket`; if so, the error; else let it go.
+    let program: [(u16, u8, u8, u32); 4] =
+        [(0x20, 0, 0, 0), (0x15, 0, 1, socket), (0x06, 0, 0, 0x0005_0001), (0x06, 0, 0, 0x7FFF_0000)];
+    let bytes = |(code, jump, fall, value): (u16, u8, u8, u32)| {
+        [&code.to_ne_bytes()[..], &[jump, fall], &value.to_ne_bytes()].concat()
+    };
+    program.into_iter().flat_map(bytes).collect()
+}
+
+#[test]
+fn in_a_sandbox_without_sockets_a_note_is_left_for_the_proven_session_alone() {
+    let Some(sandbox) = sandboxes().find(|layout| layout.starts_with("bwrap")) else { return };
+    let site = enforcing();
+    let world = &site.world;
+    let _authority = world.authority();
+    let filter = world.root().join("no-sockets");
+    std::fs::write(&filter, no_sockets()).unwrap();
+    let sandbox = with_read_only_home(&sandbox, world);
+    let sandbox = format!("9<'{}' bwrap --seccomp 9{}", filter.display(), sandbox.strip_prefix("bwrap").unwrap());
+    let (victim, codex, claude) = (site.claude(), site.agent("codex"), site.claude());
+    victim.starts("victim", "startup");
+    codex.starts("own", "startup");
+    claude.starts("other", "startup");
+    let notes = || {
+        let entries = std::fs::read_dir(site.top().join(".stopgate/contests")).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let contest = "\"$0/stopgate\" gate contest \"it is done\"";
+    for variable in ["CLAUDE_CODE_SESSION_ID=victim", "CLAUDE_CODE_SESSION_ID=other", ""] {
+        for named in ["victim", "other", "own --harness codex", "never-was"] {
+            let line = format!("{variable} {sandbox} \"$BIN/stopgate\" gate contest w --session {named}");
+            claude.run(&line).refused(2, REFUSED);
+        }
+        let unnamed = claude.run(&format!("{variable} {sandbox} \"$BIN/stopgate\" gate contest w"));
+        unnamed.refused(1, &["cannot tell which session this is", "say in your last message"]);
+    }
+    for named in ["victim", "own2 --harness codex"] {
+        let line = format!("{contest} --session {named}");
+        in_sandbox(&codex, &sandbox, "CODEX_SESSION_ID=own", &line).refused(2, REFUSED);
+    }
+    assert_eq!(notes(), Vec::<String>::new());
+    let renamed = format!("export CODEX_SESSION_ID=victim; {contest}");
+    in_sandbox(&codex, &sandbox, "CODEX_SESSION_ID=own", &renamed).ok();
+    assert_eq!(notes(), ["codex-own.json"]);
+    in_sandbox(&codex, &sandbox, "CODEX_SESSION_ID=own", &format!("{contest} --session own --harness codex")).ok();
+    assert_eq!(notes(), ["codex-own.json"]);
+}
+
 #[test]
 fn an_agent_contests_for_its_own_session_alone() {
     let site = enforcing();
@@ -544,6 +686,28 @@ fn without_a_state_directory_of_their_own_the_word_lies_in_the_home_directory() 
     let file = person.dir().join(".local/state/stopgate/uninstalled.json");
     let notes: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!((notes.as_array().unwrap().len(), &notes[0]["purge"]), (1, &json!(true)));
+}
+
+#[test]
+fn the_word_of_an_uninstall_lies_where_the_environment_says() {
+    // What cannot be seen, and is said to be so.
+    let person = Person::new();
+    person.must(&QUIETLY_INIT);
+    let elsewhere = person.world.root().join("elsewhere");
+    let mut uninstall = person.installed("installer");
+    uninstall.args(["uninstall", "--yes", "--purge"]).env("XDG_STATE_HOME", &elsewhere);
+    Said::from(finish(uninstall, Stdin::from(""))).ok();
+    assert!(elsewhere.join("stopgate/uninstalled.json").exists());
+    person.must(&QUIETLY_INIT);
+    let told = |state: Option<&Path>| {
+        let mut doctor = person.installer(&["doctor", "--json"]);
+        if let Some(state) = state {
+            doctor.env("XDG_STATE_HOME", state);
+        }
+        let said = Said::from(finish(doctor, Stdin::from(""))).json();
+        said["findings"].as_array().unwrap().iter().any(|finding| finding["id"] == "was-uninstalled")
+    };
+    assert_eq!([told(None), told(Some(&elsewhere))], [false, true]);
 }
 
 #[test]

@@ -80,6 +80,11 @@ impl CliContext {
         Store::open(&self.home, STORE_PATIENCE).with_context(|| self.home.database().display().to_string())
     }
 
+    /// The store, if there is one that can be read: a sandbox may let nobody write to it.
+    fn store_to_read(&self) -> Option<Store> {
+        self.home.database().exists().then(|| Store::open_to_read(&self.home, STORE_PATIENCE).ok()).flatten()
+    }
+
     /// When a flip of a switch whose file was seen as `seen` still counts: until shortly before nobody waits for its
     /// answer any more.
     pub(crate) fn condition(seen: &str, patience: Duration) -> Condition {
@@ -123,6 +128,15 @@ impl CliContext {
         caller.refusal_without_terminal(action).map(|refusal| refusal.told)
     }
 
+    /// The same where neither the authority can be asked nor, as a rule, anything be noted, as in a sandbox without sockets:
+    /// whoever cannot be told from an agent, or has no terminal, is refused.
+    pub(crate) fn refused_in_sandbox(&self, action: &str) -> Option<Failure> {
+        let unseen = || Self::sees_too_little().then(|| Caller::of(None, None).refusal(action, true)).flatten();
+        self.refused_to_agent(action)
+            .or_else(|| unseen().map(|refusal| refusal.told))
+            .or_else(|| self.refused_without_terminal(action))
+    }
+
     fn asked(&self, store: Option<&Store>, action: &str) -> (Caller, Option<Refusal>) {
         let caller = Caller::of(store, Some(ProcFs::own_pid()));
         let terminal_only = LastGood::peek(&self.home).config.operator.terminal_only;
@@ -137,18 +151,15 @@ impl CliContext {
 
     /// The processes in which a session is known to run.
     pub(crate) fn processes_of(&self, key: &SessionKey) -> Vec<ProcessIdentity> {
-        if !self.home.database().exists() {
-            return Vec::new();
-        }
-        self.open_store().and_then(|store| Ok(store.processes_of(key)?)).unwrap_or_default()
+        self.store_to_read().and_then(|store| store.processes_of(key).ok()).unwrap_or_default()
     }
 
     /// The only session of `harness` that is known to live in `process`; `None` if there are several or none.
     pub(crate) fn only_session_of(&self, harness: Harness, process: &ProcessIdentity) -> Option<SessionKey> {
-        if process.shared || !self.home.database().exists() {
+        if process.shared {
             return None;
         }
-        let rows = self.open_store().ok()?.sessions(MAX_SESSIONS).ok()?;
+        let rows = self.store_to_read()?.sessions(MAX_SESSIONS).ok()?;
         let lives_there = |row: &&SessionRow| {
             row.harness == harness
                 && row.state != SessionState::Ended

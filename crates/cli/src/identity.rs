@@ -7,7 +7,9 @@ use stopgate_build_guard::owner::OwnerStamp;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::process::host;
-use stopgate_core::process::{self, Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessIdentity, ProcessTable as _};
+use stopgate_core::process::{
+    self, Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessIdentity, ProcessTable as _, Top,
+};
 use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
 use stopgate_protocol::{ErrorCode, Failure, chain_text};
@@ -42,7 +44,8 @@ impl OwnerFlags {
 }
 
 /// The session whose shell tool this process runs in. The environment is anybody's to set: it names a session only if that is
-/// known to run in a process above this one. Else it is the only one that is known of the harness above.
+/// known to run in a process above this one. Else it is the only one that is known of the harness above, or the one that a
+/// client has made this sandbox for.
 pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option<SessionKey> {
     let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
     let Some((harness, process)) = harness_above() else {
@@ -52,25 +55,40 @@ pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option
             let is = |ancestor: &Ancestor| (ancestor.pid, ancestor.start_ticks) == (known.pid, known.start_ticks);
             known.boot_id == boot && known.pid_namespace == namespace && lineage.ancestors.iter().any(is)
         };
-        return Harness::ALL.into_iter().filter_map(told).find(|key| context.processes_of(key).iter().any(is_above));
+        let runs_above = |key: &SessionKey| context.processes_of(key).iter().any(is_above);
+        let named = Harness::ALL.into_iter().filter_map(told).find(runs_above);
+        return named.or_else(|| sandboxed_session(context, &lineage, &boot));
     };
-    let runs_there = |key: &SessionKey| {
-        let known = context.processes_of(key);
-        // What a client runs in a sandbox of its own sees another process of that client, and not the session's.
-        let is_outside = |known: &ProcessIdentity| known.boot_id == process.boot_id && !is_here(known);
-        known.iter().any(|known| known.is(&process)) || (is_contained(&process) && known.iter().any(is_outside))
-    };
+    let runs_there = |key: &SessionKey| context.processes_of(key).iter().any(|known| known.is(&process));
     told(harness).filter(runs_there).or_else(|| context.only_session_of(harness, &process))
+}
+
+/// The session for which a client has made the sandbox that this process runs in. The session's own process is not to be seen
+/// from there: what tells is the client's program as the first process in there, by what it was started with, which nobody
+/// below it can change.
+fn sandboxed_session(context: &CliContext, lineage: &Lineage, boot: &str) -> Option<SessionKey> {
+    let first = lineage.ancestors.last().filter(|_| lineage.top == Top::Reached)?;
+    let is_sandbox = |harness: &Harness| harness.spec().sandbox_command == Some(first.command.as_str());
+    let harness = Harness::ALL.into_iter().find(is_sandbox).filter(|_| CliContext::sees_too_little())?;
+    let name = harness.spec().session_variable?;
+    let variables = ProcFs.environment(first.pid);
+    let session = |pair: &[u8]| {
+        let id = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        SessionKey::new(harness, std::str::from_utf8(id).ok()?)
+    };
+    let key = variables.split(|byte| *byte == 0).find_map(session)?;
+    let program = ProcFs.executable(first.pid)?;
+    // As it was started as; it may have been replaced since.
+    let program = program.trim_end_matches(" (deleted)");
+    let is_outside = |known: &ProcessIdentity| {
+        known.boot_id == boot && !is_here(known) && known.executable.as_deref() == Some(program)
+    };
+    context.processes_of(&key).iter().any(is_outside).then_some(key)
 }
 
 /// Whether a process counts in this process's PID namespace.
 fn is_here(process: &ProcessIdentity) -> bool {
     process.pid_namespace == ProcFs.namespace()
-}
-
-/// Whether the harness above is the first process of a PID namespace that is not the machine's: there, the way up ends early.
-fn is_contained(process: &ProcessIdentity) -> bool {
-    process.pid_namespace.is_some_and(|namespace| namespace != FIRST_NAMESPACE)
 }
 
 /// Whether this process runs in an agent, whichever session of it that may be. Where the way up ends early and the environment

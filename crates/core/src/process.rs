@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::env;
 use crate::json::{object, optional, or_null, pid, string, text};
 use crate::process::stat::Stat;
 
@@ -215,7 +216,7 @@ impl ProcFs {
 impl ProcessTable for ProcFs {
     fn row(&self, pid: u32) -> Lookup {
         match Stat::of(pid) {
-            Ok(stat) => row(&stat).map_or(Lookup::Unreadable, Lookup::Found),
+            Ok(stat) => row(pid, &stat).map_or(Lookup::Unreadable, Lookup::Found),
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && std::path::Path::new("/proc/self").exists() =>
             {
@@ -282,13 +283,20 @@ fn namespace_of(pid: u32) -> Option<u64> {
     link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
 }
 
-fn row(stat: &Stat) -> Option<ProcessRow> {
+fn row(pid: u32, stat: &Stat) -> Option<ProcessRow> {
     Some(ProcessRow {
-        parent: stat.parent()?,
+        // The world of a test begins with the test: what runs it is no part of it.
+        parent: if top() == Some(pid) { 0 } else { stat.parent()? },
         start_ticks: stat.start_ticks()?,
         command: stat.command().to_owned(),
         zombie: stat.is_zombie(),
     })
+}
+
+/// The process above which a test's world has nobody ([`env::STOPGATE_TOP`]).
+fn top() -> Option<u32> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    *FOUND.get_or_init(|| env::made_up(env::STOPGATE_TOP)?.to_str()?.parse().ok())
 }
 
 /// The identity of the process `pid`, if it runs.

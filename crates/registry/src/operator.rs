@@ -5,7 +5,6 @@
 //! Only what the kernel says now makes a harness of a process; the registry adds those that it has seen proven before.
 //! This is drift correction, not a security boundary: an agent of the same user can write the files itself.
 
-use stopgate_core::env;
 use stopgate_core::process::{Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessTable as _, Top};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::{CallerKind, CallerProcess, ErrorCode, Failure};
@@ -122,12 +121,6 @@ impl Caller {
 
 /// The nearest harness at or above the caller.
 fn harness_above(store: Option<&Store>, lineage: &Lineage) -> Option<u32> {
-    // The world of a test begins with the test: what runs it is no part of it.
-    let top: Option<u32> = env::made_up(env::STOPGATE_TOP).and_then(|top| top.to_str()?.parse().ok());
-    let mut lineage = lineage.clone();
-    if let Some(at) = lineage.ancestors.iter().position(|ancestor| Some(ancestor.pid) == top) {
-        lineage.ancestors.truncate(at);
-    }
     let recorded =
         store.zip(ProcFs.boot_id()).and_then(|(store, boot)| store.harness_processes(&boot, ProcFs.namespace()).ok());
     let recorded = recorded.unwrap_or_default();

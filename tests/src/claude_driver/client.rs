@@ -78,6 +78,8 @@ fn environment(home: &Path, temp: &Path, url: &str, path: Option<OsString>) -> V
         ("TERM", "dumb".into()),
         ("IS_SANDBOX", "1".into()),
         ("NO_PROXY", "127.0.0.1,localhost".into()),
+        // An agent that runs these tests is no part of its world.
+        ("STOPGATE_TOP", std::process::id().to_string().into()),
     ];
     let switches = [
         "DISABLE_TELEMETRY",

@@ -39,9 +39,9 @@ pub(super) const SPEC: Spec = Spec {
     // `tasks/<id>/<number>.json`
     tasks: Some("tasks"),
     writer_locks: None,
-    // A sandbox may hide it.
-    is_above_its_tools: false,
     session_variable: Some("CLAUDE_CODE_SESSION_ID"),
+    // bubblewrap.
+    sandbox_command: None,
     names_session_to_hooks: true,
     changing_fields: &["if", "shell", "onFailure", "once", "async", "asyncRewake", "holdsTools", "cloud"],
     harmless_fields: &["statusMessage", "rewakeMessage", "rewakeSummary"],

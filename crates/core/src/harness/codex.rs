@@ -35,10 +35,10 @@ pub(super) const SPEC: Spec = Spec {
     transcripts: ("sessions", 4),
     tasks: None,
     writer_locks: Some("thread-writer-locks"),
-    // In its sandbox, the first process is one of its own.
-    is_above_its_tools: true,
     // That of a subagent is its session's, as in the payload of a hook; older versions have none.
     session_variable: Some("CODEX_SESSION_ID"),
+    // `codex-linux-sandbox`, the same program by another name; started with the variables of its tools (0.171.0).
+    sandbox_command: Some("codex-linux-san"),
     // One that is there was inherited from another session's tool.
     names_session_to_hooks: false,
     changing_fields: &["async"],

@@ -44,11 +44,11 @@ pub struct Spec {
     pub tasks: Option<&'static str>,
     /// Where, beside its transcripts' directory, it locks a file for each session that a process of it has loaded, if it does.
     pub writer_locks: Option<&'static str>,
-    /// Whether its tools see one of its processes above them however they are run: the variable below, where nothing is above,
-    /// was inherited by a terminal that an agent has opened, and names nobody.
-    pub is_above_its_tools: bool,
     /// The variable that tells its shell tool which session it runs in, if there is one.
     pub session_variable: Option<&'static str>,
+    /// Name of the command, as the kernel keeps it, of the first process in a sandbox with a PID namespace of its own that the
+    /// client makes for what it runs; `None` if that process is not the client's program.
+    pub sandbox_command: Option<&'static str>,
     /// Whether its hooks, too, are told by that variable which session they run for.
     pub names_session_to_hooks: bool,
     /// Fields of a registered line, beside those that are written ([`WRITTEN_FIELDS`]), by which it makes something else

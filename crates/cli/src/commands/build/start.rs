@@ -75,6 +75,13 @@ pub(super) fn run(context: &CliContext, builds: &Builds, arguments: &Arguments) 
     let stamp = identity::stamp(&ProcessEnv, context, &arguments.owner, context.now_ms)?;
     let owner = stamp.names_somebody().then_some(stamp);
     if owner.is_none() && identity::is_in_agent(&ProcessEnv) {
+        if CliContext::sees_too_little() {
+            bail!(
+                "cannot tell which session this is, and a build without an owner holds nobody: in this sandbox the session's \
+                 process is not to be seen, and a variable is no proof. Ask for the permission to run this outside of the \
+                 sandbox, or let the person start it there, with --owner-session <id> (`stopgate sessions` lists them)"
+            );
+        }
         bail!(
             "cannot tell which session this is, and a build without an owner holds nobody: let the person start it, with \
              --owner-session <id> (`stopgate sessions` lists them)"

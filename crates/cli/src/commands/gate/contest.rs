@@ -30,6 +30,10 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// What is left to an agent whose word cannot be taken here.
+const REMEDY: &str = "this sandbox lets no word through to the authority; say in your last message why the stop is right, and \
+                      stop again, or ask for the permission to run this outside of the sandbox";
+
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if arguments.why.trim().is_empty() {
         bail!(Failure::new(ErrorCode::Usage, "why: say in a sentence why the stop is right"));
@@ -41,12 +45,16 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     };
     let Some(session) = session else {
         let unknown = Failure::new(ErrorCode::NotFound, "cannot tell which session this is");
-        bail!(unknown.with_remedy("name it with --session <id> (stopgate sessions lists them)"));
+        let named = "name it with --session <id> (stopgate sessions lists them)";
+        bail!(unknown.with_remedy(if stopgate_client::forbids_sockets() { REMEDY } else { named }));
     };
     if stopgate_client::forbids_sockets() {
-        // To speak for another session is the operator's. Where the authority can be asked, it looks itself.
-        if own.is_some_and(|own| own != session) {
-            context.operators_only("gate contest --session ...")?;
+        // To speak for a session that is not proven to be one's own is the operator's. Where the authority can be asked, it
+        // looks itself.
+        if own.as_ref() != Some(&session)
+            && let Some(refused) = context.refused_in_sandbox("gate contest --session ...")
+        {
+            bail!(refused);
         }
         return leave(context, &session, arguments);
     }
@@ -70,8 +78,6 @@ struct LeftNote {
 
 /// From a sandbox that allows no sockets: the word waits in the checkout for the session's next stop.
 fn leave(context: &CliContext, session: &SessionKey, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    const REMEDY: &str = "this sandbox lets no word through to the authority; say in your last message why the stop is right, \
-                          and stop again, or ask for the permission to run this outside of the sandbox";
     let cwd = std::env::current_dir().context("the current directory is gone")?;
     let Some(checkout) = checkout::find(&cwd) else {
         bail!("{}: not in a git checkout: {REMEDY}", cwd.display());
