@@ -96,7 +96,9 @@ fn write(path: &Path, text: &str) {
 fn doctor_finds_nothing(site: &Site) {
     let output = site.installer(&["doctor", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((output.status.code(), report["findings"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report:#}");
+    // A scenario may have taken it back before, and nobody at a terminal has said that they know.
+    let others = report["findings"].as_array().unwrap().iter().filter(|finding| finding["id"] != "was-uninstalled");
+    assert_eq!((output.status.code(), others.count()), (Some(0), 0), "{report:#}");
 }
 
 fn user_scope(client: Client) -> Outcome {

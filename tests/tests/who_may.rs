@@ -646,6 +646,12 @@ fn taking_stopgate_back_is_refused_to_an_agent_and_leaves_word_whoever_does_it()
         let said = Said::from(agent(world, &format!("'{}' {act}; exit $?", installer.display())));
         said.refused(2, REFUSED);
     }
+    // In a process namespace of its own nobody sees what is above it; the authority does.
+    for act in [&["uninstall", "--yes"][..], &["restore", &backup, "--yes"]] {
+        let mut command = world.command(Path::new("/usr/bin/unshare"));
+        command.args(["-Urpf", "--mount-proc"]).arg(&installer).args(act);
+        Said::from(finish(command, Stdin::Nothing)).refused(2, &["another process namespace"]);
+    }
     assert_eq!(std::fs::read(&settings).unwrap(), wired);
     assert!(person.has_authority());
     // What repairs is everybody's: a session's start does it.

@@ -73,6 +73,50 @@ pub fn pid(value: &Value) -> Option<u32> {
     u32::try_from(value.as_u64()?).ok()
 }
 
+/// `text` as the harnesses read their settings: JSON with comments and commas before a closing bracket. `None` if it is no
+/// such thing.
+pub fn with_comments(text: &[u8]) -> Option<Value> {
+    let strict = serde_json::from_slice(text).ok();
+    strict
+        .or_else(|| serde_json::from_slice(&without_comments(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))).ok())
+}
+
+fn without_comments(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    let mut in_text = false;
+    while let Some((first, after)) = rest.split_first() {
+        let length = match (in_text, first) {
+            (true, b'\\') => 2,
+            (_, b'"') => {
+                in_text = !in_text;
+                1
+            }
+            (false, b'/') if after.first() == Some(&b'/') => {
+                rest = &rest[rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())..];
+                continue;
+            }
+            (false, b'/') if after.first() == Some(&b'*') => {
+                let end = after.windows(2).skip(1).position(|pair| pair == b"*/");
+                rest = end.map_or(&[], |end| &after[end + 3..]);
+                continue;
+            }
+            (false, b'}' | b']') => {
+                let said = out.iter().rposition(|byte: &u8| !byte.is_ascii_whitespace());
+                if let Some(comma) = said.filter(|at| out[*at] == b',') {
+                    out.truncate(comma);
+                }
+                1
+            }
+            _ => 1,
+        };
+        let (kept, left) = rest.split_at(length.min(rest.len()));
+        out.extend_from_slice(kept);
+        rest = left;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +129,21 @@ mod tests {
         for _ in 0..2 {
             snake_case_fields(&mut value);
             assert_eq!(value, serde_json::from_str::<Value>(new).unwrap());
+        }
+    }
+
+    #[test]
+    fn settings_with_comments_are_read_and_texts_keep_what_looks_like_one() {
+        let read = |text: &str| with_comments(text.as_bytes());
+        let text = r#"{ // mine
+            "a": "// no, \" /* no */,}", /* x, */ "b": [1, 2, ], // end
+        }"#;
+        let expected = serde_json::json!({"a": r#"// no, " /* no */,}"#, "b": [1, 2]});
+        assert_eq!(read(text), Some(expected.clone()));
+        assert_eq!(read(&format!("\u{feff}{text}")), Some(expected));
+        assert_eq!(read("{}"), Some(serde_json::json!({})));
+        for broken in ["", "{", "/*", "//", "[1,,]", "/**", "\"", "\\", r#"{"a": 1"#] {
+            assert_eq!(read(broken), None, "{broken}");
         }
     }
 }

@@ -8,10 +8,10 @@ use stopgate_reaper::switch::ReaperSwitch;
 use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
-    BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop, GateLog,
-    GetHealth, GetReaper, Graded, Health, KillState, ListBreakers, ListSessions, ListUnattended, LogFilter, MarkSeen,
-    MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow, SetGrade, SetKill,
-    SetMode, SetReaper, Shutdown, StopExplanation, Stopping, UnattendedAct,
+    AskLeave, BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop,
+    GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaveGiven, ListBreakers, ListSessions, ListUnattended,
+    LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow,
+    SetGrade, SetKill, SetMode, SetReaper, Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -100,6 +100,8 @@ endpoints! {
 
     /// What was done without a terminal, and no person has marked as seen.
     Get "/operator/unattended" ListUnattended => Vec<UnattendedAct>, anybody;
+    /// Whether the caller may do what is the operator's.
+    Post "/operator/leave" AskLeave => LeaveGiven, |wanted, _| Caller::operator(wanted.action.clone());
     /// Mark it as seen.
     Post "/operator/seen" MarkSeen => MarkedSeen, |_, _| Caller::AtTerminal { action: MarkSeen::ACTION.to_owned() };
 

@@ -97,3 +97,15 @@ pub struct MarkedSeen {
     /// How many were marked.
     pub marked: u64,
 }
+
+/// Asks whether the caller may do what is the operator's and is done elsewhere (`installer uninstall`): the authority may see
+/// of the caller what the caller does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskLeave {
+    /// What is to be done, as it is typed.
+    pub action: String,
+}
+
+/// Answer of [`AskLeave`]: it may, and that is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveGiven {}

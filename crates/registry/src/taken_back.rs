@@ -1,7 +1,7 @@
 //! That stopgate was uninstalled: a note outside of the home, which an uninstall may remove, for whoever installs it again.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
@@ -39,9 +39,10 @@ pub struct Uninstall {
 }
 
 impl Uninstall {
-    /// Whether a person is to be told: what is left of the home tells of one that was not whole (`stopgate status`).
-    pub const fn is_news(&self) -> bool {
-        self.whole && !self.seen
+    /// Whether a person who asks in `home` is to be told: what is left of a home tells of one that was not whole (`stopgate
+    /// status`), and another home's end is none of this one's.
+    pub fn is_news_in(&self, home: &Path) -> bool {
+        self.whole && !self.seen && self.home == home
     }
 
     /// One line for people, but for when.

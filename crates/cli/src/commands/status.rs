@@ -55,7 +55,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         Ok(Some(_)) => context.authority().call(&ListUnattended {}).unwrap_or_default(),
         _ => unattended_in_store(context),
     };
-    let taken_back: Vec<_> = taken_back::read(&ProcessEnv).into_iter().filter(taken_back::Uninstall::is_news).collect();
+    let is_news = |note: &taken_back::Uninstall| note.is_news_in(context.home.root());
+    let taken_back: Vec<_> = taken_back::read(&ProcessEnv).into_iter().filter(is_news).collect();
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let registered = Registered::look(context, &sessions);
     let exclusions = exclusions::of(context, &sessions);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Harness, WRITTEN_FIELDS, variables};
 use crate::fsx;
+use crate::json;
 use crate::paths::Home;
 
 /// Largest settings file, and largest ledger, that is read.
@@ -290,9 +291,9 @@ fn registered(ledger: &Value, same: impl Fn(&Path) -> bool) -> Vec<Registered> {
 fn judge(home: &Home, registered: &[Registered], file: &Path, text: Option<&[u8]>) -> Option<HooksLost> {
     let loss =
         |how: Loss, events: Vec<String>, by: Vec<String>| Some(HooksLost { file: file.to_owned(), how, events, by });
-    let settings: Option<Value> = match text.map(serde_json::from_slice) {
+    let settings: Option<Value> = match text.map(json::with_comments) {
         None => Some(Value::Null),
-        Some(read) => read.ok(),
+        Some(read) => read,
     };
     let Some(settings) = settings else {
         return if registered.is_empty() { None } else { loss(Loss::Unreadable, names(registered), Vec::new()) };
@@ -409,7 +410,8 @@ mod tests {
     #[case("{\"hooks\": 7}", Loss::Removed)]
     #[case("null", Loss::Removed)]
     #[case("{\"hooks\": {\"Stop\": [{\"hooks\": {}}], \"SessionEnd\": [3]}}", Loss::Removed)]
-    #[case("{ // mine\n}", Loss::Unreadable)]
+    #[case("{ // mine\n}", Loss::Removed)]
+    #[case("{ \"a\": }", Loss::Unreadable)]
     #[case("", Loss::Unreadable)]
     fn what_holds_none_of_our_lines_has_lost_all(#[case] text: &str, #[case] how: Loss) {
         assert_eq!(of(Some(text)), Some((how, all())));

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Harness, VariableFormat, VariablePlace};
 use crate::env::{self, Env, MapEnv};
 use crate::fsx;
+use crate::json;
 use crate::paths::Home;
 
 /// Largest file that is read.
@@ -115,7 +116,7 @@ pub(super) fn silencing(settings: &Value, home: &Home) -> Vec<String> {
 fn read(format: VariableFormat, bytes: &[u8]) -> Vec<(String, String, String)> {
     match format {
         VariableFormat::Json => {
-            let settings = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+            let settings = json::with_comments(bytes).unwrap_or(Value::Null);
             members(&settings).into_iter().map(|(name, value)| (format!("env.{name}"), name, value)).collect()
         }
         VariableFormat::Lines => lines(&String::from_utf8_lossy(bytes)),

@@ -42,7 +42,7 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
 
 /// Whether stopgate was uninstalled before, and no person has said that they know.
 fn taken_back(context: &Context<'_>, checkup: &mut Checkup) {
-    for note in taken_back::read(context.environment).into_iter().filter(taken_back::Uninstall::is_news) {
+    for note in taken_back::read(context.environment).into_iter().filter(|note| note.is_news_in(context.home.root())) {
         let at = jiff::Timestamp::from_millisecond(note.at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let why = "meanwhile nothing was judged or recorded; if it was not you, look at what was done then";
         let fix = "`stopgate status --seen` in a terminal says that you know";
