@@ -650,7 +650,7 @@ fn taking_stopgate_back_is_refused_to_an_agent_and_leaves_word_whoever_does_it()
     for act in [&["uninstall", "--yes"][..], &["restore", &backup, "--yes"]] {
         let mut command = world.command(Path::new("/usr/bin/unshare"));
         command.args(["-Urpf", "--mount-proc"]).arg(&installer).args(act);
-        Said::from(finish(command, Stdin::Nothing)).refused(2, &["another process namespace"]);
+        Said::from(finish(command, Stdin::from(""))).refused(2, &["another process namespace"]);
     }
     assert_eq!(std::fs::read(&settings).unwrap(), wired);
     assert!(person.has_authority());
