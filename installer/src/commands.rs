@@ -10,7 +10,7 @@ pub(crate) mod show;
 pub(crate) mod uninstall;
 pub(crate) mod update;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use stopgate_core::env::Env;
@@ -18,6 +18,8 @@ use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
 use crate::account::Account;
+use crate::ledger::Ledger;
+use crate::leftovers;
 use crate::printer::Printer;
 use crate::settings::locate::{Location, Scope, locate};
 
@@ -85,6 +87,32 @@ impl<'a> Context<'a> {
     /// The context of this process.
     pub(crate) fn of_process(environment: &'a dyn Env, json: bool) -> Result<Self> {
         Ok(Self { environment, home: Home::of_process()?, printer: Printer::new(json) })
+    }
+
+    /// Where an installer that was killed may have left something: where the ledger tells of, and at `settings`.
+    fn places_of_leftovers(&self, settings: Option<&Path>) -> Vec<PathBuf> {
+        let ledger = Ledger::read(&self.home).unwrap_or_default();
+        let mut places = leftovers::places(self.environment, &self.home, &ledger);
+        places.extend(settings.into_iter().flat_map(leftovers::around));
+        places
+    }
+
+    /// Gives back what such a one had moved aside.
+    pub(crate) fn give_back_leftovers(&self, settings: &Path) {
+        let places = self.places_of_leftovers(Some(settings));
+        for line in leftovers::give_back(&self.home, places.iter().map(PathBuf::as_path)) {
+            self.printer.line(line);
+        }
+    }
+
+    /// The same, and removes what nobody needs; what was done, a line each.
+    pub(crate) fn clear_leftovers(&self, settings: Option<&Path>) -> Vec<String> {
+        let places = self.places_of_leftovers(settings);
+        let dirs = || places.iter().map(PathBuf::as_path);
+        let mut done = leftovers::give_back(&self.home, dirs());
+        let removed = |path: &Path| format!("{}: removed; an installer left it behind", path.display());
+        done.extend(leftovers::remove(&leftovers::find(dirs())).into_iter().map(removed));
+        done
     }
 
     /// The settings file that `place` names. Naming a project means its scope.

@@ -198,7 +198,7 @@ impl Ledger {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         let unfit = |problem: String| Refusal(format!("{}: {problem}", path.display()));
-        let ledger: Self = serde_json::from_slice(&bytes)
+        let mut ledger: Self = serde_json::from_slice(&bytes)
             .map_err(|error| unfit(format!("{error}; move the file away to go on without what it knows")))?;
         if ledger.format != FORMAT {
             let format = ledger.format;
@@ -206,7 +206,23 @@ impl Ledger {
                 unfit(format!("format {format} is of another version; use the installer of that version")).into()
             );
         }
+        ledger.merge_same_files();
         Ok(ledger)
+    }
+
+    /// Makes one record of those whose paths lead to one file, as older versions made them: to take back one of them takes
+    /// the lines out that the other tells of.
+    fn merge_same_files(&mut self) {
+        let mut merged: Vec<Install> = Vec::with_capacity(self.installs.len());
+        for install in std::mem::take(&mut self.installs) {
+            let file = real(&install.settings);
+            let is_same = |known: &&mut Install| known.harness == install.harness && real(&known.settings) == file;
+            match merged.iter_mut().find(is_same) {
+                Some(known) => known.merge(install),
+                None => merged.push(install),
+            }
+        }
+        self.installs = merged;
     }
 
     /// Writes the ledger, unless it says the same already.
@@ -226,10 +242,8 @@ impl Ledger {
         if self.of(&location).is_some() {
             return location;
         }
-        let Ok(file) = location.path.canonicalize() else { return location };
-        let is_same = |install: &&Install| {
-            install.harness == location.harness && install.settings.canonicalize().is_ok_and(|known| known == file)
-        };
+        let file = real(&location.path);
+        let is_same = |install: &&Install| install.harness == location.harness && real(&install.settings) == file;
         self.installs.iter().find(is_same).map(Install::location).unwrap_or(location)
     }
 
@@ -262,7 +276,41 @@ impl Ledger {
     }
 }
 
+/// The file that `path` leads to, which need not exist.
+fn real(path: &Path) -> PathBuf {
+    let of_missing = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(of_missing).unwrap_or_else(|| path.to_owned())
+}
+
 impl Install {
+    /// Takes in what `other` knows of the same file. The later of the two says how the file is, and this one how it is
+    /// called.
+    fn merge(&mut self, other: Self) {
+        let (mut earlier, mut now) =
+            if other.at_ms >= self.at_ms { (self.clone(), other) } else { (other, self.clone()) };
+        // The later one found the lines of the earlier there, and nothing that was written in between.
+        if now.original == Original::Unknown && now.sha256_after == earlier.sha256_after {
+            now.original = earlier.original;
+        }
+        now.created = earlier.created.and(now.created);
+        now.settled &= earlier.settled;
+        now.backup = now.backup.or(earlier.backup);
+        for trust in &mut now.trust {
+            if let Some(at) = earlier.trust.iter().position(|known| known.config == trust.config) {
+                let known = earlier.trust.remove(at);
+                trust.keys.extend(known.keys.into_iter().filter(|key| !trust.keys.contains(key)).collect::<Vec<_>>());
+                if known.sha256_after != trust.sha256_after {
+                    trust.original = Original::Unknown;
+                } else if trust.original == Original::Unknown {
+                    trust.original = known.original;
+                }
+            }
+        }
+        now.trust.append(&mut earlier.trust);
+        let Location { scope, path, project, .. } = self.location();
+        *self = Self { scope, project, settings: path, ..now };
+    }
+
     /// Whether `bytes` are the file before the first of our edits.
     pub(crate) fn restores(&self, bytes: Option<&[u8]>) -> bool {
         match (&self.original, bytes) {

@@ -10,7 +10,7 @@ mod access;
 pub(crate) mod codex;
 pub(crate) mod document;
 pub(crate) mod edit;
-mod exchange;
+pub(crate) mod exchange;
 pub(crate) mod foreign;
 pub(crate) mod ignored;
 pub(crate) mod locate;

@@ -43,6 +43,7 @@ mod installer_access;
 mod installer_accounts;
 mod installer_disturbed;
 mod installer_doctor;
+mod installer_killed;
 mod installer_live_check;
 mod installer_managed;
 mod installer_migrate;

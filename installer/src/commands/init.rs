@@ -132,6 +132,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     let exe =
         std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
     let source = exe.parent().context("the installer is in no directory")?;
+    if !arguments.dry_run {
+        context.give_back_leftovers(&location.path);
+    }
     let plan = InitPlan::make(context.environment, &context.home, source, location)?;
     let mut report = InitReport::of(&plan);
 

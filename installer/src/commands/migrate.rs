@@ -149,7 +149,10 @@ fn migrate(context: &Context<'_>, ledger: &mut Ledger) -> Result<MigrateReport> 
     let exe =
         std::env::current_exe().and_then(|exe| exe.canonicalize()).context("cannot tell where the installer is")?;
     let source = exe.parent().unwrap_or(Path::new("/"));
-    let mut steps = steps::run(context, source, ledger);
+    // Before the files are looked at: one may lie beside its place.
+    let cleared = context.clear_leftovers(None).into_iter();
+    let mut steps: Vec<_> = cleared.map(|line| Step::of("leftovers", line, MigrateOutcome::Changed)).collect();
+    steps.extend(steps::run(context, source, ledger));
     let guides = match deliver::pending(home, ledger, from.as_deref()) {
         Ok(guides) => guides,
         Err(error) => {

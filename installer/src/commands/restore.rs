@@ -64,6 +64,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         ))
         .into());
     }
+    if !arguments.dry_run {
+        for line in context.clear_leftovers(Some(&chosen.path)) {
+            context.printer.line(line);
+        }
+    }
     // Only the path matters here: a backup does not say which harness its file belongs to.
     let location = Location { harness: Harness::DEFAULT, scope: Scope::User, path: chosen.path.clone(), project: None };
     let plan = SettingsPlan::restore(location, bytes)?;

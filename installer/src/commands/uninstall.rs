@@ -16,6 +16,7 @@ use crate::codex::config::Withdrawn;
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Install, Ledger, Lock};
 use crate::printer::{self, Consent, Tone};
+use crate::settings::edit::Created;
 use crate::settings::locate::Location;
 use crate::settings::plan::{self, SettingsPlan};
 use crate::settings::write::WriteError;
@@ -124,6 +125,16 @@ impl UninstallReport {
 pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitStatus> {
     let printer = context.printer;
     let ledger = Ledger::read(&context.home)?;
+    let mut places = leftovers::places(context.environment, &context.home, &ledger);
+    if !arguments.all {
+        places.extend(leftovers::around(&context.locate(&arguments.place)?.path));
+    }
+    let dirs = || places.iter().map(PathBuf::as_path);
+    if !arguments.dry_run {
+        for line in leftovers::give_back(&context.home, dirs()) {
+            printer.line(line);
+        }
+    }
     let chosen = choose(context, arguments, &ledger)?;
     let keeps = |install: &&Install| !chosen.iter().any(|undo| undo.location.path == install.settings);
     let remaining: Vec<&Install> = ledger.installs.iter().filter(keeps).collect();
@@ -141,7 +152,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         done: Vec::new(),
         problems: Vec::new(),
     };
-    if chosen.is_empty() && !is_last && !is_purge {
+    let leftovers = leftovers::find(dirs().chain(chosen.iter().flat_map(Undo::dirs)));
+    if chosen.is_empty() && !is_last && !is_purge && leftovers.is_empty() {
         printer.line("Nothing of stopgate is installed there.");
         for install in remaining {
             printer.line(format!("It is installed in {} (or use --all).", install.settings.display()));
@@ -149,8 +161,6 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         return report.end(context, UninstallOutcome::NothingInstalled, ExitStatus::Success);
     }
 
-    let leftovers =
-        leftovers::find(chosen.iter().flat_map(Undo::dirs).chain([context.home.root(), &context.home.bin()]));
     preview(context, &chosen, &mut report, is_last, is_purge);
     for path in &leftovers {
         printer.line(format!("  remove  {} (left behind)", path.display()));
@@ -340,6 +350,10 @@ fn take_back(context: &Context<'_>, undo: &Undo) -> Result<String> {
     for _ in 0..MAX_ATTEMPTS {
         let settings = SettingsPlan::uninstall(undo.location.clone(), &home.bin(), undo.record.as_ref())?;
         if settings.is_noop() {
+            // One who was ended may have come no further than to the file.
+            if let (Some(record), None) = (&undo.record, &settings.before) {
+                remove_directories(&record.created);
+            }
             return Ok(format!("{path}: nothing of stopgate is left in it"));
         }
         match plan::write(&settings) {
@@ -354,13 +368,17 @@ fn take_back(context: &Context<'_>, undo: &Undo) -> Result<String> {
             let how = if is_original { "as it was before stopgate" } else { "stopgate's entries are taken out" };
             return Ok(format!("{path}: {how}"));
         }
-        for dir in settings.created.directories.iter().rev() {
-            // Only ours, and only if nothing was put into it.
-            let _ = std::fs::remove_dir(dir);
-        }
+        remove_directories(&settings.created);
         return Ok(format!("{path}: removed; it was made by stopgate"));
     }
     anyhow::bail!("{path}: somebody keeps writing this file; try again when it is at rest")
+}
+
+/// Only ours, and only if nothing was put into them.
+fn remove_directories(created: &Created) {
+    for dir in created.directories.iter().rev() {
+        let _ = std::fs::remove_dir(dir);
+    }
 }
 
 /// Takes the programs away, stops the authority, and removes the home if that was asked for. In this order: a hook

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 /// How often somebody may write the file while what they wrote is put back.
 const ATTEMPTS: usize = 100;
@@ -23,9 +23,9 @@ pub(super) enum Outcome {
 
 /// Puts `new` in the place of `file`, if what stands there `is_expected`. Where the file system can exchange two names
 /// nothing is lost that is written meanwhile; elsewhere it is what was looked at before that decides.
-pub(super) fn replace(new: NamedTempFile, file: &Path, is_expected: impl Fn(&Path) -> bool) -> io::Result<Outcome> {
-    let own = identity(new.path())?;
-    let aside = new.into_temp_path();
+pub(super) fn replace(new: TempPath, file: &Path, is_expected: impl Fn(&Path) -> bool) -> io::Result<Outcome> {
+    let own = identity(&new)?;
+    let aside = new;
     match exchange(&aside, file) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(Outcome::Changed),
@@ -42,8 +42,8 @@ pub(super) fn replace(new: NamedTempFile, file: &Path, is_expected: impl Fn(&Pat
 }
 
 /// Takes `file` away, if it `is_expected`; `empty` gives it a name meanwhile.
-pub(super) fn remove(empty: NamedTempFile, file: &Path, is_expected: impl Fn(&Path) -> bool) -> io::Result<Outcome> {
-    let aside = empty.into_temp_path();
+pub(super) fn remove(empty: TempPath, file: &Path, is_expected: impl Fn(&Path) -> bool) -> io::Result<Outcome> {
+    let aside = empty;
     match std::fs::rename(file, &aside) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Changed),
@@ -86,6 +86,20 @@ fn put_back(aside: TempPath, file: &Path, ours: (u64, u64)) -> io::Result<Outcom
     Err(kept(aside, &io::Error::other("somebody keeps writing it")))
 }
 
+/// Puts what is at `left` back to `file`, where it stood before an installer was killed in the middle: what that one wrote
+/// stands there now, or nothing.
+pub(crate) fn return_to(left: &Path, file: &Path) -> io::Result<()> {
+    let aside = TempPath::try_from_path(left)?;
+    let ours = match identity(file) {
+        Ok(ours) => ours,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return aside.persist_noclobber(file).map_err(|error| kept(error.path, &error.error));
+        }
+        Err(error) => return Err(kept(aside, &error)),
+    };
+    put_back(aside, file, ours).map(|_| ())
+}
+
 /// What somebody else wrote is never removed: it stays where it is, and that is said.
 fn kept(aside: TempPath, error: &io::Error) -> io::Error {
     let place = aside.to_path_buf();
@@ -105,6 +119,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tempfile::NamedTempFile;
 
     fn stage(content: &str) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -113,10 +128,10 @@ mod tests {
         (dir, file)
     }
 
-    fn new(dir: &Path, content: &str) -> NamedTempFile {
+    fn new(dir: &Path, content: &str) -> TempPath {
         let new = NamedTempFile::new_in(dir).unwrap();
         std::fs::write(new.path(), content).unwrap();
-        new
+        new.into_temp_path()
     }
 
     fn holds(path: &Path, content: &str) -> bool {
@@ -165,13 +180,13 @@ mod tests {
     fn only_what_is_expected_is_removed() {
         for (there, outcome) in [("old", Outcome::Done), ("theirs", Outcome::Changed)] {
             let (dir, file) = stage(there);
-            let done = remove(NamedTempFile::new_in(dir.path()).unwrap(), &file, |aside| holds(aside, "old")).unwrap();
+            let done = remove(new(dir.path(), ""), &file, |aside| holds(aside, "old")).unwrap();
             assert_eq!((done, file.exists()), (outcome, outcome == Outcome::Changed));
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), usize::from(file.exists()));
         }
         let (dir, file) = stage("theirs");
         let is_expected = |_: &Path| std::fs::write(&file, "newer").is_err();
-        let done = remove(NamedTempFile::new_in(dir.path()).unwrap(), &file, is_expected).unwrap();
+        let done = remove(new(dir.path(), ""), &file, is_expected).unwrap();
         assert_eq!((done, holds(&file, "newer")), (Outcome::Changed, true));
     }
 }

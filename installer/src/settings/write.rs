@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use stopgate_core::fsx;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::access::{Access, NotKept};
 use super::exchange::{self, Outcome};
@@ -170,6 +170,7 @@ impl Target {
     ) -> Result<(), WriteError> {
         let dir = self.file.parent().unwrap_or(Path::new("/"));
         let writing = || format!("cannot write in the directory {} (is it writable?)", dir.display());
+        let _at_work = leftovers::at_work(dir);
         let mut temporary = temporary(dir).map_err(failed(writing()))?;
         temporary.write_all(bytes).map_err(failed(writing()))?;
         if let Some(access) = wanted {
@@ -194,7 +195,8 @@ impl Target {
             }
         };
         let moved = match expected {
-            Some(_) => exchange::replace(temporary, &self.file, is_expected),
+            Some(expected) => told(temporary, expected, bytes, &self.file)
+                .and_then(|temporary| exchange::replace(temporary, &self.file, is_expected)),
             None => temporary.persist_noclobber(&self.file).map(|_| Outcome::Done).map_err(|error| error.error),
         };
         match moved {
@@ -228,7 +230,8 @@ impl Target {
         let access = self.access()?;
         let dir = self.file.parent().unwrap_or(Path::new("/"));
         let is_expected = |aside: &Path| is_as(aside, Some(expected), access.as_ref());
-        let removed = match temporary(dir) {
+        let _at_work = leftovers::at_work(dir);
+        let removed = match temporary(dir).and_then(|empty| told(empty, expected, b"", &self.file)) {
             Ok(empty) => exchange::remove(empty, &self.file, is_expected),
             // Not even room for a name.
             Err(_) => std::fs::remove_file(&self.file).map(|()| Outcome::Done),
@@ -253,6 +256,17 @@ fn is_as(file: &Path, bytes: Option<&[u8]>, access: Option<&Access>) -> bool {
 pub(crate) fn temporary(dir: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(leftovers::PREFIX).suffix(leftovers::SUFFIX).rand_bytes(leftovers::RANDOM).tempfile_in(dir)
+}
+
+/// `temporary`, which holds `own`, under the name by which [`leftovers`] knows what it is while it changes places with
+/// `file`, and whether it is the only holder of what somebody else wrote.
+fn told(temporary: NamedTempFile, expected: &[u8], own: &[u8], file: &Path) -> io::Result<TempPath> {
+    let plain = temporary.into_temp_path();
+    let name = plain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let random = name.trim_start_matches(leftovers::PREFIX).trim_end_matches(leftovers::SUFFIX);
+    let telling = plain.with_file_name(leftovers::exchange_name(random, expected, own, file));
+    plain.persist_noclobber(&telling).map_err(|error| error.error)?;
+    TempPath::try_from_path(telling)
 }
 
 fn missing_directories(path: &Path) -> Result<Vec<PathBuf>, Refusal> {

@@ -28,17 +28,23 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
     place(&context.home, checkup);
     modes(context, checkup);
     writable(context.home.root(), checkup);
-    let home = &context.home;
-    let bin = home.bin();
-    let settings = ledger.installs.iter().filter_map(|install| install.written.parent());
-    let left = leftovers::find(settings.chain([home.root(), &bin]));
+    let places = leftovers::places(context.environment, &context.home, ledger);
+    let dirs = || places.iter().map(PathBuf::as_path);
+    let foreign = leftovers::foreign(dirs());
+    if !foreign.is_empty() {
+        let subject = foreign.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let what = "moved aside by an installer that was killed, with what somebody else had just written";
+        let why = "the settings are without it";
+        checkup.fixable("leftovers", subject, what, why, "installer doctor --fix", Repair::Leftovers(foreign));
+    }
+    let left = leftovers::find(dirs());
     if !left.is_empty() {
         let subject = left.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         let repair = Repair::Leftovers(left);
         let what = "left behind by an installer that was killed";
         checkup.fixable("leftovers", subject, what, "they only take room", "installer doctor --fix", repair);
     }
-    room(home.root(), checkup);
+    room(context.home.root(), checkup);
     clock(ledger, checkup);
     version(context, ledger, checkup);
 }

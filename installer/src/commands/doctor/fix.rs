@@ -38,7 +38,9 @@ fn one(context: &Context<'_>, repair: &Repair) -> Result<Vec<String>> {
             Ok(vec![format!("{}: mode {mode:o}", path.display())])
         }
         Repair::Leftovers(paths) => {
-            Ok(leftovers::remove(paths).into_iter().map(|path| format!("{}: removed", path.display())).collect())
+            let mut done = leftovers::give_back(home, paths.iter().filter_map(|path| path.parent()));
+            done.extend(leftovers::remove(paths).into_iter().map(|path| format!("{}: removed", path.display())));
+            Ok(done)
         }
         Repair::Settings(location) => {
             let _lock = Lock::take(home)?;

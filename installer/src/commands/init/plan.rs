@@ -45,7 +45,11 @@ impl InitPlan {
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
         let programs = deploy::plan(source, home)?;
         let outdated = authority::of(home).outdated(environment);
-        let leftovers = leftovers::find(settings.target.file.parent().into_iter().chain([home.root(), &home.bin()]));
+        let leftovers = {
+            let mut places = leftovers::places(environment, home, &ledger);
+            places.extend(leftovers::around(&settings.location.path));
+            leftovers::find(places.iter().map(PathBuf::as_path))
+        };
         let is_home_new = !home::is_marked(home);
         let mut warnings = settings.warnings.clone();
         warnings.extend(home::shared(home).map(|mount| {
