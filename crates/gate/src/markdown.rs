@@ -7,6 +7,8 @@ pub(super) struct MarkdownLine {
     pub(super) text: String,
     /// Where the text begins in the whole, in bytes.
     pub(super) at: usize,
+    /// The column in which the text begins.
+    pub(super) column: usize,
     /// Whether it begins an item of a list.
     pub(super) is_item: bool,
 }
@@ -23,7 +25,7 @@ pub(super) fn lines(markdown: &str) -> impl Iterator<Item = MarkdownLine> + '_ {
         let trimmed = raw.trim();
         if let Some(open) = fence {
             fence = (!open.is_closed_by(trimmed)).then_some(open);
-            return MarkdownLine { text: String::new(), at: offset(markdown, raw), is_item: false };
+            return MarkdownLine { text: String::new(), at: offset(markdown, raw), column: 0, is_item: false };
         }
         let indent = column(raw);
         let is_code = !in_paragraph && !in_comment && !trimmed.is_empty() && indent >= item_column + 4;
@@ -40,7 +42,7 @@ pub(super) fn lines(markdown: &str) -> impl Iterator<Item = MarkdownLine> + '_ {
             item_column = 0;
         }
         in_paragraph = !text.is_empty() && !text.starts_with('#');
-        MarkdownLine { text, at, is_item: item.is_some() }
+        MarkdownLine { text, at, column: indent, is_item: item.is_some() }
     })
 }
 

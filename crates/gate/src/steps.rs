@@ -89,6 +89,10 @@ struct Reader {
     /// The level of the heading that began a section of tasks.
     tasks: Option<usize>,
     heading: Option<(usize, String)>,
+    /// The column of the item above, if nobody is to do that.
+    nobodys: Option<usize>,
+    /// Whether a step was read.
+    has_steps: bool,
     table: Option<Table>,
 }
 
@@ -108,6 +112,8 @@ impl Reader {
             skipped: None,
             tasks: None,
             heading: None,
+            nobodys: None,
+            has_steps: false,
             table: None,
         }
     }
@@ -119,15 +125,16 @@ impl Reader {
             self.table = None;
             return None;
         }
-        if text.bytes().all(|byte| byte == b'-') && text.len() >= 3 && (self.at == 1 || self.in_front_matter) {
+        let is_fence = |mark: u8| text.len() >= 3 && text.bytes().all(|byte| byte == mark);
+        if (is_fence(b'-') || is_fence(b'+')) && (self.at == 1 || self.in_front_matter) {
             self.in_front_matter = self.at == 1;
             return None;
         }
         if self.in_front_matter {
-            self.is_over |= is_over(text);
+            self.is_over |= ends_in_front(text);
             return None;
         }
-        if self.at <= HEAD_LINES && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) && !line.is_item {
+        if self.at <= HEAD_LINES && !self.has_steps && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) {
             self.is_over |= is_over(text);
         }
         if let Some(level) = heading_level(text) {
@@ -137,14 +144,22 @@ impl Reader {
         if is_soft_heading(line) {
             self.begins(SOFT_LEVEL, text);
         }
+        // What stands below a step that nobody is to do is a part of it.
+        if self.nobodys.is_some_and(|column| line.is_item && line.column <= column) {
+            self.nobodys = None;
+        }
         let step = if text.starts_with('|') {
             self.row(text)
         } else {
             self.table = None;
             step_of_item(text).or_else(|| self.status_line(text))
         }?;
+        self.has_steps = true;
+        if step.0 == Status::Nobody && line.is_item && self.nobodys.is_none() {
+            self.nobodys = Some(line.column);
+        }
         let is_elsewhere = self.within == Where::TaskSections && self.tasks.is_none();
-        if self.is_over || self.skipped.is_some() || is_elsewhere {
+        if self.is_over || self.skipped.is_some() || self.nobodys.is_some() || is_elsewhere {
             return None;
         }
         let (status, text) = step;
@@ -244,9 +259,18 @@ fn is_soft_heading(line: &MarkdownLine) -> bool {
 
 /// Whether nothing is to be done by the agent below a heading that says this.
 fn is_skipped(said: &str) -> bool {
+    if said.starts_with("~~") {
+        return true;
+    }
+    let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
     const JOINTS: [&str; 9] = [" and ", " or ", " und ", " et ", " y ", " e ", " en ", " i ", " и "];
     let several = |phrase: &&&str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
     if WORDS.sections.iter().filter(several).any(|phrase| words::has(said, phrase)) {
+        return true;
+    }
+    // Hyphens for spaces are one way to write the same.
+    let spaced = said.replace('-', " ");
+    if WORDS.sections.iter().any(|phrase| *phrase == spaced) {
         return true;
     }
     let apart = JOINTS.iter().fold(said.to_owned(), |said, joint| said.replace(joint, "/"));
@@ -330,13 +354,51 @@ fn status_value(text: &str) -> Option<String> {
 
 /// Whether a line at the beginning of a plan says that it is over.
 fn is_over(text: &str) -> bool {
+    const SAYS: [&str; 6] = ["this plan ", "this document ", "this file ", "this roadmap ", "dieser plan ", "ce plan "];
+    const HAS: [&str; 7] = ["is ", "has been ", "was ", "now ", "ist ", "wurde ", "est "];
+    let text = text.trim_start_matches(['>', ' ']);
     let said = plain(text.trim_start_matches('#'));
-    let is = |value: &str| {
-        WORDS.over.iter().any(|word| words::begins_with(value.trim_start_matches(|s: char| !s.is_alphanumeric()), word))
-    };
+    let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+    let is = |value: &str| begins_over(value.trim_start_matches(|sign: char| !sign.is_alphanumeric()));
+    // "ARCHIVED": shouted, it is a mark and no sentence.
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let letters = || first.chars().filter(|sign| sign.is_alphabetic());
+    let shouts = letters().count() > 3 && letters().all(|sign| !sign.is_lowercase()) && is(said);
+    let told = SAYS.iter().find_map(|of| said.strip_prefix(of)).is_some_and(|rest| {
+        let rest = HAS.iter().fold(rest, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
+        begins_over(rest)
+    });
     status_value(text).is_some_and(|value| is(&value))
         || (text.starts_with('#') && said.match_indices(['(', '[']).any(|(at, _)| is(&said[at..])))
-        || words::begins_with(said.trim_start_matches(|sign: char| !sign.is_alphanumeric()), "superseded by")
+        || shouts
+        || told
+        || words::begins_with(said, "superseded by")
+        || words::begins_with(said, "do not execute this")
+}
+
+fn begins_over(said: &str) -> bool {
+    WORDS.over.iter().any(|word| words::begins_with(said, word))
+}
+
+/// The same of a line of front matter, in YAML or TOML.
+fn ends_in_front(text: &str) -> bool {
+    let said = plain(text).replace(['"', '\''], "");
+    let Some((name, value)) = said.split_once([':', '=']) else { return false };
+    let (name, value) = (name.trim().replace('_', " "), value.trim());
+    let is_set = !matches!(value, "" | "false" | "no" | "null" | "~" | "[]");
+    // `plain` takes underscores away.
+    let is_mark = matches!(
+        name.as_str(),
+        "archived"
+            | "completed"
+            | "superseded"
+            | "supersededby"
+            | "superseded by"
+            | "superseded-by"
+            | "obsolete"
+            | "done"
+    );
+    (is_mark && is_set) || (WORDS.status.contains(&name.as_str()) && begins_over(value))
 }
 
 /// Lower case, without emphasis, and with plain spaces.
@@ -414,6 +476,14 @@ mod tests {
     #[case("## Optional")]
     #[case("## Ideas and later")]
     #[case("## Stretch goals (maybe)")]
+    #[case("## Out-of-scope")]
+    #[case("## Nice-to-haves")]
+    #[case("## Backlog")]
+    #[case("## Follow-ups")]
+    #[case("## Human tasks")]
+    #[case("## \u{1f9ca} Icebox")]
+    #[case("## ~~Phase 2~~")]
+    #[case("## \u{411}\u{44d}\u{43a}\u{43b}\u{43e}\u{433}")]
     #[case("**Nice to have:**")]
     #[case("Later:")]
     #[case("## Au\u{df}erhalb")]
@@ -453,6 +523,39 @@ mod tests {
             open(&format!("{}## Steps\n- [ ] a1\n", head.replace("status: completed", "status: active"))).is_empty(),
             !head.contains("status: completed")
         );
+    }
+
+    #[rstest]
+    #[case("---\narchived: true\n---\n")]
+    #[case("---\nsuperseded_by: plan-2.md\n---\n")]
+    #[case("---\nstatus: on hold\n---\n")]
+    #[case("+++\nstatus = \"done\"\n+++\n")]
+    #[case("# Plan\n\n- Status: done\n\n")]
+    #[case("# Plan\n\n> **Status:** superseded by docs/new.md\n\n")]
+    #[case("# Plan\n\n**SUPERSEDED**\n\n")]
+    #[case("# Plan\n\n**DEPRECATED** do not use\n\n")]
+    #[case("# Plan\n\nThis plan has been completed.\n\n")]
+    #[case("# Plan\n\nThis plan is superseded by plan 2.\n\n")]
+    #[case("Do not execute this plan.\n\n")]
+    fn a_plan_says_in_many_ways_that_it_is_over(#[case] head: &str) {
+        assert_eq!(open(&format!("{head}## Steps\n- [ ] a1\n")), Vec::<String>::new());
+    }
+
+    #[rstest]
+    #[case("---\narchived: false\ntitle: done deal\n---\n")]
+    #[case("# Plan\n\nThis plan is about the archive.\n\n")]
+    #[case("# Plan\n\nClosed captions are missing.\n\n")]
+    #[case("# Plan\n\n- [x] Status: done is shown\n\n")]
+    #[case("# API for finished orders\n\n")]
+    fn and_a_plan_that_only_sounds_like_it_is_not(#[case] head: &str) {
+        assert_eq!(open(&format!("{head}## Steps\n- [ ] a1\n")), ["a1"]);
+    }
+
+    #[test]
+    fn what_stands_below_a_step_that_nobody_is_to_do_is_a_part_of_it() {
+        let text =
+            "- [ ] ~~big~~\n  - [ ] sub\n    - [ ] subsub\n- [ ] n1\n  - [ ] its part\n- [ ] BLOCKED: x\n\t- [ ] y\n";
+        assert_eq!(open(text), ["n1", "its part"]);
     }
 
     #[test]
