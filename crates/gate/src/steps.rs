@@ -259,11 +259,11 @@ fn is_soft_heading(line: &MarkdownLine) -> bool {
 
 /// Whether nothing is to be done by the agent below a heading that says this.
 fn is_skipped(said: &str) -> bool {
+    const JOINTS: [&str; 9] = [" and ", " or ", " und ", " et ", " y ", " e ", " en ", " i ", " и "];
     if said.starts_with("~~") {
         return true;
     }
     let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
-    const JOINTS: [&str; 9] = [" and ", " or ", " und ", " et ", " y ", " e ", " en ", " i ", " и "];
     let several = |phrase: &&&str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
     if WORDS.sections.iter().filter(several).any(|phrase| words::has(said, phrase)) {
         return true;
