@@ -103,7 +103,7 @@ impl Phrases {
         let mut all = Vec::new();
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
             if let (Some(kind), Some(words)) = (line.bytes().next(), line.get(2..)) {
-                alternatives(words, &mut |words| all.push((kind, words.chars().map(lower).collect())));
+                alternatives(words, &mut |words| all.push((kind, words)));
             }
         }
         Self(all)
