@@ -14,7 +14,7 @@ use serde_json::json;
 use stopgate_core::clock::{FixedClock, UnixMillis};
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::process::{ProcFs, identify};
+use stopgate_core::process::{ProcFs, host, identify};
 use stopgate_core::protocol::ROUTE_EVENTS;
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::SessionRow;
@@ -199,7 +199,7 @@ impl Soak<'_> {
             "event": {"key": {"harness": "claude", "session_id": id}, "cwd": null, "transcript_path": null,
                       "model": null, "permission_mode": null, "agent_id": null,
                       "kind": {"name": "SessionStart", "source": "startup"}},
-            "origin": {"harness_process": process},
+            "origin": {},
         });
         // The store may be busy, as hooks know it.
         eventually("the event is taken", || {
@@ -207,6 +207,25 @@ impl Soak<'_> {
             assert!(matches!(taken.status, 200 | 503), "{}", String::from_utf8_lossy(&taken.body));
             (taken.status == 200).then_some(())
         });
+        // An event is believed about its own process only: the row is as it was left when the pid was the session's.
+        let store = rusqlite::Connection::open(self.stage.site.world.home.database()).unwrap();
+        store.busy_timeout(Duration::from_secs(30)).unwrap();
+        let changed = store.execute(
+            "UPDATE sessions SET process_pid = ?2, process_start_ticks = ?3, process_command = ?4, process_executable = ?5,
+                                 boot_id = ?6, pid_namespace = ?7, process_shared = 0, host = ?8
+             WHERE session_id = ?1",
+            rusqlite::params![
+                id,
+                process.pid,
+                process.start_ticks.cast_signed(),
+                process.command,
+                process.executable,
+                process.boot_id,
+                process.pid_namespace.map(u64::cast_signed),
+                host(),
+            ],
+        );
+        assert_eq!(changed, Ok(1), "{id}");
         self.truth.insert(id, Truth::Gone);
         self.count("pids claimed by others");
     }
