@@ -647,10 +647,12 @@ fn taking_stopgate_back_is_refused_to_an_agent_and_leaves_word_whoever_does_it()
         said.refused(2, REFUSED);
     }
     // In a process namespace of its own nobody sees what is above it; the authority does.
-    for act in [&["uninstall", "--yes"][..], &["restore", &backup, "--yes"]] {
-        let mut command = world.command(Path::new("/usr/bin/unshare"));
-        command.args(["-Urpf", "--mount-proc"]).arg(&installer).args(act);
-        Said::from(finish(command, Stdin::from(""))).refused(2, &["another process namespace"]);
+    for inside in pid_namespaces().into_iter().filter(|layout| layout.contains(&"--mount-proc")) {
+        for act in [&["uninstall", "--yes"][..], &["restore", &backup, "--yes"]] {
+            let mut command = world.command(&installer);
+            command.args(act);
+            Said::from(finish(under(&inside, &command), Stdin::from(""))).refused(2, &["another process namespace"]);
+        }
     }
     assert_eq!(std::fs::read(&settings).unwrap(), wired);
     assert!(person.has_authority());
