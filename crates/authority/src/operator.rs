@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use stopgate_core::autostart;
 use stopgate_core::paths::Home;
 use stopgate_core::process::{
-    Lineage, Liveness, ProcFs, ProcessIdentity, ProcessRole, ProcessTable as _, Top, liveness, role_of,
+    Ancestry, Liveness, ProcFs, ProcessIdentity, ProcessRole, ProcessTable as _, Top, liveness, role_of,
 };
 use stopgate_core::protocol::Origin;
 use stopgate_core::session::{Harness, SessionKey};
@@ -111,19 +111,19 @@ pub(crate) fn proven_process(peer: &Peer, harness: Harness, claimed: ProcessIden
         return (claimed.pid_namespace.is_some() && claimed.pid_namespace != own).then_some(claimed);
     };
     let held = peer.hold().ok()?;
-    let mut lineage = Lineage::of(&ProcFs, pid);
+    let mut ancestry = Ancestry::of(&ProcFs, pid);
     let is_it =
         |pid: u32| pid == claimed.pid || ProcFs::numbers(pid).is_some_and(|numbers| numbers.contains(&claimed.pid));
-    let at = lineage
+    let at = ancestry
         .ancestors
         .iter()
         .position(|ancestor| ancestor.start_ticks == claimed.start_ticks && is_it(ancestor.pid))?;
     // From its child on: that is what a client tells its own number to.
-    lineage.ancestors.truncate(at + 1);
-    lineage.ancestors.drain(..at.saturating_sub(1));
-    lineage.top = Top::Reached;
-    let (found, told) = lineage.harness(&ProcFs, &|_| false)?;
-    let is_last = lineage.ancestors.last().is_some_and(|last| last.pid == found.pid);
+    ancestry.ancestors.truncate(at + 1);
+    ancestry.ancestors.drain(..at.saturating_sub(1));
+    ancestry.top = Top::Reached;
+    let (found, told) = ancestry.harness(&ProcFs, &|_| false)?;
+    let is_last = ancestry.ancestors.last().is_some_and(|last| last.pid == found.pid);
     let (_, role) = told.filter(|(told, _)| is_last && *told == harness)?;
     let shared = role == ProcessRole::Shared;
     held.is_there().then_some(ProcessIdentity { shared, ..claimed })

@@ -8,7 +8,7 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::{Env, ProcessEnv};
 use stopgate_core::process::host;
 use stopgate_core::process::{
-    self, Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessIdentity, ProcessTable as _, Top,
+    self, Ancestor, Ancestry, FIRST_NAMESPACE, ProcFs, ProcessIdentity, ProcessTable as _, Top,
 };
 use stopgate_core::session::{self, Harness, SessionKey};
 use stopgate_core::tmux::{TmuxPlace, is_pane_id, query};
@@ -49,15 +49,15 @@ impl OwnerFlags {
 pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option<SessionKey> {
     let told = |harness: Harness| SessionKey::new(harness, &environment.text(harness.spec().session_variable?)?);
     let Some((harness, process)) = harness_above() else {
-        let lineage = Lineage::of(&ProcFs, ProcFs::own_pid());
+        let ancestry = Ancestry::of(&ProcFs, ProcFs::own_pid());
         let (boot, namespace) = (ProcFs.boot_id()?, ProcFs.namespace());
         let is_above = |known: &ProcessIdentity| {
             let is = |ancestor: &Ancestor| (ancestor.pid, ancestor.start_ticks) == (known.pid, known.start_ticks);
-            known.boot_id == boot && known.pid_namespace == namespace && lineage.ancestors.iter().any(is)
+            known.boot_id == boot && known.pid_namespace == namespace && ancestry.ancestors.iter().any(is)
         };
         let runs_above = |key: &SessionKey| context.processes_of(key).iter().any(is_above);
         let named = Harness::ALL.into_iter().filter_map(told).find(runs_above);
-        return named.or_else(|| sandboxed_session(context, &lineage, &boot));
+        return named.or_else(|| sandboxed_session(context, &ancestry, &boot));
     };
     let runs_there = |key: &SessionKey| context.processes_of(key).iter().any(|known| known.is(&process));
     told(harness).filter(runs_there).or_else(|| context.only_session_of(harness, &process))
@@ -66,8 +66,8 @@ pub(crate) fn own_session(environment: &dyn Env, context: &CliContext) -> Option
 /// The session for which a client has made the sandbox that this process runs in. The session's own process is not to be seen
 /// from there: what tells is the client's program as the first process in there, by what it was started with, which nobody
 /// below it can change.
-fn sandboxed_session(context: &CliContext, lineage: &Lineage, boot: &str) -> Option<SessionKey> {
-    let first = lineage.ancestors.last().filter(|_| lineage.top == Top::Reached)?;
+fn sandboxed_session(context: &CliContext, ancestry: &Ancestry, boot: &str) -> Option<SessionKey> {
+    let first = ancestry.ancestors.last().filter(|_| ancestry.top == Top::Reached)?;
     let is_sandbox = |harness: &Harness| harness.spec().sandbox_command == Some(first.command.as_str());
     let harness = Harness::ALL.into_iter().find(is_sandbox).filter(|_| CliContext::sees_too_little())?;
     let name = harness.spec().session_variable?;

@@ -11,12 +11,12 @@ use crate::env;
 use crate::json::{object, optional, or_null, pid, string, text};
 use crate::process::stat::Stat;
 
+mod ancestry;
 mod harness;
-mod lineage;
 pub mod stat;
 
+pub use ancestry::{Ancestor, Ancestry, Top, may_be_harness};
 pub use harness::{ProcessRole, ProcessSight, harness_root, nearest_harness, role_of};
-pub use lineage::{Ancestor, Lineage, Top, may_be_harness};
 
 /// A process that can be recognised later: pid, the namespace that it counts in, start time, executable and the boot it
 /// lived in.

@@ -5,7 +5,7 @@
 //! Only what the kernel says now makes a harness of a process; the registry adds those that it has seen proven before.
 //! This is drift correction, not a security boundary: an agent of the same user can write the files itself.
 
-use stopgate_core::process::{Ancestor, FIRST_NAMESPACE, Lineage, ProcFs, ProcessTable as _, Top};
+use stopgate_core::process::{Ancestor, Ancestry, FIRST_NAMESPACE, ProcFs, ProcessTable as _, Top};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_protocol::{CallerKind, CallerProcess, ErrorCode, Failure};
 use stopgate_store::{OperatorAction, Store, StoreError};
@@ -31,15 +31,15 @@ impl Caller {
     /// or where that cannot be read, what the kernel says has to do.
     pub fn of(store: Option<&Store>, pid: Option<u32>) -> Self {
         let Some(pid) = pid else { return Self { kind: CallerKind::Elsewhere, ..Self::vanished() } };
-        let lineage = Lineage::of(&ProcFs, pid);
-        let chain = lineage.ancestors.iter().map(|ancestor| CallerProcess {
+        let ancestry = Ancestry::of(&ProcFs, pid);
+        let chain = ancestry.ancestors.iter().map(|ancestor| CallerProcess {
             pid: ancestor.pid,
             start_ticks: ancestor.start_ticks,
             name: ancestor.command.clone(),
         });
         let mut caller = Self { chain: chain.collect(), ..Self::vanished() };
-        caller.harness = harness_above(store, &lineage);
-        caller.kind = match (caller.harness, lineage.top) {
+        caller.harness = harness_above(store, &ancestry);
+        caller.kind = match (caller.harness, ancestry.top) {
             (Some(_), _) => CallerKind::Agent,
             (None, Top::Lost) => CallerKind::Vanished,
             (None, Top::Reached | Top::Hidden) => Self::alone(store, pid),
@@ -120,12 +120,12 @@ impl Caller {
 }
 
 /// The nearest harness at or above the caller.
-fn harness_above(store: Option<&Store>, lineage: &Lineage) -> Option<u32> {
+fn harness_above(store: Option<&Store>, ancestry: &Ancestry) -> Option<u32> {
     let recorded =
         store.zip(ProcFs.boot_id()).and_then(|(store, boot)| store.harness_processes(&boot, ProcFs.namespace()).ok());
     let recorded = recorded.unwrap_or_default();
     let is_recorded = |ancestor: &Ancestor| recorded.contains(&(ancestor.pid, ancestor.start_ticks));
-    lineage.harness(&ProcFs, &is_recorded).map(|(ancestor, _)| ancestor.pid)
+    ancestry.harness(&ProcFs, &is_recorded).map(|(ancestor, _)| ancestor.pid)
 }
 
 /// Whether the environment that `pid` was started with names a session that is known and has not ended.

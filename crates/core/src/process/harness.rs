@@ -1,7 +1,7 @@
 //! Which process above another one is a harness's, and what it runs.
 
 use super::{Lookup, ProcessIdentity, ProcessRow, ProcessTable, identity_of, may_be_harness};
-use crate::process::lineage::says_it_is;
+use crate::process::ancestry::says_it_is;
 use crate::session::Harness;
 
 /// What a process is to a harness.

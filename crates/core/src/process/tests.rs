@@ -53,7 +53,7 @@ fn the_nearest_harness_of_the_right_kind_is_the_root() {
     assert_eq!([of(8, Harness::Codex), of(8, Harness::Claude), of(1, Harness::Claude)], [Some(7), Some(5), None]);
     let nearest = |pid| nearest_harness(&table, pid, &|_| None).map(|(harness, found)| (harness, found.pid));
     assert_eq!([nearest(8), nearest(6), nearest(1)], [Some((Harness::Codex, 7)), Some((Harness::Claude, 5)), None]);
-    let of = Lineage::of(&table, 8);
+    let of = Ancestry::of(&table, 8);
     let chain: Vec<_> = of.ancestors.iter().map(|ancestor| (ancestor.pid, ancestor.start_ticks)).collect();
     assert_eq!((&*chain, of.top), (&[(8, 80), (7, 70), (6, 60), (5, 50), (1, 1)][..], Top::Reached));
 }
@@ -171,7 +171,7 @@ fn what_may_not_be_looked_at_is_alive_and_what_cannot_be_read_is_unknown() {
 fn this_process_is_found_in_the_real_table() {
     let me = identify(&ProcFs, std::process::id()).unwrap();
     assert_eq!(liveness(&ProcFs, &me), Liveness::Alive);
-    assert!(Lineage::of(&ProcFs, me.pid).ancestors.len() >= 2);
+    assert!(Ancestry::of(&ProcFs, me.pid).ancestors.len() >= 2);
     assert!(me.pid_namespace.is_some() && ProcFs::depth(me.pid) == Some(0));
     assert_eq!((ProcFs::own_pid(), ProcFs::parent_pid()), (me.pid, Some(std::os::unix::process::parent_id())));
 }
@@ -187,15 +187,15 @@ fn a_harness_is_found_however_many_shells_are_below_it() {
     for count in [1, 21, 24, 25, 300] {
         let deep = table(&shells((5, "claude"), count), "b");
         let pid = 9 + count;
-        let lineage = Lineage::of(&deep, pid);
-        assert_eq!((lineage.ancestors.len(), lineage.top), (count as usize + 2, Top::Reached));
-        let above = lineage.harness(&deep, &|_| false).unwrap();
+        let ancestry = Ancestry::of(&deep, pid);
+        assert_eq!((ancestry.ancestors.len(), ancestry.top), (count as usize + 2, Top::Reached));
+        let above = ancestry.harness(&deep, &|_| false).unwrap();
         assert_eq!((above.0.pid, above.1), (5, Some((Harness::Claude, ProcessRole::Session))), "{count}");
         assert_eq!(root(&deep, pid, Harness::Claude), Some(5), "{count}");
         let by_word = table(&shells((5, "wrapped"), count), "b");
-        assert_eq!(Lineage::of(&by_word, pid).harness(&by_word, &|_| false).map(|found| found.0.pid), Some(5));
+        assert_eq!(Ancestry::of(&by_word, pid).harness(&by_word, &|_| false).map(|found| found.0.pid), Some(5));
         let nobody = table(&shells((6, "tmux"), count), "b");
-        assert_eq!(Lineage::of(&nobody, pid).harness(&nobody, &|_| false), None, "{count}");
+        assert_eq!(Ancestry::of(&nobody, pid).harness(&nobody, &|_| false), None, "{count}");
     }
 }
 
@@ -204,11 +204,11 @@ fn a_loop_and_a_parent_that_is_younger_end_the_way_up_unknown() {
     let around = table(&[(5, 7, 50, "a"), (6, 5, 50, "b"), (7, 6, 50, "c")], "b");
     let younger = table(&[(1, 0, 1, "init"), (5, 6, 50, "a"), (6, 1, 60, "claude")], "b");
     for (table, ancestors) in [(&around, 3), (&younger, 1)] {
-        let lineage = Lineage::of(table, 5);
-        assert_eq!((lineage.top, lineage.ancestors.len()), (Top::Lost, ancestors));
+        let ancestry = Ancestry::of(table, 5);
+        assert_eq!((ancestry.top, ancestry.ancestors.len()), (Top::Lost, ancestors));
         assert_eq!(nearest_harness(table, 5, &|_| None), None);
     }
-    assert_eq!(Lineage::of(&younger, 9), Lineage { ancestors: Vec::new(), top: Top::Lost });
+    assert_eq!(Ancestry::of(&younger, 9), Ancestry { ancestors: Vec::new(), top: Top::Lost });
 }
 
 /// A table in which the parent of 6 ends after it was first asked for.
@@ -241,10 +241,10 @@ impl ProcessTable for Reparents {
 fn an_ancestor_that_may_not_be_seen_is_there_and_one_that_went_is_not() {
     // Its parent is not in the table, and stays its parent: as with `hidepid`.
     let hidden = table(&[(5, 4, 50, "bash"), (6, 5, 60, "stopgate")], "b");
-    assert_eq!(Lineage::of(&hidden, 6).top, Top::Hidden);
+    assert_eq!(Ancestry::of(&hidden, 6).top, Top::Hidden);
     let moved = Reparents(table(&[(1, 0, 1, "init"), (6, 1, 60, "helper")], "b"), 0.into());
-    let lineage = Lineage::of(&moved, 6);
-    assert_eq!((lineage.ancestors.len(), lineage.top), (2, Top::Reached), "it is walked again");
+    let ancestry = Ancestry::of(&moved, 6);
+    assert_eq!((ancestry.ancestors.len(), ancestry.top), (2, Top::Reached), "it is walked again");
 }
 
 #[test]
@@ -274,8 +274,8 @@ fn the_first_process_of_the_machine_and_a_shell_of_a_person_are_no_harness_whoev
         Of(rows, executable)
     };
     let recorded = |table: &Of, pid| {
-        let lineage = Lineage::of(table, 5);
-        lineage.harness(table, &|ancestor| ancestor.pid == pid).map(|found| found.0.pid)
+        let ancestry = Ancestry::of(table, 5);
+        ancestry.harness(table, &|ancestor| ancestor.pid == pid).map(|found| found.0.pid)
     };
     let host = of(FIRST_NAMESPACE, "/usr/bin/bash");
     assert_eq!([1, 2, 3, 4].map(|pid| recorded(&host, pid)), [None, None, None, Some(4)]);

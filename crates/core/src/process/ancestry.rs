@@ -37,14 +37,14 @@ pub enum Top {
 
 /// A process and its ancestors, nearest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lineage {
+pub struct Ancestry {
     /// The process, its parent, and so on.
     pub ancestors: Vec<Ancestor>,
     /// How it ends.
     pub top: Top,
 }
 
-impl Lineage {
+impl Ancestry {
     /// That of `pid`, as it is now; however long it is.
     pub fn of(table: &dyn ProcessTable, pid: u32) -> Self {
         let mut walked = walk(table, pid);
@@ -122,9 +122,9 @@ pub fn may_be_harness(table: &dyn ProcessTable, pid: u32, command: &str) -> bool
 }
 
 /// The way up as it is at one moment, or what of it could be seen before it changed.
-fn walk(table: &dyn ProcessTable, pid: u32) -> Lineage {
+fn walk(table: &dyn ProcessTable, pid: u32) -> Ancestry {
     let mut ancestors: Vec<Ancestor> = Vec::new();
-    let ended = |ancestors, top| Lineage { ancestors, top };
+    let ended = |ancestors, top| Ancestry { ancestors, top };
     let (mut current, mut below) = (pid, u64::MAX);
     loop {
         let row = match table.row(current) {
