@@ -3,8 +3,10 @@
 //! Words are compared clause by clause with phrases of thirteen languages, which are data in `templates/`. Whoever is not
 //! heard is trapped, while an end that is heard wrongly costs one reminder of one turn: so in doubt it is an end.
 
+use std::sync::OnceLock;
+
 use crate::text;
-use crate::words::{begins_with, ends_with, found, lower};
+use crate::words::{Words, begins_with, ends_with, lower};
 
 /// The phrases: lower case, no punctuation but apostrophes. What stands before the words of a line says what they are
 /// ([`ANYWHERE`] and those below it); `a|b` is one or the other. In scripts without spaces words are found as they stand.
@@ -26,7 +28,8 @@ pub enum Meaning {
 
 /// What `prompt` means.
 pub fn meaning(prompt: &str) -> Meaning {
-    let phrases = Phrases::read();
+    static READ: OnceLock<Phrases> = OnceLock::new();
+    let phrases = READ.get_or_init(Phrases::read);
     let shown = shown(prompt);
     let said = sentences(&shown);
     if said.is_empty() {
@@ -44,8 +47,9 @@ pub fn meaning(prompt: &str) -> Meaning {
         // "Finish it all, then you can stop": no end as long as that is not done.
         let mut goes_on = false;
         for clause in sentence.split(',') {
-            let is_end = phrases.is_only(clause, CLAUSE) || phrases.is_said_in(clause);
-            let carries_on = phrases.any(GO_ON, &|words| found(clause, words, &|before, _| phrases.stands(before)));
+            let words = Words::of(clause);
+            let is_end = phrases.is_only(clause, CLAUSE) || phrases.is_said_in(&words);
+            let carries_on = phrases.any(GO_ON, &|phrase| words.found(phrase, &|before, _| phrases.stands(before)));
             goes_on |= carries_on;
             if is_end && !goes_on {
                 stops = true;
@@ -53,8 +57,8 @@ pub fn meaning(prompt: &str) -> Meaning {
                 // What comes last counts: "Stop! Wrong file. Use the other one and carry on."
                 stops = false;
             } else if !goes_on
-                && phrases.any(AT_END, &|words| {
-                    found(clause, words, &|before, after| after.is_empty() && phrases.stands(before))
+                && phrases.any(AT_END, &|phrase| {
+                    words.found(phrase, &|before, after| after.is_empty() && phrases.stands(before))
                 })
             {
                 stops = true;
@@ -96,21 +100,29 @@ const GO_ON: u8 = b'+';
 const COURTESY: u8 = b'&';
 
 /// The phrases, with what each is.
-struct Phrases(Vec<(u8, String)>);
+struct Phrases(Vec<(u8, Vec<String>)>);
 
 impl Phrases {
     fn read() -> Self {
-        let mut all = Vec::new();
+        let mut all: Vec<(u8, Vec<String>)> = Vec::new();
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
             if let (Some(kind), Some(words)) = (line.bytes().next(), line.get(2..)) {
-                alternatives(words, &mut |words| all.push((kind, words)));
+                let at = all.iter().position(|(of, _)| *of == kind).unwrap_or(all.len());
+                if at == all.len() {
+                    all.push((kind, Vec::new()));
+                }
+                alternatives(words, &mut |words| all[at].1.push(words));
             }
         }
         Self(all)
     }
 
+    fn of(&self, kind: u8) -> &[String] {
+        self.0.iter().find(|(of, _)| *of == kind).map_or(&[], |(_, phrases)| phrases)
+    }
+
     fn any(&self, kind: u8, test: &dyn Fn(&str) -> bool) -> bool {
-        self.0.iter().any(|(of, words)| *of == kind && test(words))
+        self.of(kind).iter().any(|words| test(words))
     }
 
     /// Whether `words` are one of a kind, and fillers.
@@ -121,8 +133,8 @@ impl Phrases {
                 return true;
             }
             // The longest filler, so that none is cut into two.
-            let fillers = self.0.iter().filter(|(of, _)| matches!(*of, FILLER | PLACE));
-            match fillers.filter_map(|(_, filler)| without(left, filler)).min_by_key(|left| left.len()) {
+            let fillers = self.of(FILLER).iter().chain(self.of(PLACE));
+            match fillers.filter_map(|filler| without(left, filler)).min_by_key(|left| left.len()) {
                 Some(shorter) if !shorter.is_empty() => left = shorter,
                 // Nothing but fillers: "ok, thanks".
                 shorter => return kind == COURTESY && shorter.is_some(),
@@ -131,14 +143,14 @@ impl Phrases {
     }
 
     /// Whether a phrase stands in `clause` wherever it may, and nothing takes it back.
-    fn is_said_in(&self, clause: &str) -> bool {
+    fn is_said_in(&self, clause: &Words<'_>) -> bool {
         let holds =
             |before: &str, after: &str| self.stands(before) && !self.any(CONDITION, &|word| begins_with(after, word));
         let is_placed = |before: &str, after: &str| {
             self.any(PLACE, &|place| begins_with(after, place) || ends_with(before, place)) && holds(before, after)
         };
-        self.any(CLAUSE, &|words| found(clause, words, &is_placed))
-            || self.any(ANYWHERE, &|words| found(clause, words, &holds))
+        self.any(CLAUSE, &|phrase| clause.found(phrase, &is_placed))
+            || self.any(ANYWHERE, &|phrase| clause.found(phrase, &holds))
     }
 
     /// Whether nothing that stands before a phrase takes it back.
@@ -310,7 +322,8 @@ mod tests {
 
     #[test]
     fn every_phrase_is_as_prompts_are_read() {
-        for (kind, words) in Phrases::read().0 {
+        let all = Phrases::read().0.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |words| (kind, words)));
+        for (kind, words) in all {
             let kinds = [ANYWHERE, AT_END, SENTENCE, CLAUSE, FILLER, PLACE, NEGATION, CONDITION, GO_ON, COURTESY];
             assert!(!words.is_empty() && kinds.contains(&kind), "{words:?}");
             assert_eq!(sentences(&words), words, "{words:?} is never found");

@@ -1,21 +1,45 @@
 //! Finding words in a text of any language: whole words where a script has spaces, and as they stand where it has none.
 
-/// Whether `phrase` is found in `words` at a place that `fits`, which is given what stands before it and behind it, trimmed.
-pub fn found(words: &str, phrase: &str, fits: &dyn Fn(&str, &str) -> bool) -> bool {
-    // Compared place by place: the standard library's search is larger than all of this, and a hook links it.
-    (0..(words.len() + 1).saturating_sub(phrase.len())).any(|at| {
-        words.as_bytes()[at..].starts_with(phrase.as_bytes()) && {
-            let (before, after) = (&words[..at], &words[at + phrase.len()..]);
-            is_edge(before.chars().next_back(), phrase.chars().next())
-                && is_edge(phrase.chars().next_back(), after.chars().next())
-                && fits(before.trim_end(), after.trim_start())
-        }
-    })
+/// A text in which many phrases are looked for.
+pub struct Words<'a> {
+    text: &'a str,
+    /// The bytes with which its words begin: most phrases begin with none of them, and are done with.
+    begins: [bool; 256],
 }
 
-/// Whether `phrase` stands anywhere in `words`.
-pub fn has(words: &str, phrase: &str) -> bool {
-    found(words, phrase, &|_, _| true)
+impl<'a> Words<'a> {
+    /// Those of `text`.
+    pub fn of(text: &'a str) -> Self {
+        let mut begins = [false; 256];
+        let mut before = None;
+        for (at, sign) in text.char_indices() {
+            if is_edge(before, Some(sign)) {
+                begins[usize::from(text.as_bytes()[at])] = true;
+            }
+            before = Some(sign);
+        }
+        Self { text, begins }
+    }
+
+    /// Whether `phrase` is found at a place that `fits`, which is given what stands before it and behind it, trimmed.
+    pub fn found(&self, phrase: &str, fits: &dyn Fn(&str, &str) -> bool) -> bool {
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        let Some(first) = phrase.bytes().next().filter(|first| self.begins[usize::from(*first)]) else { return false };
+        // Compared place by place: the standard library's search is larger than all of this, and a hook links it.
+        (0..(text.len() + 1).saturating_sub(phrase.len())).any(|at| {
+            bytes[at] == first && bytes[at..].starts_with(phrase.as_bytes()) && {
+                let (before, after) = (&text[..at], &text[at + phrase.len()..]);
+                is_edge(before.chars().next_back(), phrase.chars().next())
+                    && is_edge(phrase.chars().next_back(), after.chars().next())
+                    && fits(before.trim_end(), after.trim_start())
+            }
+        })
+    }
+
+    /// Whether `phrase` stands anywhere.
+    pub fn has(&self, phrase: &str) -> bool {
+        self.found(phrase, &|_, _| true)
+    }
 }
 
 /// Whether `words` begin with `phrase`.
@@ -69,7 +93,8 @@ mod tests {
 
     #[test]
     fn words_are_whole_where_there_are_spaces() {
-        assert!(found("stop here now", "here", &|before, after| (before, after) == ("stop", "now")));
+        assert!(Words::of("stop here now").found("here", &|before, after| (before, after) == ("stop", "now")));
+        let has = |words, phrase| Words::of(words).has(phrase);
         assert!(!has("stop therefore", "there") && has("there", "there") && !has("a", "ab"));
         assert!(begins_with("later on", "later") && !begins_with("lateral", "later"));
         assert!(ends_with("see you later", "later") && !ends_with("collater", "later"));
@@ -99,7 +124,7 @@ mod tests {
 
     #[test]
     fn and_parts_of_a_line_where_there_are_none() {
-        assert!(found("今日はここまで", "ここまで", &|before, after| (before, after) == ("今日は", "")));
+        assert!(Words::of("今日はここまで").found("ここまで", &|before, after| (before, after) == ("今日は", "")));
         assert!(begins_with("그만하자", "그만"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
-use stopgate_core::words;
+use stopgate_core::words::{self, Words};
 
 use crate::markdown::{self, MarkdownLine, after_mark};
 
@@ -178,7 +178,7 @@ impl Reader {
         let ends = |begun: Option<usize>| begun.filter(|begun| *begun < level);
         let said = plain(title);
         self.skipped = ends(self.skipped).or_else(|| is_skipped(&said).then_some(level));
-        let speaks_of_tasks = || WORDS.tasks.iter().any(|word| words::has(&said, word));
+        let speaks_of_tasks = || WORDS.tasks.iter().any(|word| Words::of(&said).has(word));
         self.tasks = ends(self.tasks).or_else(|| speaks_of_tasks().then_some(level));
         if level < SOFT_LEVEL {
             self.heading = Some((level, title.to_owned()));
@@ -265,7 +265,8 @@ fn is_skipped(said: &str) -> bool {
     }
     let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
     let several = |phrase: &&&str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
-    if WORDS.sections.iter().filter(several).any(|phrase| words::has(said, phrase)) {
+    let all = Words::of(said);
+    if WORDS.sections.iter().filter(several).any(|phrase| all.has(phrase)) {
         return true;
     }
     // Hyphens for spaces are one way to write the same.
