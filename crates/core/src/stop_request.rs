@@ -100,29 +100,21 @@ const GO_ON: u8 = b'+';
 const COURTESY: u8 = b'&';
 
 /// The phrases, with what each is.
-struct Phrases(Vec<(u8, Vec<String>)>);
+struct Phrases(Vec<(u8, String)>);
 
 impl Phrases {
     fn read() -> Self {
-        let mut all: Vec<(u8, Vec<String>)> = Vec::new();
+        let mut all = Vec::new();
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
             if let (Some(kind), Some(words)) = (line.bytes().next(), line.get(2..)) {
-                let at = all.iter().position(|(of, _)| *of == kind).unwrap_or(all.len());
-                if at == all.len() {
-                    all.push((kind, Vec::new()));
-                }
-                alternatives(words, &mut |words| all[at].1.push(words));
+                alternatives(words, &mut |words| all.push((kind, words)));
             }
         }
         Self(all)
     }
 
-    fn of(&self, kind: u8) -> &[String] {
-        self.0.iter().find(|(of, _)| *of == kind).map_or(&[], |(_, phrases)| phrases)
-    }
-
     fn any(&self, kind: u8, test: &dyn Fn(&str) -> bool) -> bool {
-        self.of(kind).iter().any(|words| test(words))
+        self.0.iter().any(|(of, words)| *of == kind && test(words))
     }
 
     /// Whether `words` are one of a kind, and fillers.
@@ -133,8 +125,8 @@ impl Phrases {
                 return true;
             }
             // The longest filler, so that none is cut into two.
-            let fillers = self.of(FILLER).iter().chain(self.of(PLACE));
-            match fillers.filter_map(|filler| without(left, filler)).min_by_key(|left| left.len()) {
+            let fillers = self.0.iter().filter(|(of, _)| matches!(*of, FILLER | PLACE));
+            match fillers.filter_map(|(_, filler)| without(left, filler)).min_by_key(|left| left.len()) {
                 Some(shorter) if !shorter.is_empty() => left = shorter,
                 // Nothing but fillers: "ok, thanks".
                 shorter => return kind == COURTESY && shorter.is_some(),
@@ -322,8 +314,7 @@ mod tests {
 
     #[test]
     fn every_phrase_is_as_prompts_are_read() {
-        let all = Phrases::read().0.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |words| (kind, words)));
-        for (kind, words) in all {
+        for (kind, words) in Phrases::read().0 {
             let kinds = [ANYWHERE, AT_END, SENTENCE, CLAUSE, FILLER, PLACE, NEGATION, CONDITION, GO_ON, COURTESY];
             assert!(!words.is_empty() && kinds.contains(&kind), "{words:?}");
             assert_eq!(sentences(&words), words, "{words:?} is never found");
