@@ -11,6 +11,7 @@ use stopgate_core::clock::{Clock, SystemClock};
 use stopgate_core::env::Env;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::fsx;
+use stopgate_core::lock::HeldLock;
 use stopgate_core::paths::Home;
 use stopgate_registry::taken_back;
 
@@ -41,12 +42,12 @@ const AT_WORK_RETRY: Duration = Duration::from_millis(1);
 
 /// Says to whoever clears up that somebody is at work in `dir` for as long as it is held: its temporary files are in use.
 /// `None` where directories cannot be locked; there only the age of a file tells.
-pub(crate) fn at_work(dir: &Path) -> Option<File> {
-    let held = File::open(dir).ok()?;
+pub(crate) fn at_work(dir: &Path) -> Option<HeldLock> {
+    let dir = File::open(dir).ok()?;
     let until = Instant::now() + AT_WORK_WAIT;
     loop {
-        match held.try_lock_shared() {
-            Ok(()) => return Some(held),
+        match dir.try_lock_shared() {
+            Ok(()) => return Some(HeldLock::new(dir)),
             Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(AT_WORK_RETRY),
             Err(_) => return None,
         }
@@ -57,7 +58,7 @@ pub(crate) fn at_work(dir: &Path) -> Option<File> {
 #[derive(Debug)]
 enum Work {
     /// Nobody, and nobody begins while this is held.
-    Nobody(#[expect(dead_code, reason = "held, not read")] File),
+    Nobody(#[expect(dead_code, reason = "held, not read")] HeldLock),
     Somebody,
     Unknown,
 }
@@ -66,7 +67,7 @@ impl Work {
     fn beside(path: &Path) -> Self {
         let Some(dir) = path.parent().and_then(|dir| File::open(dir).ok()) else { return Self::Unknown };
         match dir.try_lock() {
-            Ok(()) => Self::Nobody(dir),
+            Ok(()) => Self::Nobody(HeldLock::new(dir)),
             Err(TryLockError::WouldBlock) => Self::Somebody,
             Err(TryLockError::Error(_)) => Self::Unknown,
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::autostart::PROGRAM;
 use crate::fsx;
+use crate::lock::HeldLock;
 use crate::paths::Home;
 use crate::process::{Liveness, ProcFs, ProcessIdentity, ProcessTable as _, identify, liveness};
 
@@ -78,8 +79,13 @@ pub fn own_text() -> String {
 /// Who holds the lock; `None` if nobody does.
 pub fn holder(home: &Home) -> Option<Holder> {
     let file = fsx::open_regular(OpenOptions::new().read(true), &home.lock()).ok()?;
-    if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-        return None;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        Ok(()) => {
+            drop(HeldLock::new(file));
+            return None;
+        }
+        Err(TryLockError::Error(_)) => return None,
     }
     let mut text = String::new();
     let _ = file.take(MAX_TEXT_BYTES).read_to_string(&mut text);

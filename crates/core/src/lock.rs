@@ -19,6 +19,24 @@ pub fn take(file: &File, deadline: Instant) -> io::Result<bool> {
     }
 }
 
+/// A lock that ends when this is dropped. Closing the file alone is not enough: a child that another thread has just
+/// forked has it open until its program begins.
+#[derive(Debug)]
+pub struct HeldLock(File);
+
+impl HeldLock {
+    /// Takes over a file that is locked.
+    pub fn new(locked: File) -> Self {
+        Self(locked)
+    }
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +57,20 @@ mod tests {
             });
             assert!(take(&second, Instant::now() + Duration::from_mins(1)).unwrap());
         });
+    }
+
+    #[test]
+    fn a_held_lock_ends_though_a_child_has_the_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || File::options().create(true).truncate(false).write(true).open(dir.path().join("lock")).unwrap();
+        let (first, second) = (open(), open());
+        // What a child has between fork and exec.
+        let forked = first.try_clone().unwrap();
+        first.try_lock().unwrap();
+        let held = HeldLock::new(first);
+        assert!(second.try_lock().is_err());
+        drop(held);
+        second.try_lock().unwrap();
+        drop(forked);
     }
 }
