@@ -16,6 +16,7 @@ use stopgate_gate::facts::Facts;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::{Ceilings, PersonTurn};
+use stopgate_gate::turn_end::TurnEnd;
 use stopgate_tests::person::text;
 use stopgate_tests::world::World;
 
@@ -247,6 +248,7 @@ fn started(message: &str) -> Inputs {
         turn: PersonTurn::default(),
         limits: Ceilings::default(),
         has_judge: false,
+        turn_end: TurnEnd::default(),
     }
 }
 

@@ -256,6 +256,9 @@ fn predating(
         predates_session: true,
         introduced_by: introduced.map(|(id, _)| id),
         session_commits: Vec::new(),
+        named_by_prompt: false,
+        ticked_by_session: 0,
+        open_step_texts: Vec::new(),
     })
 }
 

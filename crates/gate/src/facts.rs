@@ -146,6 +146,48 @@ pub struct Plan {
     /// The agent wrote or read it in this session.
     #[serde(alias = "touchedBySession")]
     pub touched_by_session: bool,
+    /// A prompt of the person names it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub named_by_prompt: bool,
+    /// How many of its boxes were ticked since the session began.
+    #[serde(skip_serializing_if = "is_none_ticked")]
+    pub ticked_by_session: usize,
+    /// Texts of its open steps, as far as they are kept, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub open_step_texts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_none_ticked(count: &usize) -> bool {
+    *count == 0
+}
+
+/// What a plan has to do with a session, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlanRelation {
+    /// The session's commits, or its edits, ticked boxes of it.
+    Moved,
+    /// The session wrote or read it.
+    Touched,
+    /// A prompt of the person names it.
+    Named,
+    /// Nothing: it is never a reason to hold.
+    Untouched,
+}
+
+impl Plan {
+    /// What it has to do with the session.
+    pub const fn relation(&self) -> PlanRelation {
+        if !self.session_commits.is_empty() || self.ticked_by_session > 0 {
+            PlanRelation::Moved
+        } else if self.touched_by_session {
+            PlanRelation::Touched
+        } else if self.named_by_prompt {
+            PlanRelation::Named
+        } else {
+            PlanRelation::Untouched
+        }
+    }
 }
 
 /// The texts of all open steps of a plan, see [`steps`].

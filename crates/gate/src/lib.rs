@@ -4,6 +4,7 @@
 //! [`rules`] -> [`evidence`] -> [`turn`] -> verdict: [`pipeline`]. Every stage can only let go, except the rules, and
 //! what the rules want has to survive the stages after them.
 
+pub mod asked;
 pub mod breaker;
 pub mod circumstances;
 pub mod cron;
@@ -21,6 +22,7 @@ pub mod signals;
 pub mod steps;
 pub mod transcript;
 pub mod turn;
+pub mod turn_end;
 
 pub use evidence::EvidencePointer;
 pub use rules::RuleId;

@@ -7,6 +7,7 @@ use super::facts::Facts;
 use super::rules::{self, RuleFinding, RuleId};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
+use super::turn_end::TurnEnd;
 use crate::circumstances::{self, Circumstances};
 use stopgate_core::decision::Decision;
 use stopgate_core::release::Release;
@@ -25,6 +26,9 @@ pub struct Inputs {
     /// Whether somebody is configured who judges what the rules cannot decide.
     #[serde(default, alias = "hasJudge")]
     pub has_judge: bool,
+    /// What is on record of how the turn ended.
+    #[serde(default, skip_serializing_if = "TurnEnd::is_unknown")]
+    pub turn_end: TurnEnd,
 }
 
 /// What came of asking a judge.

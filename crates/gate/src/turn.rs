@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::asked::Asked;
 use stopgate_config::GateConfig;
 use stopgate_core::clock::{UnixMillis, minutes};
 use stopgate_core::release::Release;
@@ -76,6 +77,9 @@ pub struct PersonTurn {
     pub person_interrupted: bool,
     /// The agent has said why its stop is right (`stopgate gate contest`), and has not stopped since.
     pub contested: bool,
+    /// What the person asked for.
+    #[serde(skip_serializing_if = "Asked::is_unknown")]
+    pub asked: Asked,
 }
 
 /// Why a continue is not given after all.

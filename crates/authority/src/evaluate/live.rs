@@ -17,6 +17,7 @@ use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, R
 use stopgate_gate::signals::Signals;
 use stopgate_gate::transcript::Transcript;
 use stopgate_gate::turn::Ceilings;
+use stopgate_gate::turn_end::TurnEnd;
 use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
@@ -116,7 +117,7 @@ fn inputs(
     let started = circumstances.session_start_ms;
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
-    Inputs { circumstances, message: String::new(), turn, limits, has_judge }
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end: TurnEnd::default() }
 }
 
 /// What ended the turn besides what the agent says, as far as the event and the end of the transcript tell it.

@@ -103,6 +103,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             introduced_by: Some(planned.clone()),
             session_commits: vec![moved.clone()],
             touched_by_session: false,
+            ..Plan::default()
         };
         let expected = Facts {
             plans: vec![plan],

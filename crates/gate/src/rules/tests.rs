@@ -11,6 +11,7 @@ fn plan() -> Plan {
         introduced_by: Some("a".repeat(40)),
         session_commits: vec![],
         touched_by_session: false,
+        ..Plan::default()
     }
 }
 
@@ -160,7 +161,16 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     ("[a-c/.]{0,4}", any::<bool>(), proptest::option::of(commit), commits).prop_map(
         |(path, predates_session, introduced_by, session_commits)| {
             let (next_step, open_steps, touched_by_session) = ("x".into(), 1, !session_commits.is_empty());
-            Plan { path, next_step, open_steps, predates_session, introduced_by, session_commits, touched_by_session }
+            Plan {
+                path,
+                next_step,
+                open_steps,
+                predates_session,
+                introduced_by,
+                session_commits,
+                touched_by_session,
+                ..Plan::default()
+            }
         },
     )
 }

@@ -181,6 +181,7 @@ fn judge(case: &Case) -> (Signals, String, bool) {
         turn: case.turn.clone(),
         limits: Ceilings::default(),
         has_judge: false,
+        turn_end: case.turn_end.clone(),
     };
     let trace = pipeline::run(&inputs, &mut Answers { facts: Some(case.facts.clone()), ..Answers::default() });
     let held = trace.decision() == Decision::Continue;

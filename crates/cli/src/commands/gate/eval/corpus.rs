@@ -12,6 +12,7 @@ use stopgate_core::json::snake_case_fields;
 use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::turn::PersonTurn;
+use stopgate_gate::turn_end::TurnEnd;
 
 use self::scene::Scene;
 use crate::bounded;
@@ -55,6 +56,7 @@ pub(super) struct Case {
     pub(super) facts: Facts,
     pub(super) circumstances: Circumstances,
     pub(super) turn: PersonTurn,
+    pub(super) turn_end: TurnEnd,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +101,7 @@ fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
     ensure!(!row.id.is_empty(), "field `id` is empty");
     ensure!(!row.why.trim().is_empty(), "field `why` is empty: say in one line why the label is right");
     let CorpusRow { id, label, why, message, kind, language, style, .. } = row;
-    let (circumstances, turn) = (scene.circumstances(), scene.turn());
+    let (circumstances, turn, turn_end) = (scene.circumstances(), scene.turn(), scene.turn_end());
     Ok(Case {
         file: file.to_owned(),
         line: number,
@@ -113,6 +115,7 @@ fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
         facts,
         circumstances,
         turn,
+        turn_end,
     })
 }
 

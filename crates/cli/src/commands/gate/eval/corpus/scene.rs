@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use stopgate_core::stop_request::asks_to_stop;
 use stopgate_core::switch::Mode;
+use stopgate_gate::asked::{Asked, PromptClass};
 use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::facts::{Facts, Plan, TaskItem, TaskStatus};
 use stopgate_gate::turn::PersonTurn;
+use stopgate_gate::turn_end::{ContextUsage, TurnEnd};
 
 /// A scene; what is left out was not there.
 #[derive(Debug, Default, Deserialize)]
@@ -16,16 +18,12 @@ pub(super) struct Scene {
     todos: Todos,
     commits: u32,
     dirty: u32,
-    #[serde(rename = "failed_call")]
-    _failed_call: Option<String>,
-    #[serde(rename = "denied_call")]
-    _denied_call: Option<String>,
+    failed_call: Option<String>,
+    denied_call: Option<String>,
     background: Vec<Background>,
-    #[serde(rename = "usage")]
-    _usage: Option<Usage>,
+    usage: Option<ContextUsage>,
     permission_mode: Option<String>,
-    #[serde(rename = "headless")]
-    _headless: bool,
+    headless: bool,
     asked_by_tool: bool,
     api_error: bool,
     interrupted: bool,
@@ -36,24 +34,7 @@ pub(super) struct Scene {
 #[serde(deny_unknown_fields)]
 struct ScenePrompt {
     text: String,
-    #[serde(rename = "class")]
-    _class: PromptClass,
-}
-
-/// What a prompt asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PromptClass {
-    /// The plan or the job, or to go on.
-    Execute,
-    /// A part, with its bounds.
-    Narrow,
-    /// To explain, review, tell how far it is, or plan.
-    Question,
-    /// To stop or pause.
-    Stop,
-    /// Nothing.
-    Other,
+    class: PromptClass,
 }
 
 /// A file with steps.
@@ -61,8 +42,8 @@ enum PromptClass {
 #[serde(deny_unknown_fields)]
 struct ScenePlan {
     path: String,
-    #[serde(default, rename = "done")]
-    _done: usize,
+    #[serde(default)]
+    done: usize,
     #[serde(default)]
     open: usize,
     #[serde(default)]
@@ -88,8 +69,7 @@ enum Relation {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Todos {
-    #[serde(rename = "done")]
-    _done: usize,
+    done: usize,
     open: usize,
 }
 
@@ -104,16 +84,6 @@ struct Background {
     _what: String,
 }
 
-/// How full the context window was, in tokens.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Usage {
-    #[serde(rename = "used")]
-    _used: u64,
-    #[serde(rename = "window")]
-    _window: u64,
-}
-
 impl Scene {
     /// What the authority would have found.
     pub(super) fn facts(&self) -> Facts {
@@ -126,6 +96,9 @@ impl Scene {
             introduced_by: Some(format!("{:040x}", u128::MAX)),
             session_commits: if plan.relation == Relation::Moved { ids.clone() } else { Vec::new() },
             touched_by_session: matches!(plan.relation, Relation::Touched | Relation::Moved),
+            named_by_prompt: plan.relation == Relation::Named,
+            ticked_by_session: if plan.relation == Relation::Moved { plan.done } else { 0 },
+            open_step_texts: Vec::new(),
         };
         let task = |number: usize| TaskItem { text: format!("task {number}"), status: TaskStatus::Pending };
         Facts {
@@ -164,7 +137,23 @@ impl Scene {
         PersonTurn {
             person_asked_to_stop: self.asked_to_stop(),
             person_interrupted: self.interrupted,
+            asked: Asked {
+                class: self.prompts.last().map(|prompt| prompt.class),
+                has_job: self.prompts.iter().any(|prompt| prompt.class == PromptClass::Execute),
+                bounds: Vec::new(),
+            },
             ..PersonTurn::default()
+        }
+    }
+
+    /// What is on record of how the turn ended.
+    pub(super) fn turn_end(&self) -> TurnEnd {
+        TurnEnd {
+            failed_call: self.failed_call.clone(),
+            denied_call: self.denied_call.clone(),
+            usage: self.usage,
+            tasks_moved: self.todos.done > 0,
+            headless: self.headless,
         }
     }
 
