@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod facts;
 pub mod judge;
 mod markdown;
+pub mod model;
 mod phrases;
 pub mod pipeline;
 mod prose;

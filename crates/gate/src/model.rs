@@ -1,0 +1,96 @@
+//! A small model of words: how much a text reads like one of the kind that it was trained to know. A hint beside the
+//! rules and the evidence, never a verdict.
+//!
+//! Logistic regression over hashed words, stems and pairs of words (of signs, where a script has no spaces). What stands
+//! at the end of a text counts apart: there an agent says why it stops. Weights are trained by
+//! `cargo run --release -p stopgate-gate --example train-models` from `tests/corpus`, and checked in below `models/`.
+
+pub mod features;
+pub mod fit;
+#[cfg(test)]
+mod tests;
+
+pub use features::{Feature, features, said};
+
+/// The weights of a kind of text, one for each bucket that features are hashed into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What the weights are multiples of.
+    scale: f32,
+    bias: f32,
+    /// As many as a power of two.
+    weights: Vec<i8>,
+}
+
+/// A file of weights is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAModel;
+
+/// What a file of weights begins with: a name and the version of the format.
+const MAGIC: &[u8; 8] = b"sgmodel1";
+
+impl Model {
+    /// Reads weights as [`Model::to_bytes`] writes them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAModel> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(NotAModel)?;
+        let (scale, rest) = rest.split_first_chunk::<4>().ok_or(NotAModel)?;
+        let (bias, rest) = rest.split_first_chunk::<4>().ok_or(NotAModel)?;
+        let (scale, bias) = (f32::from_le_bytes(*scale), f32::from_le_bytes(*bias));
+        if !rest.len().is_power_of_two() || !scale.is_finite() || !bias.is_finite() {
+            return Err(NotAModel);
+        }
+        Ok(Self { scale, bias, weights: rest.iter().map(|byte| byte.cast_signed()).collect() })
+    }
+
+    /// The weights as a file: 16 bytes, and one for each bucket.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(self.scale.to_le_bytes());
+        bytes.extend(self.bias.to_le_bytes());
+        bytes.extend(self.weights.iter().map(|weight| weight.cast_unsigned()));
+        bytes
+    }
+
+    /// How much a text of these features reads like one of the kind: log-odds, 0 where both are as likely.
+    pub fn log_odds(&self, features: &[Feature]) -> f32 {
+        features.iter().fold(self.bias, |sum, feature| sum + self.weight(*feature))
+    }
+
+    /// How likely a text of these features is of the kind, from 0 to 1.
+    pub fn probability(&self, features: &[Feature]) -> f32 {
+        logistic(self.log_odds(features))
+    }
+
+    /// The words of `text` that speak most for the kind or against it, strongest first, with what they add to the
+    /// log-odds.
+    pub fn strongest(&self, text: &str, most: usize) -> Vec<(String, f32)> {
+        let named = features::named(text).into_iter().map(|(name, feature)| (name, self.weight(feature)));
+        let mut found: Vec<(String, f32)> = named.filter(|(_, weight)| *weight != 0.0).collect();
+        found.sort_by(|one, other| other.1.abs().total_cmp(&one.1.abs()).then_with(|| one.0.cmp(&other.0)));
+        found.truncate(most);
+        found
+    }
+
+    /// What `feature` adds to the log-odds.
+    fn weight(&self, feature: Feature) -> f32 {
+        let weight = self.weights.get(feature.bucket(self.weights.len()));
+        weight.map_or(0.0, |weight| f32::from(*weight) * self.scale * feature.value)
+    }
+}
+
+/// The logistic function, of basic operations alone: the same bits on every machine, which the library's `exp` does not
+/// promise.
+pub fn logistic(sum: f32) -> f32 {
+    /// Beyond this an `f32` tells no difference from 0 or 1.
+    const MOST: f64 = 40.0;
+    /// The series is taken at this fraction, and squared as often as that was halved.
+    const HALVED: u32 = 10;
+    let at = (-f64::from(sum)).clamp(-MOST, MOST) / f64::from(1_u32 << HALVED);
+    let mut exp = 1.0 + at * (1.0 + at / 2.0 * (1.0 + at / 3.0 * (1.0 + at / 4.0)));
+    for _ in 0..HALVED {
+        exp *= exp;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "from 0 to 1")]
+    let share = (1.0 / (1.0 + exp)) as f32;
+    share
+}
