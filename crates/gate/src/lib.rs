@@ -19,6 +19,7 @@ mod prose;
 pub mod reminder;
 pub mod report;
 pub mod rules;
+pub mod scene;
 pub mod signals;
 pub mod steps;
 pub mod transcript;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::fit::{Sample, Training, fit};
 use super::*;
 
-const SMALL: Training = Training { buckets: 1 << 10, epochs: 30, rate: 0.5, decay: 2e-5 };
+const SMALL: Training = Training { buckets: 1 << 10, epochs: 40, rate: 1.0, decay: 2e-5 };
 
 fn trained() -> Model {
     let of_kind =

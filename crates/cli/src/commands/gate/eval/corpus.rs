@@ -1,7 +1,5 @@
 //! Labelled messages: JSON, one object a line. Read strictly, so that a typo in a corpus is an error and no wrong score.
 
-mod scene;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +12,8 @@ use stopgate_gate::facts::Facts;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_gate::turn_end::TurnEnd;
 
-use self::scene::Scene;
 use crate::bounded;
+use stopgate_gate::scene::Scene;
 
 /// What a corpus looks like, for `--help`.
 pub(super) const FORMAT: &str = "\

@@ -1,18 +1,19 @@
-//! What there was when an agent stopped, as somebody who labels messages writes it down.
+//! What there was when an agent stopped, as somebody who labels messages writes it down: `stopgate gate eval` and the
+//! trainer of the models read it.
 
+use crate::asked::{Asked, PromptClass};
+use crate::circumstances::{Circumstances, EndedBy};
+use crate::facts::{Facts, Plan, TaskItem, TaskStatus};
+use crate::turn::PersonTurn;
+use crate::turn_end::{ContextUsage, TurnEnd};
 use serde::Deserialize;
 use stopgate_core::stop_request::asks_to_stop;
 use stopgate_core::switch::Mode;
-use stopgate_gate::asked::{Asked, PromptClass};
-use stopgate_gate::circumstances::{Circumstances, EndedBy};
-use stopgate_gate::facts::{Facts, Plan, TaskItem, TaskStatus};
-use stopgate_gate::turn::PersonTurn;
-use stopgate_gate::turn_end::{ContextUsage, TurnEnd};
 
 /// A scene; what is left out was not there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Scene {
+pub struct Scene {
     prompts: Vec<ScenePrompt>,
     plans: Vec<ScenePlan>,
     todos: Todos,
@@ -86,7 +87,7 @@ struct Background {
 
 impl Scene {
     /// What the authority would have found.
-    pub(super) fn facts(&self) -> Facts {
+    pub fn facts(&self) -> Facts {
         let ids: Vec<String> = (1..=self.commits).map(|number| format!("{number:040x}")).collect();
         let plan = |plan: &ScenePlan| Plan {
             path: plan.path.clone(),
@@ -113,7 +114,7 @@ impl Scene {
     }
 
     /// What is known before the message is read.
-    pub(super) fn circumstances(&self) -> Circumstances {
+    pub fn circumstances(&self) -> Circumstances {
         let ended_by = if self.permission_mode.as_deref() == Some("plan") {
             Some(EndedBy::PlanMode)
         } else if self.api_error {
@@ -133,7 +134,7 @@ impl Scene {
     }
 
     /// What the person did.
-    pub(super) fn turn(&self) -> PersonTurn {
+    pub fn turn(&self) -> PersonTurn {
         PersonTurn {
             person_asked_to_stop: self.asked_to_stop(),
             person_interrupted: self.interrupted,
@@ -147,7 +148,7 @@ impl Scene {
     }
 
     /// What is on record of how the turn ended.
-    pub(super) fn turn_end(&self) -> TurnEnd {
+    pub fn turn_end(&self) -> TurnEnd {
         TurnEnd {
             failed_call: self.failed_call.clone(),
             denied_call: self.denied_call.clone(),
