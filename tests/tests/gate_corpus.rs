@@ -14,6 +14,7 @@ use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
+use stopgate_gate::rules::RuleModes;
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::{Ceilings, PersonTurn};
 use stopgate_gate::turn_end::TurnEnd;
@@ -249,6 +250,7 @@ fn started(message: &str) -> Inputs {
         limits: Ceilings::default(),
         has_judge: false,
         turn_end: TurnEnd::default(),
+        rule_modes: RuleModes::default(),
     }
 }
 

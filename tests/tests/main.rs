@@ -31,6 +31,7 @@ mod gate_judge;
 mod gate_legitimate;
 mod gate_person;
 mod gate_retention;
+mod gate_rules;
 mod gate_trust;
 mod gate_turns;
 mod hooks_lost;

@@ -27,9 +27,10 @@ const QUIETLY_INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 const REFUSED: &[&str] = &["is the operator's"];
 
 /// What loosens, and how it is called.
-const LOOSENS: [&str; 9] = [
+const LOOSENS: [&str; 10] = [
     "mode shadow",
     "mode off",
+    "mode shadow --rule U2",
     "kill on",
     "kill off",
     "gate breaker reset",

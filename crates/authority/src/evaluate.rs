@@ -141,12 +141,14 @@ pub(crate) fn evaluate(
     );
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
+    // A rule that may do less than the mode is judged, and counted, as in that.
+    let mode = effective(&trace, &judged, request.mode);
     let settling = is_counted.then(|| state.settling.take(late_from));
     // Whoever settles waits for a disk that does not answer.
     let not_in_turn = settling.as_ref().is_some_and(Result::is_err);
     let mut contest = contest.filter(|_| is_counted);
-    if is_counted && state.counted() != counted {
-        let (key, mode, inputs) = (&request.event.key, request.mode, &mut judged.inputs);
+    if is_counted && (state.counted() != counted || mode != request.mode) {
+        let (key, inputs) = (&request.event.key, &mut judged.inputs);
         let (session, stored) = state.standing(key, mode);
         let started = session.and_then(|session| session.started_at_ms);
         let turn = turns::of_session(state, key, mode, &stored, started, &person);
@@ -154,10 +156,16 @@ pub(crate) fn evaluate(
         contest = stored.contest;
     }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
-    let late = || not_in_turn || request.mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
+    let late = || not_in_turn || mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
     let used = contest.filter(|_| trace.release == Some(Release::Contested));
-    let mut verdict =
-        settle(state, request, &judged, trace, Surroundings { checkout, notes: config.gate.notes, received }, late);
+    let mut verdict = settle(
+        state,
+        request,
+        &judged,
+        trace,
+        Surroundings { checkout, notes: config.gate.notes, received, mode },
+        late,
+    );
     verdict.aside.contest = used;
     verdict.aside.prompt_at_ms = turns::prompt_at_ms(&person);
     if let Some(at_ms) = verdict.aside.prompt_at_ms {
@@ -175,6 +183,19 @@ pub(crate) fn evaluate(
     }
     drop(settling);
     verdict
+}
+
+/// The mode in which a verdict counts: a continue by a rule that may do less than the mode is one of that.
+fn effective(trace: &Trace, judged: &Recording, mode: Mode) -> Mode {
+    let rule = trace.rule.filter(|_| trace.continues().is_some());
+    rule.map_or(mode, |rule| judged.inputs.rule_modes.effective(rule, mode))
+}
+
+/// Why a continue is not delivered although the mode is enforce.
+fn kept_back(rule: Option<RuleId>, judged: &Recording) -> Option<String> {
+    let rule = rule?;
+    let own = judged.inputs.rule_modes.of_rule(rule)?;
+    Some(format!("not held: {} is in {}, by {}", rule.short(), own.mode.name(), own.by.meaning()))
 }
 
 /// The end of a message for the log. It was redacted before it is cut, so that no half of a secret is left.
@@ -199,6 +220,8 @@ struct Surroundings {
     checkout: Option<PathBuf>,
     notes: bool,
     received: Instant,
+    /// The mode in which it counts.
+    mode: Mode,
 }
 
 /// Which plans were no evidence because a configuration says so.
@@ -236,7 +259,8 @@ fn settle(
         (None, true) => Some(LATE.to_owned()),
         (None, false) => failure.map(|(kind, _)| kind.clone()).or_else(|| unknown.map(|(kind, _)| kind.to_owned())),
     };
-    let enforces = request.mode == Mode::Enforce;
+    let enforces = around.mode == Mode::Enforce;
+    let kept_back = kept_back(trace.rule.filter(|_| !enforces && request.mode == Mode::Enforce && continues), judged);
     let delivers = continues && enforces && !late;
     let rule = trace.rule.filter(|_| trace.refused.is_none());
     let note = match trace.release {
@@ -269,17 +293,24 @@ fn settle(
             .map(|fault| fault.name().to_owned())
             .or_else(|| failure.map(|(_, detail)| detail.clone()))
             .or_else(|| unknown.map(|(_, detail)| detail.to_owned()))
-            .or_else(|| trace.facts.as_ref().filter(|_| finds_nothing).and_then(left_out)),
+            .or_else(|| trace.facts.as_ref().filter(|_| finds_nothing).and_then(left_out))
+            .or(kept_back),
         fail_open,
         signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),
         preview: preview(&judged.inputs.message),
         evidence: trace.evidence,
         latency_ms: millis(around.received),
         checkout: around.checkout,
+        mode: around.mode,
         ..blank_row(request)
     };
     let response = EvaluateResponse {
-        decision: if late { Decision::Allow } else { decision },
+        // What the mode would hold and the rule may not is not told.
+        decision: if late || continues && !enforces && request.mode == Mode::Enforce {
+            Decision::Allow
+        } else {
+            decision
+        },
         reminder: text,
         note,
         fail_open: row.fail_open.clone(),
@@ -327,7 +358,7 @@ impl Verdict {
         };
         self.written = self.noted.is_none();
         if let (true, Some(fingerprint)) = (is_new, self.aside.continues.clone()) {
-            let (key, mode) = (&self.request.event.key, self.request.mode);
+            let (key, mode) = (&self.request.event.key, self.row.mode);
             let Counted { prompt_at_ms, boot_ms, .. } = self.aside.counted;
             let continued = Continued { at_ms: state.storage.now_ms(), fingerprint, prompt_at_ms, boot_ms };
             if let Err(error) = continued::note(&state.home, key, mode, &continued, state.storage.boot_id()) {

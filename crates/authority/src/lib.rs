@@ -32,6 +32,7 @@ mod process_files;
 mod reaper;
 mod retention;
 mod routes;
+mod rules;
 mod server;
 mod settings;
 mod slot;

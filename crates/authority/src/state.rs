@@ -17,10 +17,11 @@ use crate::journal::Journal;
 use crate::judge::Judges;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
+use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::storage::Storage;
-use crate::{continued, facts};
+use crate::{continued, facts, rules};
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
@@ -59,6 +60,8 @@ pub(crate) struct State {
     /// Verdicts that are given before they are stored.
     pub(crate) journal: Journal,
     pub(crate) judges: Judges,
+    /// What single rules may do.
+    pub(crate) rules: Rules,
     pub(crate) reaper: Arc<Reaper>,
     /// What git said about the checkouts that are worked in.
     pub(crate) memo: facts::Memo,
@@ -94,7 +97,9 @@ impl State {
         memo.remember(&newest.unwrap_or_default());
         let mut memory = Memory::default();
         continued::recall(&home, &mut memory, storage.boot_id());
-        Arc::new(Self {
+        let rules = Rules::load(home.clone(), &storage);
+        let state = Arc::new(Self {
+            rules,
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_CONCURRENT_JUDGEMENTS / 2),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),
@@ -112,7 +117,10 @@ impl State {
             counted: AtomicU64::new(0),
             flipping: Mutex::new(()),
             memory: Mutex::new(memory),
-        })
+        });
+        // Grades may have been given, and the mode set, while nobody served.
+        rules::demote(&state);
+        state
     }
 
     /// Waits for a turn to work: one at a time in a checkout, so that a slow one keeps nobody else's stops waiting, and

@@ -24,8 +24,7 @@ pub(crate) struct Exclusions {
 /// The lists of the checkouts that `sessions` work in and that say anything.
 pub(crate) fn of(context: &CliContext, sessions: &[SessionRow]) -> Vec<Exclusions> {
     let own = stopgate_config::load(&context.home).unwrap_or_default();
-    let rows = sessions.iter().filter(|row| !row.state.is_over());
-    let checkouts: BTreeSet<&PathBuf> = rows.filter_map(|row| row.checkout.as_ref()).take(MAX_CHECKOUTS).collect();
+    let checkouts = checkouts(sessions);
     let list = |checkout: &PathBuf| {
         let config = load_for_checkout(&own, checkout).ok()?;
         let paths: Vec<_> =
@@ -33,4 +32,10 @@ pub(crate) fn of(context: &CliContext, sessions: &[SessionRow]) -> Vec<Exclusion
         (!paths.is_empty()).then(|| Exclusions { file: project_file(checkout), paths })
     };
     checkouts.into_iter().filter_map(list).collect()
+}
+
+/// The checkouts that `sessions` work in.
+pub(crate) fn checkouts(sessions: &[SessionRow]) -> BTreeSet<&PathBuf> {
+    let rows = sessions.iter().filter(|row| !row.state.is_over());
+    rows.filter_map(|row| row.checkout.as_ref()).take(MAX_CHECKOUTS).collect()
 }

@@ -11,6 +11,7 @@ mod exclusions;
 mod find;
 mod identity;
 mod registered;
+mod rule_modes;
 mod when;
 
 use std::error::Error;

@@ -18,6 +18,8 @@ pub struct ConfigKey {
     pub section: Section,
     /// Its name in that table.
     pub name: &'static str,
+    /// Another name that is as good.
+    pub other_name: Option<&'static str>,
     /// What it means.
     pub doc: &'static str,
     /// What it may be: `a whole number from 0 to 10`.
@@ -35,14 +37,15 @@ impl ConfigKey {
     }
 }
 
-/// Makes a table's struct, its defaults, and its keys (`KeyOf`, which is where the tables are) from one description.
+/// Makes a table's struct, its defaults, and its keys (`KeyOf`, which is where the tables are) from one description. A key has
+/// the name of its field, or two of its own: `as "U1" or "U1_WHOLE_ID"`.
 macro_rules! table {
     (
         $(#[doc = $about:literal])+
         $struct:ident at $section:literal ($path:ident) {
             $(
                 $(#[doc = $doc:literal])+
-                $field:ident: $type:ty = $default:expr, $limits:expr, $project:expr;
+                $field:ident $(as $name:literal or $other:literal)?: $type:ty = $default:expr, $limits:expr, $project:expr;
             )+
         }
     ) => {
@@ -65,10 +68,12 @@ macro_rules! table {
             /// The keys of the table.
             pub(crate) const KEYS: &'static [KeyOf] = &[$(KeyOf {
                 section: $section,
-                name: stringify!($field),
+                name: $crate::keys::first!($($name,)? stringify!($field)),
+                other_name: $crate::keys::first!($(Some($other),)? None),
                 describe: || $crate::keys::ConfigKey {
                     section: Self::SECTION,
-                    name: stringify!($field),
+                    name: $crate::keys::first!($($name,)? stringify!($field)),
+                    other_name: $crate::keys::first!($(Some($other),)? None),
                     doc: concat!($($doc),+),
                     expected: <$type as $crate::setting::Setting>::expected(&$limits),
                     default: $crate::setting::Setting::write(&Self::default().$field).to_string(),
@@ -90,6 +95,14 @@ macro_rules! table {
     };
 }
 pub(crate) use table;
+
+/// The first of several.
+macro_rules! first {
+    ($first:expr $(, $rest:expr)*) => {
+        $first
+    };
+}
+pub(crate) use first;
 
 pub(crate) fn read<T: crate::setting::Setting>(value: &toml_edit::Value, limits: &T::Limits) -> Result<T, String> {
     T::read(value, limits).ok_or_else(|| format!("expected {}, found {}", T::expected(limits), found(value)))

@@ -20,7 +20,7 @@ pub use load::{load, load_for_checkout, parse, project_file, user_file};
 pub use page::page;
 pub use reference::{ShownValue, effective, missing_keys, reference, values, with_missing_keys};
 pub use setting::{JudgeKind, JudgeWire, Project};
-pub use tables::{Config, GateConfig, JudgeConfig, KeyOf, OperatorConfig, PromotionConfig, ReaperConfig};
+pub use tables::{Config, GateConfig, JudgeConfig, KeyOf, OperatorConfig, PromotionConfig, ReaperConfig, RulesConfig};
 
 #[cfg(test)]
 mod tests;

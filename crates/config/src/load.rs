@@ -8,7 +8,7 @@ use stopgate_core::paths::Home;
 use toml_edit::{Document, Item, Value};
 
 use crate::fault::{Fault, Faults};
-use crate::tables::{Config, KeyOf};
+use crate::tables::{Config, KeyOf, RulesConfig};
 
 /// Largest file that is read.
 pub(crate) const MAX_BYTES: u64 = 256 * 1024;
@@ -76,10 +76,18 @@ fn apply(file: &Path, text: &str, config: &mut Config, how: fn(&KeyOf) -> Set) -
         Faults(vec![fault(file, line, "", format!("not TOML: {}", error.message().trim()))])
     })?;
     let mut faults = Vec::new();
+    let mut set: Vec<&str> = Vec::new();
     walk("", document.as_item(), &mut |name, span, value| {
         let line = span.map_or(0, |span| line_of(text, &span));
         let problem = match (find(name), value) {
-            (Some(key), Some(value)) => how(key)(config, value).err(),
+            // A key of two names may stand there under both.
+            (Some(key), Some(_)) if key.other_name.is_some() && set.contains(&key.name) => {
+                Some(format!("said twice, as {} and by its whole name: leave one", key.name))
+            }
+            (Some(key), Some(value)) => {
+                set.push(key.name);
+                how(key)(config, value).err()
+            }
             (Some(_), None) => Some("expected a value, found a table".to_owned()),
             (None, Some(_)) if is_section(name) => Some("expected a table, [name], found a value".to_owned()),
             (None, _) => Some(unknown(name)),
@@ -109,7 +117,8 @@ fn walk(prefix: &str, item: &Item, show: &mut impl FnMut(&str, Option<Range<usiz
 }
 
 fn find(name: &str) -> Option<&'static KeyOf> {
-    Config::keys().find(|key| name.rsplit_once('.') == Some((key.section, key.name)))
+    let (section, name) = name.rsplit_once('.')?;
+    Config::keys().find(|key| key.section == section && (key.name == name || key.other_name == Some(name)))
 }
 
 fn is_section(name: &str) -> bool {
@@ -118,9 +127,13 @@ fn is_section(name: &str) -> bool {
 }
 
 fn unknown(name: &str) -> String {
-    let Some((_, last)) = name.rsplit_once('.') else {
+    let Some((section, last)) = name.rsplit_once('.') else {
         return "unknown table; `stopgate config` lists all".to_owned();
     };
+    if section == "gate.rules" {
+        let names: Vec<_> = RulesConfig::names().collect();
+        return format!("no rule that can hold a stop; write one of {} (or its whole id)", names.join(", "));
+    }
     // No key is longer; a file may hold anything.
     let last: String = last.chars().take(64).collect();
     let near = Config::keys()

@@ -109,7 +109,8 @@ pub fn missing_keys(text: &str) -> Vec<ConfigKey> {
     };
     let has = |key: &ConfigKey| {
         let table = key.section.name.split('.').try_fold(document.as_item(), |item, name| item.get(name));
-        table.and_then(|table| table.get(key.name)).is_some()
+        let named = |name: &str| table.and_then(|table| table.get(name)).is_some();
+        named(key.name) || key.other_name.is_some_and(named)
     };
     Config::keys().map(|key| (key.describe)()).filter(|key| !has(key)).collect()
 }

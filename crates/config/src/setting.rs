@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use stopgate_core::switch::Mode;
 use toml_edit::Value;
 
 /// How a checkout's own file may change a key. Whoever wrote the checkout is not the operator: it can take away, never
@@ -10,7 +11,7 @@ use toml_edit::Value;
 pub enum Project {
     /// Not at all.
     Never,
-    /// To a smaller number.
+    /// To a smaller number, or to a mode that holds less.
     Lower,
     /// To this word or truth value only.
     Only(&'static str),
@@ -70,6 +71,26 @@ impl Setting for u32 {
 
     fn write(&self) -> Value {
         Value::from(i64::from(*self))
+    }
+
+    fn tightened(&self, wanted: &Self, project: Project) -> Option<Self> {
+        (wanted == self || (project == Project::Lower && wanted < self)).then_some(*wanted)
+    }
+}
+
+impl Setting for Mode {
+    type Limits = ();
+
+    fn expected((): &()) -> String {
+        "one of \"off\", \"shadow\", \"enforce\"".to_owned()
+    }
+
+    fn read(value: &Value, (): &()) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+
+    fn write(&self) -> Value {
+        Value::from(self.name())
     }
 
     fn tightened(&self, wanted: &Self, project: Project) -> Option<Self> {

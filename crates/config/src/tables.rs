@@ -2,12 +2,15 @@
 
 use crate::keys::{ConfigKey, table};
 use crate::setting::{JudgeKind, JudgeWire, Project};
+use stopgate_core::switch::Mode;
 
 /// All that is configured.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// `[gate]`
     pub gate: GateConfig,
+    /// `[gate.rules]`
+    pub rules: RulesConfig,
     /// `[gate.promotion]`
     pub promotion: PromotionConfig,
     /// `[judge]`
@@ -21,8 +24,14 @@ pub struct Config {
 impl Config {
     /// Every key of every table, in the order of the reference.
     pub(crate) fn keys() -> impl Iterator<Item = &'static KeyOf> {
-        let tables =
-            [GateConfig::KEYS, PromotionConfig::KEYS, JudgeConfig::KEYS, ReaperConfig::KEYS, OperatorConfig::KEYS];
+        let tables = [
+            GateConfig::KEYS,
+            RulesConfig::KEYS,
+            PromotionConfig::KEYS,
+            JudgeConfig::KEYS,
+            ReaperConfig::KEYS,
+            OperatorConfig::KEYS,
+        ];
         tables.into_iter().flatten()
     }
 }
@@ -32,6 +41,7 @@ impl Config {
 pub struct KeyOf {
     pub(crate) section: &'static str,
     pub(crate) name: &'static str,
+    pub(crate) other_name: Option<&'static str>,
     pub(crate) describe: fn() -> ConfigKey,
     /// Puts a value into the operator's configuration; the error says what is expected.
     pub(crate) set: fn(&mut Config, &toml_edit::Value) -> Result<(), String>,
@@ -62,6 +72,37 @@ table! {
         exclude_plans: Vec<String> = Vec::new(), (), Project::Extend;
         /// How long verdicts are kept, in days.
         retention_days: u32 = 30, 1..=3650, Project::Never;
+    }
+}
+
+table! {
+    /// What each rule that can hold a stop may do, by its short name or its whole id: `enforce` holds where the mode is
+    /// enforce, `shadow` writes down what it would hold, `off` keeps it silent. `stopgate mode shadow --rule U3` says the same,
+    /// and a rule whose grades are bad goes to shadow by itself; of all that is said of a rule, what holds least counts.
+    RulesConfig at "gate.rules" (rules) {
+        /// A commit of the session moved a plan on.
+        u1 as "U1" or "U1_DURABLE_ARTIFACT_CONTINUATION_SAFE": Mode = Mode::Enforce, (), Project::Lower;
+        /// A plan names the next step.
+        u2 as "U2" or "U2_PLAN_FILE_NEXT_STEP_EXPLICIT": Mode = Mode::Enforce, (), Project::Lower;
+        /// A plan holds what remains, and the session commits step by step.
+        u3 as "U3" or "U3_RECENT_COMMIT_PROVES_INCREMENTAL": Mode = Mode::Enforce, (), Project::Lower;
+        /// The session's own task list has an open item.
+        u4 as "U4" or "U4_TASK_LIST_PENDING": Mode = Mode::Enforce, (), Project::Lower;
+        /// All is said to be done, and a plan has open steps.
+        u5 as "U5" or "U5_PLAN_NOT_UPDATED": Mode = Mode::Enforce, (), Project::Lower;
+    }
+}
+
+impl RulesConfig {
+    /// The mode of the rule with the id `rule`; `None` if that is none that can hold a stop.
+    pub fn mode(&self, rule: &str) -> Option<Mode> {
+        let modes = [self.u1, self.u2, self.u3, self.u4, self.u5];
+        Self::KEYS.iter().zip(modes).find(|(key, _)| key.other_name == Some(rule)).map(|(_, mode)| mode)
+    }
+
+    /// The short names of the rules that have a mode.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::KEYS.iter().map(|key| key.name)
     }
 }
 

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use stopgate_core::paths::Home;
+use stopgate_core::switch::Mode;
 
 use super::*;
 
@@ -81,6 +82,36 @@ fn faults_name_line_key_and_expected_type() {
 }
 
 #[test]
+fn a_rule_is_set_by_either_of_its_names_once() {
+    for name in ["U3", "U3_RECENT_COMMIT_PROVES_INCREMENTAL", "\"U3\""] {
+        let text = format!("[gate.rules]\n{name} = \"shadow\"\n");
+        let rules = parse(Path::new("c"), &text).unwrap().rules;
+        assert_eq!(rules.mode("U3_RECENT_COMMIT_PROVES_INCREMENTAL"), Some(Mode::Shadow), "{name}");
+        assert_eq!(rules, RulesConfig { u3: Mode::Shadow, ..RulesConfig::default() });
+        assert!(!missing_keys(&text).iter().any(|key| key.name == "U3"), "{name}");
+    }
+    assert_eq!(parse(Path::new("c"), "gate.rules.U1 = \"off\"\n").unwrap().rules.u1, Mode::Off);
+    for name in ["U9", "u3", "U_LEGIT_ERROR", "\"\"", "U3_RECENT"] {
+        let said = faults(&format!("[gate.rules]\n{name} = \"shadow\"\n")).concat();
+        assert!(said.starts_with("config.toml:2: gate.rules.") && said.contains("write one of U1, U2, U3"), "{said}");
+    }
+    assert_eq!(
+        faults("[gate.rules]\nU3 = \"shadow\"\n\nU3_RECENT_COMMIT_PROVES_INCREMENTAL = \"enforce\"\n"),
+        [
+            "config.toml:4: gate.rules.U3_RECENT_COMMIT_PROVES_INCREMENTAL: said twice, as U3 and by its whole name: leave one"
+        ]
+    );
+    assert_eq!(
+        faults("[gate.rules]\nU3 = \"Shadow\"\nU1 = true\n"),
+        [
+            "config.toml:2: gate.rules.U3: expected one of \"off\", \"shadow\", \"enforce\", found a string",
+            "config.toml:3: gate.rules.U1: expected one of \"off\", \"shadow\", \"enforce\", found true",
+        ]
+    );
+    assert_eq!(RulesConfig::default().mode("U_LEGIT_ERROR"), None);
+}
+
+#[test]
 fn a_secret_that_stands_in_the_wrong_place_is_not_repeated() {
     let text = "[judge]\nkind = \"sk-ant-secret\"\ntimeout_ms = \"sk-ant-secret\"\n";
     assert!(faults(text).iter().all(|fault| !fault.contains("sk-ant")));
@@ -103,14 +134,19 @@ fn a_checkout_only_takes_away() {
     std::fs::create_dir(dir.path().join(".stopgate")).unwrap();
     let with = |text: &str| {
         std::fs::write(project_file(dir.path()), text).unwrap();
-        load_for_checkout(&Config::default(), dir.path())
+        let mut own = Config::default();
+        own.rules.u2 = Mode::Shadow;
+        load_for_checkout(&own, dir.path())
     };
+    let rules = with("[gate.rules]\nU1 = \"shadow\"\nU2 = \"off\"\nU3 = \"enforce\"\n").unwrap().rules;
+    assert_eq!((rules.u1, rules.u2, rules.u3), (Mode::Shadow, Mode::Off, Mode::Enforce));
     let config = with("[gate]\ncontinues_per_day = 1\nnotes = false\nexclude_plans = [\"old\"]\n").unwrap();
     assert_eq!((config.gate.continues_per_day, config.gate.notes), (1, false));
     assert_eq!(config.gate.exclude_plans, ["old"]);
     for (more, why) in [
         ("[gate]\ncontinues_per_day = 11", "may only lower it, and 10 holds already"),
         ("[gate]\nretention_days = 1", "may not set it"),
+        ("[gate.rules]\nU1 = \"enforce\"\nU2 = \"enforce\"", "may only lower it, and \"shadow\" holds already"),
         ("[judge]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"evil\"]", "may only set it to none"),
         ("[reaper]\nenabled = true", "may not set it"),
     ] {

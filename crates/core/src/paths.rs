@@ -121,6 +121,11 @@ impl Home {
         self.root.join("switches/kill")
     }
 
+    /// The modes of single rules, as JSON; absent while nobody has set one and none has lost its mode.
+    pub fn rules_file(&self) -> PathBuf {
+        self.root.join("switches/rules")
+    }
+
     /// One word: `off`, `dry-run` or `live`.
     pub fn reaper_file(&self) -> PathBuf {
         self.root.join("switches/reaper")

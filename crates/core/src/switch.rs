@@ -13,8 +13,8 @@ use crate::env::{self, Env};
 use crate::fsx;
 use crate::paths::Home;
 
-/// How much the gate may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How much the gate, or a rule of it, may do: the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// No stop is judged, and no verdict recorded.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::Facts;
-use super::rules::{self, RuleFinding, RuleId};
+use super::rules::{self, RuleFinding, RuleId, RuleModes};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
 use super::turn_end::TurnEnd;
@@ -29,6 +29,9 @@ pub struct Inputs {
     /// What is on record of how the turn ended.
     #[serde(default, skip_serializing_if = "TurnEnd::is_unknown")]
     pub turn_end: TurnEnd,
+    /// Which rules may do less than the mode.
+    #[serde(default, skip_serializing_if = "RuleModes::is_empty")]
+    pub rule_modes: RuleModes,
 }
 
 /// What came of asking a judge.
@@ -186,11 +189,14 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorl
     }
     let mut trace = if asks_judge {
         match trace.judgement.insert(world.judge(&signals, &facts)).clone() {
-            Judgement::Opinion { rule, evidence, .. } => trace.found(RuleFinding { rule: Some(rule), evidence }),
+            Judgement::Opinion { rule, evidence, .. } => {
+                let rule = Some(rule).filter(|rule| !inputs.rule_modes.silences(*rule));
+                trace.found(RuleFinding { rule, evidence })
+            }
             Judgement::Failed { .. } | Judgement::NotAsked { .. } => return trace.let_go(legitimate),
         }
     } else {
-        trace.found(rules::decide(&signals, &facts))
+        trace.found(rules::decide(&signals, &facts, &inputs.rule_modes))
     };
     let Some(rule) = trace.rule else {
         return trace.released(Release::NoEvidence);

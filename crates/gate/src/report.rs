@@ -2,6 +2,7 @@
 //!
 //! Stops of the installer's live check are staged, and are not counted.
 
+mod demotion;
 mod grade;
 mod stats;
 mod tally;
@@ -14,6 +15,7 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_core::decision::Decision;
 use stopgate_core::session::Harness;
 
+pub use demotion::{RuleGrade, counting, falls_below, to_demote, why};
 pub use grade::{Annotation, Grade};
 pub use stats::{Latency, Proportion};
 pub use tally::Tally;

@@ -1,5 +1,7 @@
 //! The rules: what signals and facts together mean. Legitimate stops win over every reason to go on.
 
+mod modes;
+pub mod switches;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,7 @@ use super::facts::Facts;
 use super::signals::{Signal, Signals};
 use stopgate_core::decision::Decision;
 
+pub use modes::{ModeSource, RuleMode, RuleModes};
 pub use table::{Basis, RuleId};
 
 /// What the rules found.
@@ -40,7 +43,7 @@ pub fn legitimate_stop(signals: &Signals) -> Option<RuleFinding> {
 }
 
 /// The rules that need facts, in order of the strength of their evidence; what the person said comes first.
-pub fn decide(signals: &Signals, facts: &Facts) -> RuleFinding {
+pub fn decide(signals: &Signals, facts: &Facts, modes: &RuleModes) -> RuleFinding {
     if let Some(finding) = legitimate_stop(signals) {
         return finding;
     }
@@ -54,7 +57,7 @@ pub fn decide(signals: &Signals, facts: &Facts) -> RuleFinding {
     if facts.is_stopgate {
         return RuleFinding::of(RuleId::MetaSelfReference);
     }
-    if let Some(finding) = work_on_record(facts) {
+    if let Some(finding) = work_on_record(facts, modes) {
         return finding;
     }
     if signals.has(Signal::SelfDeferral) {
@@ -64,13 +67,14 @@ pub fn decide(signals: &Signals, facts: &Facts) -> RuleFinding {
     RuleFinding::NOTHING
 }
 
-/// The rule with the strongest evidence among the facts that there is work to go on with.
-fn work_on_record(facts: &Facts) -> Option<RuleFinding> {
+/// The rule with the strongest evidence among the facts that there is work to go on with, of those that speak.
+fn work_on_record(facts: &Facts, modes: &RuleModes) -> Option<RuleFinding> {
     let found = |rule: RuleId| {
         let basis = rule.basis()?;
         let evidence = basis.find(facts)?;
         Some((basis, RuleFinding { rule: Some(rule), evidence: Some(evidence) }))
     };
-    let strongest = RuleId::ALL.into_iter().filter_map(found).min_by_key(|(basis, _)| *basis);
+    let strongest =
+        RuleId::holding().filter(|rule| !modes.silences(*rule)).filter_map(found).min_by_key(|(basis, _)| *basis);
     strongest.map(|(_, finding)| finding)
 }

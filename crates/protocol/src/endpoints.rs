@@ -10,8 +10,9 @@ use crate::version::is_newer;
 use crate::{
     AskLeave, BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop,
     GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaveGiven, ListBreakers, ListSessions, ListUnattended,
-    LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, SessionEnded, SessionRow,
-    SetGrade, SetKill, SetMode, SetReaper, Shutdown, StopExplanation, Stopping, UnattendedAct,
+    LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, RuleModeState,
+    SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping,
+    UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -61,6 +62,8 @@ endpoints! {
     Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, now| {
         if wanted.loosens((now.mode)()) { Caller::operator(wanted.action()) } else { Caller::Anybody }
     };
+    /// Set the mode of one rule.
+    Post "/internal/stop-gate/rules" SetRuleMode => RuleModeState, |wanted, _| Caller::operator(wanted.action());
     /// Set the kill switch: on lets every agent go, and off takes back what the person has said.
     Post "/internal/stop-gate/kill-switch" SetKill => KillState, |wanted, _| Caller::operator(wanted.action());
 

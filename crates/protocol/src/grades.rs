@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
+use stopgate_gate::RuleId;
 use stopgate_gate::report::Grade;
 
 use crate::Condition;
@@ -38,6 +39,18 @@ pub struct Graded {
     pub verdict: Grade,
     /// The one that counted before.
     pub prior: Option<Grade>,
+    /// The rules that have gone back to shadow by it, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demoted: Vec<Demoted>,
+}
+
+/// A rule that has gone back to shadow by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demoted {
+    /// The rule.
+    pub rule: RuleId,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// Asks what the gate did, counted.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Condition;
 use stopgate_core::switch::Mode;
+use stopgate_gate::RuleId;
+use stopgate_gate::rules::{RuleMode, RuleModes};
 
 /// Sets the mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,15 +24,8 @@ impl SetMode {
     }
 
     /// Whether it holds less than `now` does. The rest is everybody's to set.
-    pub const fn loosens(&self, now: Mode) -> bool {
-        const fn strength(mode: Mode) -> u8 {
-            match mode {
-                Mode::Off => 0,
-                Mode::Shadow => 1,
-                Mode::Enforce => 2,
-            }
-        }
-        strength(self.mode) < strength(now)
+    pub fn loosens(&self, now: Mode) -> bool {
+        self.mode < now
     }
 }
 
@@ -43,6 +38,44 @@ pub struct ModeState {
     pub prior: Mode,
     /// Whether it differs.
     pub changed: bool,
+    /// The rules that may do less than the mode, without what checkouts say.
+    #[serde(default, skip_serializing_if = "RuleModes::is_empty")]
+    pub rules: RuleModes,
+}
+
+/// Sets the mode of one rule: the operator's word, also after the rule has gone to shadow by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRuleMode {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it may do at most.
+    pub mode: Mode,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
+}
+
+impl SetRuleMode {
+    /// As it is typed.
+    pub fn action(&self) -> String {
+        format!("mode {} --rule {}", self.mode.name(), self.rule.short())
+    }
+}
+
+/// Answer of [`SetRuleMode`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleModeState {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it may do now.
+    pub mode: Mode,
+    /// What it might before.
+    pub prior: Mode,
+    /// Whether that differs.
+    pub changed: bool,
+    /// Who keeps it from more, if somebody does.
+    #[serde(default)]
+    pub kept: Option<RuleMode>,
 }
 
 /// Sets the kill switch.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
 use stopgate_core::clock::UnixMillis;
-use stopgate_gate::report::{Annotation, Grade};
+use stopgate_core::session::LIVE_CHECK_PREFIX;
+use stopgate_gate::report::{Annotation, Grade, RuleGrade};
 use stopgate_protocol::GateLogRow;
 
 use crate::rows::bad_text;
@@ -63,6 +64,36 @@ impl Store {
             .execute(params![new.event_id, new.operator, new.at_ms, new.grade.name(), new.why])?;
         transaction.commit()?;
         Ok(Grading::Written { prior: prior.map(|prior| prior.verdict) })
+    }
+
+    /// The grade that counts of each would-block that has one, but for those of the installer's live check. Takes time in
+    /// proportion to the grades.
+    pub fn rule_grades(&self) -> Result<Vec<RuleGrade>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT stop.rule, last.verdict, last.id
+             FROM (SELECT event_id, max(id) AS id FROM annotations GROUP BY event_id) AS newest
+             JOIN annotations AS last ON last.id = newest.id
+             JOIN gate_events AS stop ON stop.event_id = newest.event_id
+             WHERE stop.would_block = 1 AND substr(stop.session_id, 1, length(?1)) <> ?1",
+        )?;
+        let read = |row: &Row<'_>| {
+            let (rule, grade): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+            let known = rule.and_then(|rule| rule.parse().ok()).zip(grade.parse().ok());
+            Ok(known.map(|(rule, grade)| (rule, grade, row.get(2))))
+        };
+        let mut found = Vec::new();
+        // A rule that only a newer program knows has no say here.
+        for (rule, grade, number) in
+            query.query_map([LIVE_CHECK_PREFIX], read)?.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?
+        {
+            found.push(RuleGrade { rule, grade, number: number? });
+        }
+        Ok(found)
+    }
+
+    /// The number of the last grade that was given; 0 if none was.
+    pub fn last_grade(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.query_row("SELECT ifnull(max(id), 0) FROM annotations", [], |row| row.get(0))?)
     }
 
     /// The grade that counts of each of `rows` that has one.

@@ -24,6 +24,7 @@ use stopgate_store::{SessionFacts, TurnRecord};
 use super::{has_judge, waking};
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
+use crate::rules;
 use crate::state::{State, Turn};
 use crate::turns;
 
@@ -117,7 +118,8 @@ fn inputs(
     let started = circumstances.session_start_ms;
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
-    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end: TurnEnd::default() }
+    let rule_modes = rules::modes(state, config, request.mode);
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end: TurnEnd::default(), rule_modes }
 }
 
 /// What ended the turn besides what the agent says, as far as the event and the end of the transcript tell it.

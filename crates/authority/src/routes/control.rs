@@ -7,18 +7,23 @@ use std::sync::{Arc, PoisonError};
 use axum::response::Response;
 use stopgate_core::clock::monotonic_ms;
 use stopgate_core::env::ProcessEnv;
-use stopgate_core::switch::{self, KillRecord};
+use stopgate_core::switch::{self, KillRecord, Mode};
 use stopgate_core::text::one_line;
-use stopgate_protocol::{Condition, ErrorCode, KillState, ModeState, SetKill, SetMode, Shutdown, Stopping};
+use stopgate_gate::rules::RuleModes;
+use stopgate_gate::rules::switches::{RuleSwitch, RuleSwitches, SwitchedBy};
+use stopgate_protocol::{
+    Condition, ErrorCode, KillState, ModeState, RuleModeState, SetKill, SetMode, SetRuleMode, Shutdown, Stopping,
+};
 
 use super::{Routes, off_loop, problem};
 use crate::operator;
 use crate::peer::Peer;
+use crate::rules;
 use crate::state::State;
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.serve(set_mode).serve(set_kill_switch).serve(shutdown)
+    routes.serve(set_mode).serve(set_rule_mode).serve(set_kill_switch).serve(shutdown)
 }
 
 async fn set_mode(state: Arc<State>, peer: Peer, wanted: SetMode) -> Result<ModeState, Response> {
@@ -33,7 +38,48 @@ async fn set_mode(state: Arc<State>, peer: Peer, wanted: SetMode) -> Result<Mode
         }
         switch::write_mode(&state.home, mode).map_err(not_written(&file))?;
         operator::done(&state, &peer, &wanted.action(), prior.name());
-        Ok(ModeState { mode, prior, changed: mode != prior })
+        rules::demote(&state);
+        let rules = current_modes(&state);
+        Ok(ModeState { mode, prior, changed: mode != prior, rules })
+    };
+    off_loop(flip).await?
+}
+
+/// What the rules may do, without what checkouts say.
+fn current_modes(state: &State) -> RuleModes {
+    let config = state.settings.current();
+    RuleModes::of(&config.rules, &config.rules, &state.rules.switches())
+}
+
+async fn set_rule_mode(state: Arc<State>, peer: Peer, wanted: SetRuleMode) -> Result<RuleModeState, Response> {
+    let flip = move || {
+        let rule = wanted.rule;
+        if rule.basis().is_none() {
+            return Err(problem(
+                ErrorCode::Malformed,
+                format!("rule: {rule} holds no stop, and has no mode of its own"),
+            ));
+        }
+        let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = state.home.rules_file();
+        still_counts(&peer, &wanted.condition, &file, "stopgate mode")?;
+        let prior = current_modes(&state).effective(rule, Mode::Enforce);
+        // From here on the rule has a new account.
+        let last = state.storage.with_store(|store| store.last_grade()).unwrap_or_default();
+        let switch = RuleSwitch {
+            mode: wanted.mode,
+            by: SwitchedBy::Operator,
+            at_ms: state.storage.now_ms(),
+            after_grade: last.max(state.rules.last_grade()),
+            why: String::new(),
+        };
+        let mut switches = RuleSwitches::clone(&state.rules.switches());
+        switches.set(rule, switch);
+        state.rules.set(switches).map_err(not_written(&file))?;
+        operator::done(&state, &peer, &wanted.action(), prior.name());
+        let kept = current_modes(&state).of_rule(rule);
+        let mode = kept.map_or(Mode::Enforce, |own| own.mode);
+        Ok(RuleModeState { rule, mode, prior, changed: mode != prior, kept })
     };
     off_loop(flip).await?
 }

@@ -1,6 +1,6 @@
 //! What people say about verdicts, and what that adds up to.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -16,6 +16,7 @@ use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
 use crate::operator;
 use crate::peer::Peer;
+use crate::rules;
 use crate::state::State;
 
 /// The routes of this subject.
@@ -53,8 +54,15 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
     };
     match state.storage.with_store(|store| store.grade(new)).map_err(unavailable)? {
         Grading::Written { prior } => {
-            operator::done(state, &peer, SetGrade::ACTION, &format!("{event_id} {verdict}"));
-            Ok(Graded { event_id, verdict, prior })
+            state.rules.read_grades(&state.storage);
+            let demoted = {
+                let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
+                rules::demote(state)
+            };
+            let follows: String =
+                demoted.iter().map(|one| format!("; {} goes back to shadow", one.rule.short())).collect();
+            operator::done(state, &peer, SetGrade::ACTION, &format!("{event_id} {verdict}{follows}"));
+            Ok(Graded { event_id, verdict, prior, demoted })
         }
         Grading::NoSuchEvent => Err(problem(ErrorCode::NotFound, "event_id: no such stop in the log")),
         Grading::NoVerdict => Err(problem(ErrorCode::NoVerdict, "event_id: this stop has no verdict to grade")),

@@ -152,7 +152,11 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         None => {}
     }
     let rule = trace.rule.map_or("none", |rule| rule.id());
-    stage("rule", vec![rule.to_owned()]);
+    let modes = inputs
+        .rule_modes
+        .iter()
+        .map(|(rule, own)| format!("{} is in {}, by {}", rule.short(), own.mode.name(), own.by.meaning()));
+    stage("rule", std::iter::once(rule.to_owned()).chain(modes).collect());
     if let Some(evidence) = &trace.evidence {
         let refused = trace.refused.map_or("holds", |fault| fault.name());
         stage("evidence", vec![format!("{}: {} ({refused})", evidence.place(), evidence.next_step)]);

@@ -4,16 +4,21 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use stopgate_client::ANSWER;
 use stopgate_core::switch::{self, Mode, ModeReading};
-use stopgate_protocol::{Condition, ModeState, SetMode};
+use stopgate_gate::RuleId;
+use stopgate_protocol::{Condition, ModeState, RuleModeState, SetMode, SetRuleMode};
 
 use super::gate::ready;
 use crate::context::CliContext;
-use crate::{ExitStatus, printer};
+use crate::{ExitStatus, printer, rule_modes};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The mode to set; without it, show the mode
     mode: Option<WantedMode>,
+    /// Set or show what one rule may do at most (U3, or its whole id). The operator's; grades given before no longer count against
+    /// the rule
+    #[arg(long, value_name = "RULE", value_parser = rule_of)]
+    rule: Option<RuleId>,
     /// Do not ask before enforcing
     #[arg(long, short)]
     yes: bool,
@@ -32,6 +37,14 @@ enum WantedMode {
     Enforce,
 }
 
+/// A rule by its name.
+fn rule_of(name: &str) -> Result<RuleId, String> {
+    RuleId::holding_by_name(name).ok_or_else(|| {
+        let names: Vec<_> = RuleId::holding().map(RuleId::short).collect();
+        format!("no rule that can hold a stop; one of {}, or its whole id", names.join(", "))
+    })
+}
+
 impl From<WantedMode> for Mode {
     fn from(wanted: WantedMode) -> Self {
         match wanted {
@@ -43,6 +56,12 @@ impl From<WantedMode> for Mode {
 }
 
 pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
+    if let Some(rule) = arguments.rule {
+        return match arguments.mode {
+            Some(wanted) => set_rule(context, rule, wanted.into(), arguments.json),
+            None => show_rule(context, rule, arguments.json),
+        };
+    }
     let file = context.home.mode_file();
     let seen = switch::stamp(&file);
     let reading = switch::read_mode(&context.home);
@@ -81,7 +100,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
                 )
             })?;
             printer::note(format!("note: {error}; the mode was written to {}", file.display()));
-            ModeState { mode: wanted, prior, changed: wanted != prior }
+            ModeState { mode: wanted, prior, changed: wanted != prior, rules: rule_modes::current(&context.home) }
         }
     };
     if arguments.json {
@@ -91,15 +110,85 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     } else {
         printer::line(format!("mode: already {}", state.mode.name()));
     }
+    if !arguments.json && state.mode == Mode::Enforce {
+        rule_modes::lines(&context.home).into_iter().for_each(printer::line);
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Sets what one rule may do.
+fn set_rule(context: &CliContext, rule: RuleId, mode: Mode, json: bool) -> anyhow::Result<ExitStatus> {
+    let file = context.home.rules_file();
+    let seen = switch::stamp(&file);
+    let wanted = SetRuleMode { rule, mode, condition: CliContext::condition(&seen, ANSWER) };
+    let state = match context.ensure_authority().and_then(|()| context.authority().call(&wanted)) {
+        Ok(state) => state,
+        Err(error) if error.is_decided() => return Err(error.into()),
+        // The switch is a file: it can be set with the authority down or broken.
+        Err(error) => {
+            context.operators_only(&wanted.action())?;
+            if switch::stamp(&file) != seen {
+                bail!(
+                    "not done: {} was changed meanwhile; look with `stopgate mode --rule {}`",
+                    file.display(),
+                    rule.short()
+                );
+            }
+            let state = rule_modes::set(context, rule, mode)
+                .with_context(|| format!("{} is as it was: cannot write {}", rule.short(), file.display()))?;
+            printer::note(format!("note: {error}; it was written to {}", file.display()));
+            state
+        }
+    };
+    if json {
+        printer::json(&state)?;
+        return Ok(ExitStatus::Success);
+    }
+    let name = rule.short();
+    printer::line(if state.changed {
+        format!("{name}: {} -> {}", state.prior.name(), state.mode.name())
+    } else {
+        format!("{name}: already {}", state.mode.name())
+    });
+    if let Some(kept) = state.kept.filter(|kept| kept.mode < mode) {
+        printer::line(format!("{name} is kept in {} by {}: change it there", kept.mode.name(), kept.by.meaning()));
+    }
+    let general = switch::read_mode(&context.home).mode();
+    if general < state.mode {
+        printer::line(format!(
+            "the mode is {}: no rule does more than that (`stopgate mode {}`)",
+            general.name(),
+            mode.name()
+        ));
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn show_rule(context: &CliContext, rule: RuleId, json: bool) -> anyhow::Result<ExitStatus> {
+    let kept = rule_modes::current(&context.home).of_rule(rule);
+    let mode = kept.map_or(Mode::Enforce, |kept| kept.mode);
+    if json {
+        printer::json(&RuleModeState { rule, mode, prior: mode, changed: false, kept })?;
+        return Ok(ExitStatus::Success);
+    }
+    match rule_modes::shown(&context.home).into_iter().find(|shown| shown.rule == rule) {
+        Some(shown) => printer::line(shown.line()),
+        None => {
+            let general = switch::read_mode(&context.home).mode().name();
+            printer::line(format!("{}: what the mode says ({general})", rule.short()));
+        }
+    }
     Ok(ExitStatus::Success)
 }
 
 fn show(context: &CliContext, reading: ModeReading, json: bool) -> anyhow::Result<ExitStatus> {
     let mode = reading.mode();
     if json {
-        printer::json(&ModeState { mode, prior: mode, changed: false })?;
+        let rules = rule_modes::current(&context.home);
+        printer::json(&ModeState { mode, prior: mode, changed: false, rules })?;
     } else {
         printer::line(describe(context, reading));
+        rule_modes::lines(&context.home).into_iter().for_each(printer::line);
     }
     Ok(ExitStatus::Success)
 }

@@ -22,7 +22,7 @@ use super::{authority, kill, mode};
 use crate::context::CliContext;
 use crate::exclusions;
 use crate::registered::Registered;
-use crate::{ExitStatus, find, printer, when};
+use crate::{ExitStatus, find, printer, rule_modes, when};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -65,6 +65,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         let is_heard = kind != Beat::Delivered || registered.unheard(hook).is_empty();
         beat::last(&context.home, hook, kind).filter(|_| is_heard)
     };
+    let rules = rule_modes::shown(&context.home);
+    let in_checkouts = rule_modes::in_checkouts(context, &sessions);
     if arguments.json {
         let hooks: BTreeMap<_, _> = Hook::NAMES
             .iter()
@@ -77,6 +79,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "version": VERSION,
             "home": context.home.root(),
             "mode": reading.mode(),
+            "rules": rules,
             "kill_switch": kill.is_some(),
             "authority": health.as_ref().ok().and_then(Option::as_ref),
             "authority_error": match &health {
@@ -91,6 +94,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "unattended_acts": acts,
             "uninstalls": taken_back,
             "excluded_plans": exclusions,
+            "rules_in_checkouts": in_checkouts,
             "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
                 "harness": row.harness,
                 "session_id": row.session_id,
@@ -111,6 +115,9 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         Err(error) => format!("not answering: {}", unanswered(context, error)),
     };
     printer::line(format!("mode         {}", mode::describe(context, reading)));
+    for rule in &rules {
+        printer::line(format!("rule         {}", rule.line()));
+    }
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));
     printer::line(format!("home         {}", context.home.root().display()));
@@ -136,6 +143,9 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     for one in &exclusions {
         let (paths, file) = (one_line(&one.paths.join(", "), 200), one.file.display());
         printer::line(format!("plans        {file} takes {paths} for no plan (gate.exclude_plans)"));
+    }
+    for one in &in_checkouts {
+        printer::line(format!("rules        {} has {} (gate.rules)", one.file.display(), one.described()));
     }
     for (row, what) in &unheard {
         printer::line(format!("hooks        {} is not guarded: {what}", row.key()));

@@ -36,6 +36,12 @@ impl Proportion {
         let high = if hits == of { 1.0 } else { (middle + spread) / scale };
         Some(Self { hits, of, share, low, high })
     }
+
+    /// The share in percent with one digit, rounded down: what is shown never looks like more than it is.
+    pub fn percent(&self) -> String {
+        let tenths = u128::from(self.hits) * 1_000 / u128::from(self.of.max(1));
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
 }
 
 /// How long verdicts took, in milliseconds: each value was really taken by a verdict (nearest rank).
@@ -75,6 +81,9 @@ mod tests {
         }
         assert_eq!(Proportion::of(7, 7).unwrap().high.to_bits(), 1.0_f64.to_bits());
         assert_eq!((Proportion::of(0, 0), Proportion::of(2, 1)), (None, None));
+        let shown =
+            [(8_999, 10_000), (2, 3), (7, 7), (0, 4)].map(|(hits, of)| Proportion::of(hits, of).unwrap().percent());
+        assert_eq!(shown, ["89.9 %", "66.6 %", "100.0 %", "0.0 %"]);
     }
 
     #[test]

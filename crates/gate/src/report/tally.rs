@@ -136,7 +136,7 @@ impl Sum {
 }
 
 impl Grades {
-    fn add(&mut self, grade: Option<Grade>) {
+    pub(super) fn add(&mut self, grade: Option<Grade>) {
         match grade {
             Some(Grade::Right) => self.right += 1,
             Some(Grade::Wrong) => self.wrong += 1,

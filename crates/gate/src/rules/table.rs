@@ -205,6 +205,22 @@ impl RuleId {
         }
     }
 
+    /// The rules that can hold a stop.
+    pub fn holding() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|rule| rule.basis().is_some())
+    }
+
+    /// What people call it: `U3`, or the whole id of a rule that has no number.
+    pub fn short(self) -> &'static str {
+        let name = self.id().split('_').next().unwrap_or_default();
+        if name == "U" { self.id() } else { name }
+    }
+
+    /// The rule that can hold a stop of this name, short or whole.
+    pub fn holding_by_name(name: &str) -> Option<Self> {
+        Self::holding().find(|rule| [rule.id(), rule.short()].contains(&name))
+    }
+
     /// The signal that makes a stop legitimate by this rule, whatever else there is.
     pub(crate) const fn legitimate_signal(self) -> Option<Signal> {
         match self.row().finds {

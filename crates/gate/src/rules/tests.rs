@@ -23,8 +23,13 @@ fn excuse() -> Signals {
     Signals::of([Signal::FreshSession])
 }
 
+/// With every rule speaking.
+fn decide_all(signals: &Signals, facts: &Facts) -> RuleFinding {
+    decide(signals, facts, &RuleModes::default())
+}
+
 fn rule_for(signals: Signals, facts: &Facts) -> Option<RuleId> {
-    decide(&signals, facts).rule
+    decide_all(&signals, facts).rule
 }
 
 #[test]
@@ -33,7 +38,7 @@ fn the_strongest_evidence_names_the_rule() {
     assert_eq!(rule_for(excuse(), &facts(plan(), vec![])), Some(RuleId::PlanNextStep));
     assert_eq!(rule_for(excuse(), &facts(plan(), vec![commit.clone()])), Some(RuleId::RecentCommit));
     let touched = Plan { session_commits: vec![commit.clone()], ..plan() };
-    let finding = decide(&excuse(), &facts(touched, vec![commit.clone()]));
+    let finding = decide_all(&excuse(), &facts(touched, vec![commit.clone()]));
     assert_eq!(finding.rule, Some(RuleId::DurableArtifact));
     let evidence = finding.evidence.unwrap();
     assert_eq!(evidence.plan_commit_sha, Some("a".repeat(40)));
@@ -56,7 +61,7 @@ fn a_plan_of_this_session_or_no_plan_is_no_reason() {
 #[test]
 fn without_an_excuse_or_a_promise_the_best_evidence_is_no_reason() {
     for signals in [Signals::default(), Signals::of([Signal::ClaimsCompletion])] {
-        assert_ne!(decide(&signals, &facts(plan(), vec![])).decision(), Decision::Continue);
+        assert_ne!(decide_all(&signals, &facts(plan(), vec![])).decision(), Decision::Continue);
     }
 }
 
@@ -135,7 +140,7 @@ fn an_open_task_of_the_sessions_own_list_is_a_reason_of_its_own() {
     ];
     let listed = Facts { tasks, ..Facts::default() };
     for signal in [Signal::FreshSession, Signal::PromisedNextStep, Signal::SelfDeferral, Signal::ReportsRemaining] {
-        let finding = decide(&Signals::of([signal]), &listed);
+        let finding = decide_all(&Signals::of([signal]), &listed);
         assert_eq!(finding.rule, Some(RuleId::TaskListPending), "{signal:?}");
         assert_eq!(finding.evidence.unwrap().task.as_deref(), Some("printer"), "what is in progress comes first");
     }
@@ -150,7 +155,7 @@ fn an_open_task_of_the_sessions_own_list_is_a_reason_of_its_own() {
 fn work_left_for_later_is_recorded_where_nothing_says_that_it_has_to_be_done() {
     let deferral = || Signals::of([Signal::SelfDeferral]);
     assert_eq!(rule_for(deferral(), &Facts::default()), Some(RuleId::SelfDeferral));
-    assert_eq!(decide(&deferral(), &Facts::default()).decision(), Decision::Allow);
+    assert_eq!(decide_all(&deferral(), &Facts::default()).decision(), Decision::Allow);
     assert_eq!(rule_for(deferral(), &facts(plan(), vec![])), Some(RuleId::PlanNextStep));
     assert_eq!(rule_for(excuse(), &Facts::default()), None);
 }
@@ -199,7 +204,7 @@ proptest! {
         said in proptest::sample::subsequence(Signal::ALL.to_vec(), 0..=Signal::ALL.len()),
     ) {
         let signals = Signals::of(said);
-        let finding = decide(&signals, &facts);
+        let finding = decide_all(&signals, &facts);
         if finding.decision() == Decision::Continue {
             prop_assert!(signals.wants_to_leave() && !facts.is_stopgate && !facts.person_asked_to_stop);
             prop_assert!(LEGITIMATE.iter().all(|(signal, _)| !signals.has(*signal)));
@@ -211,4 +216,23 @@ proptest! {
             prop_assert_eq!(finding.evidence, None);
         }
     }
+}
+
+#[test]
+fn a_rule_that_is_off_leaves_the_word_to_the_next_and_one_in_shadow_does_not() {
+    use stopgate_config::RulesConfig;
+    use stopgate_core::switch::Mode;
+    let commit = "c".repeat(40);
+    let moved = Plan { session_commits: vec![commit.clone()], ..plan() };
+    let facts = facts(moved, vec![commit]);
+    let speaks = |rules: RulesConfig| {
+        let modes = RuleModes::of(&rules, &rules, &switches::RuleSwitches::default());
+        decide(&excuse(), &facts, &modes).rule
+    };
+    let all = RulesConfig::default();
+    assert_eq!(speaks(all.clone()), Some(RuleId::DurableArtifact));
+    assert_eq!(speaks(RulesConfig { u1: Mode::Shadow, ..all.clone() }), Some(RuleId::DurableArtifact));
+    assert_eq!(speaks(RulesConfig { u1: Mode::Off, ..all.clone() }), Some(RuleId::RecentCommit));
+    let off = RulesConfig { u1: Mode::Off, u2: Mode::Off, u3: Mode::Off, ..all };
+    assert_eq!(speaks(off), None);
 }

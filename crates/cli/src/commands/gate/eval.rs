@@ -12,6 +12,7 @@ use stopgate_core::release::Release;
 use stopgate_core::text::one_line;
 use stopgate_gate::pipeline::{self, Answers, Inputs};
 use stopgate_gate::report::Proportion;
+use stopgate_gate::rules::RuleModes;
 use stopgate_gate::signals::Signals;
 use stopgate_gate::turn::Ceilings;
 
@@ -182,6 +183,7 @@ fn judge(case: &Case) -> (Signals, String, bool) {
         limits: Ceilings::default(),
         has_judge: false,
         turn_end: case.turn_end.clone(),
+        rule_modes: RuleModes::default(),
     };
     let trace = pipeline::run(&inputs, &mut Answers { facts: Some(case.facts.clone()), ..Answers::default() });
     let held = trace.decision() == Decision::Continue;

@@ -9,7 +9,7 @@ use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 use stopgate_gate::report::Grade;
-use stopgate_protocol::{Condition, ErrorCode, Failure, GateLogRow, Graded, LogFilter, SetGrade};
+use stopgate_protocol::{Condition, Demoted, ErrorCode, Failure, GateLogRow, Graded, LogFilter, SetGrade};
 use stopgate_store::{Grading, NewGrade};
 
 use super::log;
@@ -68,8 +68,20 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             _ => String::new(),
         };
         printer::line(format!("{}: {}{before}", graded.event_id, graded.verdict));
+        tell_of(&graded);
     }
     Ok(ExitStatus::Success)
+}
+
+/// Says which rules have gone back to shadow by a grade.
+pub(super) fn tell_of(graded: &Graded) {
+    for Demoted { rule, why } in &graded.demoted {
+        let name = rule.short();
+        printer::note(format!(
+            "{name} goes back to shadow: {}; it stays there until `stopgate mode enforce --rule {name}`",
+            one_line(why, MAX_WHY)
+        ));
+    }
 }
 
 /// The one event whose id begins with `prefix`.
@@ -136,7 +148,9 @@ fn directly(context: &CliContext, wanted: &SetGrade, error: &AskError) -> anyhow
     let SetGrade { event_id, verdict, why, operator, .. } = wanted;
     let new = NewGrade { event_id, grade: *verdict, why, operator, at_ms: context.now_ms };
     match context.open_store()?.grade(new)? {
-        Grading::Written { prior } => Ok(Graded { event_id: event_id.clone(), verdict: *verdict, prior }),
+        Grading::Written { prior } => {
+            Ok(Graded { event_id: event_id.clone(), verdict: *verdict, prior, demoted: Vec::new() })
+        }
         Grading::NoSuchEvent => {
             bail!(Failure::new(ErrorCode::NotFound, format!("{event_id}: no such stop in the log")))
         }

@@ -11,7 +11,7 @@ use stopgate_gate::report::Annotation;
 use stopgate_protocol::{Decided, GateLog, GateLogRow, LogFilter};
 
 use crate::context::CliContext;
-use crate::{ExitStatus, printer, when};
+use crate::{ExitStatus, printer, rule_modes, when};
 
 /// Lengths to which an event's id is cut, where that names one event: the time alone, then with some of the rest.
 const SHORT_IDS: [usize; 3] = [13, 18, 23];
@@ -96,6 +96,7 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         printer::line(if filtered { "no such stop in the log" } else { "no stop has reached the gate yet" });
         return Ok(ExitStatus::Success);
     }
+    rule_modes::lines(&context.home).into_iter().for_each(printer::note);
     let rows: Vec<_> = log.events.iter().map(columns).collect();
     let ids = short_ids(&log.events);
     for ((line, row), id) in printer::columns(&rows).into_iter().zip(&log.events).zip(ids) {

@@ -55,7 +55,7 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             ReviewAnswer::Skip | ReviewAnswer::NotUnderstood => continue,
             ReviewAnswer::Quit => break,
         };
-        grade::submit(context, &row.event_id, grade, why)?;
+        grade::tell_of(&grade::submit(context, &row.event_id, grade, why)?);
         graded += 1;
     }
     printer::line(format!("{graded} graded, {} without a grade", rows.len() - graded));
