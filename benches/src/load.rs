@@ -20,7 +20,7 @@ use stopgate_core::switch::{self, Mode};
 
 use crate::authority::Authority;
 use crate::binaries::{Binaries, Program};
-use crate::payload::{EXCUSE_MESSAGE, PLAIN_MESSAGE};
+use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE};
 use crate::stats::{Summary, millis};
 use crate::table::word;
 use crate::{checkouts, console};
@@ -151,16 +151,16 @@ fn wakeups(pid: u32) -> anyhow::Result<u64> {
 
 fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result<()> {
     let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "origin": {},
-        "event": event(session, checkout, json!({"name": "SessionStart", "source": "startup"}))});
+        "event": event(session, checkout, None, json!({"name": "SessionStart", "source": "startup"}))});
     let until = Instant::now() + PATIENCE;
     let response = client::request(socket, "POST", ROUTE_EVENTS, body.to_string().as_bytes(), until)?;
     ensure!(response.status == 200, "a session's start: status {}", response.status);
     Ok(())
 }
 
-fn event(session: u32, checkout: &Path, kind: serde_json::Value) -> serde_json::Value {
+fn event(session: u32, checkout: &Path, transcript: Option<&Path>, kind: serde_json::Value) -> serde_json::Value {
     json!({"key": {"harness": "claude", "session_id": format!("load-{session}")}, "cwd": checkout,
-           "transcript_path": null, "model": null, "permission_mode": null, "agent_id": null, "kind": kind})
+           "transcript_path": transcript, "model": null, "permission_mode": null, "agent_id": null, "kind": kind})
 }
 
 /// What came of the load.
@@ -204,8 +204,9 @@ fn load(rate: u32, seconds: u32, place: &Place) -> Outcome {
 fn ask(socket: &Path, number: u32, checkout: &Path) -> anyhow::Result<()> {
     let message = if number.is_multiple_of(EXCUSE_EVERY) { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
     let kind = json!({"name": "Stop", "last_assistant_message": message});
+    let transcript = payload::transcript(checkout)?;
     let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "mode": "enforce",
-        "deadline_ms": 3_000, "event": event(number % SESSIONS, checkout, kind)});
+        "deadline_ms": 3_000, "event": event(number % SESSIONS, checkout, Some(&transcript), kind)});
     let until = Instant::now() + PATIENCE;
     let response = client::request(socket, "POST", ROUTE_EVALUATE, body.to_string().as_bytes(), until)?;
     ensure!(response.status == 200, "status {}", response.status);

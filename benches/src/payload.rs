@@ -1,6 +1,6 @@
 //! Payloads: what the real clients sent, with another session, directory and last message.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -17,9 +17,23 @@ pub(crate) const PLAIN_MESSAGE: &str =
 pub(crate) const EXCUSE_MESSAGE: &str = "The lexer is in and its tests pass: 14 passed, none failed.\n\n\
      I'm running low on context, so this is a good place to stop. Let's continue in a fresh session.";
 
+/// A recorded prompt of a person at a terminal, with another text.
+const PROMPT: &str = r#"{"type":"user","promptId":"d3372868-63a9-43e0-a2b2-4767b3c10066","timestamp":"2026-11-30T08:00:00.000Z","message":{"role":"user","content":"Execute docs/plan.md."},"origin":{"kind":"human"},"promptSource":"typed","turnOrigin":"human"}"#;
+
+/// The transcript of the sessions in `cwd`, beside it: their person has asked for the plan.
+pub(crate) fn transcript(cwd: &Path) -> anyhow::Result<PathBuf> {
+    let path = cwd.with_extension("jsonl");
+    if !path.exists() {
+        std::fs::write(&path, format!("{PROMPT}\n")).context("no transcript")?;
+    }
+    Ok(path)
+}
+
 /// A stop of `session` in `cwd` after `message`.
 pub(crate) fn stop(session: &str, cwd: &Path, message: &str) -> anyhow::Result<Vec<u8>> {
-    render(STOP, session, cwd, &[("last_assistant_message", message)])
+    let transcript = transcript(cwd)?;
+    let transcript = transcript.to_str().context("the temporary directory's path is not UTF-8")?;
+    render(STOP, session, cwd, &[("last_assistant_message", message), ("transcript_path", transcript)])
 }
 
 /// The start of `session` in `cwd`.
@@ -67,8 +81,10 @@ mod tests {
     fn payloads_keep_their_shape_and_carry_what_was_asked_for() {
         let id = Sessions(3).id(1);
         assert_eq!(id.len(), 36);
-        let event = read(&stop(&id, Path::new("/x"), "hello").unwrap());
-        assert_eq!((event.key.session_id.as_str(), event.cwd.as_deref()), (id.as_str(), Some(Path::new("/x"))));
+        let cwd = std::env::temp_dir().join(format!("stopgate-payload-{}", std::process::id()));
+        let event = read(&stop(&id, &cwd, "hello").unwrap());
+        std::fs::remove_file(event.transcript_path.unwrap()).unwrap();
+        assert_eq!((event.key.session_id.as_str(), event.cwd.as_deref()), (id.as_str(), Some(&*cwd)));
         assert!(matches!(event.kind, EventKind::Stop(stop) if stop.last_assistant_message == "hello"));
         let started = read(&session_start(&id, Path::new("/x")).unwrap());
         assert!(matches!(started.kind, EventKind::SessionStart { .. }));

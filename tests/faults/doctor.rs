@@ -13,7 +13,7 @@ use stopgate_tests::fake_authority::{Behaviour, FakeAuthority, answer};
 use stopgate_tests::person::{Person, finding_ids};
 use stopgate_tests::process::Stopped;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, session_start, stop};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, session_start};
 
 use crate::mounts;
 
@@ -100,7 +100,7 @@ fn git_that_cannot_be_asked() {
         person.world.start_session(id, &checkout.top);
         let mut router = person.world.hook("stop-gate-router");
         router.env("PATH", path);
-        let output = finish(router, Stdin::from(&*stop(id, &checkout.top, EXCUSE).to_string()));
+        let output = finish(router, Stdin::from(&*person.world.stop(id, &checkout.top, EXCUSE).to_string()));
         String::from_utf8(output.stdout).unwrap().contains("block")
     };
     let path = "/usr/local/bin:/usr/bin:/bin";

@@ -99,7 +99,7 @@ fn the_router_lets_go_whatever_fails() {
     let start = |run: usize| world.start_session(&format!("h{run}"), &checkout.top);
     let asked = |run: usize| {
         start(run);
-        stop(&format!("h{run}"), &checkout.top, EXCUSE)
+        world.stop(&format!("h{run}"), &checkout.top, EXCUSE)
     };
     let judged = at_every_stage(&world, "stop-gate-router", asked, || ());
     assert!(alone > 30 && judged > 30, "{alone} {judged}");

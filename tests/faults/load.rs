@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stopgate_tests::build::Site;
 use stopgate_tests::person::text;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, HOOKS, block_reason, noted, stop};
+use stopgate_tests::world::{EXCUSE, HOOKS, block_reason, noted};
 
 const STOPS: usize = 100;
 
@@ -26,7 +26,7 @@ fn a_hundred_stops_at_once_are_each_answered_and_none_is_lost() {
             .map(|number| {
                 let session = format!("s{number}");
                 scope.spawn(move || {
-                    let payload = stop(&session, top, EXCUSE).to_string();
+                    let payload = world.stop(&session, top, EXCUSE).to_string();
                     // As a harness does: both at once.
                     std::thread::scope(|scope| {
                         let run = |hook: &'static str| {

@@ -2,6 +2,7 @@
 
 use rustix::fs::{Gid, Uid};
 use rustix::mount::{MountFlags, mount};
+use stopgate_core::session::Harness;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, block_reason, session_start};
 
@@ -48,6 +49,7 @@ fn somebody_elses_directory_is_left_and_another_one_is_found_by_all() {
         recorder.arg("claude");
         let start = session_start("s", &checkout.top, "startup").to_string();
         assert_silent(&finish(recorder, Stdin::from(&*start)));
+        world.asks_for_a_job(Harness::Claude, "s");
         let target = eventually("it listens", || world.home.socket_to_connect().ok().filter(|path| path.exists()));
         assert!(target.starts_with("/tmp") && !target.starts_with(&dir), "{}", target.display());
         eventually("it serves", || world.stopgate_json(&["status", "--json"])["authority"]["pid"].as_u64());

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::holder;
 use stopgate_core::paths::Home;
+use stopgate_core::session::Harness;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::{Person, text};
 use stopgate_tests::process::has_ended;
 use stopgate_tests::run::{Stdin, eventually, finish, under};
-use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, binary, block_reason, session_start, stop};
+use stopgate_tests::transcript;
+use stopgate_tests::world::{EXCUSE, HOOKS, World, assert_silent, binary, block_reason, session_start, stop, with};
 
 /// The session that owns the build.
 const OWNER: &str = "owner";
@@ -125,6 +127,13 @@ impl Place {
         plain(if wrapper.is_empty() { command } else { under(wrapper, &command) })
     }
 
+    /// The transcript of every session.
+    fn transcript(&self) -> PathBuf {
+        let path = self.root().join("transcript.jsonl");
+        transcript::begun(Harness::Claude, &path);
+        path
+    }
+
     /// The file that says how far all clocks are off.
     fn clock(&self) -> PathBuf {
         self.root().join("clock")
@@ -152,7 +161,8 @@ impl Place {
         match hook {
             "session-start-recorder" => session_start(session, top, "startup"),
             "build-stop-hook" => stop(OWNER, top, EXCUSE),
-            _ => stop(session, top, EXCUSE),
+            // Each has been asked for the plan.
+            _ => with(stop(session, top, EXCUSE), "transcript_path", json!(self.transcript())),
         }
     }
 

@@ -102,7 +102,7 @@ fn the_router_says_all_or_nothing_and_spools_whole_files() {
     for run in 0..200 {
         world.start_session(&format!("h{run}"), &checkout.top);
     }
-    let stop_of = |run: usize| stop(&format!("h{run}"), &checkout.top, EXCUSE);
+    let stop_of = |run: usize| world.stop(&format!("h{run}"), &checkout.top, EXCUSE);
     let (mut held, mut silent) = (0, 0);
     let ended = at_every_stage(&world, "stop-gate-router", stop_of, |step, said| {
         silent += usize::from(said.is_empty());

@@ -10,6 +10,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::json::snake_case_fields;
+use stopgate_core::session::Harness;
 use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, block_reason, session_start, stop};
@@ -75,7 +76,8 @@ impl AtWork {
 
     /// What the router prints when `session` stops with an excuse.
     fn stops(&self, session: &str, awake: bool) -> String {
-        self.hook("stop-gate-router", &stop(session, &self.checkout, EXCUSE), awake)
+        self.person.world.asks_for_a_job(Harness::Claude, session);
+        self.hook("stop-gate-router", &self.person.world.stop(session, &self.checkout, EXCUSE), awake)
     }
 
     /// What the build guard prints when `session` stops.

@@ -16,6 +16,7 @@ use stopgate_core::clock::SystemClock;
 use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::protocol::{EvaluateResponse, ROUTE_EVALUATE};
+use stopgate_core::session::Harness;
 use stopgate_tests::run::{HANG, eventually};
 use stopgate_tests::world::{EXCUSE, PLAIN, World, block_reason};
 
@@ -53,7 +54,7 @@ impl Held {
 }
 
 /// One stop of session `number % 50`, as the router asks; how long the answer took.
-fn ask(socket: &Path, number: usize, cwd: &Path) -> Duration {
+fn ask(socket: &Path, number: usize, cwd: &Path, transcript: &Path) -> Duration {
     // Each way that is judged before it is answered: an excuse, one in a message longer than the quick look, and none.
     let message = match number % 3 {
         0 => EXCUSE.to_owned(),
@@ -62,7 +63,7 @@ fn ask(socket: &Path, number: usize, cwd: &Path) -> Duration {
     };
     let key = json!({"harness": "claude", "session_id": format!("soak-{}", number % 50)});
     let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": 1, "mode": "enforce", "deadline_ms": 10_000,
-        "event": {"key": key, "cwd": cwd, "kind": {"name": "Stop", "last_assistant_message": message}}});
+        "event": {"key": key, "cwd": cwd, "transcript_path": transcript, "kind": {"name": "Stop", "last_assistant_message": message}}});
     let asked = Instant::now();
     let answer = client::request(socket, "POST", ROUTE_EVALUATE, body.to_string().as_bytes(), asked + HANG).unwrap();
     assert_eq!(answer.status, 200, "stop {number}");
@@ -80,11 +81,16 @@ fn stops_leave_nothing_behind() {
     world.set_mode("enforce");
     let authority = world.authority_with_descriptors(DESCRIPTORS);
     let socket = world.home.socket_to_connect().unwrap();
+    let transcript = world.transcript("soak");
+    world.asks_for_a_job(Harness::Claude, "soak");
     let round = |from: usize, to: usize| -> Vec<Duration> {
         let next = AtomicUsize::new(from);
         let worker = || {
             let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            numbers.take_while(|number| *number < to).map(|number| ask(&socket, number, &checkout.top)).collect()
+            numbers
+                .take_while(|number| *number < to)
+                .map(|number| ask(&socket, number, &checkout.top, &transcript))
+                .collect()
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
 use stopgate_tests::run::{Stdin, finish};
-use stopgate_tests::world::{EXCUSE, World, block_reason, stop};
+use stopgate_tests::world::{EXCUSE, World, block_reason};
 
 const FILES: usize = 100_000;
 const COMMITS: usize = 50_000;
@@ -57,7 +57,7 @@ fn a_hundred_thousand_files_and_fifty_thousand_commits_are_judged_in_time() {
         checkout.write("d0/e0/f0.txt", "changed");
         let mut router = world.hook("stop-gate-router");
         router.env("STOPGATE_DEADLINE_MS", "8000");
-        let stopped = finish(router, Stdin::from(&*stop(name, &checkout.top, EXCUSE).to_string()));
+        let stopped = finish(router, Stdin::from(&*world.stop(name, &checkout.top, EXCUSE).to_string()));
         let reason = block_reason(&text(&stopped.stdout));
         assert!(reason.contains("write the parser"), "{reason}");
         let log = world.stopgate_json(&["gate", "log", "--json", "--tail", "1"]);

@@ -132,6 +132,16 @@ pub fn says(harness: Harness, path: &Path, sender: Sender, words: &str) {
     append(path, &sender.rows(harness, words));
 }
 
+/// What a person says who wants the plan of a [`crate::checkout::Checkout`] done.
+pub const EXECUTE: &str = "Execute docs/plan.md.";
+
+/// The transcript in `path` of a session of `harness` whose person has asked for a job ([`EXECUTE`]), unless it has one.
+pub fn begun(harness: Harness, path: &Path) {
+    if !path.exists() {
+        says(harness, path, Sender::Typed, EXECUTE);
+    }
+}
+
 /// Appends what it has of a person who presses Escape.
 pub fn interrupted(harness: Harness, path: &Path) {
     let row = match harness {

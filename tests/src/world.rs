@@ -179,10 +179,21 @@ impl World {
         command
     }
 
-    /// Records the start of a session in `cwd`.
+    /// Records the start of a session in `cwd`, whose person then asks for a job.
     pub fn start_session(&self, id: &str, cwd: &Path) {
+        self.start_silent_session(id, cwd);
+        self.asks_for_a_job(Harness::Claude, id);
+    }
+
+    /// Records the start of a session in `cwd`. Of its person nothing is known.
+    pub fn start_silent_session(&self, id: &str, cwd: &Path) {
         let output = self.run_hook("session-start-recorder", &session_start(id, cwd, "startup"));
         assert_silent(&output);
+    }
+
+    /// Begins the transcript of a session with a prompt to execute the plan ([`transcript::EXECUTE`]).
+    pub fn asks_for_a_job(&self, harness: Harness, id: &str) {
+        transcript::begun(harness, &self.transcript(id));
     }
 
     /// The transcript of a session that says something with [`World::says`].

@@ -15,7 +15,7 @@ use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::person::text;
 use stopgate_tests::process::{Stopped, has_ended, signal};
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, binary, session_start, stop};
+use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, binary, session_start};
 
 /// Runs the CLI, which may start an authority.
 fn starting(world: &World, arguments: &[&str]) -> Output {
@@ -192,7 +192,7 @@ fn what_is_counted_is_delivered_however_long_others_hold_the_store() {
         let is_held = |deadline: &str| {
             let mut router = world.hook("stop-gate-router");
             router.env("STOPGATE_DEADLINE_MS", deadline);
-            let payload = stop(session, &checkout.top, EXCUSE).to_string();
+            let payload = world.stop(session, &checkout.top, EXCUSE).to_string();
             checkout.work();
             text(&finish(router, Stdin::from(&*payload)).stdout).contains("\"block\"")
         };

@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stopgate_core::decision::Decision;
 use stopgate_core::protocol::{EvaluateResponse, ROUTE_EVALUATE};
+use stopgate_core::session::Harness;
 use stopgate_core::switch::Mode;
 use stopgate_gate::RuleId;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{
-    EXCUSE, PLAIN, RunningAuthority, World, assert_silent, block_reason, noted, session_start, stop, with,
+    EXCUSE, PLAIN, RunningAuthority, World, assert_silent, block_reason, noted, session_start, with,
 };
 
 /// The second that a commit's time is counted in must lie after the session's start.
@@ -22,6 +23,7 @@ fn next_second() {
 }
 
 fn evaluate(
+    world: &World,
     authority: &RunningAuthority<'_>,
     id: &str,
     cwd: &Path,
@@ -30,7 +32,7 @@ fn evaluate(
 ) -> EvaluateResponse {
     let body = json!({
         "event_id": event_id, "at_ms": 1_700_000_000_000_i64, "mode": "enforce", "deadline_ms": deadline_ms,
-        "event": {"key": {"harness": "claude", "session_id": id}, "cwd": cwd, "transcript_path": null, "model": null,
+        "event": {"key": {"harness": "claude", "session_id": id}, "cwd": cwd, "transcript_path": world.transcript(id), "model": null,
                   "permission_mode": null, "agent_id": null,
                   "kind": {"name": "Stop", "stop_hook_active": false, "last_assistant_message": EXCUSE, "pending_tasks": 0}},
     });
@@ -67,7 +69,7 @@ fn shadow_is_the_default_records_the_truth_and_never_blocks() {
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
-    assert_silent(&world.run_hook("stop-gate-router", &stop("s1", &checkout.top, EXCUSE)));
+    assert_silent(&world.run_hook("stop-gate-router", &world.stop("s1", &checkout.top, EXCUSE)));
     let row = authority.judged("s1");
     assert_eq!(
         (row.mode, row.decision, row.rule),
@@ -121,7 +123,8 @@ fn a_codex_session_is_judged_in_its_own_dialect() {
         finish(command, Stdin::from(&*payload.to_string()))
     };
     assert_silent(&run("session-start-recorder", &session_start("c1", &checkout.top, "startup")));
-    let output = run("stop-gate-router", &with(stop("c1", &checkout.top, EXCUSE), "turn_id", json!("t")));
+    world.asks_for_a_job(Harness::Codex, "c1");
+    let output = run("stop-gate-router", &with(world.stop("c1", &checkout.top, EXCUSE), "turn_id", json!("t")));
     assert!(block_reason(&String::from_utf8(output.stdout).unwrap()).starts_with("[stopgate]"));
 }
 
@@ -184,7 +187,7 @@ fn what_the_payload_or_a_switch_releases_is_not_even_asked_about() {
     let checkout = world.planned_checkout();
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
-    let payload = stop("s1", &checkout.top, EXCUSE);
+    let payload = world.stop("s1", &checkout.top, EXCUSE);
     let ask = |payload: &Value| world.run_hook("stop-gate-router", payload);
 
     assert_silent(&ask(&with(payload.clone(), "stop_hook_active", json!(true))));
@@ -217,10 +220,10 @@ fn background_tasks_and_an_unknown_start_are_released_and_recorded() {
     for (session, payload, why) in [
         (
             "busy",
-            with(stop("busy", &checkout.top, EXCUSE), "background_tasks", json!([{"id": "b"}])),
+            with(world.stop("busy", &checkout.top, EXCUSE), "background_tasks", json!([{"id": "b"}])),
             "background-tasks",
         ),
-        ("stranger", stop("stranger", &checkout.top, EXCUSE), "session-start-unknown"),
+        ("stranger", world.stop("stranger", &checkout.top, EXCUSE), "session-start-unknown"),
     ] {
         assert_silent(&world.run_hook("stop-gate-router", &payload));
         let row = authority.judged(session);
@@ -313,11 +316,11 @@ fn a_continue_that_nobody_waited_for_is_not_counted() {
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
     for number in 0..3 {
-        let late = evaluate(&authority, "s1", &checkout.top, &event_id(number), 0);
+        let late = evaluate(&world, &authority, "s1", &checkout.top, &event_id(number), 0);
         assert_eq!(late.decision, Decision::Allow);
         assert_eq!(late.reminder, "");
     }
-    let in_time = evaluate(&authority, "s1", &checkout.top, &event_id(9), 5_000);
+    let in_time = evaluate(&world, &authority, "s1", &checkout.top, &event_id(9), 5_000);
     assert_eq!(in_time.decision, Decision::Continue);
     assert_eq!(authority.log()[0].rule, Some(RuleId::PlanNextStep));
 }
@@ -329,13 +332,13 @@ fn a_repeated_delivery_counts_once_and_a_callers_word_does_not_enforce() {
     let authority = world.authority();
     world.start_session("s1", &checkout.top);
     for _ in 0..3 {
-        evaluate(&authority, "s1", &checkout.top, &event_id(1), 5_000);
+        evaluate(&world, &authority, "s1", &checkout.top, &event_id(1), 5_000);
     }
     assert_eq!(authority.log().len(), 1);
 
     world.set_mode("shadow");
     let body = json!({"event_id": event_id(2), "at_ms": 1, "mode": "enforce", "deadline_ms": 5_000,
-        "event": {"key": {"harness": "claude", "session_id": "s1"}, "cwd": checkout.top, "transcript_path": null,
+        "event": {"key": {"harness": "claude", "session_id": "s1"}, "cwd": checkout.top, "transcript_path": world.transcript("s1"),
                   "model": null, "permission_mode": null, "agent_id": null, "kind": {"name": "Stop", "last_assistant_message": EXCUSE}}});
     assert_eq!(authority.request("POST", ROUTE_EVALUATE, &body).status, 202, "the mode file says shadow");
 }

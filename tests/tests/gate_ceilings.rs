@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rstest::rstest;
+use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::world::{EXCUSE, World, block_reason, session_start};
@@ -96,6 +97,7 @@ fn a_database_that_is_removed_takes_no_ceiling_with_it(#[values(false, true)] re
     let checkout = world.planned_checkout();
     let mut authority = Some(world.authority());
     let mut held = 0;
+    world.asks_for_a_job(Harness::Claude, "s");
     for _ in 0..10 {
         let start = session_start("s", &checkout.top, "resume");
         assert!(world.run_hook("session-start-recorder", &start).status.success());

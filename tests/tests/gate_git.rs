@@ -11,11 +11,12 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::Value;
 use stopgate_core::decision::Decision;
+use stopgate_core::session::Harness;
 use stopgate_gate::facts::GitTrouble;
 use stopgate_protocol::{GateLogRow, GetHealth};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, block_reason, session_start, stop};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, block_reason, session_start};
 
 /// Where programs are on the tests' machines.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -294,7 +295,8 @@ fn stops(world: &World, authority: &RunningAuthority<'_>, path: &str, id: &str, 
         finish(command, Stdin::from(&*payload.to_string()))
     };
     assert_silent(&run("session-start-recorder", session_start(id, top, "startup")));
-    let output = run("stop-gate-router", stop(id, top, EXCUSE));
+    world.asks_for_a_job(Harness::Claude, id);
+    let output = run("stop-gate-router", world.stop(id, top, EXCUSE));
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     (String::from_utf8(output.stdout).unwrap(), authority.judged(id))
 }
@@ -393,7 +395,7 @@ fn a_plan_of_many_thousand_steps_is_judged_in_time() {
     let authority = world.authority();
     world.start_session("long", &checkout.top);
     checkout.work();
-    let stopped = world.run_hook("stop-gate-router", &stop("long", &checkout.top, EXCUSE));
+    let stopped = world.run_hook("stop-gate-router", &world.stop("long", &checkout.top, EXCUSE));
     assert!(block_reason(&String::from_utf8(stopped.stdout).unwrap()).contains("docs/plan.md"));
     let row = authority.judged("long");
     assert_eq!((row.decision, row.fail_open.as_deref()), (Some(Decision::Continue), None), "{row:?}");
@@ -432,10 +434,10 @@ fn a_git_that_hangs_in_one_checkout_costs_no_other_its_verdict() {
         world.start_session(&id, &slow.top);
         let mut router = world.hook("stop-gate-router");
         router.env("PATH", &away);
-        assert_silent(&finish(router, Stdin::from(&*stop(&id, &slow.top, EXCUSE).to_string())));
+        assert_silent(&finish(router, Stdin::from(&*world.stop(&id, &slow.top, EXCUSE).to_string())));
     }
     world.start_session("quick", &quick.top);
-    assert_silent(&world.run_hook("stop-gate-router", &stop("quick", &quick.top, EXCUSE)));
+    assert_silent(&world.run_hook("stop-gate-router", &world.stop("quick", &quick.top, EXCUSE)));
     let row = authority.judged("quick");
     assert_eq!(row.decision, Some(Decision::Continue), "{row:?}");
     let done =

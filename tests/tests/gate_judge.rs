@@ -8,7 +8,7 @@ use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::mock_judge::{Manner, MockJudge};
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason, stop};
+use stopgate_tests::world::{EXCUSE, RunningAuthority, World, block_reason};
 
 /// An excuse and a reason at once.
 const BOTH: &str = "I'm running low on context, so let's continue with the parser in a fresh session. \
@@ -112,7 +112,7 @@ fn a_stop_in_shadow_is_judged_also_when_the_hook_gave_up_before_it_was_stored() 
     busy.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut router = judged.world.hook("stop-gate-router");
     router.env("STOPGATE_DEADLINE_MS", "100");
-    finish(router, Stdin::from(&*stop("s", &judged.checkout.top, BOTH).to_string()));
+    finish(router, Stdin::from(&*judged.world.stop("s", &judged.checkout.top, BOTH).to_string()));
     busy.execute_batch("ROLLBACK").unwrap();
     let row = eventually("it is judged", || {
         authority.log().into_iter().find(|row| row.session_id == "s" && row.decision.is_some())

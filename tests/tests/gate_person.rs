@@ -28,6 +28,7 @@ impl<'a> Seat<'a> {
     fn new(world: &'a World, checkout: &'a Checkout, harness: Harness, id: &str) -> Self {
         let seat = Self { world, checkout, harness, id: id.to_owned() };
         assert_eq!(seat.hook("session-start-recorder", &session_start(id, &checkout.top, "startup")), "");
+        world.asks_for_a_job(harness, id);
         seat
     }
 

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stopgate_core::clock::DAY_MS;
 use stopgate_core::decision::Decision;
+use stopgate_core::session::Harness;
 use stopgate_gate::RuleId;
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::person::text;
-use stopgate_tests::transcript::Sender;
+use stopgate_tests::transcript::{self, Sender};
 use stopgate_tests::world::{EXCUSE, World, binary, block_reason, noted, stop, with};
 
 fn prompt(world: &World, id: &str, cwd: &Path, text: &str) {
@@ -138,7 +139,9 @@ fn open_tasks_of_the_session_s_own_list_are_evidence_and_a_finished_list_is_none
         let line = json!({"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "TodoWrite",
             "input": {"todos": [{"content": "write the lexer", "status": "completed"},
                                 {"content": "write the parser", "status": status}]}}]}});
-        std::fs::write(&transcript, format!("{line}\n")).unwrap();
+        let _ = std::fs::remove_file(&transcript);
+        transcript::says(Harness::Claude, &transcript, Sender::Typed, "Write the lexer and the parser.");
+        transcript::append(&transcript, &[line]);
     };
     let stop_of = |id: &str| {
         let payload = with(stop(id, &checkout.top, EXCUSE), "transcript_path", json!(transcript));

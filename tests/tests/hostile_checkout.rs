@@ -425,7 +425,7 @@ fn a_session_s_id_names_no_file_elsewhere() {
     let stage = Stage::new();
     let before = files(stage.world.root()).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
     for id in ["../../../../x", "/etc/x", "..", "a/../../../b"] {
-        stage.world.start_session(id, stage.top());
+        stage.world.start_silent_session(id, stage.top());
         let prompt = json!({"session_id": id, "cwd": stage.top(), "hook_event_name": "UserPromptSubmit", "prompt": "please stop here"});
         assert_silent(&stage.world.run_hook("session-start-recorder", &prompt));
         assert_silent(&stage.world.run_hook("build-stop-hook", &stop(id, stage.top(), EXCUSE)));

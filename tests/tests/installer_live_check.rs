@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::{Value, json};
+use stopgate_core::session::Harness;
 use stopgate_tests::person::{Person, WIRING, fresh_settings, mode, read_settings, registered, text, tree};
 use stopgate_tests::run::{Stdin, eventually, finish};
-use stopgate_tests::world::{EXCUSE, World, assert_silent, session_start, stop};
+use stopgate_tests::world::{EXCUSE, World, assert_silent, session_start};
 
 /// Event, hook and answer of each row of the live check's table.
 fn live_check_rows(said: &str) -> Vec<[String; 3]> {
@@ -71,7 +72,8 @@ fn the_registered_command_lines_work_by_themselves() {
         }
     };
     fire("SessionStart", session_start("s1", &checkout.top, "startup"));
-    fire("Stop", stop("s1", &checkout.top, EXCUSE));
+    person.world.asks_for_a_job(Harness::Claude, "s1");
+    fire("Stop", person.world.stop("s1", &checkout.top, EXCUSE));
 
     let read = |arguments: &[&str]| -> Value {
         let mut command = person.installed("stopgate");

@@ -7,12 +7,13 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 use stopgate_core::process::Liveness;
+use stopgate_core::session::Harness;
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::SessionRow;
 use stopgate_tests::build::{Said, Site};
 use stopgate_tests::process::pid_namespaces;
 use stopgate_tests::run::{Stdin, finish, under};
-use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, session_start, stop};
+use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, session_start};
 
 /// The CLI, to be run by `wrapper`.
 fn stopgate(world: &World, wrapper: &[&str], arguments: &[&str]) -> Said {
@@ -42,7 +43,9 @@ fn a_stop_is_judged_across_namespaces_in_both_directions() {
             let start = session_start("s", &checkout.top, "startup").to_string();
             assert_silent(&run(of_hook, world.hook("session-start-recorder"), &start));
             assert_eq!(authority.sessions().len(), 1);
-            let stopped = run(of_hook, world.hook("stop-gate-router"), &stop("s", &checkout.top, EXCUSE).to_string());
+            world.asks_for_a_job(Harness::Claude, "s");
+            let stopped =
+                run(of_hook, world.hook("stop-gate-router"), &world.stop("s", &checkout.top, EXCUSE).to_string());
             let reason = block_reason(&String::from_utf8(stopped.stdout).unwrap());
             assert!(reason.contains("write the parser"), "{reason}");
             assert_eq!((world.spooled().len(), world.hook_log()), (0, String::new()), "{of_authority:?} {of_hook:?}");

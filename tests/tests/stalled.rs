@@ -87,7 +87,7 @@ fn an_authority_whose_disk_does_not_answer_says_so_and_is_well_when_the_disk_is(
 
     stalling.stall();
     // The first finds out, and is let go without a verdict.
-    assert_silent(&world.run_hook("stop-gate-router", &stop("s", &checkout.top, EXCUSE)));
+    assert_silent(&world.run_hook("stop-gate-router", &world.stop("s", &checkout.top, EXCUSE)));
     assert!(world.hook_log().contains("stop not judged"), "{}", world.hook_log());
     let said = eventually("it says so", || health(&world)?.problem);
     assert!(said.contains("has not answered for"), "{said}");
@@ -157,7 +157,7 @@ fn something_else_takes_the_place_of_a_database_that_is_in_use(
     plant.at(&place);
     // Neither a stop nor a look waits for it; whether it is held depends on what is known without the file.
     for session in ["s", "other"] {
-        let output = world.run_hook("stop-gate-router", &stop(session, &checkout.top, EXCUSE));
+        let output = world.run_hook("stop-gate-router", &world.stop(session, &checkout.top, EXCUSE));
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         assert_silent(&world.run_hook("session-start-recorder", &session_start(session, &checkout.top, "resume")));
     }

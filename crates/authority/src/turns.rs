@@ -4,6 +4,7 @@ use stopgate_core::clock::{DAY_MS, Moment, STEP_MS, UnixMillis};
 use stopgate_core::person::{End, Person};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
+use stopgate_gate::asked::Asked;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Continued, TurnRecord};
 
@@ -24,6 +25,7 @@ pub(crate) fn of_session(
     let mut turn = of(stored, &remembered, started, state.storage.moment());
     turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = person.end == Some(End::Asked);
+    turn.asked = Asked::of(person.prompts().map(|prompt| prompt.text.as_str()));
     turn.person_interrupted = person.end == Some(End::Interrupted);
     turn
 }

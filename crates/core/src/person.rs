@@ -12,6 +12,7 @@ mod claude;
 mod codex;
 mod lines;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::session::Harness;
 use crate::stop_request::{self, Meaning};
 
 pub use lines::backwards;
+use lines::backwards_within;
 
 /// Something that a person did in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +71,16 @@ pub struct Prompt {
 pub struct Person {
     /// The last prompt.
     pub prompt: Option<Prompt>,
+    /// Those before it that were asked for, the latest first, as far as they stand within [`EARLIER_BYTES`] of it.
+    pub earlier: Vec<Prompt>,
     /// How the person ended the last turn, if nothing of the person's came after that.
     pub end: Option<End>,
 }
 
 impl Person {
     /// Takes in what was done before everything that was taken in so far; `is_last` as long as nothing was that could
-    /// take an end back. True when that is all there is to know.
-    fn before(&mut self, seen: Seen, is_last: &mut bool) -> bool {
+    /// take an end back. True when that is all there is to know, with `most` prompts.
+    fn before(&mut self, seen: Seen, is_last: &mut bool, most: usize) -> bool {
         if *is_last {
             let meaning = match &seen.act {
                 Act::Interrupted => Meaning::Other,
@@ -89,12 +93,20 @@ impl Person {
             }
             *is_last = meaning == Meaning::Courtesy;
         }
-        if let Act::Prompt(text) = seen.act
-            && self.prompt.is_none()
-        {
-            self.prompt = Some(Prompt { text, at_ms: seen.at_ms, reported: seen.reported });
+        if let Act::Prompt(text) = seen.act {
+            let prompt = Prompt { text, at_ms: seen.at_ms, reported: seen.reported };
+            if self.prompt.is_none() {
+                self.prompt = Some(prompt);
+            } else if self.earlier.len() + 1 < most {
+                self.earlier.push(prompt);
+            }
         }
-        self.prompt.is_some() && !*is_last
+        self.prompt.is_some() && !*is_last && self.earlier.len() + 1 >= most
+    }
+
+    /// The prompts that are known, the earliest first.
+    pub fn prompts(&self) -> impl Iterator<Item = &Prompt> {
+        self.earlier.iter().rev().chain(&self.prompt)
     }
 }
 
@@ -127,14 +139,22 @@ impl LastPrompt {
     }
 }
 
+/// How much further than to the last prompt a transcript is read for the prompts before it.
+const EARLIER_BYTES: u64 = 1024 * 1024;
+
 /// What `transcript` shows of the person, as far as it can be read before `until`, when a turn that began with the prompt
 /// `prompt_id` has ended: that is waited for, unless the client writes down no such ids.
 pub fn look(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until: Instant) -> Person {
+    look_back(harness, transcript, prompt_id, until, 1)
+}
+
+/// [`look`] with up to `most` prompts.
+pub fn look_back(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until: Instant, most: usize) -> Person {
     let now = Instant::now();
     // Half of the time at most: where a transcript is never written, the rest is for all else.
     let patience = now + env::patiently(BEHIND).min(until.saturating_duration_since(now) / 2);
     loop {
-        let (person, last) = look_once(harness, transcript, until);
+        let (person, last) = look_once(harness, transcript, until, most);
         let is_behind = prompt_id.is_some_and(|id| last.is_behind(id));
         if !is_behind || Instant::now() + LOOK_AGAIN >= patience {
             return person;
@@ -144,13 +164,22 @@ pub fn look(harness: Harness, transcript: &Path, prompt_id: Option<&str>, until:
 }
 
 /// What `transcript` shows of the person now, and the id of the last prompt, whoever sent it.
-fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, LastPrompt) {
+fn look_once(harness: Harness, transcript: &Path, until: Instant, most: usize) -> (Person, LastPrompt) {
     let mut person = Person::default();
     let mut last = LastPrompt::default();
     let mut is_last = true;
-    let mut take = |seen: Option<Seen>| seen.is_some_and(|seen| person.before(seen, &mut is_last));
+    let bytes = Cell::new(lines::MAX_BYTES);
+    // All that has to be known is: of what stands before that, no more than a piece is read.
+    let mut take = |seen: Option<Seen>, read: u64| {
+        let Some(seen) = seen else { return false };
+        let is_all = person.before(seen, &mut is_last, most);
+        if person.prompt.is_some() && !is_last {
+            bytes.set(bytes.get().min(read + EARLIER_BYTES));
+        }
+        is_all
+    };
     match harness {
-        Harness::Claude => backwards(transcript, until, &claude::MARKS, |line| {
+        Harness::Claude => backwards_within(transcript, until, &claude::MARKS, &bytes, |line, read| {
             let seen = claude::seen(line);
             if last == LastPrompt::Missing {
                 match (text_of(line, "promptId"), &seen) {
@@ -159,16 +188,16 @@ fn look_once(harness: Harness, transcript: &Path, until: Instant) -> (Person, La
                     _ => {}
                 }
             }
-            take(seen)
+            take(seen, read)
         }),
         Harness::Codex => {
             last = LastPrompt::Nameless;
             // Who began a turn is said at its beginning: the lines are kept until there.
             let mut later: Vec<Map<String, Value>> = Vec::new();
-            backwards(transcript, until, &codex::MARKS, |line| {
+            backwards_within(transcript, until, &codex::MARKS, &bytes, |line, read| {
                 let is_start = codex::is_start(line);
                 later.push(line.clone());
-                is_start && codex::seen(later.drain(..).rev()).into_iter().rev().any(|seen| take(Some(seen)))
+                is_start && codex::seen(later.drain(..).rev()).into_iter().rev().any(|seen| take(Some(seen), read))
             });
         }
     }

@@ -1,6 +1,11 @@
 //! What the person asked for: the burden is on the agent only where there is a job that was asked for.
 
+mod classify;
+
 use serde::{Deserialize, Serialize};
+
+pub use classify::class_of;
+use classify::{Said, read};
 
 /// What a prompt of the person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +47,9 @@ pub struct Asked {
     pub class: Option<PromptClass>,
     /// A job was asked for in this session, by the last prompt or an earlier one, and nobody has ended it since.
     pub has_job: bool,
+    /// The job has bounds, which hold until another is asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_bounded: bool,
     /// The steps that a narrow prompt is bounded by, as it names them: a number, or words of the step. Empty where it is
     /// bounded otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -49,6 +57,27 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What `prompts` ask for, the earliest first; of all that the person said, or the last of it.
+    pub fn of<'a>(prompts: impl IntoIterator<Item = &'a str>) -> Self {
+        prompts.into_iter().fold(Self::default(), Self::then)
+    }
+
+    /// What is asked for when the person says `prompt` after all that came before.
+    #[must_use]
+    pub fn then(self, prompt: &str) -> Self {
+        let Said { class, goes_on, bounds } = read(prompt);
+        match class {
+            // To go on changes no bounds: a narrow job stays one.
+            PromptClass::Execute if goes_on && self.is_bounded => {
+                Self { class: Some(PromptClass::Narrow), has_job: true, ..self }
+            }
+            PromptClass::Execute => Self { class: Some(class), has_job: true, ..Self::default() },
+            PromptClass::Narrow => Self { class: Some(class), has_job: true, is_bounded: true, bounds },
+            PromptClass::Question | PromptClass::Other => Self { class: Some(class), ..self },
+            PromptClass::Stop => Self { class: Some(class), ..Self::default() },
+        }
+    }
+
     /// Whether nothing is known.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()

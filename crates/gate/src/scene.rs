@@ -141,7 +141,7 @@ impl Scene {
             asked: Asked {
                 class: self.prompts.last().map(|prompt| prompt.class),
                 has_job: self.prompts.iter().any(|prompt| prompt.class == PromptClass::Execute),
-                bounds: Vec::new(),
+                ..Asked::default()
             },
             ..PersonTurn::default()
         }

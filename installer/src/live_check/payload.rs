@@ -1,14 +1,44 @@
 //! Payloads as Claude Code 2.1 and Codex 0.169 send them, made up.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use stopgate_core::session::Harness;
+
+/// What a person says who wants the plan done.
+const PROMPT: &str = "Execute docs/plan.md.";
+
+/// The transcript of a session in `cwd`.
+pub(crate) fn transcript(cwd: &Path) -> PathBuf {
+    cwd.join("transcript.jsonl")
+}
+
+/// What a client of `harness` has written into it when the person has asked for the plan at a terminal.
+pub(crate) fn prompted(harness: Harness) -> String {
+    let at = jiff::Timestamp::now();
+    let rows = match harness {
+        Harness::Claude => vec![json!({
+            "type": "user", "timestamp": format!("{at:.3}"), "message": { "role": "user", "content": PROMPT },
+            "origin": { "kind": "human" }, "promptSource": "typed", "turnOrigin": "human",
+        })],
+        Harness::Codex => [
+            json!({ "type": "task_started", "turn_id": "t",
+                    "turn_attribution": { "turn_id": "t", "turn_trigger": "user" } }),
+            json!({ "type": "item_completed", "turn_id": "t",
+                    "item": { "type": "UserMessage", "id": "i", "content": [{ "type": "text", "text": PROMPT }] } }),
+        ]
+        .map(|payload| json!({ "type": "event_msg", "timestamp": format!("{at:.3}"), "payload": payload }))
+        .to_vec(),
+    };
+    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
+}
 
 /// The standard input of a hook on `event`: one line of JSON. `message` is what the agent said last.
 pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u8> {
     let mut fields = json!({
         "session_id": session,
-        "transcript_path": cwd.join("transcript.jsonl"),
+        "transcript_path": transcript(cwd),
         "cwd": cwd,
         "hook_event_name": event,
     });
@@ -47,7 +77,6 @@ mod tests {
     use super::*;
     use stopgate_core::harness::Payload;
     use stopgate_core::hook::{TABLE, Wire};
-    use stopgate_core::session::Harness;
 
     #[test]
     fn every_event_of_the_table_is_understood_by_the_hooks() {

@@ -134,6 +134,9 @@ fn attempt(registered: &RegisteredStop<'_>, home: &Home, authority: &AuthoritySt
     let session = session_id();
     let fire = |event: EventName, hook: Hook| registered.fire(event, hook, &session, &top);
     fire(EventName::SessionStart, Hook::SessionStartRecorder)?;
+    let transcript = payload::transcript(&top);
+    std::fs::write(&transcript, payload::prompted(registered.harness))
+        .map_err(|error| format!("{}: {error}", transcript.display()))?;
     repo.make_progress().map_err(|problem| match problem {
         GitProblem::NotInstalled => "git is gone".to_owned(),
         GitProblem::Failed(problem) => problem,

@@ -28,6 +28,9 @@ use crate::rules;
 use crate::state::{State, Turn};
 use crate::turns;
 
+/// How many of the person's prompts say what was asked for.
+const MAX_PROMPTS: usize = 8;
+
 /// A stop that was judged, but for the ceilings.
 pub(super) struct Judged {
     /// What its stages were given, and what the world answered.
@@ -65,7 +68,7 @@ pub(super) fn judge(
         EventKind::Stop(stop) => stop.prompt_id.as_deref(),
         _ => None,
     };
-    let look = |path| person::look(request.event.key.harness, path, prompt_id, until.facts);
+    let look = |path| person::look_back(request.event.key.harness, path, prompt_id, until.facts, MAX_PROMPTS);
     let person = transcript.map(look).unwrap_or_default();
     let told = transcript.and_then(|path| end_of_transcript(request.event.key.harness, path, until.facts));
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, told.as_ref());

@@ -219,7 +219,7 @@ fn a_transcript_that_is_behind_is_known_by_its_last_prompt_and_not_waited_for_fo
     let notice = claude("done", NOTICE).replace(r#""promptId":"p""#, r#""promptId":"2""#);
     std::fs::write(&path, [claude("please stop here", TYPED), notice].join("\n") + "\n").unwrap();
     let soon = Instant::now() + Duration::from_secs(30);
-    let (person, last) = look_once(Claude, &path, soon);
+    let (person, last) = look_once(Claude, &path, soon, 1);
     assert_eq!((person.end, last), (Some(End::Asked), LastPrompt::Id("2".into())), "whoever sent it");
     for id in ["2", "3"] {
         assert_eq!(look(Claude, &path, Some(id), soon).end, Some(End::Asked));
@@ -230,7 +230,7 @@ fn a_transcript_that_is_behind_is_known_by_its_last_prompt_and_not_waited_for_fo
 fn the_first_prompt_of_a_session_is_still_to_come_where_ids_are_written_down() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.jsonl");
-    let is_behind = |harness| look_once(harness, &path, Instant::now() + Duration::from_secs(30)).1.is_behind("p");
+    let is_behind = |harness| look_once(harness, &path, Instant::now() + Duration::from_secs(30), 1).1.is_behind("p");
     assert!(is_behind(Claude) && !is_behind(Codex), "no file");
     let row = claude("please stop here", TYPED);
     let mode = r#"{"type":"mode","mode":"normal","promptSource":""}"#;
@@ -269,4 +269,28 @@ fn what_asks_for_nothing_takes_no_word_back(#[case] later: &str) {
     assert!(person.prompt.is_some());
     // A command that sends something to the model is a prompt like any other.
     assert_eq!(of(&[&stop, &claude("<command-name>/next-step</command-name>", TYPED)]).end, None);
+}
+
+#[test]
+fn the_prompts_before_the_last_are_given_the_earliest_first_and_not_looked_for_far_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl");
+    let typed = |number: usize| claude(&format!("prompt {number}"), TYPED);
+    let asked = |lines: &[String], most: usize| -> Vec<String> {
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let person = look_back(Claude, &path, None, Instant::now() + Duration::from_secs(30), most);
+        person.prompts().map(|prompt| prompt.text.clone()).collect()
+    };
+    let between = claude("done", NOTICE);
+    let lines: Vec<String> = (0..12).flat_map(|number| [typed(number), between.clone()]).collect();
+    assert_eq!(asked(&lines, 3), ["prompt 9", "prompt 10", "prompt 11"]);
+    assert_eq!(asked(&lines, 1), ["prompt 11"]);
+    assert_eq!(asked(&lines[..3], 8), ["prompt 0", "prompt 1"]);
+    // However far the last one is away, it is found; those before it only near it.
+    let work = format!(r#"{{"type":"assistant","text":"{}"}}"#, "x".repeat(1024));
+    let far = vec![work; usize::try_from(EARLIER_BYTES / 1024).unwrap() + 200];
+    let lines = [vec![typed(0), typed(1)], far.clone()].concat();
+    assert_eq!(asked(&lines, 8), ["prompt 0", "prompt 1"]);
+    let lines = [vec![typed(0)], far.clone(), vec![typed(1)], far].concat();
+    assert_eq!(asked(&lines, 8), ["prompt 1"]);
 }
