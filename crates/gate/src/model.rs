@@ -7,10 +7,13 @@
 
 pub mod features;
 pub mod fit;
+pub mod reading;
 #[cfg(test)]
 mod tests;
+pub mod training;
 
-pub use features::{Feature, features, said};
+pub use features::{Feature, features, features_apart, said};
+pub use reading::Reading;
 
 /// The weights of a kind of text, one for each bucket that features are hashed into.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +67,11 @@ impl Model {
     /// The words of `text` that speak most for the kind or against it, strongest first, with what they add to the
     /// log-odds.
     pub fn strongest(&self, text: &str, most: usize) -> Vec<(String, f32)> {
-        let named = features::named(text).into_iter().map(|(name, feature)| (name, self.weight(feature)));
+        self.strongest_of(features::named(text), most)
+    }
+
+    fn strongest_of(&self, named: Vec<(String, Feature)>, most: usize) -> Vec<(String, f32)> {
+        let named = named.into_iter().map(|(name, feature)| (name, self.weight(feature)));
         let mut found: Vec<(String, f32)> = named.filter(|(_, weight)| *weight != 0.0).collect();
         found.sort_by(|one, other| other.1.abs().total_cmp(&one.1.abs()).then_with(|| one.0.cmp(&other.0)));
         found.truncate(most);

@@ -28,34 +28,54 @@ impl Feature {
     }
 }
 
-/// The features of `text`, each once. Linear in what is looked at: at most 8 KiB.
+/// The features of `text` and of its end, each once. Linear in what is looked at: at most 8 KiB.
 pub fn features(text: &str) -> Vec<Feature> {
     let words = words(text);
     let mut all = Vec::with_capacity(words.len() * 4);
-    for (part, words) in parts(&words) {
-        let mut hashes = Vec::with_capacity(words.len() * 3);
-        each_gram(words, |gram| hashes.push(hash(part, gram)));
-        hashes.sort_unstable();
-        hashes.dedup();
-        let value = share(hashes.len());
-        all.extend(hashes.into_iter().map(|hash| Feature { hash, value }));
-    }
+    add(&mut all, "", &words);
+    add(&mut all, END, end(&words));
     all
 }
 
-/// The features of `text` with their names.
+/// The features of a text that counts apart from others, under the name of `part`.
+pub fn features_apart(part: &str, text: &str) -> Vec<Feature> {
+    let mut all = Vec::new();
+    add(&mut all, part, &words(text));
+    all
+}
+
+fn add(all: &mut Vec<Feature>, part: &str, words: &[String]) {
+    let mut hashes = Vec::with_capacity(words.len() * 3);
+    each_gram(words, |gram| hashes.push(hash(part, gram)));
+    hashes.sort_unstable();
+    hashes.dedup();
+    let value = share(hashes.len());
+    all.extend(hashes.into_iter().map(|hash| Feature { hash, value }));
+}
+
+/// The features of `text` and of its end, with their names.
 pub(super) fn named(text: &str) -> Vec<(String, Feature)> {
     let words = words(text);
     let mut all = Vec::new();
-    for (part, words) in parts(&words) {
-        let mut grams = Vec::new();
-        each_gram(words, |gram| grams.push((hash(part, gram), format!("{part}{}", gram.concat()))));
-        grams.sort_unstable();
-        grams.dedup_by_key(|(hash, _)| *hash);
-        let value = share(grams.len());
-        all.extend(grams.into_iter().map(|(hash, name)| (name, Feature { hash, value })));
-    }
+    add_named(&mut all, "", &words);
+    add_named(&mut all, END, end(&words));
     all
+}
+
+/// [`features_apart`] with their names.
+pub(super) fn named_apart(part: &str, text: &str) -> Vec<(String, Feature)> {
+    let mut all = Vec::new();
+    add_named(&mut all, part, &words(text));
+    all
+}
+
+fn add_named(all: &mut Vec<(String, Feature)>, part: &str, words: &[String]) {
+    let mut grams = Vec::new();
+    each_gram(words, |gram| grams.push((hash(part, gram), format!("{part}{}", gram.concat()))));
+    grams.sort_unstable();
+    grams.dedup_by_key(|(hash, _)| *hash);
+    let value = share(grams.len());
+    all.extend(grams.into_iter().map(|(hash, name)| (name, Feature { hash, value })));
 }
 
 /// A feature that is known of a text from elsewhere.
@@ -75,9 +95,11 @@ fn hash(part: &str, gram: &[&str]) -> u32 {
     hash ^ (hash >> 15)
 }
 
-/// The parts of a text that count apart: all of it, and its end.
-fn parts(words: &[String]) -> [(&'static str, &[String]); 2] {
-    [("", words), ("$", &words[words.len().saturating_sub(END_WORDS)..])]
+/// The part of a text that is its end.
+const END: &str = "$";
+
+fn end(words: &[String]) -> &[String] {
+    &words[words.len().saturating_sub(END_WORDS)..]
 }
 
 /// Hands `take` each word, pair, triple of signs, and stem, as pieces.

@@ -78,3 +78,29 @@ proptest! {
         prop_assert_eq!(hashes(&plain), hashes(&named));
     }
 }
+
+/// The weights that are checked in are what the texts give, to the byte, whatever machine trains them.
+#[test]
+fn the_weights_are_what_their_texts_give() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let labelled: Vec<_> = ["train-1.jsonl", "train-2.jsonl"]
+        .into_iter()
+        .flat_map(|name| {
+            let text = std::fs::read_to_string(root.join("../../tests/corpus/scenes").join(name)).unwrap();
+            training::stops(&text).unwrap()
+        })
+        .collect();
+    let trained = training::train_stops(&labelled).to_bytes();
+    let there = std::fs::read(root.join("models/stop-text.bin")).unwrap();
+    let how = "cargo run --release -p stopgate-gate --example train-models";
+    assert!(trained == there, "the texts, or what is read of them, have changed: {how}");
+    assert_eq!(there.len(), 16 + (1 << 15));
+    let digest: String =
+        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &there))
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+    let sums = std::fs::read_to_string(root.join("models/SHA256SUMS")).unwrap();
+    assert!(sums.lines().any(|line| line == format!("{digest}  stop-text.bin")), "{how}");
+    assert_eq!(reading::weights_id(), &digest[..8]);
+}

@@ -1,0 +1,141 @@
+//! What the model of stops makes of a message: does an agent that has work left hand it back, or does it need somebody?
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::features::{self, Feature, features, features_apart};
+use super::{Model, said};
+
+/// The weights, and their digest: as `train-models` writes them.
+const WEIGHTS: &[u8] = include_bytes!("../../models/stop-text.bin");
+const FILE: &str = "stop-text.bin";
+const DIGESTS: &str = include_str!("../../models/SHA256SUMS");
+
+/// How many words are named that speak most for it or against it.
+const MAX_WORDS: usize = 6;
+/// How much of a digest names weights.
+const ID_CHARS: usize = 8;
+/// What is known of the turn beside its words weighs as much as half of these.
+const WEIGHT: f32 = 0.5;
+/// The words of questions, and of a failed call, weigh a little less than those of the message.
+const APART_WEIGHT: f32 = 0.7;
+/// The parts of the features that are those words.
+const QUESTIONS: &str = "?";
+const CALL: &str = "!";
+/// Longest part of what a failed call says that is looked at, in bytes.
+const MAX_CALL_BYTES: usize = 256;
+
+static MODEL: LazyLock<Option<Model>> = LazyLock::new(|| Model::from_bytes(WEIGHTS).ok());
+
+/// How a message reads, in thousandths of log-odds: above 0 like an agent that hands its work back, below 0 like one
+/// that needs somebody. Together with the name of the weights, so that it is known by which it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Thousandths of log-odds.
+    pub milli_log_odds: i32,
+    /// The first letters of the digest of the weights.
+    pub weights: String,
+}
+
+impl Reading {
+    /// Reads `message`, at whose end a tool call had failed as `failed_call` says. `None` only where the weights are
+    /// broken, which a test rules out.
+    pub fn of(message: &str, failed_call: Option<&str>) -> Option<Self> {
+        let log_odds = MODEL.as_ref()?.log_odds(&stop_features(message, failed_call));
+        #[expect(clippy::cast_possible_truncation, reason = "cut to thousands")]
+        let milli_log_odds = (log_odds.clamp(-1000.0, 1000.0) * 1000.0).round() as i32;
+        Some(Self { milli_log_odds, weights: weights_id().to_owned() })
+    }
+
+    /// How likely it is, in percent, that an agent hands its work back which says this.
+    pub fn percent(&self) -> u32 {
+        #[expect(clippy::cast_precision_loss, reason = "a million at most")]
+        let log_odds = self.milli_log_odds as f32 / 1000.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+        let percent = (super::logistic(log_odds) * 100.0).round() as u32;
+        percent
+    }
+
+    /// Whether these weights are the ones that messages are read by now.
+    pub fn is_current(&self) -> bool {
+        self.weights == weights_id()
+    }
+}
+
+/// What names the weights that messages are read by.
+pub fn weights_id() -> &'static str {
+    let line = DIGESTS.lines().find(|line| line.ends_with(FILE));
+    line.and_then(|line| line.get(..ID_CHARS)).unwrap_or_default()
+}
+
+/// The words of `message` that speak most for handing back (above 0) or against it, strongest first, with what they add to
+/// the log-odds. `$` stands before words of its end, `?` before those of its questions, `*` after a stem, `0` for a
+/// number.
+pub fn strongest_words(message: &str) -> Vec<(String, f32)> {
+    let mut named = features::named(message);
+    named.extend(features::named_apart(QUESTIONS, &questions(message)).into_iter().map(scaled_name));
+    MODEL.as_ref().map(|model| model.strongest_of(named, MAX_WORDS)).unwrap_or_default()
+}
+
+/// The features of a stop.
+pub fn stop_features(message: &str, failed_call: Option<&str>) -> Vec<Feature> {
+    let mut all = features(message);
+    let questions = questions(message);
+    if !questions.is_empty() {
+        all.push(said("asks", WEIGHT));
+        all.extend(features_apart(QUESTIONS, &questions).into_iter().map(scaled));
+    }
+    if message.trim_end().ends_with(is_question_mark) {
+        all.push(said("ends with a question", WEIGHT));
+    }
+    if let Some(call) = failed_call {
+        all.push(said("failed call", WEIGHT));
+        let end = call.floor_char_boundary(MAX_CALL_BYTES);
+        all.extend(features_apart(CALL, &call[..end]).into_iter().map(scaled));
+    }
+    all
+}
+
+fn scaled(feature: Feature) -> Feature {
+    Feature { value: feature.value * APART_WEIGHT, ..feature }
+}
+
+fn scaled_name((name, feature): (String, Feature)) -> (String, Feature) {
+    (name, scaled(feature))
+}
+
+const fn is_question_mark(sign: char) -> bool {
+    matches!(sign, '?' | '\u{ff1f}')
+}
+
+/// Most bytes of questions that are looked at: those that stand last.
+const MAX_QUESTION_BYTES: usize = 2 * 1024;
+
+/// The sentences of `message` that end with a question mark, a line each.
+fn questions(message: &str) -> String {
+    let tail = &message[message.ceil_char_boundary(message.len().saturating_sub(8 * 1024))..];
+    let mut found = String::new();
+    for line in tail.lines() {
+        let mut start = 0;
+        for (at, sign) in line.char_indices() {
+            let end = at + sign.len_utf8();
+            if is_question_mark(sign) {
+                found.push_str(&line[start..end]);
+                found.push('\n');
+                start = end;
+            } else if ends_sentence(sign, &line[end..]) {
+                start = end;
+            }
+        }
+    }
+    found.split_off(found.ceil_char_boundary(found.len().saturating_sub(MAX_QUESTION_BYTES)))
+}
+
+fn ends_sentence(sign: char, rest: &str) -> bool {
+    match sign {
+        '\u{3002}' | '\u{ff01}' | '\u{2014}' => true,
+        '.' | '!' | ';' => rest.starts_with(' '),
+        _ => false,
+    }
+}
