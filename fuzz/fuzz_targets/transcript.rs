@@ -19,6 +19,11 @@ fuzz_target!(|bytes: &[u8]| {
             for task in &read.tasks {
                 assert_shown(&task.text, 160);
             }
+            let end = &read.turn_end;
+            for said in [&end.failed_call, &end.denied_call].into_iter().flatten() {
+                assert_shown(said, 160);
+            }
+            assert!(end.usage.is_none_or(|usage| usage.used > 0 && usage.window > 0));
             // A line that is no JSON is skipped, wherever it stands.
             let disturbed = format!("{text}\nnot json\n");
             assert_eq!(transcript::read(harness, &disturbed, is_whole), read);

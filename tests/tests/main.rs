@@ -33,6 +33,7 @@ mod gate_person;
 mod gate_retention;
 mod gate_rules;
 mod gate_trust;
+mod gate_turn_end;
 mod gate_turns;
 mod hooks_lost;
 mod hooks_silenced;

@@ -110,6 +110,14 @@ impl Person {
     }
 }
 
+/// Whether a line of a transcript begins a turn that the person prompted, as far as the line itself tells.
+pub fn is_prompt(harness: Harness, line: &Map<String, Value>) -> bool {
+    match harness {
+        Harness::Claude => claude::seen(line).is_some_and(|seen| matches!(seen.act, Act::Prompt(_))),
+        Harness::Codex => codex::is_persons(line),
+    }
+}
+
 /// How long a client may take to write down the prompt of a turn that has ended, and how often it is looked for meanwhile.
 /// Claude Code 2.1.197 and 2.1.332 were seen to be behind by up to 0.3 s, when the model answered at once; in a session's
 /// first turn there is no file at all until then.

@@ -1,10 +1,11 @@
-//! What the end of a session's transcript tells: the harness's own task list, the files the agent touched, and which of
-//! its teammates wait for work. What the person said is [`stopgate_core::person`]'s.
+//! What the end of a session's transcript tells: the harness's own task list, the files the agent touched, which of its
+//! teammates wait for work, and how the last turn ended: what failed, what was refused, how full the context window was. What the person said is [`stopgate_core::person`]'s.
 //!
 //! Observed with Claude Code 2.1.197 to 2.1.332 (`TodoWrite`, `TaskCreate`, `TaskUpdate`, `TaskList`) and Codex 0.169.0
 //! to 0.171.0 (`update_plan`). A transcript is no interface: a line that is not understood is skipped, and what is
 //! missing is unknown, not absent.
 
+mod calls;
 mod claude;
 mod codex;
 
@@ -13,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::calls::Calls;
 use crate::circumstances::EndedBy;
+use crate::turn_end::{ContextUsage, TurnEnd};
 use stopgate_core::redact::redact;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
@@ -71,6 +74,8 @@ pub struct Transcript {
     pub ended_by: Option<EndedBy>,
     /// The session's teammates that are known, and whether each waits for work.
     pub teammates: BTreeMap<String, bool>,
+    /// What it shows of how the last turn ended.
+    pub turn_end: TurnEnd,
 }
 
 impl Transcript {
@@ -109,6 +114,8 @@ pub fn read_while(
     mut goes_on: impl FnMut() -> bool,
 ) -> Option<Transcript> {
     let mut reader = Reader::default();
+    // The last two counts of tokens: of the last, half may be written.
+    let mut counts = [None; 2];
     let marks: &[&str] = match harness {
         Harness::Claude => &claude::MARKS,
         Harness::Codex => &codex::MARKS,
@@ -116,6 +123,10 @@ pub fn read_while(
     for line in tail.lines().skip(usize::from(!is_whole)).filter(|line| marks.iter().any(|mark| line.contains(mark))) {
         if !goes_on() {
             return None;
+        }
+        if harness == Harness::Codex && line.contains(codex::COUNT) {
+            counts = [Some(line), counts[0]];
+            continue;
         }
         let Ok(Value::Object(line)) = serde_json::from_str(line) else {
             continue;
@@ -125,6 +136,7 @@ pub fn read_while(
             Harness::Codex => reader.codex(&line),
         }
     }
+    reader.usage = reader.usage.or_else(|| counts.into_iter().flatten().find_map(codex::usage));
     Some(reader.done())
 }
 
@@ -147,6 +159,8 @@ struct LastTurn {
     failed: bool,
     /// The last tool call, if it asks the person and nobody has answered.
     asks: Option<String>,
+    /// The last tool calls.
+    calls: Calls,
 }
 
 impl LastTurn {
@@ -161,19 +175,38 @@ impl LastTurn {
     }
 }
 
+/// What stood before the call `call` wrote the list.
+#[derive(Debug)]
+struct Before {
+    call: String,
+    list: Vec<Listed>,
+    tasks_moved: bool,
+}
+
 #[derive(Debug, Default)]
 struct Reader {
     done: Transcript,
     list: Vec<Listed>,
     turn: LastTurn,
     /// The list before a call that wrote it whole: it stands again if the call fails.
-    before: Option<(String, Vec<Listed>)>,
+    before: Option<Before>,
+    /// How full the context window was last.
+    usage: Option<ContextUsage>,
+    /// A task was begun or finished since the person's last prompt.
+    tasks_moved: bool,
 }
 
 impl Reader {
     /// What was found. A task whose making was never confirmed is none.
     fn done(mut self) -> Transcript {
         self.done.ended_by = self.turn.ended_by();
+        self.done.turn_end = TurnEnd {
+            failed_call: self.turn.calls.failed(),
+            denied_call: self.turn.calls.refused(),
+            usage: self.usage,
+            tasks_moved: self.tasks_moved,
+            ..TurnEnd::default()
+        };
         for listed in self.list.into_iter().filter(|listed| listed.id.as_deref() != Some("")) {
             self.done.task_ids.push(listed.id);
             self.done.tasks.push(listed.item);
@@ -186,17 +219,29 @@ impl Reader {
         let Some(items) = items.as_array() else {
             return;
         };
-        self.before = Some((call.to_owned(), std::mem::take(&mut self.list)));
+        let before = std::mem::take(&mut self.list);
         for item in items {
             let status = item["status"].as_str().and_then(TaskStatus::of);
             self.task(None, call, item[name].as_str(), status);
         }
+        let stood: BTreeMap<&str, TaskStatus> =
+            before.iter().map(|listed| (listed.item.text.as_str(), listed.item.status)).collect();
+        let has_moved =
+            |item: &TaskItem| item.status != TaskStatus::Pending && stood.get(item.text.as_str()) != Some(&item.status);
+        let moved = self.list.iter().any(|listed| has_moved(&listed.item));
+        self.before = Some(Before { call: call.to_owned(), list: before, tasks_moved: self.tasks_moved });
+        self.tasks_moved |= moved;
+    }
+
+    /// The person has sent a prompt.
+    fn prompted(&mut self) {
+        self.tasks_moved = false;
     }
 
     /// A call has failed: what it would have done to the list was not done.
     fn failed(&mut self, call: &str) {
-        if let Some((_, list)) = self.before.take_if(|(last, _)| last == call) {
-            self.list = list;
+        if let Some(before) = self.before.take_if(|before| before.call == call) {
+            (self.list, self.tasks_moved) = (before.list, before.tasks_moved);
         }
         self.list.retain(|listed| listed.id.as_deref() != Some("") || listed.call != call);
     }
@@ -211,9 +256,10 @@ impl Reader {
         }
     }
 
-    /// A tool is called, one that `asks` the person or any other.
-    fn calls(&mut self, call: &str, asks: bool) {
+    /// A tool is called, one that `asks` the person or any other; with `command` where it runs one.
+    fn calls(&mut self, call: &str, tool: &str, command: Option<&str>, asks: bool) {
         self.turn.asks = asks.then(|| call.to_owned());
+        self.turn.calls.begin(call, tool, command);
     }
 
     /// The call `call` has done what it was to do: one that asked has its answer.
@@ -247,3 +293,5 @@ fn shown(text: &str, chars: usize) -> String {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turn_end_tests;

@@ -17,7 +17,6 @@ use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, R
 use stopgate_gate::signals::Signals;
 use stopgate_gate::transcript::Transcript;
 use stopgate_gate::turn::Ceilings;
-use stopgate_gate::turn_end::TurnEnd;
 use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
@@ -122,7 +121,8 @@ fn inputs(
     let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     let rule_modes = rules::modes(state, config, request.mode);
-    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end: TurnEnd::default(), rule_modes }
+    let turn_end = told.map(|told| told.turn_end.clone()).unwrap_or_default();
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end, rule_modes }
 }
 
 /// What ended the turn besides what the agent says, as far as the event and the end of the transcript tell it.

@@ -19,6 +19,16 @@ pub(super) fn is_start(line: &Map<String, Value>) -> bool {
     line.get("payload").is_some_and(|payload| payload["type"] == "task_started")
 }
 
+/// Whether a turn begins here that the person set off.
+pub(super) fn is_persons(line: &Map<String, Value>) -> bool {
+    is_start(line) && line.get("payload").is_some_and(by_person)
+}
+
+/// Whether the person set off the turn that a `task_started` begins.
+fn by_person(payload: &Value) -> bool {
+    matches!(payload["turn_attribution"]["turn_trigger"].as_str(), Some("user" | "exec"))
+}
+
 /// What the lines of a turn, in their order, say of the person.
 pub(super) fn seen(lines: impl Iterator<Item = Map<String, Value>>) -> Vec<Seen> {
     let mut found = Vec::new();
@@ -28,8 +38,7 @@ pub(super) fn seen(lines: impl Iterator<Item = Map<String, Value>>) -> Vec<Seen>
         let (payload, at_ms) = (&line["payload"], said_at(&line));
         match payload["type"].as_str() {
             Some("task_started") => {
-                let trigger = payload["turn_attribution"]["turn_trigger"].as_str();
-                (begins, began_with) = (Some(matches!(trigger, Some("user" | "exec"))), None);
+                (begins, began_with) = (Some(by_person(payload)), None);
             }
             Some("turn_aborted") if payload["reason"] == "interrupted" => {
                 found.push(Seen { act: Act::Interrupted, at_ms, reported: false });

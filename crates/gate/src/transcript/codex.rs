@@ -2,10 +2,17 @@
 
 use serde_json::{Map, Value};
 
+use super::calls::Outcome;
 use super::{LastTurn, Reader, text_of};
+use crate::turn_end::ContextUsage;
+use stopgate_core::person;
+use stopgate_core::session::Harness;
+use stopgate_core::text::{ends, head};
 
 /// One of these stands in every line that tells something.
-pub(super) const MARKS: [&str; 4] = ["_call\"", "_call_output\"", "\"task_started\"", "\"turn_context\""];
+pub(super) const MARKS: [&str; 5] = ["_call\"", "_call_output\"", "\"task_started\"", "\"turn_context\"", COUNT];
+/// What a line has that counts tokens: the last one is read.
+pub(super) const COUNT: &str = "\"type\":\"token_count\"";
 
 impl Reader {
     pub(super) fn codex(&mut self, line: &Map<String, Value>) {
@@ -13,28 +20,41 @@ impl Reader {
         match (text_of(line, "type"), payload["type"].as_str()) {
             (Some("event_msg"), Some("task_started")) => {
                 self.turn = LastTurn { plans: payload["collaboration_mode_kind"] == "plan", ..LastTurn::default() };
+                if person::is_prompt(Harness::Codex, line) {
+                    self.prompted();
+                }
             }
             (Some("turn_context"), _) => self.turn.plans |= payload["collaboration_mode"]["mode"] == "plan",
             (Some("response_item"), Some("function_call")) => {
                 let call = payload["call_id"].as_str().unwrap_or_default();
-                self.calls(call, payload["name"] == "request_user_input");
+                let name = payload["name"].as_str().unwrap_or_default();
                 let arguments = payload["arguments"].as_str().unwrap_or_default();
-                if payload["name"] == "update_plan"
-                    && let Ok(arguments) = serde_json::from_str::<Value>(arguments)
-                {
+                // Of a call with large arguments, what it runs is of no matter.
+                let runs = matches!(name, "exec_command" | "shell" | "shell_command" | "local_shell");
+                let needed = runs && arguments.len() <= MAX_ARGUMENT_BYTES || name == "update_plan";
+                let parsed = if needed { serde_json::from_str(arguments).ok() } else { None };
+                let arguments: Value = parsed.unwrap_or_default();
+                let command = command(&arguments).filter(|_| runs);
+                self.calls(call, name, command.as_deref(), name == "request_user_input");
+                if name == "update_plan" {
                     self.rewrite(call, &arguments["plan"], "step");
                 }
             }
-            (Some("response_item"), Some("custom_tool_call")) if payload["name"] == "apply_patch" => {
-                self.calls("", false);
+            (Some("response_item"), Some("custom_tool_call")) => {
+                let name = payload["name"].as_str().unwrap_or_default();
+                self.calls(payload["call_id"].as_str().unwrap_or_default(), name, None, false);
+                if name != "apply_patch" {
+                    return;
+                }
                 for line in payload["input"].as_str().unwrap_or_default().lines() {
                     let file = ["*** Update File: ", "*** Add File: "].iter().find_map(|mark| line.strip_prefix(mark));
                     self.touch(file);
                 }
             }
-            (Some("response_item"), Some("function_call_output")) => {
-                let output = payload["output"].as_str().unwrap_or_default();
+            (Some("response_item"), Some("function_call_output" | "custom_tool_call_output")) => {
+                let output = printed(&payload["output"]);
                 let call = payload["call_id"].as_str().unwrap_or_default();
+                self.turn.calls.end(call, outcome(output, &payload["output"]));
                 // What it says of a tool that the model was not offered.
                 if output.starts_with("unsupported call") {
                     self.failed(call);
@@ -47,4 +67,102 @@ impl Reader {
             _ => {}
         }
     }
+}
+
+/// Longest arguments of a call that are looked at for its command.
+const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+/// How much of an output says what came of the call.
+const MAX_HEAD_BYTES: usize = 512;
+
+/// How much of what a command printed is looked at, at both ends.
+const MAX_ENDS_BYTES: usize = 2048;
+
+/// The command that a call of a shell runs: a text, or the words of it.
+fn command(arguments: &Value) -> Option<String> {
+    let given = arguments.get("cmd").or_else(|| arguments.get("command"))?;
+    match given {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(words) => Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    }
+}
+
+/// What a call printed: a text, its parts, or an object that has one of them.
+fn printed(output: &Value) -> &str {
+    match output {
+        Value::String(text) => text,
+        Value::Array(parts) => parts.iter().find_map(|part| part["text"].as_str()).unwrap_or_default(),
+        Value::Object(fields) => {
+            fields.get("content").map(|content| content.as_str().unwrap_or_default()).unwrap_or_default()
+        }
+        _ => "",
+    }
+}
+
+/// How refusals begin: of a hook, the person, the approval policy, the rules for commands.
+const REFUSALS: [&str; 9] = [
+    "Command blocked by PreToolUse hook:",
+    "Tool call blocked by PreToolUse hook:",
+    "exec command rejected by",
+    "patch rejected",
+    "rejected by user",
+    "approval policy is ",
+    "user rejected",
+    "writing is blocked by read-only sandbox",
+    "writing outside of the project",
+];
+/// How the client says that the agent called a tool wrongly.
+const SLIPS: [&str; 3] = ["unsupported call", "failed to parse function arguments", "apply_patch verification failed"];
+/// How a failure begins that has no exit code.
+const FAILURES: [&str; 5] = ["exec_command failed", "execution error", "tool call error", "failed to ", "Error: "];
+
+/// What came of a call that printed `text`.
+fn outcome(text: &str, output: &Value) -> Outcome {
+    let begins = |with: &[&str]| with.iter().any(|begin| text.starts_with(begin));
+    let beginning = head(text, MAX_HEAD_BYTES);
+    if begins(&SLIPS) {
+        return Outcome::Unknown;
+    }
+    if begins(&REFUSALS) || text.starts_with('`') && beginning.contains("` rejected: ") {
+        return Outcome::refused(text);
+    }
+    if beginning.contains("Process running with session ID") {
+        return Outcome::Unknown;
+    }
+    let code = exit_code(beginning, text);
+    let is_sandboxed =
+        || ["denied by sandbox", "sandbox denied", "Sandbox(Denied"].iter().any(|mark| beginning.contains(mark));
+    match code {
+        Some(0) => Outcome::Done,
+        _ if is_sandboxed() => Outcome::refused(text),
+        Some(code) => {
+            let printed = text.split_once("Output:\n").map_or(text, |(_, printed)| printed);
+            Outcome::failed(&format!("exit code {code}\n{}", ends(printed, MAX_ENDS_BYTES)))
+        }
+        None if output["success"] == false || begins(&FAILURES) => Outcome::failed(text),
+        None => Outcome::Done,
+    }
+}
+
+/// The exit code that stands above what a command printed, or beside it.
+fn exit_code(beginning: &str, text: &str) -> Option<i64> {
+    if beginning.starts_with('{') {
+        let told: Value = serde_json::from_str(text).ok()?;
+        return told["metadata"]["exit_code"].as_i64();
+    }
+    let above = beginning.split("Output:").next().unwrap_or_default();
+    let code = |line: &str| {
+        let rest = ["Process exited with code ", "Exit code: "].iter().find_map(|mark| line.strip_prefix(mark))?;
+        rest.trim().parse().ok()
+    };
+    above.lines().take(6).find_map(code)
+}
+
+/// How full the context window was, by a line that counts tokens.
+pub(super) fn usage(line: &str) -> Option<ContextUsage> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let info = &line["payload"]["info"];
+    let (last, window) = (&info["last_token_usage"], info["model_context_window"].as_u64()?);
+    let used = last["total_tokens"].as_u64().or_else(|| last["input_tokens"].as_u64())?;
+    (used > 0 && window > 0).then_some(ContextUsage { used, window })
 }
