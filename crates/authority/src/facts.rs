@@ -1,14 +1,15 @@
 //! Gathers the facts about a checkout, and checks evidence against it, within one deadline.
 
+mod elsewhere;
 mod fingerprint;
 mod memo;
 mod plans;
+mod related;
 mod session;
 mod tree;
 mod untracked;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -22,22 +23,17 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::text::one_line;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::evidence::EvidenceFault;
-use stopgate_gate::facts::{Facts, GitTrouble, Plan};
-use stopgate_gate::steps as plan_steps;
+use stopgate_gate::facts::{Facts, GitTrouble};
+use stopgate_gate::steps::{self as plan_steps, Step};
 use stopgate_gate::transcript::{TaskStatus, Transcript};
 
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Asked;
 pub(crate) use self::memo::Memo;
-use self::plans::Unread;
 use crate::git::{Git, Outcome, Unlisted};
 
 /// Longest beginning of a prompt that is passed on.
 const MAX_PROMPT_CHARS: usize = 500;
-/// Plans that are passed on.
-const MAX_PLANS: usize = 3;
-/// Plans with an open step that are looked at for that.
-const MAX_OPEN_PLANS: usize = 10;
 /// Lines between two looks at the clock.
 const CLOCK_STRIDE: usize = 256;
 /// File systems keep time by a clock that lags behind: what was written just before the session is compared with git.
@@ -160,33 +156,8 @@ fn look_around(
     facts.is_stopgate = is_stopgate(git.top);
     facts.live_builds = session::live_builds(checkout, session.key, git.deadline);
     let head = facts.head_at_start.clone();
-    let touched = session::touched(checkout, session.cwd, transcript);
-    let mut open_plans = 0;
-    let candidates = plans::candidates(git, &touched, session.exclude);
-    facts.incomplete = candidates.is_none();
-    facts.excluded_plans = plans::excluded(git, session.exclude);
-    for path in candidates.unwrap_or_default() {
-        if facts.plans.len() == MAX_PLANS || open_plans == MAX_OPEN_PLANS || Instant::now() >= git.deadline {
-            break;
-        }
-        let text = match plans::read(git.top, &path) {
-            Ok(text) => text,
-            Err(Unread::TooLarge) => {
-                facts.too_large_plans.push(path);
-                continue;
-            }
-            Err(Unread::Otherwise) => continue,
-        };
-        let Some(steps) = steps(&path, &text, git.deadline) else { continue };
-        if !steps.is_empty() {
-            open_plans += 1;
-            facts.plans.extend(predating(git, path, &steps, session, head.as_deref(), &touched));
-        }
-    }
-    for plan in &mut facts.plans {
-        plan.session_commits = commits_since(git, session, head.as_deref(), Some(&plan.path));
-    }
-    facts.session_commits = commits_since(git, session, head.as_deref(), None);
+    related::plans(facts, git, checkout, session, &transcript.files);
+    facts.session_commits = commits_since(git, session, head.as_deref());
     // Half of what is left: with the rest of it the evidence is looked at.
     let now = Instant::now();
     let until = now + git.deadline.saturating_duration_since(now) / 2;
@@ -196,14 +167,14 @@ fn look_around(
     }
 }
 
-/// The open steps of the plan in `path`; `None` if there was no time to read them.
-fn steps(path: &str, text: &str, deadline: Instant) -> Option<Vec<String>> {
+/// The steps of the plan in `path`; `None` if there was no time to read them.
+fn steps(path: &str, text: &str, deadline: Instant) -> Option<Vec<Step>> {
     let mut found = Vec::new();
     for (at, step) in plan_steps::by_line(text, plans::steps_in(path)).enumerate() {
         if at.is_multiple_of(CLOCK_STRIDE) && Instant::now() >= deadline {
             return None;
         }
-        found.extend(step.filter(|step| !step.is_done).map(|step| step.text));
+        found.extend(step);
     }
     Some(found)
 }
@@ -216,50 +187,6 @@ fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {
 /// Whether a commit is in the repository; `None` if git did not say.
 fn has_commit(git: &Asked<'_>, id: &str) -> Option<bool> {
     says_yes(git, &["cat-file", "-e", &format!("{id}^{{commit}}")])
-}
-
-/// The plan in `path`, with its first step that was open already when the session began; `None` if there is none: what
-/// a session has written down itself is not evidence against it. Where it is not known which commit was checked out then,
-/// a commit's time proves nothing, and only a file that nobody has touched since counts.
-fn predating(
-    git: &Asked<'_>,
-    path: String,
-    steps: &[String],
-    session: &Session<'_>,
-    head: Option<&str>,
-    touched: &BTreeSet<String>,
-) -> Option<Plan> {
-    let introduced = introduced_by(git, &path);
-    let times = Times::of(&git.top.join(&path));
-    let start = session.started_at_ms;
-    let untracked = introduced.is_none() && session.clock_held && times.born_before(start);
-    let next_step = if session.clock_held && times.untouched_since(start) {
-        steps.first()
-    } else if let Some(head) = head {
-        match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
-            Outcome::Success(then) => {
-                let then: HashSet<String> =
-                    self::steps(&path, &String::from_utf8_lossy(&then), git.deadline)?.into_iter().collect();
-                steps.iter().find(|step| then.contains(*step))
-            }
-            Outcome::Failure => steps.first().filter(|_| untracked),
-            Outcome::NoAnswer => None,
-        }
-    } else {
-        steps.first().filter(|_| untracked && git.head().is_none())
-    };
-    Some(Plan {
-        next_step: next_step?.clone(),
-        touched_by_session: touched.contains(&path),
-        path,
-        open_steps: steps.len(),
-        predates_session: true,
-        introduced_by: introduced.map(|(id, _)| id),
-        session_commits: Vec::new(),
-        named_by_prompt: false,
-        ticked_by_session: 0,
-        open_step_texts: Vec::new(),
-    })
 }
 
 /// When a file was made and last written; a file system that does not tell says "now".
@@ -281,6 +208,10 @@ impl Times {
         self.born.is_some_and(|born| born < at_ms)
     }
 
+    fn written_since(&self, at_ms: UnixMillis) -> bool {
+        self.written.is_some_and(|written| written >= at_ms)
+    }
+
     fn untouched_since(&self, at_ms: UnixMillis) -> bool {
         self.born_before(at_ms) && self.written.is_some_and(|written| written < at_ms - CLOCK_LAG_MS)
     }
@@ -292,29 +223,28 @@ fn introduced_by(git: &Asked<'_>, path: &str) -> Option<(String, UnixMillis)> {
     parse_commits(&git.ask(&arguments).output()?).next()
 }
 
-/// Commits made since the session began, of `path` or of all, newest first.
-fn commits_since(
-    git: &Asked<'_>,
-    session: &Session<'_>,
-    head_at_start: Option<&str>,
-    path: Option<&str>,
-) -> Vec<String> {
+/// Commits made since the session began, newest first.
+fn commits_since(git: &Asked<'_>, session: &Session<'_>, head_at_start: Option<&str>) -> Vec<String> {
     let not_before = head_at_start.map(|head| format!("^{head}"));
     let mut arguments = vec!["log", MAX_COMMITS, "--format=%H %ct", "HEAD"];
     arguments.extend(not_before.as_deref());
     arguments.push("--");
-    arguments.extend(path);
+    let Some(earliest) = earliest_commit(session, head_at_start) else { return Vec::new() };
     let output = git.ask(&arguments).output().unwrap_or_default();
+    parse_commits(&output).filter(|(_, at_ms)| *at_ms >= earliest).map(|(id, _)| id).collect()
+}
+
+/// From when on a commit is the session's; `None` if that cannot be told.
+fn earliest_commit(session: &Session<'_>, head_at_start: Option<&str>) -> Option<UnixMillis> {
     // Commit times have whole seconds: the second in which the session began counts as after it only when the
     // commit is known not to be an ancestor of where the session began.
-    let earliest = match (session.clock_held, head_at_start) {
-        (true, Some(_)) => session.started_at_ms - 999,
-        (true, None) => session.started_at_ms,
+    match (session.clock_held, head_at_start) {
+        (true, Some(_)) => Some(session.started_at_ms - 999),
+        (true, None) => Some(session.started_at_ms),
         // What is no ancestor of that commit came later.
-        (false, Some(_)) => UnixMillis::MIN,
-        (false, None) => return Vec::new(),
-    };
-    parse_commits(&output).filter(|(_, at_ms)| *at_ms >= earliest).map(|(id, _)| id).collect()
+        (false, Some(_)) => Some(UnixMillis::MIN),
+        (false, None) => None,
+    }
 }
 
 fn parse_commits(output: &[u8]) -> impl Iterator<Item = (String, UnixMillis)> {
@@ -357,8 +287,8 @@ pub(crate) fn verify(
     in_time()?;
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
     let text = plans::read(&checkout.worktree, &evidence.plan_file).map_err(|_| EvidenceFault::PlanChanged)?;
-    if !steps(&evidence.plan_file, &text, deadline).ok_or(EvidenceFault::NotKnownInTime)?.contains(&evidence.next_step)
-    {
+    let steps = steps(&evidence.plan_file, &text, deadline).ok_or(EvidenceFault::NotKnownInTime)?;
+    if !steps.iter().any(|step| !step.is_done && step.text == evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);
     }
     let git = Git::of(&checkout, search_path);

@@ -119,7 +119,39 @@ fn normalise(path: &Path) -> PathBuf {
     out
 }
 
+/// Entries of a repository's list of linked working trees that are looked at.
+const MAX_LISTED: usize = 256;
+
 impl Checkout {
+    /// The other working trees of the same repository, at most `most`: the main one, and linked ones that are still there
+    /// and point back, those used last first.
+    pub fn others(&self, most: usize) -> Vec<Self> {
+        let Ok(own) = std::fs::canonicalize(&self.common_dir) else { return Vec::new() };
+        let is_plain = own.file_name().is_some_and(|name| name == ".git");
+        let main = own.parent().filter(|_| is_plain).map(Path::to_owned);
+        let mut listed: Vec<_> = std::fs::read_dir(own.join("worktrees"))
+            .into_iter()
+            .flatten()
+            .take(MAX_LISTED)
+            .filter_map(|entry| {
+                let entry = entry.ok()?.path();
+                let used = std::fs::symlink_metadata(&entry).ok()?.modified().ok()?;
+                let dot_git = pointer(&entry.join("gitdir"), "", &entry)?;
+                Some((used, dot_git.parent()?.to_owned()))
+            })
+            .collect();
+        listed.sort_unstable_by(|left, right| right.cmp(left));
+        let tops = main.into_iter().chain(listed.into_iter().map(|(_, top)| top));
+        let is_other = |other: &Self| {
+            let same =
+                |left: &Path, right: &Path| left == right || std::fs::canonicalize(left).ok().as_deref() == Some(right);
+            other.worktree != self.worktree
+                && same(&other.common_dir, &own)
+                && !std::fs::canonicalize(&self.worktree).is_ok_and(|top| same(&other.worktree, &top))
+        };
+        tops.filter_map(|top| at(&top)).filter(is_other).take(most).collect()
+    }
+
     /// The index of this working tree.
     pub fn index(&self) -> PathBuf {
         self.git_dir.join("index")
@@ -197,9 +229,14 @@ mod tests {
         let linked = top.parent().unwrap().join("linked");
         git(&top, &["worktree", "add", "-q", linked.to_str().unwrap()]);
         let checkout = find(&linked).unwrap();
-        assert_eq!((checkout.worktree, checkout.main), (linked.clone(), top.clone()));
+        assert_eq!((checkout.worktree.clone(), checkout.main.clone()), (linked.clone(), top.clone()));
+        let tops = |of: &Checkout| of.others(9).into_iter().map(|other| other.worktree).collect::<Vec<_>>();
+        assert_eq!((tops(&checkout), tops(&below)), (vec![top.clone()], vec![linked.clone()]));
+        assert_eq!(below.others(0), []);
         git(&linked, &["commit", "-q", "--allow-empty", "-m", "two"]);
         assert_ne!(find(&linked).unwrap().head(), Some(head), "a worktree has a HEAD of its own");
+        std::fs::remove_dir_all(&linked).unwrap();
+        assert_eq!(below.others(9), [], "removed");
     }
 
     #[test]

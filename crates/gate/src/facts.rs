@@ -175,7 +175,26 @@ pub enum PlanRelation {
     Untouched,
 }
 
+impl PlanRelation {
+    /// What it says of the plan, behind its name.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Moved => "moved on in this session",
+            Self::Touched => "touched in this session",
+            Self::Named => "named by a prompt",
+            Self::Untouched => "nothing that this session did or was asked has to do with it",
+        }
+    }
+}
+
 impl Plan {
+    /// Why a plan with open steps is no reason to hold; `None` if it may be one.
+    pub fn set_aside(&self) -> Option<String> {
+        let is_none = self.relation() == PlanRelation::Untouched && self.open_steps > 0;
+        let steps = if self.open_steps == 1 { "step" } else { "steps" };
+        is_none.then(|| format!("{}: {} open {steps}, but {}", self.path, self.open_steps, self.relation().meaning()))
+    }
+
     /// What it has to do with the session.
     pub const fn relation(&self) -> PlanRelation {
         if !self.session_commits.is_empty() || self.ticked_by_session > 0 {

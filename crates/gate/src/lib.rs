@@ -13,6 +13,7 @@ pub mod facts;
 pub mod judge;
 mod markdown;
 pub mod model;
+pub mod named;
 mod phrases;
 pub mod pipeline;
 mod prose;

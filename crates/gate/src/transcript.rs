@@ -8,8 +8,9 @@
 mod calls;
 mod claude;
 mod codex;
+mod files;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,11 +22,14 @@ use stopgate_core::redact::redact;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
 
+use self::files::Doings;
+pub use self::files::{ApprovedPlan, TEXT_EXTENSIONS, TouchedFiles, is_text};
+
 /// How much of a transcript's end is read. Claude Code 2.1.332 writes all that it sends into it: 170 KiB for one prompt.
 pub const MAX_TAIL_BYTES: u64 = 2 * 1024 * 1024;
 /// Longest text of a task that is kept, as that of a plan's step.
 const MAX_TASK_CHARS: usize = 160;
-/// Most tasks, touched files and teammates that are kept.
+/// Most tasks and teammates that are kept.
 const MAX_ITEMS: usize = 200;
 
 /// How far a task of the list is.
@@ -68,8 +72,8 @@ pub struct Transcript {
     pub tasks: Vec<TaskItem>,
     /// The harness's ids of those, where it gives each task one.
     pub task_ids: Vec<Option<String>>,
-    /// Files that the agent wrote or read by name.
-    pub touched: BTreeSet<String>,
+    /// Text files that the agent had to do with.
+    pub files: TouchedFiles,
     /// What ended the last turn besides what the agent said.
     pub ended_by: Option<EndedBy>,
     /// The session's teammates that are known, and whether each waits for work.
@@ -187,7 +191,10 @@ struct Before {
 struct Reader {
     done: Transcript,
     list: Vec<Listed>,
+    files: Doings,
     turn: LastTurn,
+    /// Where Codex's tools run.
+    cwd: Option<String>,
     /// The list before a call that wrote it whole: it stands again if the call fails.
     before: Option<Before>,
     /// How full the context window was last.
@@ -207,6 +214,7 @@ impl Reader {
             tasks_moved: self.tasks_moved,
             ..TurnEnd::default()
         };
+        self.done.files = self.files.done();
         for listed in self.list.into_iter().filter(|listed| listed.id.as_deref() != Some("")) {
             self.done.task_ids.push(listed.id);
             self.done.tasks.push(listed.item);
@@ -240,6 +248,7 @@ impl Reader {
 
     /// A call has failed: what it would have done to the list was not done.
     fn failed(&mut self, call: &str) {
+        self.files.failed(call);
         if let Some(before) = self.before.take_if(|before| before.call == call) {
             (self.list, self.tasks_moved) = (before.list, before.tasks_moved);
         }
@@ -265,14 +274,6 @@ impl Reader {
     /// The call `call` has done what it was to do: one that asked has its answer.
     fn answered(&mut self, call: &str) {
         self.turn.asks.take_if(|asks| asks == call);
-    }
-
-    fn touch(&mut self, file: Option<&str>) {
-        if let Some(file) = file
-            && self.done.touched.len() < MAX_ITEMS
-        {
-            self.done.touched.insert(file.to_owned());
-        }
     }
 
     fn teammate(&mut self, name: &str, waits: bool) {

@@ -162,6 +162,11 @@ impl Asked<'_> {
         outcome
     }
 
+    /// The answer to a question that something else than HEAD, the index and the objects decides as well.
+    pub(super) fn ask_now(&self, arguments: &[&str]) -> Outcome {
+        self.git.run(self.top, arguments, self.deadline)
+    }
+
     /// Whether git answers at all in this checkout.
     pub(super) fn answers(&self) -> Result<(), Unlisted> {
         self.git.list(self.top, &["rev-parse", "--git-dir"], self.deadline).map(drop)

@@ -1,13 +1,13 @@
 //! Which files of a checkout are plans.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use stopgate_core::fsx;
 
 use stopgate_gate::steps::Where;
+use stopgate_gate::transcript::TEXT_EXTENSIONS;
 
 use super::memo::Asked;
 
@@ -34,20 +34,27 @@ pub(super) fn excluded(git: &Asked<'_>, exclude: &[String]) -> Vec<String> {
     plans.filter(|path| is_excluded(path, exclude)).take(MAX_EXCLUDED).map(str::to_owned).collect()
 }
 
-/// Plan-like files, what the session touched first, then the most recently changed; as many as are looked into, and as
-/// were found before the deadline. `None` if the files could not be listed.
-pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &[String]) -> Option<Vec<String>> {
+/// Plan-like files, those first that `rank` puts first (the larger, the earlier), then the most recently changed; as many
+/// as are looked into, and as were found before the deadline. `jobs` are paths of other files that are plans. `None` if
+/// the files could not be listed.
+pub(super) fn candidates(
+    git: &Asked<'_>,
+    jobs: &[String],
+    exclude: &[String],
+    rank: impl Fn(&str) -> u8,
+) -> Option<Vec<String>> {
     let (tree, untracked) = git.files().ok()?;
     let in_time = |at: usize| !at.is_multiple_of(CLOCK_STRIDE) || Instant::now() < git.deadline;
     let tracked = tree.files.iter().enumerate().take_while(|(at, _)| in_time(*at)).map(|(_, file)| &*file.path);
     let tracked = tracked.filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| is_plan_like(path));
-    let mut found: Vec<(bool, SystemTime, &str)> = tracked
+    let mut found: Vec<(u8, SystemTime, &str)> = tracked
         .chain(untracked.plans.iter().map(String::as_str))
+        .chain(jobs.iter().map(String::as_str))
         .filter(|path| !is_excluded(path, exclude))
         .take_while(|_| Instant::now() < git.deadline)
         .filter_map(|path| {
             let changed = std::fs::symlink_metadata(git.top.join(path)).ok()?.modified().ok()?;
-            Some((touched.contains(path), changed, path))
+            Some((rank(path), changed, path))
         })
         .collect();
     found.sort_unstable_by(|left, right| right.cmp(left));
@@ -55,6 +62,24 @@ pub(super) fn candidates(git: &Asked<'_>, touched: &BTreeSet<String>, exclude: &
     found.dedup_by(|left, right| left.2 == right.2);
     found.truncate(MAX_CANDIDATES);
     Some(found.into_iter().map(|(_, _, path)| path.to_owned()).collect())
+}
+
+/// Files that say what a project is, and never what is to be done.
+const DESCRIPTIONS: [&str; 7] =
+    ["readme", "changelog", "contributing", "license", "licence", "security", "code_of_conduct"];
+
+/// A file of the checkout that a prompt has worked through, by the path that it says, relative to the top.
+pub(super) fn job(top: &Path, cwd: &Path, said: &str) -> Option<String> {
+    let said = Path::new(said);
+    let within = |path: PathBuf| {
+        let inside = path.strip_prefix(top).ok()?;
+        let is_plain = inside.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"));
+        (is_plain && std::fs::symlink_metadata(&path).ok()?.is_file()).then(|| inside.to_str().map(str::to_owned))?
+    };
+    let plain: PathBuf = said.components().filter(|part| *part != Component::CurDir).collect();
+    let path = within(top.join(&plain)).or_else(|| within(cwd.join(&plain)))?;
+    let stem = path.rsplit('/').next()?.split('.').next()?.to_ascii_lowercase();
+    (!DESCRIPTIONS.contains(&stem.as_str()) && !INSTRUCTIONS.contains(&format!("{stem}.md").as_str())).then_some(path)
 }
 
 /// Why a plan is not read.
@@ -105,8 +130,6 @@ fn matches_name(pattern: &str, name: &str) -> bool {
     (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| matches_name(after, &rest[at..]))
 }
 
-/// What the names of text files end in.
-const EXTENSIONS: [&str; 5] = ["md", "markdown", "mdx", "org", "txt"];
 /// Files that tell agents how to work: only what stands in them below a heading about tasks is a plan.
 const INSTRUCTIONS: [&str; 3] = ["agents.md", "claude.md", "claude.local.md"];
 /// Words of a file's name that make it a plan.
@@ -238,7 +261,7 @@ pub(super) fn is_plan_like(path: &str) -> bool {
     // Most are not, and there may be very many.
     let is_text = path
         .rsplit_once('.')
-        .is_some_and(|(_, extension)| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
+        .is_some_and(|(_, extension)| TEXT_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
     if !is_text {
         return false;
     }

@@ -1,6 +1,6 @@
 //! What is known of the session besides its checkout: its transcript and its builds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use stopgate_build_guard::store;
 use stopgate_core::checkout::Checkout;
 use stopgate_core::fsx;
 use stopgate_core::session::SessionKey;
-use stopgate_gate::transcript::{TaskStatus, Transcript};
+use stopgate_gate::transcript::{TaskStatus, TouchedFiles, Transcript};
 use stopgate_registry::end_of_transcript;
 
 use super::Session;
@@ -51,14 +51,36 @@ fn task_status(tasks: &Path, id: &str) -> Option<TaskStatus> {
     TaskStatus::of(task["status"].as_str()?)
 }
 
-/// Files that the agent touched, relative to the top of the working tree.
-pub(super) fn touched(checkout: &Checkout, cwd: &Path, transcript: &Transcript) -> BTreeSet<String> {
-    let relative = |file: &String| {
-        let file = cwd.join(file);
-        let inside = file.strip_prefix(&checkout.worktree).ok()?;
-        inside.to_str().map(|path| path.trim_start_matches("./").to_owned())
-    };
-    transcript.touched.iter().filter_map(relative).collect()
+/// Files that the agent had to do with, relative to the top of the working tree, or of another one of the repository.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) written: BTreeSet<String>,
+    pub(super) read: BTreeSet<String>,
+    /// How many boxes were ticked in each.
+    pub(super) ticked: BTreeMap<String, usize>,
+}
+
+impl Touched {
+    /// `others` are the other working trees of the repository.
+    pub(super) fn of(checkout: &Checkout, others: &[Checkout], cwd: &Path, files: &TouchedFiles) -> Self {
+        let tops: Vec<&Path> = std::iter::once(checkout).chain(others).map(|tree| &*tree.worktree).collect();
+        let relative = |file: &PathBuf| {
+            let file = cwd.join(file);
+            // The innermost: one working tree may lie in another.
+            let inside = |file: &Path| {
+                let tops = tops.iter().filter(|top| file.starts_with(top));
+                let top = tops.max_by_key(|top| top.as_os_str().len())?;
+                let path = file.strip_prefix(top).ok()?.to_str()?;
+                (!path.split('/').any(|part| part == "..")).then(|| path.to_owned())
+            };
+            // Named by way of a link, or of `..`.
+            let real = || file.parent()?.canonicalize().ok().zip(file.file_name()).map(|(dir, name)| dir.join(name));
+            inside(&file).or_else(|| inside(&real()?))
+        };
+        let all = |files: &BTreeSet<PathBuf>| files.iter().filter_map(relative).collect();
+        let ticked = files.ticked.iter().filter_map(|(file, count)| Some((relative(file)?, *count)));
+        Self { written: all(&files.written), read: all(&files.read), ticked: ticked.collect() }
+    }
 }
 
 /// Ids of the session's builds that are not over, as far as they could be read before `deadline`.

@@ -1,9 +1,12 @@
 use super::*;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use stopgate_core::session::Harness;
-use stopgate_gate::facts::GitTrouble;
+use stopgate_gate::facts::{GitTrouble, Plan};
+
+mod related;
 
 struct Repository {
     _dir: tempfile::TempDir,
@@ -102,7 +105,8 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             predates_session: true,
             introduced_by: Some(planned.clone()),
             session_commits: vec![moved.clone()],
-            touched_by_session: false,
+            ticked_by_session: 1,
+            open_step_texts: vec!["two".into()],
             ..Plan::default()
         };
         let expected = Facts {

@@ -170,11 +170,15 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
 
 fn describe(facts: &Facts) -> Vec<String> {
     let plan = |plan: &Plan| {
+        if let Some(aside) = plan.set_aside() {
+            return aside;
+        }
         let age = if plan.predates_session { "older than the session" } else { "made in this session" };
-        let touched = if plan.touched_by_session { ", touched" } else { "" };
-        let commits = plan.session_commits.len();
+        let (relation, commits) = (plan.relation().meaning(), plan.session_commits.len());
+        let ticked =
+            if plan.ticked_by_session > 0 { format!(", {} ticked", plan.ticked_by_session) } else { String::new() };
         format!(
-            "{}: {} open, {age}{touched}, {commits} commits of it; next: {}",
+            "{}: {} open, {age}, {relation}{ticked}, {commits} commits of it; next: {}",
             plan.path, plan.open_steps, plan.next_step
         )
     };

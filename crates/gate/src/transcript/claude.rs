@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use stopgate_core::text::one_line;
 
 use super::calls::{Calls, Outcome};
+use super::files::Access;
 use super::{LastTurn, MAX_TASK_CHARS, Reader, TaskStatus, shown, text_of};
 use crate::turn_end::ContextUsage;
 use stopgate_core::person;
@@ -32,7 +33,8 @@ impl Reader {
                 }
                 for block in blocks.iter().filter(|block| block["type"] == "tool_use") {
                     let call = block["id"].as_str().unwrap_or_default();
-                    self.claude_tool(block["name"].as_str().unwrap_or_default(), call, &block["input"]);
+                    let cwd = text_of(line, "cwd");
+                    self.claude_tool(block["name"].as_str().unwrap_or_default(), call, &block["input"], cwd);
                 }
             }
             (Some("user"), Some(Value::Array(blocks))) => {
@@ -62,7 +64,7 @@ impl Reader {
         }
     }
 
-    fn claude_tool(&mut self, tool: &str, call: &str, input: &Value) {
+    fn claude_tool(&mut self, tool: &str, call: &str, input: &Value, cwd: Option<&str>) {
         let command = input["command"].as_str().filter(|_| matches!(tool, "Bash" | "PowerShell"));
         self.calls(call, tool, command, matches!(tool, "AskUserQuestion" | "ExitPlanMode"));
         match tool {
@@ -82,9 +84,18 @@ impl Reader {
                     self.teammate(name, false);
                 }
             }
-            "Edit" | "MultiEdit" | "Write" | "Read" | "NotebookEdit" => {
-                self.touch(input["file_path"].as_str().or_else(|| input["notebook_path"].as_str()));
+            "Edit" | "MultiEdit" | "Write" | "NotebookEdit" => self.files.edit(call, cwd, input),
+            "Read" => {
+                if let Some(file) = input["file_path"].as_str() {
+                    self.files.note(call, cwd, file, Access::Read);
+                }
             }
+            "Bash" => {
+                if let Some(command) = input["command"].as_str() {
+                    self.files.command(call, cwd, command);
+                }
+            }
+            "ExitPlanMode" => self.files.shows_plan(call),
             _ => {}
         }
     }
@@ -104,6 +115,7 @@ impl Reader {
             return self.failed(call);
         }
         self.answered(call);
+        self.files.succeeded(call, told);
         if let Some(tasks) = told["tasks"].as_array().filter(|_| told.as_object().is_some_and(|told| told.len() == 1)) {
             self.listed(tasks);
         } else if let Some((id, _)) =

@@ -24,31 +24,42 @@ impl Reader {
                     self.prompted();
                 }
             }
-            (Some("turn_context"), _) => self.turn.plans |= payload["collaboration_mode"]["mode"] == "plan",
+            (Some("turn_context"), _) => {
+                self.turn.plans |= payload["collaboration_mode"]["mode"] == "plan";
+                self.cwd = payload["cwd"].as_str().map(str::to_owned).or(self.cwd.take());
+            }
             (Some("response_item"), Some("function_call")) => {
                 let call = payload["call_id"].as_str().unwrap_or_default();
                 let name = payload["name"].as_str().unwrap_or_default();
                 let arguments = payload["arguments"].as_str().unwrap_or_default();
                 // Of a call with large arguments, what it runs is of no matter.
                 let runs = matches!(name, "exec_command" | "shell" | "shell_command" | "local_shell");
-                let needed = runs && arguments.len() <= MAX_ARGUMENT_BYTES || name == "update_plan";
+                let needed =
+                    (runs || name == "apply_patch") && arguments.len() <= MAX_ARGUMENT_BYTES || name == "update_plan";
                 let parsed = if needed { serde_json::from_str(arguments).ok() } else { None };
                 let arguments: Value = parsed.unwrap_or_default();
                 let command = command(&arguments).filter(|_| runs);
                 self.calls(call, name, command.as_deref(), name == "request_user_input");
                 if name == "update_plan" {
                     self.rewrite(call, &arguments["plan"], "step");
+                } else {
+                    self.codex_call(call, &arguments);
                 }
             }
+            (Some("response_item"), Some("local_shell_call")) => {
+                let call = payload["call_id"].as_str().unwrap_or_default();
+                let action = &payload["action"];
+                self.calls(call, "local_shell", command(action).as_deref(), false);
+                self.codex_command(call, &action["command"], action["working_directory"].as_str());
+            }
+            // `exec` is a script that calls the other tools.
             (Some("response_item"), Some("custom_tool_call")) => {
-                let name = payload["name"].as_str().unwrap_or_default();
-                self.calls(payload["call_id"].as_str().unwrap_or_default(), name, None, false);
-                if name != "apply_patch" {
-                    return;
-                }
-                for line in payload["input"].as_str().unwrap_or_default().lines() {
-                    let file = ["*** Update File: ", "*** Add File: "].iter().find_map(|mark| line.strip_prefix(mark));
-                    self.touch(file);
+                let (call, name) = (payload["call_id"].as_str().unwrap_or_default(), payload["name"].as_str());
+                self.calls(call, name.unwrap_or_default(), None, false);
+                let input = payload["input"].as_str().unwrap_or_default();
+                let cwd = self.cwd.clone();
+                if !self.files.patch(call, cwd.as_deref(), input) && name == Some("exec") {
+                    self.files.command(call, cwd.as_deref(), &input.replace("\\n", "\n"));
                 }
             }
             (Some("response_item"), Some("function_call_output" | "custom_tool_call_output")) => {
@@ -59,9 +70,43 @@ impl Reader {
                 if output.starts_with("unsupported call") {
                     self.failed(call);
                 }
+                if ["apply_patch verification failed", "patch rejected"].iter().any(|begin| output.starts_with(begin)) {
+                    self.files.failed(call);
+                }
                 // Answered, it ended no turn: a refused question has another form.
                 if output.starts_with("{\"answers\"") {
                     self.answered(call);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A tool that is called with JSON: of a shell, a command as text or as its parts.
+    fn codex_call(&mut self, call: &str, arguments: &Value) {
+        let cwd = arguments["workdir"].as_str();
+        if let Some(patch) = arguments["input"].as_str().or_else(|| arguments["patch"].as_str()) {
+            let own = self.cwd.clone();
+            self.files.patch(call, cwd.or(own.as_deref()), patch);
+        }
+        for name in ["cmd", "command"] {
+            self.codex_command(call, &arguments[name], cwd);
+        }
+    }
+
+    fn codex_command(&mut self, call: &str, command: &Value, cwd: Option<&str>) {
+        let own = self.cwd.clone();
+        let cwd = cwd.or(own.as_deref());
+        match command {
+            Value::String(command) => self.files.command(call, cwd, command),
+            // `bash -lc "..."`: the last part is the command; of any other all of it.
+            Value::Array(parts) => {
+                let parts: Vec<&str> = parts.iter().filter_map(Value::as_str).collect();
+                match parts.as_slice() {
+                    [_, flags, command] if flags.starts_with('-') && flags.ends_with('c') => {
+                        self.files.command(call, cwd, command);
+                    }
+                    parts => self.files.command(call, cwd, &parts.join(" ")),
                 }
             }
             _ => {}

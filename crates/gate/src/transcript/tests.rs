@@ -22,7 +22,7 @@ fn the_last_todo_list_of_claude_counts() {
     ];
     let found = read(Harness::Claude, &lines.join("\n"), true);
     assert_eq!(list(&found), [("lexer", Completed), ("log in with password=[redacted]", InProgress)]);
-    assert!(found.touched.contains("/w/docs/plan.md"));
+    assert!(found.files.written.contains(std::path::Path::new("/w/docs/plan.md")));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_plan_of_codex_and_its_patches() {
     let patch = r#"{"type":"response_item","payload":{"type":"custom_tool_call","name":"apply_patch","input":"*** Begin Patch\n*** Update File: docs/plan.md\n@@"}}"#;
     let found = read(Harness::Codex, &[plan, patch].join("\n"), true);
     assert_eq!(list(&found), [("lexer", Completed), ("parser", Pending)]);
-    assert!(found.touched.contains("docs/plan.md"));
+    assert!(found.files.written.contains(std::path::Path::new("docs/plan.md")));
 }
 
 #[test]
