@@ -1,7 +1,6 @@
 //! A home whose path is too long for a socket, where somebody else has made the directory that is shared by its name.
 
 use rustix::fs::{Gid, Uid};
-use rustix::mount::{MountFlags, mount};
 use stopgate_core::session::Harness;
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, block_reason, session_start};
@@ -24,7 +23,7 @@ fn with_own_temp(test: impl FnOnce(&World) + Send + 'static) {
         world.set_env("TMPDIR", "/tmp");
         world.home.create().unwrap();
         std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-        mount("none", "/tmp", "tmpfs", MountFlags::empty(), c"size=1m,mode=1777").unwrap();
+        mounts::own_temp(world.root());
         test(&world);
     });
     done.join().unwrap();

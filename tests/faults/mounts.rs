@@ -4,7 +4,8 @@ use std::ffi::CStr;
 use std::path::Path;
 
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -47,9 +48,25 @@ pub(crate) fn own_etc(aside: &Path) -> std::path::PathBuf {
     etc
 }
 
-/// Makes `dir` and all below read-only.
+/// An empty `/tmp`, but for the programs of this build if they lie in it.
+pub(crate) fn own_temp(aside: &Path) {
+    let test = std::env::current_exe().unwrap();
+    let build = test.parent().and_then(Path::parent).filter(|build| build.starts_with("/tmp"));
+    let kept = aside.join("build aside");
+    if let Some(build) = build {
+        std::fs::create_dir(&kept).unwrap();
+        mount_bind(build, &kept).unwrap();
+    }
+    mount("none", "/tmp", "tmpfs", MountFlags::empty(), c"size=1m,mode=1777").unwrap();
+    if let Some(build) = build {
+        std::fs::create_dir_all(build).unwrap();
+        mount_bind(&kept, build).unwrap();
+    }
+}
+
+/// Makes `dir` and all below read-only, but for what is mounted there.
 pub(crate) fn read_only(dir: &Path) {
-    mount_bind(dir, dir).unwrap();
+    mount_bind_recursive(dir, dir).unwrap();
     mount_remount(dir, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
 }
 
