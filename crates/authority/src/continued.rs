@@ -33,6 +33,9 @@ struct Line {
     /// The boot that this counts from; empty where that is not known.
     #[serde(default)]
     boot_id: String,
+    /// The id of the rule; one that this version does not know is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
 }
 
 fn path(home: &Home) -> PathBuf {
@@ -45,9 +48,9 @@ pub(crate) fn note(home: &Home, key: &SessionKey, mode: Mode, continued: &Contin
     if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.len() >= PRUNE_BYTES) {
         prune(home, continued.at_ms)?;
     }
-    let Continued { at_ms, fingerprint, prompt_at_ms, boot_ms } = continued.clone();
-    let (key, boot_id) = (key.clone(), boot_id.to_owned());
-    let mut line = serde_json::to_vec(&Line { key, mode, at_ms, fingerprint, prompt_at_ms, boot_ms, boot_id })?;
+    let Continued { at_ms, fingerprint, prompt_at_ms, boot_ms, rule } = continued.clone();
+    let (key, boot_id, rule) = (key.clone(), boot_id.to_owned(), rule.map(|rule| rule.id().to_owned()));
+    let mut line = serde_json::to_vec(&Line { key, mode, at_ms, fingerprint, prompt_at_ms, boot_ms, boot_id, rule })?;
     line.push(b'\n');
     fsx::open_regular(OpenOptions::new().create(true).append(true), &path)?.write_all(&line)
 }
@@ -70,8 +73,9 @@ fn lines(home: &Home) -> Vec<Line> {
 pub(crate) fn recall(home: &Home, memory: &mut Memory, boot_id: &str) {
     for line in lines(home) {
         let Line { key, mode, at_ms, fingerprint, prompt_at_ms, .. } = line;
+        let rule = line.rule.and_then(|rule| rule.parse().ok());
         let boot_ms = line.boot_ms.filter(|_| line.boot_id == boot_id && !boot_id.is_empty());
-        memory.continued(&key, mode, Continued { at_ms, fingerprint, prompt_at_ms, boot_ms });
+        memory.continued(&key, mode, Continued { at_ms, fingerprint, prompt_at_ms, boot_ms, rule });
     }
 }
 
@@ -79,6 +83,7 @@ pub(crate) fn recall(home: &Home, memory: &mut Memory, boot_id: &str) {
 mod tests {
     use super::*;
     use stopgate_core::session::Harness;
+    use stopgate_gate::RuleId;
 
     #[test]
     fn what_was_continued_is_counted_by_the_next_and_what_no_ceiling_counts_goes() {
@@ -93,7 +98,13 @@ mod tests {
         };
         let note = |at_ms, fingerprint: &str| {
             let fingerprint = fingerprint.to_owned();
-            let continued = Continued { at_ms, fingerprint, prompt_at_ms: Some(7), boot_ms: Some(at_ms) };
+            let continued = Continued {
+                at_ms,
+                fingerprint,
+                prompt_at_ms: Some(7),
+                boot_ms: Some(at_ms),
+                rule: Some(RuleId::PlanNotUpdated),
+            };
             note(&home, &key, Mode::Enforce, &continued, "b").unwrap();
         };
         assert!(counted(&home).is_empty());
@@ -103,7 +114,9 @@ mod tests {
         let mut rebooted = Memory::default();
         recall(&home, &mut rebooted, "c");
         let turn = rebooted.turn(&key, Mode::Enforce);
-        assert!(turn.continues.iter().all(|one| one.boot_ms.is_none() && one.prompt_at_ms == Some(7)));
+        assert!(turn.continues.iter().all(|one| one.boot_ms.is_none()
+            && one.prompt_at_ms == Some(7)
+            && one.rule == Some(RuleId::PlanNotUpdated)));
         note(3, &"f".repeat(300_000));
         note(DAY_MS + 2, "f");
         assert_eq!(counted(&home), [DAY_MS + 2, 3, 2]);

@@ -360,7 +360,8 @@ impl Verdict {
         if let (true, Some(fingerprint)) = (is_new, self.aside.continues.clone()) {
             let (key, mode) = (&self.request.event.key, self.row.mode);
             let Counted { prompt_at_ms, boot_ms, .. } = self.aside.counted;
-            let continued = Continued { at_ms: state.storage.now_ms(), fingerprint, prompt_at_ms, boot_ms };
+            let (at_ms, rule) = (state.storage.now_ms(), self.row.rule);
+            let continued = Continued { at_ms, fingerprint, prompt_at_ms, boot_ms, rule };
             if let Err(error) = continued::note(&state.home, key, mode, &continued, state.storage.boot_id()) {
                 tracing::warn!(%error, "a continue is counted in the store alone");
             }

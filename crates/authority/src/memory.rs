@@ -129,7 +129,7 @@ mod tests {
             clock_set: false,
         };
         assert_eq!(memory.facts(&key(1)), Some(expected));
-        let continued = Continued { at_ms: 5, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None };
+        let continued = Continued { at_ms: 5, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None, rule: None };
         memory.continued(&key(1), Mode::Shadow, continued.clone());
         memory.prompted(&key(1), 99_000, 99_000);
         memory.prompted(&key(1), 7, 8);

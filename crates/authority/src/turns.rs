@@ -4,6 +4,7 @@ use stopgate_core::clock::{DAY_MS, Moment, STEP_MS, UnixMillis};
 use stopgate_core::person::{End, Person};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
+use stopgate_gate::RuleId;
 use stopgate_gate::asked::Asked;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{Continued, TurnRecord};
@@ -68,6 +69,7 @@ fn of(stored: &TurnRecord, remembered: &TurnRecord, started: Option<UnixMillis>,
         prompt_name_ms: prompt,
         from_the_future: said_at.is_some_and(is_future),
         continues_since_prompt: larger(&is_since_prompt),
+        plan_reminded: since_prompt().any(|one| one.rule == Some(RuleId::PlanNotUpdated)),
         continues_today: larger(&is_today),
         last_fingerprint: since_prompt().next().map(|one| one.fingerprint.clone()),
         ..PersonTurn::default()
@@ -84,6 +86,7 @@ mod tests {
             fingerprint: format!("f{at_ms}"),
             prompt_at_ms: None,
             boot_ms: None,
+            rule: None,
         };
         TurnRecord { prompt_at_ms, continues: continues.iter().map(at).collect(), contest: None }
     }
@@ -101,6 +104,7 @@ mod tests {
             fingerprint: format!("f{boot_ms}"),
             prompt_at_ms: prompt,
             boot_ms: Some(boot_ms),
+            rule: None,
         };
         let ahead = day + DAY_MS;
         let continues = |prompt| vec![under(prompt, day + 2, 40), under(prompt, day + 1, 30)];
@@ -149,6 +153,23 @@ mod tests {
         assert_eq!((turn.continues_since_prompt, turn.continues_today), (2, 2));
         let turn = of(&TurnRecord::default(), &record(Some(45), &[40, 30]), Some(50), now(100));
         assert_eq!((turn.continues_since_prompt, turn.prompt_at_ms), (0, Some(45)), "but a prompt is one");
+    }
+
+    #[test]
+    fn a_reminder_of_the_plan_counts_for_the_prompt_under_which_it_was_given() {
+        let reminded = |prompt, rule| {
+            let mut given = record(Some(50), &[60]);
+            given.continues[0].rule = rule;
+            let turn = |stored: &TurnRecord, remembered: &TurnRecord| of(stored, remembered, Some(10), now(100));
+            let shown = TurnRecord { prompt_at_ms: prompt, ..TurnRecord::default() };
+            let by_store = turn(&given, &shown).plan_reminded;
+            let in_memory = TurnRecord { prompt_at_ms: prompt.or(given.prompt_at_ms), ..given };
+            assert_eq!(turn(&TurnRecord::default(), &in_memory).plan_reminded, by_store);
+            by_store
+        };
+        assert!(reminded(None, Some(RuleId::PlanNotUpdated)));
+        assert!(!reminded(Some(70), Some(RuleId::PlanNotUpdated)), "another prompt");
+        assert!(!reminded(None, Some(RuleId::PlanNextStep)) && !reminded(None, None));
     }
 
     #[test]

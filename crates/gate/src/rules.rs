@@ -1,6 +1,7 @@
 //! The rules: what signals and facts together mean. Legitimate stops win over every reason to go on.
 
 mod modes;
+mod not_updated;
 pub mod switches;
 mod table;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use super::signals::{Signal, Signals};
 use stopgate_core::decision::Decision;
 
 pub use modes::{ModeSource, RuleMode, RuleModes};
+pub use not_updated::{may_be_not_updated, plan_not_updated};
 pub use table::{Basis, RuleId};
 
 /// What the rules found.

@@ -63,6 +63,9 @@ pub struct PersonTurn {
     /// Continues since then, in the mode that judges.
     #[serde(alias = "continuesSincePrompt")]
     pub continues_since_prompt: u32,
+    /// One of those was to have a plan brought up to date ([`RuleId::PlanNotUpdated`](crate::RuleId::PlanNotUpdated)).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plan_reminded: bool,
     /// Continues of the last 24 hours, in that mode.
     #[serde(alias = "continuesToday")]
     pub continues_today: u32,

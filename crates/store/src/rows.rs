@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::{Moment, STEP_MS, UnixMillis, is_step};
+use stopgate_gate::RuleId;
 use stopgate_protocol::GateLogRow;
 
 /// A row to write; the log row is the same thing read back.
@@ -76,6 +77,8 @@ pub struct Continued {
     pub prompt_at_ms: Option<UnixMillis>,
     /// When, in milliseconds since this boot; `None` if that was in another one.
     pub boot_ms: Option<i64>,
+    /// The rule by which; `None` if that is not known.
+    pub rule: Option<RuleId>,
 }
 
 /// What is recorded of a session's turn.

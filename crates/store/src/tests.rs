@@ -182,12 +182,13 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert!(store.accept_stop(&request).unwrap());
     assert_eq!(store.gate_log(10).unwrap()[0].fail_open.as_deref(), Some("pending"));
     assert!(!store.accept_stop(&request).unwrap(), "a repeated delivery");
-    let row = GateRow { decision: Some(Decision::Continue), would_block: true, ..blank_row(&request) };
+    let rule = Some(stopgate_gate::RuleId::PlanNotUpdated);
+    let row = GateRow { decision: Some(Decision::Continue), rule, would_block: true, ..blank_row(&request) };
     let aside = Aside { continues: Some("f".into()), inputs: Some("{}".into()), ..Aside::default() };
     for _ in 0..2 {
         store.record_verdict(&request, &row, &aside, 11).unwrap();
     }
-    let once = [Continued { at_ms: 11, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None }];
+    let once = [Continued { at_ms: 11, fingerprint: "f".into(), prompt_at_ms: None, boot_ms: None, rule }];
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).continues, once);
     assert_eq!(turn_of(&store, &key, Mode::Shadow, 12).continues, [], "shadow counts apart");
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12 + DAY_MS).continues, [], "a day later");

@@ -29,7 +29,8 @@ impl Store {
                     (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
                      ORDER BY id LIMIT 1),
                     given.at_ms, given.fingerprint, session.start_cwd, session.booted_at_start_ms, session.clock_set,
-                    given.prompt_at_ms, CASE WHEN given.boot_id = ?7 AND ?7 <> '' THEN given.boot_ms END AS boot_ms
+                    given.prompt_at_ms, CASE WHEN given.boot_id = ?7 AND ?7 <> '' THEN given.boot_ms END AS boot_ms,
+                    (SELECT rule FROM gate_events WHERE event_id = given.event_id)
              FROM (SELECT 1)
              LEFT JOIN sessions AS session ON session.harness = ?1 AND session.session_id = ?2
              LEFT JOIN continues AS given
@@ -60,6 +61,7 @@ impl Store {
                     fingerprint: row.get(6)?,
                     prompt_at_ms: row.get(10)?,
                     boot_ms: row.get(11)?,
+                    rule: row.get::<_, Option<String>>(12)?.and_then(|rule| rule.parse().ok()),
                 });
             }
         }

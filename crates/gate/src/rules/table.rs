@@ -116,6 +116,16 @@ rules! {
         judge: None,
     }
 
+    /// all is said to be done, without an excuse, and the plan of the job has an open step; once for each prompt
+    PlanNotUpdated = "U5_PLAN_NOT_UPDATED" {
+        finds: Finds::Work {
+            on: Basis::ClaimedPlan,
+            reminder: include_str!("../../../../templates/reminders/u5.txt"),
+        },
+        rationale: "either the plan is not up to date or the work is not done, and only the agent knows which",
+        judge: None,
+    }
+
     /// the message asks what only the person can answer
     LegitDesignQuestion = "U_LEGIT_DESIGN_QUESTION" {
         finds: Finds::Legitimate(Signal::AsksQuestion),
@@ -276,6 +286,8 @@ pub enum Basis {
     Plan,
     /// An open item of the harness's own task list.
     Task,
+    /// A plan with an open step, beside the agent's word that all is done ([`super::plan_not_updated`] alone finds it).
+    ClaimedPlan,
 }
 
 impl Basis {
@@ -284,7 +296,7 @@ impl Basis {
         match self {
             Self::MovedPlan => Some(&plan.session_commits),
             Self::PlanAndCommit => Some(&facts.session_commits),
-            Self::Plan | Self::Task => None,
+            Self::Plan | Self::Task | Self::ClaimedPlan => None,
         }
     }
 
@@ -295,6 +307,9 @@ impl Basis {
 
     /// The first among the facts that a continue could rest on.
     pub(crate) fn find(self, facts: &Facts) -> Option<EvidencePointer> {
+        if self == Self::ClaimedPlan {
+            return None;
+        }
         if self == Self::Task {
             return facts.open_tasks().next().map(|task| EvidencePointer::of_task(&task.text));
         }
