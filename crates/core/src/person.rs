@@ -23,6 +23,7 @@ use crate::env;
 use crate::session::Harness;
 use crate::stop_request::{self, Meaning};
 
+pub use claude::is_local_command;
 pub use lines::backwards;
 use lines::backwards_within;
 

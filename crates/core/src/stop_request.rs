@@ -174,7 +174,7 @@ fn without<'a>(words: &'a str, filler: &str) -> Option<&'a str> {
 
 /// What the person said of a prompt: its two ends, without what clients put around it (`<ide_opened_file>`,
 /// `<system-reminder>`, `[Image #1]`).
-fn shown(prompt: &str) -> String {
+pub fn shown(prompt: &str) -> String {
     let mut said = String::new();
     let mut rest = prompt.trim();
     while let Some(at) = rest.find(['<', '[', '`']) {

@@ -1,14 +1,17 @@
 //! What the person asked for: the burden is on the agent only where there is a job that was asked for.
 
 mod classify;
+mod reading;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use classify::class_of;
+pub use classify::{PromptModels, class_by, class_of, features};
 use classify::{Said, read};
 
 /// What a prompt of the person asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptClass {
     /// A job or a plan, or to go on with it.
@@ -65,10 +68,15 @@ impl Asked {
     /// What is asked for when the person says `prompt` after all that came before.
     #[must_use]
     pub fn then(self, prompt: &str) -> Self {
-        let Said { class, goes_on, bounds } = read(prompt);
+        let Said { class, goes_on, approves, bounds } = read(prompt);
+        // Who approves of what was proposed wants it done, if anything was asked for before.
+        let class = match class {
+            PromptClass::Other if approves && self.has_job => PromptClass::Execute,
+            class => class,
+        };
         match class {
             // To go on changes no bounds: a narrow job stays one.
-            PromptClass::Execute if goes_on && self.is_bounded => {
+            PromptClass::Execute if (goes_on || approves) && self.is_bounded => {
                 Self { class: Some(PromptClass::Narrow), has_job: true, ..self }
             }
             PromptClass::Execute => Self { class: Some(class), has_job: true, ..Self::default() },

@@ -64,10 +64,15 @@ const LOCAL_COMMANDS: &str = "add-dir agents bug clear color compact config cont
     quit release-notes rename resume rewind sandbox skills stats status statusline tasks theme todos \
     usage vim";
 
+/// Whether the command `name` sends the model nothing.
+pub fn is_local_command(name: &str) -> bool {
+    LOCAL_COMMANDS.split(' ').any(|known| known == name)
+}
+
 /// Whether what the person typed went to the client or to a shell, and not to the model.
 fn is_local(text: &str) -> bool {
     let command = text.strip_prefix('/').and_then(|rest| rest.split_whitespace().next());
-    command.is_some_and(|name| LOCAL_COMMANDS.split(' ').any(|known| known == name))
+    command.is_some_and(is_local_command)
         || ["<bash-input>", "<bash-stdout>", "<local-command-stdout>"].iter().any(|mark| text.starts_with(mark))
 }
 

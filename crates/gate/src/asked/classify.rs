@@ -1,8 +1,13 @@
-//! What a prompt asks for, by itself.
+//! What a prompt asks for, by itself: by a model of words of its own, which is trained from `tests/corpus`, and by rules
+//! where the form of a prompt leaves no doubt.
 
-use stopgate_core::stop_request::{self, Meaning};
+use std::sync::OnceLock;
+
+use stopgate_core::stop_request::Meaning;
 
 use super::PromptClass;
+use super::reading::{ALL, APPROVES, ENDS, GOES_ON, LATER, NOT_CHANGE, ONLY, PLAN, QUESTION, Reading, STANDING};
+use crate::model::{Feature, Model};
 
 /// What a prompt says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +16,52 @@ pub(super) struct Said {
     pub(super) class: PromptClass,
     /// It asks for no more than to go on with what there is.
     pub(super) goes_on: bool,
+    /// It approves of what was proposed, and says nothing else.
+    pub(super) approves: bool,
     /// The steps that it is bounded by.
     pub(super) bounds: Vec<String>,
+}
+
+/// A model for each class, in the order of [`PromptClass::ALL`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptModels(pub [Model; 5]);
+
+impl PromptModels {
+    /// Reads weights as [`PromptModels::to_bytes`] writes them.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let each = bytes.len() / 5;
+        let models: Option<Vec<Model>> =
+            bytes.chunks_exact(each.max(1)).map(|bytes| Model::from_bytes(bytes).ok()).collect();
+        Some(Self(models?.try_into().ok()?))
+    }
+
+    /// The weights of each class, one after the other.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(Model::to_bytes).collect()
+    }
+
+    /// The log-odds of each class.
+    pub fn odds(&self, features: &[Feature]) -> [f32; 5] {
+        std::array::from_fn(|at| self.0[at].log_odds(features))
+    }
+}
+
+/// By how much (log-odds) a job has to be likelier than anything else: to hold who was not asked for a job is worse than
+/// to let go who was. Chosen on authors that the models were not trained on.
+const EXECUTE_MARGIN: f32 = 1.5;
+
+/// The features of a prompt that [`PromptModels`] are trained on.
+pub fn features(prompt: &str) -> Vec<Feature> {
+    Reading::of(prompt).features()
+}
+
+/// The weights of each class, one after the other; see `examples/train-prompts.rs`.
+static WEIGHTS: &[u8] = include_bytes!("../../models/prompts.bin");
+
+/// The models that are checked in; none if they cannot be read.
+fn models() -> Option<&'static PromptModels> {
+    static MODELS: OnceLock<Option<PromptModels>> = OnceLock::new();
+    MODELS.get_or_init(|| PromptModels::from_bytes(WEIGHTS)).as_ref()
 }
 
 /// What `prompt` asks for, by itself.
@@ -20,24 +69,125 @@ pub fn class_of(prompt: &str) -> PromptClass {
     read(prompt).class
 }
 
+/// [`class_of`] by other models.
+pub fn class_by(models: &PromptModels, prompt: &str) -> PromptClass {
+    let reading = Reading::of(prompt);
+    by_form(&reading).unwrap_or_else(|| likeliest(&reading, models.odds(&reading.features())))
+}
+
 /// What `prompt` says.
 pub(super) fn read(prompt: &str) -> Said {
-    let said = |class| Said { class, goes_on: false, bounds: Vec::new() };
-    let text = prompt.trim();
-    match stop_request::meaning(text) {
-        Meaning::Stop => return said(PromptClass::Stop),
-        Meaning::Courtesy => return said(PromptClass::Other),
+    let reading = Reading::of(prompt);
+    let class = by_form(&reading).unwrap_or_else(|| match models() {
+        Some(models) => likeliest(&reading, models.odds(&reading.features())),
+        None => PromptClass::Other,
+    });
+    let is_standing = reading.has(STANDING);
+    let bounds = if class == PromptClass::Narrow && !is_standing { reading.numbers() } else { Vec::new() };
+    Said { class, goes_on: goes_on(&reading), approves: is_short(&reading) && reading.is_only(APPROVES), bounds }
+}
+
+/// How many words there are at most in a prompt that says no more than to go on.
+const MOST_TO_GO_ON: usize = 12;
+
+fn is_short(reading: &Reading) -> bool {
+    (1..=MOST_TO_GO_ON).contains(&reading.count())
+}
+
+fn goes_on(reading: &Reading) -> bool {
+    is_short(reading) && reading.is_only(GOES_ON)
+}
+
+/// The class where the form leaves no doubt.
+fn by_form(reading: &Reading) -> Option<PromptClass> {
+    use PromptClass::{Execute, Narrow, Other, Question, Stop};
+    if reading.command.as_deref().is_some_and(stopgate_core::person::is_local_command) {
+        return Some(Other);
+    }
+    match reading.meaning {
+        Meaning::Stop => return Some(Stop),
+        Meaning::Courtesy => return Some(Other),
         Meaning::Other => {}
     }
-    if text.ends_with(['?', '\u{ff1f}']) {
-        return said(PromptClass::Question);
+    if reading.sentences.is_empty() {
+        return Some(Other);
     }
-    let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let is_narrow = words.iter().any(|word| matches!(*word, "only" | "just" | "nur" | "seulement"));
-    if is_narrow {
-        return said(PromptClass::Narrow);
+    if goes_on(reading) {
+        return Some(Execute);
     }
-    let goes_on = words.len() <= 3 && matches!(words.first(), Some(&("go" | "continue" | "yes" | "weiter")));
-    Said { goes_on, ..said(PromptClass::Execute) }
+    if reading.has(STANDING) {
+        return Some(Narrow);
+    }
+    // A question word at its beginning and a question mark at its end; "can you fix it?" has none.
+    if reading.sentences.len() == 1 && reading.ends_as_question() && reading.begins(QUESTION) {
+        return Some(Question);
+    }
+    let is_bounded = is_bounded(reading);
+    let is_plain = reading.sentences.len() <= 2 && !reading.has(&["?"]) && !reading.has(TELL_STRICTLY);
+    if is_plain && !is_bounded && reading.begins(DO_STRICTLY) && (reading.has(PLAN) || reading.has(ALL)) {
+        return Some(Execute);
+    }
+    None
 }
+
+/// Whether it has words that set bounds.
+fn is_bounded(reading: &Reading) -> bool {
+    [ONLY, LATER, ENDS, NOT_CHANGE].into_iter().any(|list| reading.has(list))
+}
+
+/// The class that these odds speak for.
+fn likeliest(reading: &Reading, odds: [f32; 5]) -> PromptClass {
+    let best = |classes: &[usize]| classes.iter().copied().max_by(|one, other| odds[*one].total_cmp(&odds[*other]));
+    let other = best(&[1, 2, 3, 4]).unwrap_or(4);
+    // Only words can set bounds: where there are none, a part is hardly meant.
+    let margin = if other == 1 && !is_bounded(reading) { 0.0 } else { EXECUTE_MARGIN };
+    let is_job = odds[0] > odds[other] + margin && !reading.has(NOT_CHANGE);
+    if is_job { PromptClass::Execute } else { PromptClass::ALL[other] }
+}
+
+/// Verbs with which nothing but work is asked for.
+const DO_STRICTLY: &[&str] = &[
+    "execute",
+    "implement",
+    "work through",
+    "carry out",
+    "complete",
+    "finish",
+    "build",
+    "please execute",
+    "please implement",
+    "please work through",
+    "please finish",
+    "go through",
+    "arbeite",
+    "setze",
+    "fuhre",
+    "execute",
+    "realise",
+    "termine",
+    "ejecuta",
+    "implementa",
+    "completa",
+    "executa",
+    "implemente",
+    "esegui",
+    "completa",
+    "voer",
+    "werk",
+    "wykonaj",
+    "zrealizuj",
+    "uygula",
+    "tamamla",
+    "выполни",
+    "реализуй",
+    "сделай",
+    "执行",
+    "完成",
+    "实现",
+    "実行",
+    "실행",
+];
+
+/// Words that ask to be told something even beside such a verb.
+const TELL_STRICTLY: &[&str] =
+    &["explain", "status", "summarize", "review", "write a handoff", "handoff", "plan for", "draft"];

@@ -1,0 +1,175 @@
+use super::*;
+use PromptClass::{Execute, Narrow, Other, Question, Stop};
+
+fn each(expected: PromptClass, prompts: &[&str]) {
+    let wrong: Vec<_> =
+        prompts.iter().map(|prompt| (class_of(prompt), prompt)).filter(|(class, _)| *class != expected).collect();
+    assert!(wrong.is_empty(), "not {expected:?}: {wrong:#?}");
+}
+
+#[test]
+fn a_question_is_one_in_every_language() {
+    each(
+        Question,
+        &[
+            "Which steps are open? Just the status, change nothing.",
+            "Which steps are still open?",
+            "How far are we?",
+            "What does this error mean?",
+            "Status?",
+            "Welche Schritte sind noch offen?",
+            "Quelles étapes restent ouvertes ?",
+            "¿Qué pasos quedan abiertos?",
+            "Quais passos ainda estão abertos?",
+            "Quali passi sono ancora aperti?",
+            "Welke stappen staan nog open?",
+            "Które kroki są jeszcze otwarte?",
+            "Какие шаги ещё открыты?",
+            "Hangi adımlar hâlâ açık?",
+            "还有哪些步骤没完成？",
+            "残っているステップはどれですか？",
+            "남은 단계는 무엇인가요?",
+        ],
+    );
+}
+
+#[test]
+fn a_part_with_its_bounds_is_narrow() {
+    each(
+        Narrow,
+        &[
+            "only do step 2",
+            "Just step 2, please.",
+            "Mach nur Schritt 2.",
+            "Ne fais que l'étape 2, rien d'autre.",
+            "Haz solo el paso 2, nada más.",
+            "Faz apenas o passo 2.",
+            "Fai solo il passo 2.",
+            "Doe alleen stap 2.",
+            "Zrób tylko krok 2.",
+            "Сделай только шаг 2.",
+            "Sadece adım 2'yi yap.",
+            "只做第2步",
+            "ステップ2だけやって",
+            "2단계만 해줘",
+            "One step per turn, please: execute docs/plan.md.",
+            "Execute the plan, but stop after each step and let me look.",
+        ],
+    );
+}
+
+#[test]
+fn a_job_is_one_in_every_language_and_so_is_to_go_on_with_it() {
+    each(
+        Execute,
+        &[
+            "Execute docs/plan.md.",
+            "Execute the plan",
+            "Implement all steps of docs/plan.md",
+            "Work through PLAN.md, all of it.",
+            "go on",
+            "continue",
+            "yes, do it",
+            "Go ahead.",
+            "weiter",
+            "mach weiter",
+            "continue, s'il te plaît",
+            "sigue",
+            "continua",
+            "ga verder",
+            "kontynuuj",
+            "продолжай",
+            "devam et",
+            "继续",
+            "続けて",
+            "계속해줘",
+            "Führe docs/plan.md aus.",
+            "Exécute docs/plan.md.",
+            "Ejecuta docs/plan.md.",
+            "Выполни docs/plan.md.",
+            "执行 docs/plan.md",
+            "/execute-plan docs/plan.md",
+            "Write the parser.",
+        ],
+    );
+}
+
+#[test]
+fn a_stop_is_one_and_talk_asks_for_nothing() {
+    each(
+        Stop,
+        &[
+            "commit step 2 only, leave the rest for Monday",
+            "stop here please",
+            "Bitte hier aufhören.",
+            "ここで止めてください",
+            "I'll take it from here",
+        ],
+    );
+    each(Other, &["thanks!", "danke", "👍", "/cost", "/model", "", "   "]);
+}
+
+#[test]
+fn what_stands_before_or_behind_a_log_counts() {
+    let log = "2026-01-01T00:00:01 INFO [main] served /orders?id=3 in 3 ms\n".repeat(300);
+    assert_eq!(class_of(&format!("what does this mean?\n{log}")), Question);
+    assert_eq!(class_of(&format!("{log}\nstop here for today")), Stop);
+    assert_eq!(class_of(&format!("Execute docs/plan.md.\n```\n{log}```")), Execute);
+}
+
+#[test]
+fn to_go_on_changes_no_bounds_and_another_job_does() {
+    let asked = |prompts: &[&str]| Asked::of(prompts.iter().copied());
+    let narrow = asked(&["Do steps 2 and 3 only."]);
+    assert_eq!(
+        (narrow.class, narrow.has_job, &*narrow.bounds),
+        (Some(Narrow), true, &["2".to_owned(), "3".into()][..])
+    );
+    let gone_on = asked(&["Do steps 2 and 3 only.", "go on"]);
+    assert_eq!((gone_on.class, &gone_on.bounds), (Some(Narrow), &narrow.bounds));
+    let standing = asked(&["Execute docs/plan.md, one step per turn.", "ok", "continue", "next"]);
+    assert_eq!((standing.class, standing.has_job, standing.bounds.len()), (Some(Narrow), true, 0));
+    let anew = asked(&["Only step 2.", "Now execute docs/plan.md, all of it."]);
+    assert_eq!((anew.class, anew.is_bounded, anew.bounds.len()), (Some(Execute), false, 0));
+    // What is not to be done is no bound that has to be met.
+    assert_eq!(asked(&["Do step 2 only, leave 3 and 4 alone."]).bounds, ["2"]);
+    assert_eq!(asked(&["Leave step 3 alone, only do the other."]).bounds, [""; 0]);
+}
+
+#[test]
+fn a_job_lasts_until_the_person_ends_it() {
+    let asked = |prompts: &[&str]| Asked::of(prompts.iter().copied());
+    let has_job = |prompts: &[&str]| asked(prompts).has_job;
+    assert!(has_job(&["Execute docs/plan.md.", "Which steps are open?"]));
+    assert!(has_job(&["Execute docs/plan.md.", "thanks!"]));
+    assert!(!has_job(&["Execute docs/plan.md.", "stop here please"]));
+    assert!(!has_job(&["Which steps are open?", "thanks!"]) && asked(&[]).is_unknown());
+    // An approval asks for what was proposed, where there was a job.
+    assert_eq!(asked(&["Execute docs/plan.md.", "sounds good"]).class, Some(Execute));
+    assert_eq!(asked(&["sounds good"]).class, Some(Other));
+}
+
+/// Of the labelled prompts in a file, whose authors and styles the models were not trained on: how many are told rightly
+/// to be a job or none, and how many are taken for one that are none.
+fn score(file: &str) -> (usize, usize) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let each = rows.flat_map(|row| row["scene"]["prompts"].as_array().cloned().unwrap_or_else(|| vec![row]));
+    let (mut right, mut wrong) = (0, 0);
+    for prompt in each.filter(|prompt| prompt["text"].is_string()) {
+        let is_job = prompt["class"] == "execute";
+        let told = class_of(prompt["text"].as_str().unwrap()) == Execute;
+        right += usize::from(told == is_job);
+        wrong += usize::from(told && !is_job);
+    }
+    (right, wrong)
+}
+
+#[test]
+fn prompts_of_others_are_told_apart_no_worse_than_when_the_weights_were_written() {
+    let (right, wrong) = score("prompts/held-out.jsonl");
+    assert!(right >= 540 && wrong <= 50, "{right} of 697, {wrong} of 447 taken for a job");
+    let (right, wrong) = score("scenes/held-out.jsonl");
+    assert!(right >= 650 && wrong <= 20, "{right} of 779, {wrong} of 179 taken for a job");
+}
