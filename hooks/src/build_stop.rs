@@ -48,16 +48,16 @@ fn hold_owner(hook: &RunningHook) -> HookOutcome {
     let claimant = claimant(&event);
     let now = SystemClock.now_ms();
     for dir in builds {
-        if Instant::now() >= hook.deadline {
+        if Instant::now() >= hook.deadline.get() {
             hook.failed("builds not looked at", &format!("the deadline came before {}", dir.display()));
             break;
         }
         // The transcript is read only for whom the build would hold; what is asked next is that it be written down.
         let is_released = || {
-            leave::however_stalled(hook.end);
-            is_released(&event, stop, hook.deadline)
+            leave::however_stalled(hook.end.get());
+            is_released(&event, stop, hook.deadline.get())
         };
-        match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline, is_released) {
+        match store::spend(&dir, &claimant, turn, &ProcWorld(hook), now, hook.deadline.get(), is_released) {
             Ok(Ok(held)) => {
                 audit(hook, &dir, &held, &claimant, now);
                 let program = reason::call(&checkout.worktree, autostart::program(&hook.home).as_deref());

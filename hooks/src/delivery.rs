@@ -28,10 +28,12 @@ impl Undelivered {
 }
 
 impl RunningHook {
-    /// Posts `body` to `route`; any answer but 200 and 202 counts as undelivered.
+    /// Posts `body` to `route`; any answer but 200 and 202 counts as undelivered. Waits longer if it is asked to.
     pub(crate) fn post(&self, route: SpoolRoute, body: &[u8], deadline: Instant) -> Result<Response, Undelivered> {
         let socket = self.home.socket_to_connect().map_err(|_| Undelivered::Absent)?;
-        match client::request(&socket, "POST", route.path(), body, deadline.min(self.deadline)) {
+        let deadline = deadline.min(self.deadline.get());
+        let mut prolong = |wait| self.prolong(wait);
+        match client::request_that_may_wait(&socket, "POST", route.path(), body, deadline, &mut prolong) {
             Ok(response) if matches!(response.status, 200 | 202) => Ok(response),
             Ok(response) => {
                 Err(Undelivered::Refused(format!("the authority answered with status {}", response.status)))
@@ -44,7 +46,7 @@ impl RunningHook {
     /// Puts a request away for the authority to drain.
     pub(crate) fn spool(&self, route: SpoolRoute, event_id: &str, body: Option<Vec<u8>>) {
         let Some(body) = body else { return };
-        leave::however_stalled(self.end);
+        leave::however_stalled(self.end.get());
         if let Err(error) = spool::put(&self.home, route, event_id, &body) {
             self.failed("event lost: it could be neither delivered nor spooled", &error.to_string());
         }

@@ -14,6 +14,7 @@ mod start;
 #[cfg(panic = "abort")]
 mod unwinding;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use stopgate_core::beat::{self, Beat};
@@ -51,9 +52,11 @@ pub(crate) struct RunningHook {
     harness: Option<Harness>,
     started: Instant,
     /// By then it has asked what it asks.
-    deadline: Instant,
+    deadline: Cell<Instant>,
     /// By then its process has ended.
-    end: Instant,
+    end: Cell<Instant>,
+    /// What is kept back from one to the other.
+    reserve: Duration,
 }
 
 /// How a hook fared.
@@ -95,16 +98,17 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
     }
     let harness = harness();
     let end = started + total;
-    let deadline = started + total.saturating_sub(RESERVE.min(total / 4));
+    let reserve = RESERVE.min(total / 4);
+    let (deadline, end) = (Cell::new(end - reserve), Cell::new(end));
     let name = hook.name();
-    let hook = RunningHook { name, home, harness, started, deadline, end };
+    let hook = RunningHook { name, home, harness, started, deadline, end, reserve };
     beat::leave(&hook.home, name, Beat::Fired);
     match body(&hook) {
         HookOutcome::Answer(harness, reply) => {
             if let Some(text) = reply.render(harness) {
                 // The one place that prints. A harness that hung up is no reason to fail, and one that does not read is
                 // not waited for.
-                let printed = stdout::write(std::io::stdout(), text.as_bytes(), hook.deadline);
+                let printed = stdout::write(std::io::stdout(), text.as_bytes(), hook.deadline.get());
                 if printed.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
                     hook.failed("answer not taken", "nobody reads what the hook prints");
                     return;
@@ -138,7 +142,7 @@ fn deadline(environment: &dyn Env, usual: Duration, longest: Duration) -> Durati
 impl RunningHook {
     /// Reads and parses the payload; `Err` holds how the hook ends without one.
     fn event(&self) -> Result<Event, HookOutcome> {
-        let until = self.deadline.min(self.started + env::patiently(STDIN_DEADLINE));
+        let until = self.deadline.get().min(self.started + env::patiently(STDIN_DEADLINE));
         let (bytes, ending) = stdin::read(std::io::stdin(), stdin::MAX_BYTES, until)
             .map_err(|error| HookOutcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
         if ending == stdin::ReadEnding::TooLarge {
@@ -155,6 +159,18 @@ impl RunningHook {
         }
     }
 
+    /// Goes on waiting for what it has asked, for as long as `wait` from now on, as far as a judge may be waited for at all
+    /// ([`hook::LONGEST_WAIT_MS`]). Returns until when that is.
+    fn prolong(&self, wait: Duration) -> Instant {
+        let latest = self.started + hook::DEADLINES.1 + Duration::from_millis(hook::LONGEST_WAIT_MS.into());
+        let now = Instant::now();
+        let deadline = (now + wait).min(latest).max(self.deadline.get());
+        self.deadline.set(deadline);
+        self.end.set(deadline + self.reserve);
+        leave::after(self.end.get().saturating_duration_since(now));
+        deadline
+    }
+
     /// Notes something that is no failure.
     fn note(&self, what: &str, detail: &str) {
         hook_log::write(&self.home, self.name, what, detail);
@@ -162,7 +178,7 @@ impl RunningHook {
 
     /// Notes that something failed.
     fn failed(&self, problem: &str, detail: &str) {
-        leave::however_stalled(self.end);
+        leave::however_stalled(self.end.get());
         beat::leave(&self.home, self.name, Beat::Failed);
         hook_log::write(&self.home, self.name, problem, detail);
     }

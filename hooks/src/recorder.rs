@@ -105,7 +105,7 @@ fn origin(hook: &RunningHook, event: &Event) -> Origin {
 
 /// Writes the row itself and sees to it that the next event finds an authority.
 fn without_authority(hook: &RunningHook, mut reported: HookEvent, undelivered: Undelivered) -> HookOutcome {
-    leave::however_stalled(hook.end);
+    leave::however_stalled(hook.end.get());
     let patience = env::patiently(match undelivered {
         Undelivered::Absent => STORE_PATIENCE,
         Undelivered::Refused(_) => {

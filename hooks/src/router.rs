@@ -56,7 +56,7 @@ fn judge(hook: &RunningHook) -> HookOutcome {
 fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
     let harness = event.key.harness;
     let deadline = match mode {
-        Mode::Enforce => hook.deadline,
+        Mode::Enforce => hook.deadline.get(),
         Mode::Off | Mode::Shadow => Instant::now() + env::patiently(SHADOW_ACKNOWLEDGEMENT),
     };
     let waits = deadline.saturating_duration_since(Instant::now()).as_millis();
@@ -69,6 +69,7 @@ fn ask(hook: &RunningHook, mode: Mode, event: Event) -> HookOutcome {
         mode,
         deadline_ms: u64::try_from(waits).unwrap_or(0),
         search_path: search_path(&ProcessEnv),
+        may_wait: mode == Mode::Enforce,
     };
     let Ok(body) = serde_json::to_vec(&request) else {
         return HookOutcome::Nothing;

@@ -2,9 +2,12 @@
 //! the plugins are made from; and the one test that tells an entry of ours from everybody else's.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use stopgate_config::LastGood;
 use stopgate_core::hook::{Hook, TABLE, Timeout, Wire};
+use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
 use crate::shell;
@@ -35,6 +38,17 @@ pub(crate) struct Entry {
     pub(crate) args: Vec<String>,
     /// Seconds.
     pub(crate) timeout: Timeout,
+    /// What the client shows while it runs, where that may take long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+}
+
+/// How each [`Entry::status`] of ours begins. A model is shown it as well, before the reason of a block.
+pub(crate) const STATUS: &str = "stopgate: judging this stop";
+
+/// What a client shows while a stop waits for a judge for as long as `wait`.
+fn status(wait: Duration) -> String {
+    format!("{STATUS} (up to {} s; Esc ends it)", wait.as_millis().div_ceil(1_000))
 }
 
 impl Entry {
@@ -75,6 +89,22 @@ pub(crate) struct Wiring {
 }
 
 impl Wiring {
+    /// What is to be registered for `harness` by the home `home`, with what is configured there.
+    pub(crate) fn of_home(harness: Harness, home: &Home) -> Result<Self, UnspeakableHome> {
+        Ok(Self::of(harness, &home.bin())?.waiting(LastGood::peek(home).config.judge.wait()))
+    }
+
+    /// The same where a stop may wait for a judge for as long as `wait`.
+    #[must_use]
+    fn waiting(mut self, wait: Duration) -> Self {
+        let waiting = self.entries.iter_mut().filter(|(hook, _)| !wait.is_zero() && hook.waits_for_judge());
+        for (_, entry) in waiting {
+            entry.timeout = entry.timeout.for_wait(wait);
+            entry.status = Some(status(wait));
+        }
+        self
+    }
+
     /// The entries of [`TABLE`] for `harness` and the binaries in `bin`.
     pub(crate) fn of(harness: Harness, bin: &Path) -> Result<Self, UnspeakableHome> {
         let text = bin.to_str().ok_or_else(|| UnspeakableHome(bin.to_owned()))?;
@@ -85,7 +115,7 @@ impl Wiring {
             } else {
                 (format!("{} {}", shell::word(&path), harness.name()), Vec::new())
             };
-            (hook, Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout })
+            (hook, Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout, status: None })
         };
         let entries = TABLE.into_iter().filter(|(_, wire)| wire.is_of(harness)).map(entry).collect();
         Ok(Self { harness, bin: bin.to_owned(), entries })
@@ -164,6 +194,24 @@ mod tests {
             assert_eq!(hook_of(ours, Path::new(bin)), Some(Hook::BuildStop), "{ours}");
         }
         assert_eq!(hook_of("/my h/bin/build-stop-hook codex", Path::new("/my h/bin")), None, "a shell splits it");
+    }
+
+    #[test]
+    fn the_hook_that_waits_for_a_judge_is_registered_with_its_time_and_the_others_are_not() {
+        for harness in Harness::ALL {
+            let plain = Wiring::of(harness, Path::new("/h/bin")).unwrap();
+            assert_eq!(plain.clone().waiting(Duration::ZERO).entries, plain.entries);
+            let waiting = plain.clone().waiting(Duration::from_millis(19_500));
+            for ((hook, entry), (_, before)) in waiting.entries().zip(plain.entries()) {
+                if hook == Hook::StopGateRouter {
+                    assert_eq!(entry.timeout.as_seconds(), 25);
+                    let status = entry.status.as_deref().unwrap();
+                    assert_eq!(status, "stopgate: judging this stop (up to 20 s; Esc ends it)");
+                } else {
+                    assert_eq!(entry, before);
+                }
+            }
+        }
     }
 
     #[test]

@@ -112,7 +112,16 @@ fn request(checkout: &Checkout, number: usize) -> (String, &'static str, Vec<u8>
     }
     let mode = if number.is_multiple_of(2) { Mode::Enforce } else { Mode::Shadow };
     let HookEvent { event_id, at_ms, event, .. } = reported;
-    let asked = EvaluateRequest { event_id, at_ms, boot_ms: None, event, mode, deadline_ms: 3_000, search_path: None };
+    let asked = EvaluateRequest {
+        event_id,
+        at_ms,
+        boot_ms: None,
+        event,
+        mode,
+        deadline_ms: 3_000,
+        search_path: None,
+        may_wait: false,
+    };
     (id, ROUTE_EVALUATE, serde_json::to_vec(&asked).unwrap())
 }
 

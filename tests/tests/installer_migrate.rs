@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stopgate_core::VERSION;
 use stopgate_tests::agent::recorded_agent;
-use stopgate_tests::person::{Person, fresh_settings, read_settings, registered, text, tree};
+use stopgate_tests::person::{Person, finding_ids, fresh_settings, read_settings, registered, text, tree};
 use stopgate_tests::run::{Stdin, eventually, finish};
 use stopgate_tests::world::{HOOKS, binary, session_start};
 
@@ -151,6 +151,71 @@ fn what_is_stale_is_repaired_what_is_new_is_added_and_what_a_person_took_out_sta
         registered(&fresh_settings(&person.world.home.bin())).len()
     );
     assert_eq!(ledger(&person)["installs"][0].get("refused"), None);
+}
+
+#[test]
+fn the_hook_is_registered_for_as_long_as_a_judge_is_waited_for_and_no_longer_without_one() {
+    let person = Person::new();
+    let mine = "{\n  \"model\":   \"opus\"\n}\n";
+    person.write_settings(mine);
+    person.install(&[]);
+    let before = std::fs::read(person.settings()).unwrap();
+    let configure = |judge: &str| std::fs::write(person.world.home.root().join("config.toml"), judge).unwrap();
+    let migrates = |is_changed: bool| {
+        let (code, report) = migrate(&person);
+        let outcome = outcome(&report, "wiring");
+        assert_eq!((code, outcome), (0, if is_changed { "changed" } else { "unchanged" }), "{report:#}");
+    };
+    let stop = || read_settings(&person.settings())["hooks"]["Stop"][0]["hooks"].clone();
+    let findings = || finding_ids(&person.json(&["doctor", "--no-fire"]).1).join(" ");
+    let shown = || text(&person.world.stopgate(&["status"]).stdout);
+    let judge = "[judge]\nkind = \"command\"\ncommand = [\"/bin/false\"]\n";
+
+    configure(&format!("{judge}wait_ms = 20000\n"));
+    assert!(findings().contains("entry-stale"), "{}", findings());
+    assert!(shown().contains("judge        Claude Code waits up to 5 s for it, not 20 s"), "{}", shown());
+    migrates(true);
+    migrates(false);
+    assert_eq!(stop()[0]["timeout"], 25);
+    assert_eq!(stop()[0]["statusMessage"], "stopgate: judging this stop (up to 20 s; Esc ends it)");
+    assert_eq!((&stop()[1]["timeout"], &stop()[1]["statusMessage"]), (&json!(10), &Value::Null));
+    assert!(!findings().contains("entry"), "{}", findings());
+    assert!(shown().contains("judge        Claude Code waits up to 20 s for it in enforce"), "{}", shown());
+
+    configure(&format!("{judge}wait_ms = 55000\n"));
+    migrates(true);
+    assert_eq!(stop()[0]["timeout"], 60);
+    // What a person has the client show is the person's.
+    let written = std::fs::read_to_string(person.settings()).unwrap();
+    let own = written.replace("stopgate: judging this stop (up to 55 s; Esc ends it)", "one moment");
+    std::fs::write(person.settings(), &own).unwrap();
+    migrates(false);
+    assert_eq!(std::fs::read_to_string(person.settings()).unwrap(), own);
+    std::fs::write(person.settings(), written).unwrap();
+
+    // Nothing waits without a judge, or without a word.
+    for none in ["[judge]\nwait_ms = 20000\n", judge, ""] {
+        configure(&format!("{judge}wait_ms = 20000\n"));
+        migrates(true);
+        configure(none);
+        migrates(true);
+        assert_eq!(std::fs::read(person.settings()).unwrap(), before, "{none}");
+        assert!(!shown().contains("judge  "), "{}", shown());
+    }
+    configure("[judge]\nwait_ms = 55001\n");
+    let wrong = person.world.stopgate(&["config", "check"]);
+    let said = text_of(&wrong);
+    assert!(!wrong.status.success() && said.contains("judge.wait_ms") && said.contains("from 0 to 55000"), "{said}");
+    migrates(false);
+    configure(&format!("{judge}wait_ms = 20000\n"));
+    migrates(true);
+    person.must(&["uninstall", "--yes"]);
+    assert_eq!(std::fs::read_to_string(person.settings()).unwrap(), mine);
+}
+
+/// All that a program said.
+fn text_of(output: &std::process::Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,15 +14,19 @@ use tokio::time::{Instant, Sleep, sleep};
 /// that waits for its answer is silent too.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Until when a connection may be silent, where it was announced that an answer takes long.
+pub(crate) type LongSilence = Arc<OnceLock<Instant>>;
+
 /// A connection with a limit on its silence.
 pub(crate) struct Connection {
     stream: UnixStream,
     silence: Pin<Box<Sleep>>,
+    longer: LongSilence,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, silence: Box::pin(sleep(IDLE)) }
+    pub(crate) fn new(stream: UnixStream, longer: LongSilence) -> Self {
+        Self { stream, silence: Box::pin(sleep(IDLE)), longer }
     }
 
     /// What came of a read or a write: a result ends the silence, and too long a silence the connection.
@@ -30,7 +35,13 @@ impl Connection {
             self.silence.as_mut().reset(Instant::now() + IDLE);
             return done;
         }
-        ready!(self.silence.as_mut().poll(cx));
+        loop {
+            ready!(self.silence.as_mut().poll(cx));
+            match self.longer.get() {
+                Some(until) if *until > Instant::now() => self.silence.as_mut().reset(*until),
+                _ => break,
+            }
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -88,13 +99,22 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let (client, server) = UnixStream::pair().unwrap();
-            let mut connection = Connection::new(server);
+            let mut connection = Connection::new(server, LongSilence::default());
             for _ in 0..3 {
                 sleep(IDLE.mul_f32(0.9)).await;
                 client.try_write(b"GET").unwrap();
                 assert_eq!(read(&mut connection).await.unwrap(), b"GET");
             }
             assert_eq!(read(&mut connection).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+            // An answer that was announced may come later.
+            let (_client, server) = UnixStream::pair().unwrap();
+            let longer = LongSilence::default();
+            let mut connection = Connection::new(server, LongSilence::clone(&longer));
+            let (began, announced) = (Instant::now(), IDLE * 2);
+            longer.set(began + announced).unwrap();
+            assert_eq!(read(&mut connection).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() >= announced);
         });
     }
 }

@@ -1,12 +1,12 @@
 //! Judges a stop: the one pipeline, and the one exit through which every block passes.
 
+mod asker;
 mod heard;
 mod live;
 mod waking;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stopgate_config::Config;
@@ -31,10 +31,10 @@ use stopgate_store::{Aside, Continued, Counted, GateRow, StoreError, blank_row};
 use crate::contests;
 use crate::continued;
 use crate::journal::{Given, JournalAnswer, Noted};
-use crate::peer::Peer;
 use crate::state::{State, Turn};
 use crate::turns;
 
+pub(crate) use asker::Gone;
 pub(crate) use heard::{Heard, has_judge};
 
 /// Longest wait of a hook that is believed.
@@ -49,33 +49,6 @@ const LATE: &str = "timeout";
 const NOT_COUNTED: &str = "not_counted";
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
-
-/// Set when whoever asked is gone: what it would have been told is not delivered.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Gone {
-    set: Arc<AtomicBool>,
-    asker: Option<Peer>,
-}
-
-impl Gone {
-    /// Looks at `asker` as well: one that has given up is seen before its handler is dropped.
-    pub(crate) fn of(asker: Peer) -> Self {
-        Self { asker: Some(asker), ..Self::default() }
-    }
-
-    pub(crate) fn set(&self) {
-        self.set.store(true, Ordering::Release);
-    }
-
-    /// Whether somebody is to be told the verdict.
-    fn somebody_waits(&self) -> bool {
-        self.asker.is_some()
-    }
-
-    fn is_set(&self) -> bool {
-        self.set.load(Ordering::Acquire) || self.asker.as_ref().is_some_and(Peer::is_gone)
-    }
-}
 
 /// How long whoever asked waits for the verdict.
 fn allowed(request: &EvaluateRequest) -> Duration {
@@ -136,9 +109,10 @@ pub(crate) fn evaluate(
         &config,
         message,
         signals,
-        live::Deadlines { facts: until, judge: judge_until },
+        live::Deadlines { facts: until, judge: judge_until, asker: gone },
         turn,
     );
+    let late_from = gone.waits_until().map_or(late_from, |until| until - LATE_MARGIN);
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
     // A rule that may do less than the mode is judged, and counted, as in that.

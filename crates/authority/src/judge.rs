@@ -91,16 +91,17 @@ impl Judges {
     }
 }
 
-/// Asks the judge of `config`, unless its breaker is open. Blocks, and returns by `until` at the latest: call it off
-/// the event loop.
+/// Asks the judge of `config`, unless its breaker is open. Blocks, and returns by `until` at the latest, or by what
+/// `longer` says, which is called once it is clear that one is to be asked: call it off the event loop.
 pub(crate) fn ask(
     judges: &Judges,
     storage: &Storage,
     config: &JudgeConfig,
     question: &JudgeQuestion,
     until: Instant,
+    longer: &dyn Fn() -> Option<Instant>,
 ) -> JudgeOutcome {
-    ask_in(&ProcessEnv, judges, storage, config, question, until)
+    ask_in(&ProcessEnv, judges, storage, config, question, until, longer)
 }
 
 /// [`ask`] with the environment that keys and a program's surroundings are taken from.
@@ -111,6 +112,7 @@ fn ask_in(
     config: &JudgeConfig,
     question: &JudgeQuestion,
     until: Instant,
+    longer: &dyn Fn() -> Option<Instant>,
 ) -> JudgeOutcome {
     if config.kind == JudgeKind::None {
         return JudgeOutcome::NotAsked(NotAsked::NoJudge);
@@ -118,14 +120,16 @@ fn ask_in(
     if !question.offers_a_plan() {
         return JudgeOutcome::NotAsked(NotAsked::NothingOffered);
     }
+    let Ok(_asking) = judges.asking.try_acquire() else {
+        return JudgeOutcome::NotAsked(NotAsked::Busy);
+    };
+    // Nobody is made to wait for one that is left alone.
+    let until = if judges.breakers.leaves_alone(storage, config) { until } else { longer().unwrap_or(until) };
     let now = Instant::now();
     let left = until.saturating_duration_since(now).saturating_sub(SETTLE_RESERVE);
     if left < MIN_TIME {
         return JudgeOutcome::NotAsked(NotAsked::NoTime);
     }
-    let Ok(_asking) = judges.asking.try_acquire() else {
-        return JudgeOutcome::NotAsked(NotAsked::Busy);
-    };
     let deadline = now + left.min(Duration::from_millis(u64::from(config.timeout_ms)));
     let guard = match judges.breakers.admit(storage, config, until) {
         Ok(guard) => guard,

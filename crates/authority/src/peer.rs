@@ -8,12 +8,14 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
+use stopgate_core::protocol::WAIT_HEADER;
 use stopgate_protocol::CallerProcess;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, LongSilence};
 use crate::instance::{Place, Standing};
 use crate::state::State;
 
@@ -29,6 +31,8 @@ pub(crate) struct Peer {
     stream: Option<Arc<OwnedFd>>,
     /// When it was accepted, in clock ticks since boot.
     connected_ticks: u64,
+    /// Until when nobody says anything, if that is longer than usual.
+    silence: LongSilence,
 }
 
 /// Whoever connected has ended since.
@@ -89,8 +93,8 @@ fn ticks_now() -> u64 {
 
 impl Peer {
     /// Somebody of whom nothing is known.
-    pub(crate) const fn unknown() -> Self {
-        Self { pid: None, stream: None, connected_ticks: 0 }
+    pub(crate) fn unknown() -> Self {
+        Self { pid: None, stream: None, connected_ticks: 0, silence: LongSilence::default() }
     }
 
     /// Takes hold of the process that connected, so that its number cannot become another's unnoticed.
@@ -108,6 +112,22 @@ impl Peer {
             // An older kernel has no handles of peers: then whoever began after it had connected is somebody else.
             Err(_) => Ok(Held { handle: None, connected_ticks: self.connected_ticks }),
         }
+    }
+
+    /// Tells whoever asked that the answer may take as long as `wait` from now on: an interim answer of HTTP, which stands on
+    /// the connection before the answer itself. It has to be one that has asked for no more than this. `false` if it could
+    /// not be told.
+    pub(crate) fn announce(&self, wait: Duration) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        let said = format!("HTTP/1.1 102 Processing\r\n{WAIT_HEADER}: {}\r\n\r\n", wait.as_millis());
+        // Nothing was said on the connection before, so that there is room.
+        let told = rustix::net::send(&**stream, said.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let is_told = told == Ok(said.len());
+        if is_told {
+            // The connection may be silent as long.
+            let _ = self.silence.set(Instant::now() + wait + WATCH);
+        }
+        is_told
     }
 
     /// Whether whoever asked has closed the connection, or ended: nobody waits for the answer.
@@ -177,8 +197,9 @@ impl Listener for OwnUserListener {
                         pid,
                         stream: stream.as_fd().try_clone_to_owned().ok().map(Arc::new),
                         connected_ticks: ticks_now(),
+                        silence: LongSilence::default(),
                     };
-                    return (Connection::new(stream), peer);
+                    return (Connection::new(stream, peer.silence.clone()), peer);
                 }
                 Ok(credentials) => tracing::warn!(uid = credentials.uid(), "connection of another user refused"),
                 Err(error) => tracing::warn!(%error, "connection without credentials refused"),
@@ -187,7 +208,7 @@ impl Listener for OwnUserListener {
     }
 
     fn local_addr(&self) -> std::io::Result<Peer> {
-        Ok(Peer { pid: Some(std::process::id()), stream: None, connected_ticks: 0 })
+        Ok(Peer { pid: Some(std::process::id()), ..Peer::unknown() })
     }
 }
 

@@ -12,7 +12,7 @@ use axum::serve::{IncomingStream, Listener};
 use stopgate_core::paths::Home;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, LongSilence};
 use crate::peer::Peer;
 use crate::routes;
 use crate::state::State;
@@ -38,7 +38,7 @@ impl Rehearsal {
         server.set_nonblocking(true)?;
         let connection = {
             let _inside = self.runtime.enter();
-            Connection::new(tokio::net::UnixStream::from_std(server)?)
+            Connection::new(tokio::net::UnixStream::from_std(server)?, LongSilence::default())
         };
         let service = routes::router(Arc::clone(&self.state)).into_make_service_with_connect_info::<Peer>();
         let serving = self.runtime.spawn(axum::serve(One(Some(connection)), service).into_future());

@@ -158,6 +158,7 @@ mod tests {
             },
             mode: Mode::Shadow,
             search_path: None,
+            may_wait: false,
             deadline_ms: 1_000,
         };
         let row = GateRow { decision: Some(Decision::Allow), ..blank_row(&request) };

@@ -25,6 +25,8 @@ use crate::{continued, facts, rules};
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
+/// How many judges are asked at once. Whoever asks one works no more, and leaves its turn to others, but takes a thread.
+const MAX_ASKED_AT_ONCE: usize = 6;
 /// How many of the newest stops an authority learns from when it starts.
 const REMEMBERED_STOPS: u32 = 200;
 
@@ -36,6 +38,11 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Somebody else is asked, which may take long: others may work.
+    pub(crate) fn leave(&mut self) {
+        *self = Self::default();
+    }
+
     /// The files of the checkout have been looked at: others may.
     pub(crate) fn leave_checkout(&mut self) {
         self.checkout = None;
@@ -101,7 +108,7 @@ impl State {
         let state = Arc::new(Self {
             rules,
             journal: Journal::of(&home),
-            judges: Judges::asked_at_once(MAX_CONCURRENT_JUDGEMENTS / 2),
+            judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),
             home,
             started_at_ms,

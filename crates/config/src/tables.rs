@@ -1,5 +1,9 @@
 //! The configuration: what the gate, its judge and the reaper may do.
 
+use std::time::Duration;
+
+use stopgate_core::hook::LONGEST_WAIT_MS;
+
 use crate::keys::{ConfigKey, table};
 use crate::setting::{JudgeKind, JudgeWire, Project};
 use stopgate_core::switch::Mode;
@@ -154,12 +158,27 @@ table! {
         api_key_env: String = String::new(), (), Project::Never;
         /// For `http`: longest answer, in tokens.
         max_output_tokens: u32 = 400, 50..=4000, Project::Never;
-        /// Longest time for an answer, in milliseconds. In enforce the hook's own deadline is shorter in most cases.
+        /// Longest time for an answer, in milliseconds. In enforce no longer than the agent waits, see `wait_ms`.
         timeout_ms: u32 = 20_000, 100..=120_000, Project::Never;
+        /// How long an agent may be kept waiting for the answer in enforce, in milliseconds; 0: no longer than the hook takes
+        /// anyway. Only a stop that the judge is asked about waits. Run `installer migrate` after a change: the hook is
+        /// registered with the time that it needs.
+        wait_ms: u32 = 0, 0..=LONGEST_WAIT_MS, Project::Lower;
         /// Failures in a row after which the judge is left alone for a while; 0 never leaves it alone.
         breaker_failures: u32 = 3, 0..=100, Project::Never;
         /// How long it is left alone then, in seconds.
         breaker_cooldown_seconds: u32 = 300, 1..=86_400, Project::Never;
+    }
+}
+
+impl JudgeConfig {
+    /// How long an agent may be kept waiting for a judge in enforce, beyond what the hook takes anyway. Nothing waits without
+    /// one.
+    pub fn wait(&self) -> Duration {
+        match self.kind {
+            JudgeKind::None => Duration::ZERO,
+            JudgeKind::Command | JudgeKind::Http => Duration::from_millis(self.wait_ms.into()),
+        }
     }
 }
 

@@ -7,18 +7,21 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::protocol::PROTOCOL_VERSION;
+use crate::protocol::{PROTOCOL_VERSION, WAIT_HEADER};
 use crate::stdin::timespec;
 
 /// Largest answer that is read; a verdict is under 4 KiB, a list for people may be long.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Most interim answers before the answer itself; the authority gives one.
+const MAX_ANNOUNCEMENTS: usize = 8;
 
 /// A complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +88,21 @@ pub fn request(
     body: &[u8],
     deadline: Instant,
 ) -> Result<Response, ClientError> {
+    request_that_may_wait(socket, method, path, body, deadline, &mut |_| deadline)
+}
+
+/// [`request`] for whoever can be asked to wait longer. An interim answer (status 102) says how long in [`WAIT_HEADER`];
+/// `prolong` is told, and says until when the answer itself is waited for.
+pub fn request_that_may_wait(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    deadline: Instant,
+    prolong: &mut dyn FnMut(Duration) -> Instant,
+) -> Result<Response, ClientError> {
     let protocol = format!("x-stopgate-protocol: {PROTOCOL_VERSION}\r\n");
-    exchange(socket, method, path, &protocol, body, deadline)
+    exchange(socket, method, path, &protocol, body, deadline, prolong)
 }
 
 /// [`request`] for what an authority of every version understands.
@@ -97,7 +113,7 @@ pub fn request_of_any_version(
     body: &[u8],
     deadline: Instant,
 ) -> Result<Response, ClientError> {
-    exchange(socket, method, path, "", body, deadline)
+    exchange(socket, method, path, "", body, deadline, &mut |_| deadline)
 }
 
 fn exchange(
@@ -107,6 +123,7 @@ fn exchange(
     protocol: &str,
     body: &[u8],
     deadline: Instant,
+    prolong: &mut dyn FnMut(Duration) -> Instant,
 ) -> Result<Response, ClientError> {
     let stream = connect(socket)?;
     let head = format!(
@@ -117,7 +134,7 @@ fn exchange(
     let mut message = head.into_bytes();
     message.extend_from_slice(body);
     send_all(&stream, &message, deadline)?;
-    receive(&stream, deadline)
+    receive(&stream, deadline, prolong)
 }
 
 fn connect(socket: &Path) -> Result<OwnedFd, ClientError> {
@@ -178,9 +195,19 @@ fn send_all(stream: &OwnedFd, mut bytes: &[u8], deadline: Instant) -> Result<(),
     Ok(())
 }
 
-fn receive(stream: &OwnedFd, deadline: Instant) -> Result<Response, ClientError> {
+fn receive(
+    stream: &OwnedFd,
+    mut deadline: Instant,
+    prolong: &mut dyn FnMut(Duration) -> Instant,
+) -> Result<Response, ClientError> {
     let mut bytes = Vec::with_capacity(2048);
+    let mut announcements = 0..MAX_ANNOUNCEMENTS;
     loop {
+        while let Some((length, wait)) = interim(&bytes) {
+            announcements.next().ok_or(ClientError::Malformed)?;
+            bytes.drain(..length);
+            deadline = wait.map_or(deadline, &mut *prolong);
+        }
         if let Some(response) = parse(&bytes, false)? {
             return Ok(response);
         }
@@ -198,6 +225,17 @@ fn receive(stream: &OwnedFd, deadline: Instant) -> Result<Response, ClientError>
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// An answer that only says that another is to come: its length, and how long that may take.
+fn interim(bytes: &[u8]) -> Option<(usize, Option<Duration>)> {
+    if !bytes.starts_with(b"HTTP/1.1 1") {
+        return None;
+    }
+    let head_end = find(bytes, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..head_end]).ok()?;
+    let wait = head.split("\r\n").find_map(|line| line.strip_prefix(WAIT_HEADER)?.strip_prefix(": "));
+    Some((head_end + 4, wait.and_then(|wait| wait.parse().ok()).map(Duration::from_millis)))
 }
 
 /// Parses an answer; `None` while more is to come. `at_end` says that the peer has closed.
@@ -278,9 +316,47 @@ mod tests {
     fn an_answer_that_lies_there_is_read_however_late_it_is() {
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let ours = OwnedFd::from(ours);
-        assert!(matches!(receive(&ours, Instant::now()), Err(ClientError::Deadline)));
+        assert!(matches!(receive(&ours, Instant::now(), &mut |_| Instant::now()), Err(ClientError::Deadline)));
         theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
-        assert_eq!(receive(&ours, Instant::now()).unwrap().body, b"{}");
+        assert_eq!(receive(&ours, Instant::now(), &mut |_| Instant::now()).unwrap().body, b"{}");
+    }
+
+    #[test]
+    fn an_answer_that_is_announced_is_waited_for_as_long_as_whoever_asks_will() {
+        let announced = b"HTTP/1.1 102 Processing\r\nx-stopgate-wait-ms: 70000\r\n\r\n";
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let ours = OwnedFd::from(ours);
+        theirs.write_all(announced).unwrap();
+        let mut told = Vec::new();
+        // Told in time, the rest comes after the first deadline is over.
+        let late = std::thread::scope(|scope| {
+            let (said, is_said) = std::sync::mpsc::channel();
+            scope.spawn(move || {
+                is_said.recv().unwrap();
+                theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            });
+            receive(&ours, Instant::now(), &mut |wait| {
+                told.push(wait);
+                said.send(()).unwrap();
+                soon()
+            })
+        });
+        assert_eq!((late.unwrap().status, told), (200, vec![Duration::from_secs(70)]));
+
+        // Whoever cannot wait gives up when it would have given up anyway.
+        let (_dir, path, server) = serving(announced);
+        let answer = request(&path, "GET", "/", b"", soon());
+        assert!(matches!(answer, Err(ClientError::Malformed)), "{answer:?}");
+        server.join().unwrap();
+        for odd in [&b"HTTP/1.1 102 Processing\r\n\r\n"[..], b"HTTP/1.1 100 x\r\nx-stopgate-wait-ms: -1\r\n\r\n"] {
+            assert_eq!(interim(odd), Some((odd.len(), None)));
+        }
+        assert_eq!(interim(b"HTTP/1.1 200 OK\r\n\r\n"), None);
+        let babble = announced.repeat(MAX_ANNOUNCEMENTS + 1);
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.write_all(&babble).unwrap();
+        let answer = receive(&OwnedFd::from(ours), soon(), &mut |_| soon());
+        assert!(matches!(answer, Err(ClientError::Malformed)), "{answer:?}");
     }
 
     #[test]

@@ -19,7 +19,13 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// Least and most that `STOPGATE_DEADLINE_MS` can make of it: a hook stays both useful and below what is registered.
 pub const DEADLINES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(8));
 /// How long the harness lets a hook run, where nothing else is said.
-const USUAL: Timeout = Timeout::seconds(10);
+pub const USUAL: Timeout = Timeout::seconds(10);
+
+/// Longest time, in milliseconds, that a stop can be made to wait for a judge (`judge.wait_ms`): what a person still takes
+/// for a pause.
+pub const LONGEST_WAIT_MS: u32 = 55_000;
+/// What is registered beyond that wait: for all that comes before and after it.
+const BESIDE_WAIT: Duration = Duration::from_secs(5);
 
 const KIB: u64 = 1024;
 /// Largest file of a hook that is linked dynamically.
@@ -125,6 +131,11 @@ impl Hook {
         self.row().name
     }
 
+    /// Whether it waits for a judge's word.
+    pub const fn waits_for_judge(self) -> bool {
+        matches!(self, Self::StopGateRouter)
+    }
+
     /// How long it can be made to take: well below each time that it is registered with.
     pub fn longest(self) -> Duration {
         let shortest = self.row().wires.iter().map(|wire| wire.timeout.duration()).min();
@@ -146,6 +157,19 @@ impl Timeout {
     /// A timeout of `seconds`.
     pub const fn seconds(seconds: u16) -> Self {
         Self(seconds)
+    }
+
+    /// This, or what a hook needs that waits for a judge as long as `wait`.
+    #[must_use]
+    pub fn for_wait(self, wait: Duration) -> Self {
+        let seconds = (wait + BESIDE_WAIT).as_millis().div_ceil(1_000);
+        let needed = u16::try_from(seconds).unwrap_or(u16::MAX);
+        if wait.is_zero() || needed <= self.0 { self } else { Self(needed) }
+    }
+
+    /// How long a hook that is registered with this may wait for a judge.
+    pub fn wait(self) -> Duration {
+        self.duration().saturating_sub(BESIDE_WAIT).min(Duration::from_millis(LONGEST_WAIT_MS.into()))
     }
 
     /// The number in the settings file.
@@ -248,6 +272,21 @@ mod tests {
             assert!((DEADLINES.0..=hook.longest()).contains(&hook.row().deadline));
             assert!(hook.longest() < wire.timeout.duration(), "{} on {}", hook.name(), wire.event.name());
         }
+    }
+
+    #[test]
+    fn a_hook_that_waits_for_a_judge_is_registered_for_that_and_ends_in_time() {
+        for (wait_ms, seconds) in [(0, 10), (3_000, 10), (5_000, 10), (5_001, 11), (20_000, 25), (LONGEST_WAIT_MS, 60)]
+        {
+            let wait = Duration::from_millis(wait_ms.into());
+            let timeout = USUAL.for_wait(wait);
+            assert_eq!(timeout.as_seconds(), seconds, "{wait_ms}");
+            assert!(timeout.wait() >= wait);
+            // What it takes before it waits, and the wait.
+            assert!(DEADLINE + timeout.wait() < timeout.duration());
+        }
+        assert_eq!(Timeout::seconds(1).wait(), Duration::ZERO);
+        assert_eq!(Timeout::seconds(600).wait().as_millis(), u128::from(LONGEST_WAIT_MS));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// Longest search path (`PATH`) that a hook passes on; a longer one counts as unknown.
 pub const MAX_SEARCH_PATH_BYTES: usize = 16 * 1024;
 
+/// Header of an interim answer (status 102): how many milliseconds the answer may take from now on.
+pub const WAIT_HEADER: &str = "x-stopgate-wait-ms";
+
 /// `POST`: something happened in a session.
 pub const ROUTE_EVENTS: &str = "/hooks/events";
 /// `POST`: judge a stop.

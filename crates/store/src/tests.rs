@@ -66,6 +66,7 @@ fn stop(id: &str, at_ms: i64) -> EvaluateRequest {
         mode: Mode::Enforce,
         deadline_ms: 1000,
         search_path: None,
+        may_wait: false,
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn bring(
         let refused = refused(old)?;
         let is_refused =
             |event: &str, hook: Hook| refused.iter().any(|one| one.event == event && one.hook == hook.name());
-        let wiring = Wiring::of(location.harness, &home.bin())?.without(is_refused);
+        let wiring = Wiring::of_home(location.harness, home)?.without(is_refused);
         // The file is read again under the lock: what is written rests on what is there now, not on the preview.
         let settings = SettingsPlan::install(location.clone(), &wiring, old)?;
         let backup = settings.backup(home, now)?;

@@ -13,7 +13,10 @@ use stopgate_core::harness::registration::{self, Deviation, DeviationKind, Line}
 use stopgate_core::hook::{Hook, Timeout};
 use stopgate_core::session::Harness;
 
-use crate::wiring::{Entry, Wiring, hook_of};
+use crate::wiring::{Entry, STATUS, Wiring, hook_of};
+
+/// The field that both harnesses show while a hook runs.
+const STATUS_FIELD: &str = "statusMessage";
 
 /// More single changes than any real file can need.
 const MAX_STEPS: usize = 10_000;
@@ -268,7 +271,14 @@ impl Own {
             command: field("command").as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
             args,
             timeout: Timeout::seconds(timeout),
+            status: self.status(),
         }
+    }
+
+    /// What is shown while it runs, if that is ours.
+    fn status(&self) -> Option<String> {
+        let status = last_prop(&self.entry, STATUS_FIELD).and_then(|prop| Value::of(&prop.value()?))?;
+        status.as_str().filter(|status| status.starts_with(STATUS)).map(str::to_owned)
     }
 
     /// Whether a matcher keeps it from running now and then.
@@ -320,7 +330,7 @@ fn event_groups(document: &Document, event: &CstObjectProp) -> Result<CstArray, 
 /// The first field of `own` that differs from `wanted` set right, or by which `harness` makes something else of it taken out;
 /// others that a person added are left alone.
 fn repair(document: &Document, own: &Own, wanted: &Entry, harness: Harness) -> Option<String> {
-    let Value::Object(fields) = entry_value(wanted) else { return None };
+    let Value::Object(fields) = entry_value(&Entry { status: None, ..wanted.clone() }) else { return None };
     for (name, value) in &fields {
         let Some(prop) = last_prop(&own.entry, name) else {
             return Some(splice::append(document, &own.entry.clone().into(), Item::Member(name, value)));
@@ -329,6 +339,19 @@ fn repair(document: &Document, own: &Own, wanted: &Entry, harness: Harness) -> O
         if Value::of(&node).as_ref() != Some(value) {
             return Some(splice::replace(document, &node, value));
         }
+    }
+    let status = last_prop(&own.entry, STATUS_FIELD);
+    match (&wanted.status, status, own.status()) {
+        (Some(status), None, _) => {
+            let status = Value::String(status.clone());
+            return Some(splice::append(document, &own.entry.clone().into(), Item::Member(STATUS_FIELD, &status)));
+        }
+        (None, Some(prop), Some(_)) => return Some(splice::remove(document, &prop.into())),
+        (Some(wanted), Some(prop), Some(there)) if *wanted != there => {
+            return Some(splice::replace(document, &prop.value()?, &Value::String(wanted.clone())));
+        }
+        // What a person wrote there stays.
+        _ => {}
     }
     let is_changing = |prop: &CstObjectProp| {
         let (Some(name), Some(value)) = (prop.decoded_name(), prop.value().as_ref().and_then(Value::of)) else {
@@ -359,6 +382,7 @@ fn entry_value(entry: &Entry) -> Value {
         fields.push(("args".to_owned(), Value::Array(args)));
     }
     fields.push(("timeout".to_owned(), Value::Number(entry.timeout.as_seconds().to_string())));
+    fields.extend(entry.status.iter().map(|status| (STATUS_FIELD.to_owned(), Value::String(status.clone()))));
     Value::Object(fields)
 }
 

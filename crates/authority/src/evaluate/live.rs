@@ -1,14 +1,15 @@
 //! A stop's stages in the world as it is.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stopgate_config::Config;
 use stopgate_core::env::{self, Env as _, ProcessEnv};
-use stopgate_core::harness::{EventKind, Stop};
+use stopgate_core::harness::{EventKind, EventName, Stop, registration};
+use stopgate_core::hook::{self, Hook};
 use stopgate_core::person::{self, Person};
 use stopgate_core::protocol::EvaluateRequest;
-use stopgate_core::switch;
+use stopgate_core::switch::{self, Mode};
 use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_gate::facts::Facts;
@@ -20,7 +21,7 @@ use stopgate_gate::turn::Ceilings;
 use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
-use super::{has_judge, waking};
+use super::{Gone, has_judge, waking};
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
 use crate::rules;
@@ -29,6 +30,10 @@ use crate::turns;
 
 /// How many of the person's prompts say what was asked for.
 const MAX_PROMPTS: usize = 8;
+/// What is waited beyond the judge: for looking at the evidence again, and for noting and sending the verdict.
+const AFTER_JUDGE: Duration = Duration::from_secs(1);
+/// How long a transcript is looked at again after that.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// A stop that was judged, but for the ceilings.
 pub(super) struct Judged {
@@ -43,9 +48,11 @@ pub(super) struct Judged {
 }
 
 /// How long the world may take to answer.
-pub(super) struct Deadlines {
+pub(super) struct Deadlines<'a> {
     pub(super) facts: Instant,
     pub(super) judge: Instant,
+    /// Whoever waits for that.
+    pub(super) asker: &'a Gone,
 }
 
 /// Runs the stages in the world as it is, and keeps what that answers.
@@ -55,7 +62,7 @@ pub(super) fn judge(
     config: &Config,
     message: String,
     signals: Signals,
-    until: Deadlines,
+    until: Deadlines<'_>,
     turn: Turn,
 ) -> Judged {
     let (session, stored) = state.standing(&request.event.key, request.mode);
@@ -143,7 +150,7 @@ struct Live<'a> {
     /// What the end of the transcript tells, if that is known.
     told: Option<&'a Transcript>,
     message: &'a str,
-    until: Deadlines,
+    until: Deadlines<'a>,
     answers: Answers,
     turn: Turn,
 }
@@ -170,6 +177,34 @@ impl Live<'_> {
         }))
     }
 
+    /// How long whoever asked can be made to wait for a judge: as the operator says, as long as the hook can, and no longer
+    /// than its client lets it.
+    fn longest_wait(&self) -> Duration {
+        let wait = self.config.judge.wait();
+        let waits = self.request.mode == Mode::Enforce && self.request.may_wait && self.until.asker.somebody_waits();
+        if !waits || wait.is_zero() {
+            return Duration::ZERO;
+        }
+        let harness = self.request.event.key.harness;
+        let registered =
+            registration::shortest_timeout(&self.state.home, harness, EventName::Stop, Hook::StopGateRouter);
+        wait.min(registered.unwrap_or(hook::USUAL).wait())
+    }
+
+    /// Why a stop is let go whatever the judge says, if something has happened while that was waited for.
+    fn is_over(&self) -> Option<&'static str> {
+        if switch::is_killed(&ProcessEnv, &self.state.home) {
+            return Some("killed-meanwhile");
+        }
+        if switch::read_mode(&self.state.home).mode() != Mode::Enforce {
+            return Some("mode-lowered-meanwhile");
+        }
+        let transcript = self.request.event.transcript_path.as_deref()?;
+        let until = Instant::now() + LOOK_AGAIN;
+        let person = person::look(self.request.event.key.harness, transcript, None, until);
+        person.end.map(|_| "ended-by-person-meanwhile")
+    }
+
     fn look(&self, evidence: &EvidencePointer) -> Result<(), EvidenceFault> {
         if let Some(task) = &evidence.task {
             let until = self.until.facts;
@@ -194,13 +229,15 @@ impl PipelineWorld for Live<'_> {
 
     fn judge(&mut self, signals: &Signals, facts: &Facts) -> Judgement {
         let question = JudgeQuestion::new(self.message, signals.clone(), facts);
-        let judgement = match judge::ask(
-            &self.state.judges,
-            &self.state.storage,
-            &self.config.judge,
-            &question,
-            self.until.judge,
-        ) {
+        self.turn.leave();
+        let wait = self.longest_wait();
+        let longer = || {
+            let is_longer = Instant::now() + wait > self.until.judge;
+            is_longer.then(|| self.until.asker.prolong(wait + AFTER_JUDGE)).flatten().map(|until| until - AFTER_JUDGE)
+        };
+        let (state, config) = (self.state, &self.config.judge);
+        let said = judge::ask(&state.judges, &state.storage, config, &question, self.until.judge, &longer);
+        let judgement = match said {
             JudgeOutcome::Opinion(opinion) => {
                 Judgement::Opinion { rule: opinion.rule, evidence: opinion.evidence, rationale: opinion.rationale }
             }
@@ -208,6 +245,12 @@ impl PipelineWorld for Live<'_> {
                 Judgement::Failed { kind: failure.kind.name().to_owned(), detail: failure.detail }
             }
             JudgeOutcome::NotAsked(why) => Judgement::NotAsked { why: why.name().to_owned() },
+        };
+        // What was looked at before is to be looked at again.
+        self.until.facts = self.until.facts.max(Instant::now() + AFTER_JUDGE / 2);
+        let judgement = match self.until.asker.waits_until().and_then(|_| self.is_over()) {
+            Some(why) => Judgement::NotAsked { why: why.to_owned() },
+            None => judgement,
         };
         self.answers.judgement.insert(judgement).clone()
     }

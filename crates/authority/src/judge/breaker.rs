@@ -75,6 +75,13 @@ impl Breakers {
         }
     }
 
+    /// Whether the judge of `config` is known to be left alone, which [`Breakers::admit`] would say of it, too.
+    pub(super) fn leaves_alone(&self, storage: &Storage, config: &JudgeConfig) -> bool {
+        let (route, limits) = (JudgeRoute::of(config), BreakerLimits::from(config));
+        let breakers = self.lock();
+        breakers.get(&route.key).is_some_and(|held| held.row.breaker.is_shut(storage.now_ms(), limits))
+    }
+
     /// Whether memory alone knows that nobody is let through; counts the one who was not. No look at the store, but once
     /// in a while to write down how many they were.
     fn stays_shut(&self, route: &JudgeRoute, limits: BreakerLimits, now: UnixMillis) -> bool {

@@ -60,7 +60,15 @@ impl Court {
 
     fn ask_within(&self, judge: &JudgeConfig, message: &str, patience: Duration) -> JudgeOutcome {
         let question = JudgeQuestion::new(message, Signals::of([Signal::FreshSession]), &facts());
-        ask_in(&self.environment, &self.state.judges, &self.state.storage, judge, &question, Instant::now() + patience)
+        ask_in(
+            &self.environment,
+            &self.state.judges,
+            &self.state.storage,
+            judge,
+            &question,
+            Instant::now() + patience,
+            &|| None,
+        )
     }
 }
 
@@ -110,7 +118,8 @@ fn nobody_is_asked_without_a_judge_without_a_plan_or_without_time() {
     let judge = program(&format!("echo x >> '{}'; printf '%s' '{GO_ON}'", counting.display()));
     let none = JudgeConfig { kind: JudgeKind::None, ..judge.clone() };
     let question = JudgeQuestion::new("m", Signals::default(), &facts());
-    let nobody = super::ask(&court.state.judges, &court.state.storage, &none, &question, Instant::now() + AMPLE);
+    let nobody =
+        super::ask(&court.state.judges, &court.state.storage, &none, &question, Instant::now() + AMPLE, &|| None);
     assert_eq!(nobody, JudgeOutcome::NotAsked(NotAsked::NoJudge));
     let early = court.ask_within(&judge, "m", Duration::from_millis(60));
     assert_eq!(early, JudgeOutcome::NotAsked(NotAsked::NoTime));
@@ -122,6 +131,7 @@ fn nobody_is_asked_without_a_judge_without_a_plan_or_without_time() {
         &judge,
         &question,
         Instant::now() + AMPLE,
+        &|| None,
     );
     assert_eq!(nothing, JudgeOutcome::NotAsked(NotAsked::NothingOffered));
     assert!(!counting.exists());

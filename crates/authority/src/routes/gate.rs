@@ -97,6 +97,7 @@ async fn evaluate(
     let gone = Gone::of(peer);
     // Dropped in any case: what is asked of it after the verdict is there changes nothing, and it holds the connection.
     let _asker = Asker(gone.clone());
+    let asker = gone.clone();
     let judged = {
         let state = Arc::clone(&state);
         let unsettled = state.unsettled();
@@ -119,14 +120,15 @@ async fn evaluate(
             }
         }
     };
-    in_time(&state, until, judged).await
+    in_time(&state, until, &asker, judged).await
 }
 
 /// Waits for `work`, but not for a disk that does not answer: the hook is told at once that nothing is judged then. The
 /// work is a task of its own, and runs to its end whatever becomes of whoever waits.
 async fn in_time(
     state: &State,
-    until: Instant,
+    mut until: Instant,
+    asker: &Gone,
     work: impl Future<Output = Result<Option<EvaluateResponse>, Response>> + Send + 'static,
 ) -> Result<Option<EvaluateResponse>, Response> {
     let unanswered = |state: &State| state.stalled().map(|said| problem(ErrorCode::StoreUnavailable, said));
@@ -140,7 +142,10 @@ async fn in_time(
             done = &mut work => {
                 return done.unwrap_or_else(|_| Err(problem(ErrorCode::Failed, "the work was cut short")));
             }
-            () = sleep_until(until.into()) => return Ok(Some(evaluate::late())),
+            () = sleep_until(until.into()) => match asker.outlasts() {
+                Some(later) => until = later,
+                None => return Ok(Some(evaluate::late())),
+            },
             () = sleep(LOOK_INTERVAL) => if let Some(problem) = unanswered(state) {
                 return Err(problem);
             }
@@ -335,6 +340,7 @@ mod tests {
             },
             mode: Mode::Shadow,
             search_path: None,
+            may_wait: false,
             deadline_ms: 1_000,
         };
         let judged = judge_in_turn(&state, request, None, Instant::now(), Gone::default());

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 use stopgate_client::AskError;
-use stopgate_config::LastGood;
+use stopgate_config::{Config, LastGood};
 use stopgate_core::VERSION;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
+use stopgate_core::harness::{EventName, registration};
 use stopgate_core::hook::Hook;
+use stopgate_core::session::Harness;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
 use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, UnattendedAct, chain_text};
@@ -60,6 +63,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let registered = Registered::look(context, &sessions);
     let exclusions = exclusions::of(context, &sessions);
+    let config = LastGood::peek(&context.home);
+    let waits = judge_waits(context, &config.config);
     // What a harness does not wait for, it cannot have heard.
     let last = |hook: &str, kind: Beat| {
         let is_heard = kind != Beat::Delivered || registered.unheard(hook).is_empty();
@@ -87,7 +92,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
                 Ok(None) => authority::silent(context),
                 Err(error) => Some(unanswered(context, error)),
             },
-            "config_problem": LastGood::peek(&context.home).faults.map(|faults| faults.to_string()),
+            "config_problem": config.faults.as_ref().map(ToString::to_string),
+            "judge_wait": waits,
             "hooks": hooks,
             "hooks_lost": registered.lost,
             "hooks_environment": registered.given,
@@ -121,8 +127,19 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));
     printer::line(format!("home         {}", context.home.root().display()));
-    if let Some(problem) = LastGood::peek(&context.home).faults {
+    if let Some(problem) = &config.faults {
         printer::line(format!("config       {problem}; the last configuration without a fault stays in force"));
+    }
+    for wait in &waits {
+        let (seconds, harness) = (f64::from(wait.wait_ms) / 1_000.0, wait.harness.spec().product);
+        printer::line(match wait.registered_ms < wait.wait_ms {
+            true => format!(
+                "judge        {harness} waits up to {} s for it, not {seconds} s: its hook is registered with less \
+                 (`installer migrate` mends it)",
+                f64::from(wait.registered_ms) / 1_000.0
+            ),
+            false => format!("judge        {harness} waits up to {seconds} s for it in enforce"),
+        });
     }
     for seen in health.iter().flatten().flat_map(|health| &health.git_troubles) {
         let (what, fix) = (seen.trouble.meaning(), seen.trouble.remedy());
@@ -171,6 +188,28 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         printer::line(line);
     }
     Ok(ExitStatus::Success)
+}
+
+/// How long a client's stops wait for a judge.
+#[derive(Serialize)]
+struct JudgeWait {
+    harness: Harness,
+    /// As the operator says.
+    wait_ms: u32,
+    /// As the client lets the hook that is registered.
+    registered_ms: u32,
+}
+
+/// How long stops wait for a judge, for each client that has hooks; none where nothing waits.
+fn judge_waits(context: &CliContext, config: &Config) -> Vec<JudgeWait> {
+    let millis = |wait: Duration| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    let wait_ms = millis(config.judge.wait());
+    let of = |harness: &Harness| {
+        let registered =
+            registration::shortest_timeout(&context.home, *harness, EventName::Stop, Hook::StopGateRouter)?;
+        Some(JudgeWait { harness: *harness, wait_ms, registered_ms: millis(registered.wait()) })
+    };
+    if wait_ms == 0 { Vec::new() } else { Harness::ALL.iter().filter_map(of).collect() }
 }
 
 /// What was done without a terminal, and nobody has seen, past the authority.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Harness, WRITTEN_FIELDS, variables};
+use super::{EventName, Harness, WRITTEN_FIELDS, variables};
 use crate::fsx;
+use crate::hook::{Hook, Timeout};
 use crate::json;
 use crate::paths::Home;
 
@@ -225,6 +226,19 @@ impl Registrations {
         }
         found
     }
+}
+
+/// The shortest time that `hook` is registered with for `harness` on `event`, as far as the ledger of `home` knows; `None`
+/// if that knows none.
+pub fn shortest_timeout(home: &Home, harness: Harness, event: EventName, hook: Hook) -> Option<Timeout> {
+    let program = home.bin().join(hook.name());
+    let program = program.to_str()?;
+    let lines = registered(&ledger(home), |_| true);
+    let ours = lines
+        .into_iter()
+        .filter(|line| line.harness == harness && line.event == event.name() && line.command.contains(program));
+    let seconds = ours.filter_map(|line| u16::try_from(line.timeout?).ok());
+    seconds.min().map(Timeout::seconds)
 }
 
 fn ledger(home: &Home) -> Value {

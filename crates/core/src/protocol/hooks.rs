@@ -80,6 +80,9 @@ pub struct EvaluateRequest {
     /// `PATH` of the hook, in which git is searched; `None` leaves the authority its own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub search_path: Option<String>,
+    /// The hook understands an interim answer, by which it waits longer.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub may_wait: bool,
 }
 
 /// Answer of [`ROUTE_EVALUATE`](super::ROUTE_EVALUATE) in enforce: what a hook acts on. In shadow the stop is taken in

@@ -112,7 +112,9 @@ fn entries(
     }
     ignored(location.harness, &shown, &document, checkup);
     let bin = context.home.bin();
-    let (Ok(wiring), Ok(entries)) = (Wiring::of(location.harness, &bin), edit::registered(&document, &bin)) else {
+    let (Ok(wiring), Ok(entries)) =
+        (Wiring::of_home(location.harness, &context.home), edit::registered(&document, &bin))
+    else {
         checkup.unchecked(shown, "its hooks are not laid out as hooks are");
         return false;
     };

@@ -38,7 +38,7 @@ impl InitPlan {
     /// Looks, and writes nothing.
     pub(super) fn make(environment: &dyn Env, home: &Home, source: &Path, location: Location) -> Result<Self> {
         home::check(home)?;
-        let wiring = Wiring::of(location.harness, &home.bin())?;
+        let wiring = Wiring::of_home(location.harness, home)?;
         let ledger = Ledger::read(home)?;
         let account = Account::of(environment, &location)?;
         let location = ledger.known_as(location);
