@@ -99,7 +99,7 @@ pub(crate) fn run(hook: hook::Hook, body: impl FnOnce(&RunningHook) -> HookOutco
     let harness = harness();
     let end = started + total;
     let reserve = RESERVE.min(total / 4);
-    let (deadline, end) = (Cell::new(end - reserve), Cell::new(end));
+    let (deadline, end) = (Cell::new(started + total.saturating_sub(reserve)), Cell::new(end));
     let name = hook.name();
     let hook = RunningHook { name, home, harness, started, deadline, end, reserve };
     beat::leave(&hook.home, name, Beat::Fired);

@@ -3,8 +3,8 @@
 use serde_json::json;
 use stopgate_core::decision::Decision;
 use stopgate_gate::RuleId;
-use stopgate_tests::claude_driver::ClaudeSession;
-use stopgate_tests::codex_driver::CodexSession;
+use stopgate_tests::claude_driver::{ClaudeSession, Summary};
+use stopgate_tests::codex_driver::{CodexSession, CodexSummary};
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::EXCUSE;
@@ -14,11 +14,17 @@ use crate::live::Live;
 use crate::site::Site;
 use crate::table::{Outcome, Scenario};
 
-pub(crate) const SCENARIOS: [Scenario; 2] = [
+pub(crate) const SCENARIOS: [Scenario; 3] = [
     Scenario {
         id: "headless",
         meaning: "`claude -p`, `codex exec`: an excuse is sent back once, as at a terminal",
         run: headless,
+    },
+    Scenario {
+        id: "asked",
+        meaning: "`claude -p`, `codex exec`: a question about the plan, a part of it and plan mode are let go with the answer \
+                  as it is; the whole plan is sent back once, and goes on",
+        run: asked,
     },
     Scenario {
         id: "judge",
@@ -27,21 +33,127 @@ pub(crate) const SCENARIOS: [Scenario; 2] = [
     },
 ];
 
+/// Runs `codex exec` to its end.
+fn exec<const N: usize>(site: &Site, prompt: &str, turns: [Turn; N]) -> CodexSummary {
+    let session = CodexSession {
+        codex: site.client.program().unwrap(),
+        project: site.checkout.top.clone(),
+        home: site.person.dir(),
+        prompt: prompt.to_owned(),
+        turns: turns.to_vec(),
+        env: Vec::new(),
+    };
+    let summary = session.run(env!("CARGO_BIN_EXE_drive-codex"));
+    assert_eq!(summary.exit_code, Some(0), "{summary:#?}");
+    summary
+}
+
+/// Runs `claude -p` to its end.
+fn print<const N: usize>(site: &Site, prompt: &str, turns: [Turn; N], arguments: &[&str]) -> Summary {
+    let session = ClaudeSession::new(&site.checkout.top).client(site.client.program().unwrap()).home(site.person.dir());
+    let session = arguments.iter().fold(session, |session, argument| session.arg(*argument));
+    let summary = session.turns(turns).prompt(prompt).run(env!("CARGO_BIN_EXE_drive-claude")).unwrap();
+    assert_eq!((summary.exit_code, summary.timed_out), (Some(0), false), "{summary:#?}");
+    summary
+}
+
+/// What a script that starts the client is told, how often the model was asked, and what hooks said to it.
+struct Ran {
+    answer: String,
+    requests: usize,
+    feedback: Vec<String>,
+}
+
+fn ran<const N: usize>(site: &Site, prompt: &str, turns: [Turn; N], arguments: &[&str]) -> Ran {
+    if site.client.is_codex() {
+        let CodexSummary { answer, requests, feedback, .. } = exec(site, prompt, turns);
+        return Ran { answer, requests, feedback };
+    }
+    let summary = print(site, prompt, turns, arguments);
+    Ran {
+        answer: summary.last_result().unwrap().text.clone(),
+        requests: summary.main_requests,
+        feedback: summary.feedback().into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// Ticks the plan's first open step, and commits that.
+fn ticks(client: Client) -> Turn {
+    let line = "sed -i 's/- \\[ \\] write the parser/- [x] write the parser/' docs/plan.md && git add -A && \
+                git commit -q -m parser";
+    if client.is_codex() {
+        Turn::tool("exec_command", json!({ "cmd": line, "yield_time_ms": 10_000 }))
+    } else {
+        Turn::bash(line)
+    }
+}
+
+/// An answer to a question about the plan, as an agent gives it.
+const STATUS: &str = "The lexer is done. Remaining: write the parser, and write the tests. I have changed nothing. I can \
+                      start with the parser next.";
+
+fn asked(client: Client) -> Outcome {
+    let site = Site::guarded(client);
+    let let_go = |what: &str, ran: &Ran, said: &str| {
+        assert_eq!(
+            (ran.feedback.as_slice(), ran.answer.trim_end()),
+            (&[][..], said),
+            "{what}: {} requests",
+            ran.requests
+        );
+    };
+    let question =
+        ran(&site, "Which steps of docs/plan.md are open? Just the status, change nothing.", [Turn::text(STATUS)], &[]);
+    let_go("question", &question, STATUS);
+    assert_eq!(question.requests, 1);
+
+    let done = "The parser is written and committed. The tests of the plan are left for Monday, as you said.";
+    let narrow = ran(
+        &site,
+        "Only do the step \"write the parser\" of docs/plan.md and commit it; leave the rest for Monday.",
+        [ticks(client), Turn::text(done)],
+        &[],
+    );
+    let_go("narrow", &narrow, done);
+
+    if !client.is_codex() {
+        let said = "The plan is ready. I will write the tests in a fresh session, since I am low on context.";
+        let planning = ran(&site, "Work through docs/plan.md.", [Turn::text(said)], &["--permission-mode", "plan"]);
+        let_go("plan mode", &planning, said);
+    }
+
+    site.checkout.write("docs/plan.md", "# Plan\n\n- [x] lexer\n- [ ] write the parser\n- [ ] write the tests\n");
+    site.checkout.commit("plan again");
+    let goes_on = "The tests are written, too; all steps are ticked.";
+    let executing = ran(
+        &site,
+        "Execute docs/plan.md until all of its steps are done.",
+        [ticks(client), Turn::text(EXCUSE), Turn::text(goes_on)],
+        &[],
+    );
+    assert_eq!((executing.feedback.len(), executing.answer.trim_end()), (1, goes_on), "{:?}", executing.feedback);
+    assert!(executing.feedback[0].contains("docs/plan.md: write the tests"), "{:?}", executing.feedback);
+
+    let verdicts = site.verdicts(if client.is_codex() { 3 } else { 4 });
+    let (held, others) = verdicts.split_last().unwrap();
+    assert!(
+        held.blocked && others.iter().all(|row| !row.blocked && row.decision == Some(Decision::Allow)),
+        "{verdicts:#?}"
+    );
+    if client.is_codex() {
+        return Outcome::works(["`codex exec` has no plan mode"]);
+    }
+    assert_eq!(others[2].short_circuit.as_deref(), Some("plan-mode"), "{verdicts:#?}");
+    Outcome::works([])
+}
+
 fn headless(client: Client) -> Outcome {
     let site = Site::guarded(client);
-    let top = site.checkout.top.clone();
-    let program = client.program().unwrap();
     let (requests, feedback) = if client.is_codex() {
-        let turns = vec![EXCUSE.to_owned(), EXCUSE.to_owned()];
-        let session = CodexSession { codex: program, project: top, home: site.person.dir(), turns, env: Vec::new() };
-        let summary = session.run(env!("CARGO_BIN_EXE_drive-codex"));
-        assert_eq!(summary.exit_code, Some(0), "{summary:#?}");
+        let summary = exec(&site, "go on with the plan", [Turn::text(EXCUSE), Turn::text(EXCUSE)]);
         (summary.requests, summary.feedback)
     } else {
-        let session = ClaudeSession::new(top).client(program).home(site.person.dir());
-        let session = session.default_turn(Turn::text(EXCUSE)).prompt("go on with the plan");
-        let summary = session.run(env!("CARGO_BIN_EXE_drive-claude")).unwrap();
-        assert_eq!((summary.exit_code, summary.timed_out), (Some(0), false), "{summary:#?}");
+        let summary = print(&site, "go on with the plan", [Turn::text(EXCUSE), Turn::text(EXCUSE)], &[]);
         (summary.main_requests, summary.feedback().into_iter().map(str::to_owned).collect())
     };
     assert_eq!((requests, feedback.len()), (2, 1), "{feedback:?}");

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -51,8 +52,10 @@ pub struct CodexSession {
     pub project: PathBuf,
     /// Its `HOME`; `CODEX_HOME` is `.codex` in it.
     pub home: PathBuf,
-    /// What the model says, in order; then "ok".
-    pub turns: Vec<String>,
+    /// What the person asks for.
+    pub prompt: String,
+    /// What the model does, in order; then it says "ok".
+    pub turns: Vec<Turn>,
     /// Further variables of the client and so of its hooks.
     pub env: Vec<(String, String)>,
 }
@@ -66,6 +69,8 @@ pub struct CodexSummary {
     pub feedback: Vec<String>,
     /// Requests of the conversation.
     pub requests: usize,
+    /// What a script that started it is given: its standard output.
+    pub answer: String,
     /// The client's own account of hooks: `hook: Stop`, `hook: Stop Blocked`, ...
     pub hook_lines: Vec<String>,
     /// Everything on its standard error.
@@ -90,7 +95,7 @@ impl CodexSession {
 
 /// Runs one real client against the mock: the inside of `drive-codex`.
 pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
-    let script = Script { turns: session.turns.iter().map(Turn::text).collect(), ..Script::default() };
+    let script = Script { turns: session.turns.clone(), ..Script::default() };
     let mock = MockOpenAi::start(script, None)?;
     let provider = format!(
         "model_providers.mock={{name=\"mock\",base_url=\"{}\",env_key=\"MOCK_API_KEY\",wire_api=\"responses\",\
@@ -111,7 +116,7 @@ pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
     ] {
         command.args(["-c", setting]);
     }
-    command.arg("go").current_dir(&session.project).process_group(0).env_clear();
+    command.arg(&session.prompt).current_dir(&session.project).process_group(0).env_clear();
     command.envs([
         ("HOME", session.home.as_os_str()),
         ("CODEX_HOME", session.home.join(".codex").as_os_str()),
@@ -123,14 +128,9 @@ pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
     ]);
     // An agent that runs these tests is no part of its world.
     command.env("STOPGATE_TOP", std::process::id().to_string());
-    command.envs(session.env.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.envs(session.env.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let mut pipe = child.stderr.take();
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = pipe.as_mut().map(|pipe| pipe.read_to_end(&mut bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
+    let (answers, complaints) = (read(child.stdout.take()), read(child.stderr.take()));
     let began = Instant::now();
     let status = loop {
         match child.try_wait()? {
@@ -146,7 +146,7 @@ pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
             None => std::thread::sleep(Duration::from_millis(10)),
         }
     };
-    let stderr = reader.join().unwrap_or_default();
+    let (answer, stderr) = (answers.join().unwrap_or_default(), complaints.join().unwrap_or_default());
     let requests = mock.requests();
     let feedback = requests.last().map(feedback).unwrap_or_default();
     let hook_lines = stderr.lines().filter(|line| line.starts_with("hook: ")).map(str::to_owned).collect();
@@ -154,8 +154,18 @@ pub fn run(session: &CodexSession) -> io::Result<CodexSummary> {
         exit_code: status.and_then(|status| status.code()),
         feedback,
         requests: requests.len(),
+        answer,
         hook_lines,
         stderr,
+    })
+}
+
+/// Reads a pipe of a child to its end.
+fn read(mut pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.as_mut().map(|pipe| pipe.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use stopgate_tests::attributes::{self, Seen};
 use stopgate_tests::checkout::Checkout;
 use stopgate_tests::codex_driver::{CodexSession, CodexSummary, real_codex};
+use stopgate_tests::mock_anthropic::Turn;
 use stopgate_tests::person::{CODEX_WIRES, Person, finding_ids, text};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::EXCUSE;
@@ -68,7 +69,8 @@ impl CodexPerson {
             codex: self.codex.clone(),
             project: self.checkout.top.clone(),
             home: self.person.dir(),
-            turns: vec![EXCUSE.to_owned(), "The parser is written; its tests pass.".to_owned()],
+            prompt: "Execute docs/plan.md.".to_owned(),
+            turns: vec![Turn::text(EXCUSE), Turn::text("The parser is written; its tests pass.")],
             env: vec![("STOPGATE_NO_AUTOSTART".to_owned(), "1".to_owned())],
         };
         session.run(DRIVER)

@@ -381,8 +381,8 @@ fn a_real_codex_whose_own_file_silences_hooks_leaves_a_trace_and_its_tools_varia
     let run = || {
         let (project, home) = (project.clone(), person.dir());
         let env = vec![("STOPGATE_NO_AUTOSTART".to_owned(), "1".to_owned())];
-        CodexSession { codex: codex.clone(), project, home, turns: vec!["Done.".to_owned()], env }
-            .run(env!("CARGO_BIN_EXE_drive-codex"))
+        let (prompt, turns) = ("go".to_owned(), vec![Turn::text("Done.")]);
+        CodexSession { codex: codex.clone(), project, home, prompt, turns, env }.run(env!("CARGO_BIN_EXE_drive-codex"))
     };
     let beat = |kind: &str| status(&person, &project).0["hooks"]["stop-gate-router"][kind].clone();
     let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();

@@ -63,6 +63,7 @@ mod sessions;
 mod stalled;
 mod switches;
 mod top;
+mod trial;
 mod who_may;
 
 /// A file that is no module of this target would never be compiled.

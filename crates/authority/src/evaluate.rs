@@ -112,7 +112,7 @@ pub(crate) fn evaluate(
         live::Deadlines { facts: until, judge: judge_until, asker: gone },
         turn,
     );
-    let late_from = gone.waits_until().map_or(late_from, |until| until - LATE_MARGIN);
+    let late_from = gone.waits_until().and_then(|until| until.checked_sub(LATE_MARGIN)).unwrap_or(late_from);
     // Only what is counted has to come in turn: a verdict that lets go waits for nobody's write.
     let is_counted = trace.continues().is_some() || trace.release == Some(Release::Contested);
     // A rule that may do less than the mode is judged, and counted, as in that.

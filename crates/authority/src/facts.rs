@@ -12,7 +12,7 @@ mod untracked;
 use std::cmp::Ordering;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use stopgate_core::checkout::{self, Checkout, object_id};
 use stopgate_core::clock::{UnixMillis, to_millis};
@@ -177,6 +177,25 @@ fn steps(path: &str, text: &str, deadline: Instant) -> Option<Vec<Step>> {
         found.extend(step);
     }
     Some(found)
+}
+
+/// The open steps of a plan that somebody named, whatever its directory; `None` if there was no time to read them.
+pub(crate) fn open_steps(path: &str, text: &str) -> Option<Vec<String>> {
+    let steps = steps(path, text, Instant::now() + Duration::from_secs(5))?;
+    Some(steps.into_iter().filter(|step| !step.is_done).map(|step| step.text).collect())
+}
+
+/// The commit `back` before the one that is checked out, and when it was made; `None` if there is none.
+pub(crate) fn commit_back(
+    checkout: &Checkout,
+    search_path: Option<&str>,
+    back: u32,
+    deadline: Instant,
+) -> Option<(String, UnixMillis)> {
+    let skip = format!("--skip={back}");
+    let arguments = ["log", "--max-count=1", &skip, "--format=%H %ct", "HEAD", "--"];
+    let output = Git::of(checkout, search_path).run(&checkout.worktree, &arguments, deadline).output()?;
+    parse_commits(&output).next()
 }
 
 fn is_home(checkout: &Checkout, home: Option<&Path>) -> bool {

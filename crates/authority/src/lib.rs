@@ -9,11 +9,13 @@
 //! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns`, `contests` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
 //! * On its own: `reaper`, `retention`, `process_files`.
+//! * For whoever asks what it would say of a stop: [`trial`].
 //! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
 
 #![allow(clippy::result_large_err, reason = "in the routes the error is the HTTP answer")]
 
 pub mod rehearsal;
+pub mod trial;
 
 mod connection;
 mod contests;

@@ -12,3 +12,4 @@ pub(crate) mod resume;
 pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod top;
+pub(crate) mod trial;

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use stopgate_build_guard::machine::MoveRefused;
 use stopgate_client::AskError;
+use stopgate_config::Config;
 use stopgate_core::paths::Home;
+use stopgate_gate::trial::{CannotTry, Trial, Tried};
 use stopgate_protocol::{ErrorCode, Failure};
 use stopgate_store::StoreError;
 use stopgate_terminal::{self as printer, ExitStatus, command_line, shell_help};
@@ -50,6 +52,8 @@ enum Command {
     Kill(commands::kill::Arguments),
     /// Look at what the gate decided
     Gate(commands::gate::Arguments),
+    /// Show what the gate would do with a message, why, and what the agent would receive; nothing has to be installed
+    Try(commands::trial::Arguments),
     /// Show how the verdict on a stop was reached, stage by stage
     Explain(commands::explain::Arguments),
     /// Start and drive work that its session may not quit half-done
@@ -76,9 +80,12 @@ enum Command {
 /// Serves as the authority of a home until it is asked to stop; the flag says whether in the background.
 pub type Serve = fn(&Home, bool) -> Result<(), Box<dyn Error + Send + Sync>>;
 
-/// The program's `main`. `serve` is `authority run`: whoever makes a program of this has the authority, these commands
-/// only know the way to it.
-pub fn main(serve: Serve) -> ExitCode {
+/// Judges a stop that nobody made.
+pub type TryStop = fn(&Trial, &Config) -> Result<Tried, CannotTry>;
+
+/// The program's `main`. `serve` is `authority run`, and `try_stop` judges as that does: whoever makes a program of this has
+/// the authority, these commands only know the way to it.
+pub fn main(serve: Serve, try_stop: TryStop) -> ExitCode {
     let (arguments, as_json) = match command_line::read::<Arguments>() {
         Ok(read) => read,
         Err(status) => return status,
@@ -89,6 +96,7 @@ pub fn main(serve: Serve) -> ExitCode {
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
         Command::Config(arguments) => commands::config::run(&context, &arguments),
+        Command::Try(arguments) => commands::trial::run(&context, &arguments, try_stop),
         Command::Explain(arguments) => commands::explain::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
@@ -108,6 +116,9 @@ fn known(cause: &(dyn Error + 'static)) -> Option<Failure> {
     match cause.downcast_ref::<AskError>() {
         Some(error) => Some(error.failure()),
         None if matches!(cause.downcast_ref(), Some(MoveRefused::OutOfRange(_))) => of(ErrorCode::Usage),
+        None if cause.is::<CannotTry>() => cause
+            .downcast_ref()
+            .map(|wrong: &CannotTry| Failure::new(ErrorCode::Usage, wrong.to_string()).with_remedy(wrong.remedy)),
         None if cause.is::<MoveRefused>() => of(ErrorCode::Refused),
         None if cause.is::<StoreError>() => of(ErrorCode::StoreUnavailable),
         None => None,

@@ -24,6 +24,7 @@ pub mod scene;
 pub mod signals;
 pub mod steps;
 pub mod transcript;
+pub mod trial;
 pub mod turn;
 pub mod turn_end;
 

@@ -233,7 +233,7 @@ impl PipelineWorld for Live<'_> {
         let wait = self.longest_wait();
         let longer = || {
             let is_longer = Instant::now() + wait > self.until.judge;
-            is_longer.then(|| self.until.asker.prolong(wait + AFTER_JUDGE)).flatten().map(|until| until - AFTER_JUDGE)
+            is_longer.then(|| self.until.asker.prolong(wait + AFTER_JUDGE)).flatten().map(|_| Instant::now() + wait)
         };
         let (state, config) = (self.state, &self.config.judge);
         let said = judge::ask(&state.judges, &state.storage, config, &question, self.until.judge, &longer);

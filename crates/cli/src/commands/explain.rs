@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use stopgate_core::text::one_line;
+use stopgate_gate::asked::{Asked, PromptClass};
 use stopgate_gate::facts::{Facts, MAX_PLAN_KIB, Plan};
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
@@ -35,9 +36,18 @@ pub(crate) struct Arguments {
 
 /// One stage of the pipeline.
 #[derive(Serialize)]
-struct Stage {
-    stage: &'static str,
-    found: Vec<String>,
+pub(super) struct Stage {
+    pub(super) stage: &'static str,
+    pub(super) found: Vec<String>,
+}
+
+impl Stage {
+    /// Prints what it found, a line each.
+    pub(super) fn print(&self) {
+        for (at, text) in self.found.iter().enumerate() {
+            printer::line(format!("{:<12}{text}", if at == 0 { self.stage } else { "" }));
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,11 +99,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     }
     let (at, session) = (when::rfc3339(event.at_ms), one_line(&event.session_id, 40));
     printer::line(format!("stop {}  {at}  {} {session}  {}", event.event_id, event.harness, event.mode.name()));
-    for stage in &stages {
-        for (at, text) in stage.found.iter().enumerate() {
-            printer::line(format!("{:<12}{text}", if at == 0 { stage.stage } else { "" }));
-        }
-    }
+    stages.iter().for_each(Stage::print);
     if let Some(why) = &explanation.contest {
         printer::line(format!("{:<12}the agent: \"{}\"", "contested", one_line(why, MAX_WHY_CHARS)));
     }
@@ -112,7 +118,7 @@ fn outcome(event: &GateLogRow) -> String {
     format!("{decision}{delivered}{failure}, {} ms", event.latency_ms)
 }
 
-fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
+pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
     let inputs = &recording.inputs;
     let turn = &inputs.turn;
     let mut stages = Vec::new();
@@ -125,6 +131,9 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
             turn.continues_since_prompt, inputs.limits.per_prompt, turn.continues_today, inputs.limits.per_day
         )],
     );
+    if !turn.asked.is_unknown() {
+        stage("asked", vec![describe_asked(&turn.asked)]);
+    }
     let Some(signals) = &trace.signals else {
         stage(
             "release",
@@ -166,6 +175,14 @@ fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
     }
     stage("verdict", vec![trace.decision().name().to_owned()]);
     stages
+}
+
+fn describe_asked(asked: &Asked) -> String {
+    let class = asked.class.map_or("unknown", PromptClass::name);
+    let job = if asked.has_job { "; a job was asked for" } else { "" };
+    let bounds: Vec<_> = asked.bounds.iter().map(|bound| one_line(bound, MAX_WORDS_CHARS)).collect();
+    let bounds = if bounds.is_empty() { String::new() } else { format!("; bounded by {}", bounds.join(", ")) };
+    format!("{class}{job}{bounds}")
 }
 
 fn describe(facts: &Facts) -> Vec<String> {

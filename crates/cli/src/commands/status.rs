@@ -132,13 +132,14 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     }
     for wait in &waits {
         let (seconds, harness) = (f64::from(wait.wait_ms) / 1_000.0, wait.harness.spec().product);
-        printer::line(match wait.registered_ms < wait.wait_ms {
-            true => format!(
+        printer::line(if wait.registered_ms < wait.wait_ms {
+            format!(
                 "judge        {harness} waits up to {} s for it, not {seconds} s: its hook is registered with less \
                  (`installer migrate` mends it)",
                 f64::from(wait.registered_ms) / 1_000.0
-            ),
-            false => format!("judge        {harness} waits up to {seconds} s for it in enforce"),
+            )
+        } else {
+            format!("judge        {harness} waits up to {seconds} s for it in enforce")
         });
     }
     for seen in health.iter().flatten().flat_map(|health| &health.git_troubles) {
