@@ -23,7 +23,7 @@ fn with_own_temp(test: impl FnOnce(&World) + Send + 'static) {
         world.set_env("TMPDIR", "/tmp");
         world.home.create().unwrap();
         std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-        mounts::own_temp(world.root());
+        mounts::own_temp();
         test(&world);
     });
     done.join().unwrap();

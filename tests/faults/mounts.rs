@@ -3,9 +3,10 @@
 use std::ffi::CStr;
 use std::path::Path;
 
+use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
+    mount_bind_recursive, mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -49,18 +50,18 @@ pub(crate) fn own_etc(aside: &Path) -> std::path::PathBuf {
 }
 
 /// An empty `/tmp`, but for the programs of this build if they lie in it.
-pub(crate) fn own_temp(aside: &Path) {
+pub(crate) fn own_temp() {
     let test = std::env::current_exe().unwrap();
     let build = test.parent().and_then(Path::parent).filter(|build| build.starts_with("/tmp"));
-    let kept = aside.join("build aside");
-    if let Some(build) = build {
-        std::fs::create_dir(&kept).unwrap();
-        mount_bind(build, &kept).unwrap();
-    }
+    // Mounted nowhere meanwhile: where a test clears up after itself, it must not come across them.
+    let kept = build.map(|build| {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        (build, open_tree(CWD, build, flags).unwrap())
+    });
     mount("none", "/tmp", "tmpfs", MountFlags::empty(), c"size=1m,mode=1777").unwrap();
-    if let Some(build) = build {
+    if let Some((build, tree)) = kept {
         std::fs::create_dir_all(build).unwrap();
-        mount_bind(&kept, build).unwrap();
+        move_mount(tree, "", CWD, build, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).unwrap();
     }
 }
 
