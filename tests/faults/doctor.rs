@@ -239,10 +239,18 @@ fn a_hook_that_fails_while_there_is_an_authority() {
     drop(authority);
 }
 
+/// A rule that has gone back to shadow.
+const DEMOTED: &str =
+    r#"{"rules": {"U3_RECENT_COMMIT_PROVES_INCREMENTAL": {"mode": "shadow", "by": "grades", "at_ms": 1}}}"#;
+
 /// What a person does to a home, the finding it causes, and how it is undone.
 #[rstest]
 #[case::mode_off("mode-off", "notice", |world: &World| std::fs::write(world.home.mode_file(), "off\n").unwrap(),
     |world: &World| std::fs::remove_file(world.home.mode_file()).unwrap())]
+#[case::rules("rules-unreadable", "problem", |world: &World| std::fs::write(world.home.rules_file(), "[").unwrap(),
+    |world: &World| std::fs::remove_file(world.home.rules_file()).unwrap())]
+#[case::demoted("rule-demoted", "notice", |world: &World| std::fs::write(world.home.rules_file(), DEMOTED).unwrap(),
+    |world: &World| assert!(world.stopgate(&["mode", "enforce", "--rule", "U3"]).status.success()))]
 #[case::kill_switch("kill-switch-on", "notice", |world: &World| std::fs::write(world.home.kill_file(), "").unwrap(),
     |world: &World| std::fs::remove_file(world.home.kill_file()).unwrap())]
 #[case::database_open("database-open", "problem", |world: &World| set_mode(&world.home.database(), 0o644),

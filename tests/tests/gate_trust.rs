@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use stopgate_core::clock::DAY_MS;
 use stopgate_core::clock::{Clock as _, SystemClock, monotonic_ms};
+use stopgate_gate::RuleId;
 use stopgate_protocol::{Endpoint, LogFilter, ReadReport, SetGrade};
 use stopgate_tests::agent::recorded_agent;
 use stopgate_tests::build::{Site, Tmux};
@@ -184,7 +185,7 @@ fn a_report_adds_up() {
     let world = World::new();
     write(&world.home, &known(now()));
     let check = || {
-        let report = world.stopgate_json(&["gate", "report", "--json"]);
+        let report = world.stopgate_json(&["gate", "report", "--json", "--days", "14"]);
         let field = |name: &str| report[name].clone();
         assert_eq!((field("stops"), field("verdicts"), field("would_block")), (json!(10), json!(9), json!(6)));
         assert_eq!(report["by_decision"][0], json!({"name": "continue", "count": 6}));
@@ -209,9 +210,11 @@ fn a_report_adds_up() {
     let _authority = world.authority();
     check();
     let shown = text(&world.stopgate(&["gate", "report"]).stdout);
+    assert!(shown.contains("U2_PLAN_FILE_NEXT_STEP_EXPLICIT") && shown.contains("3 of 4 (75.0 %)"), "{shown}");
     assert!(shown.contains("precision 75.0 % (95 % interval 30.1 % to 95.4 %)"), "{shown}");
     assert!(shown.lines().all(|line| line.chars().count() <= 80) && !shown.contains('\u{1b}'), "{shown}");
     assert_eq!(world.stopgate_json(&["gate", "report", "--json", "--days", "16"])["stops"], 11);
+    assert_eq!(world.stopgate_json(&["gate", "report", "--json"])["stops"], 11, "all that are kept");
     let empty = World::new();
     let _authority = empty.authority();
     assert!(text(&empty.stopgate(&["gate", "report"]).stdout).contains("no stop has reached the gate"));
@@ -302,6 +305,48 @@ fn a_failure_or_a_wrong_grade_takes_the_readiness_away() {
     }
     let said = text(&world.stopgate(&["gate", "ready"]).stdout);
     assert!(row(&said, "that were right").starts_with("no ") && said.contains("84.6 %"), "{said}");
+}
+
+#[test]
+fn ready_and_report_say_the_same_of_each_rule() {
+    let world = World::new();
+    let graded = |rule, grade| Evaluation {
+        rule: Some(rule),
+        grade: Some(grade),
+        at_ms: now() - 20 * DAY_MS,
+        ..Evaluation::held()
+    };
+    let (bad, good) = (RuleId::RecentCommit, RuleId::PlanNextStep);
+    let let_go = Evaluation { grade: Some("right"), ..Evaluation::default() };
+    let past =
+        [vec![graded(bad, "right"); 4], vec![graded(bad, "wrong"); 2], vec![graded(good, "right"); 5], vec![let_go; 5]];
+    write(&world.home, &past.concat());
+    let ready = world.stopgate(&["gate", "ready", "--json"]);
+    assert_eq!(ready.status.code(), Some(1));
+    let ready: Value = serde_json::from_slice(&ready.stdout).unwrap();
+    let of = |rule: RuleId| {
+        let all = ready["rules"].as_array().unwrap();
+        all.iter().find(|one| one["rule"] == rule.id()).unwrap().clone()
+    };
+    let report = world.stopgate_json(&["gate", "report", "--json"]);
+    for rule in [bad, good] {
+        let group = report["by_rule"].as_array().unwrap().iter().find(|group| group["name"] == rule.id()).unwrap();
+        let share = (group["precision"]["share"].as_f64().unwrap() * 1_000.0).floor() / 10.0;
+        assert_eq!(of(rule)["precision_percent"], json!(share));
+        assert_eq!(of(rule)["graded"], group["precision"]["of"]);
+    }
+    assert_eq!(
+        (&of(bad)["ready"], &of(good)["ready"], &of(RuleId::DurableArtifact)["ready"]),
+        (&json!(false), &json!(true), &json!(false))
+    );
+    assert!(of(bad)["goes_to_shadow"].as_str().unwrap().contains("4 of 6"));
+    let shown = text(&world.stopgate(&["gate", "ready"]).stdout);
+    let reported = text(&world.stopgate(&["gate", "report"]).stdout);
+    assert!(shown.contains("66.6 %") && reported.contains("4 of 6 (66.6 %)"), "{shown}\n{reported}");
+    assert_eq!(world.stopgate(&["gate", "ready", "--rule", "U2"]).status.code(), Some(0));
+    assert_eq!(world.stopgate(&["gate", "ready", "--rule", "U3"]).status.code(), Some(1));
+    let asked = world.stopgate(&["mode", "enforce"]);
+    assert!(text(&asked.stderr).contains("U3 goes to shadow then: 4 of 6"), "{asked:?}");
 }
 
 #[test]

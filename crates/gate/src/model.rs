@@ -5,6 +5,7 @@
 //! at the end of a text counts apart: there an agent says why it stops. Weights are trained by
 //! `cargo run --release -p stopgate-gate --example train-models` from `tests/corpus`, and checked in below `models/`.
 
+pub mod correction;
 pub mod features;
 pub mod fit;
 pub mod reading;
@@ -12,6 +13,7 @@ pub mod reading;
 mod tests;
 pub mod training;
 
+pub use correction::Correction;
 pub use features::{Feature, features, features_apart, said};
 pub use reading::Reading;
 

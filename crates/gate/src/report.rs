@@ -4,6 +4,7 @@
 
 mod demotion;
 mod grade;
+pub mod review;
 mod stats;
 mod tally;
 

@@ -38,7 +38,7 @@ enum WantedMode {
 }
 
 /// A rule by its name.
-fn rule_of(name: &str) -> Result<RuleId, String> {
+pub(crate) fn rule_of(name: &str) -> Result<RuleId, String> {
     RuleId::holding_by_name(name).ok_or_else(|| {
         let names: Vec<_> = RuleId::holding().map(RuleId::short).collect();
         format!("no rule that can hold a stop; one of {}, or its whole id", names.join(", "))

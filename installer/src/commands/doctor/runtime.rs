@@ -10,6 +10,8 @@ use stopgate_core::harness::VariablePlace;
 use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
+use stopgate_core::text::one_line;
+use stopgate_gate::rules::switches::{RuleSwitches, SwitchedBy};
 use stopgate_protocol::{ListSessions, SessionRow};
 use stopgate_registry::taken_back;
 use stopgate_store::LATEST_VERSION;
@@ -25,6 +27,8 @@ const FORGOTTEN_MS: i64 = DAY_MS;
 /// More undelivered events than a busy hour leaves behind.
 const MANY_SPOOLED: usize = 1_000;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest reason that is shown, in characters.
+const MAX_WHY: usize = 300;
 
 pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checkup) {
     taken_back(context, checkup);
@@ -168,6 +172,27 @@ fn switches(context: &Context<'_>, checkup: &mut Checkup) {
             "no stop is judged",
             "stopgate mode shadow",
         );
+    }
+    rules(context, checkup);
+}
+
+/// Rules that hold nothing because their grades are bad, or because what was said of them is not understood.
+fn rules(context: &Context<'_>, checkup: &mut Checkup) {
+    let switches = RuleSwitches::read(&context.home);
+    if switches.is_unreadable() {
+        let why = "in doubt no rule holds a stop";
+        let fix = "`stopgate mode enforce --rule U1` writes it anew; say so of each rule that is to hold";
+        return checkup.problem("rules-unreadable", context.home.rules_file().display(), "is not understood", why, fix);
+    }
+    for (rule, switch) in switches.iter().filter(|(_, switch)| switch.by == SwitchedBy::Grades) {
+        let at = jiff::Timestamp::from_millisecond(switch.at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let what = format!("is in shadow since {at}: {}", one_line(&switch.why, MAX_WHY));
+        let why = "what it finds is written down and not held";
+        let fix = format!(
+            "look at its stops (`stopgate gate log`); `stopgate mode enforce --rule {}` has it hold again",
+            rule.short()
+        );
+        checkup.notice("rule-demoted", rule, what, why, fix);
     }
 }
 

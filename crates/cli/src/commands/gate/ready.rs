@@ -5,13 +5,21 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stopgate_config::{Config, LastGood, PromotionConfig};
 use stopgate_core::clock::{DAY_MS, UnixMillis, days};
-use stopgate_gate::report::GateReport;
+use stopgate_core::switch::Mode;
+use stopgate_gate::RuleId;
+use stopgate_gate::report::{self, GateReport, Grades, Tally};
+use stopgate_gate::rules::RuleModes;
+use stopgate_gate::rules::switches::RuleSwitches;
 
+use crate::commands::mode;
 use crate::context::CliContext;
 use crate::{ExitStatus, printer};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Only the conditions of one rule (U3, or its whole id); the exit code is about that
+    #[arg(long, value_name = "RULE", value_parser = mode::rule_of)]
+    rule: Option<RuleId>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -125,15 +133,75 @@ fn tenths(value: u64, of: u64) -> Value {
     json!((value / of.max(1)) as f64 / 10.0)
 }
 
+/// What is known of one rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ReadyRule {
+    rule: RuleId,
+    /// What it may do at most.
+    mode: Mode,
+    would_block: u64,
+    /// Would-blocks that are graded right or wrong.
+    graded: u64,
+    /// Share of the right ones in percent, rounded down; `null` where nothing is graded.
+    precision_percent: Value,
+    ready: bool,
+    conditions: Vec<ReadyCondition>,
+    /// Set if its grades take it to shadow as soon as the mode is enforce.
+    goes_to_shadow: Option<String>,
+}
+
+/// The conditions of one rule: those of the gate that its own verdicts can meet, and that let-go stops were looked at.
+fn of_rule(rule: RuleId, report: &GateReport, promotion: &PromotionConfig, modes: &RuleModes) -> ReadyRule {
+    let group = report.by_rule.iter().find(|group| group.name == rule.id());
+    let (would_block, grades) = group.map_or((0, Grades::default()), |group| (group.would_block, group.grades));
+    let own = GateReport { graded_would_block: grades, precision: grades.precision(), ..report.clone() };
+    let wanted =
+        ["min_graded_continue", "min_graded_allow", "min_precision_percent"].map(|key| format!("gate.promotion.{key}"));
+    let mut conditions = conditions(&own, promotion, report.until_ms);
+    conditions.retain(|condition| wanted.contains(&condition.key));
+    for condition in &mut conditions {
+        condition.what = match condition.key.as_str() {
+            "gate.promotion.min_graded_continue" => "graded would-blocks of the rule",
+            "gate.promotion.min_graded_allow" => "graded stops that were let go",
+            _ => condition.what,
+        };
+    }
+    ReadyRule {
+        rule,
+        mode: modes.effective(rule, Mode::Enforce),
+        would_block,
+        graded: grades.decided(),
+        precision_percent: grades.precision().map_or(Value::Null, |found| tenths(found.hits * 1_000, found.of)),
+        ready: conditions.iter().all(|condition| condition.holds),
+        conditions,
+        goes_to_shadow: None,
+    }
+}
+
+/// What holds at a moment.
+pub(crate) struct Readiness {
+    pub(crate) conditions: Vec<ReadyCondition>,
+    pub(crate) rules: Vec<ReadyRule>,
+}
+
 /// What holds at this moment, read from the store itself: no authority has to answer for that.
-pub(crate) fn look(context: &CliContext) -> anyhow::Result<Vec<ReadyCondition>> {
-    let Config { promotion, .. } = LastGood::peek(&context.home).config;
-    let report = if context.home.database().exists() {
-        context.open_store()?.report(0, context.now_ms)?
+pub(crate) fn look(context: &CliContext) -> anyhow::Result<Readiness> {
+    let Config { promotion, rules, .. } = LastGood::peek(&context.home).config;
+    let (report, grades) = if context.home.database().exists() {
+        let store = context.open_store()?;
+        (store.report(0, context.now_ms)?, store.rule_grades()?)
     } else {
-        stopgate_gate::report::Tally::default().report(0, context.now_ms)
+        (Tally::default().report(0, context.now_ms), Vec::new())
     };
-    Ok(conditions(&report, &promotion, context.now_ms))
+    let switches = RuleSwitches::read(&context.home);
+    let modes = RuleModes::of(&rules, &rules, &switches);
+    let mut shown: Vec<_> = RuleId::holding().map(|rule| of_rule(rule, &report, &promotion, &modes)).collect();
+    for (rule, grades) in report::to_demote(&grades, &switches, &rules, &promotion) {
+        for one in shown.iter_mut().filter(|one| one.rule == rule) {
+            one.goes_to_shadow = Some(report::why(grades, &promotion));
+        }
+    }
+    Ok(Readiness { conditions: conditions(&report, &promotion, context.now_ms), rules: shown })
 }
 
 pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
@@ -144,10 +212,14 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     if let Some(problem) = unreachable(&configured.config) {
         printer::note(problem);
     }
-    let conditions = look(context)?;
+    let Readiness { mut conditions, mut rules } = look(context)?;
+    if let Some(rule) = arguments.rule {
+        rules.retain(|one| one.rule == rule);
+        conditions = rules.iter().flat_map(|one| one.conditions.clone()).collect();
+    }
     let ready = conditions.iter().all(|condition| condition.holds);
     if arguments.json {
-        printer::json(&json!({ "ready": ready, "conditions": conditions }))?;
+        printer::json(&json!({ "ready": ready, "conditions": conditions, "rules": rules }))?;
     } else {
         let head = ["HOLDS", "CONDITION", "VALUE", "NEEDED"].map(str::to_owned).to_vec();
         let row = |condition: &ReadyCondition| {
@@ -155,13 +227,38 @@ pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             vec![holds.to_owned(), condition.what.to_owned(), condition.shown(), condition.needed()]
         };
         let rows: Vec<_> = std::iter::once(head).chain(conditions.iter().map(row)).collect();
-        for line in printer::columns(&rows) {
-            printer::line(line);
-        }
+        printer::columns(&rows).into_iter().for_each(printer::line);
         printer::line("");
-        printer::line(if ready { "ready: `stopgate mode enforce`".to_owned() } else { summary(&conditions) });
+        rule_table(&rules).into_iter().for_each(printer::line);
+        let command = arguments.rule.map_or_else(
+            || "stopgate mode enforce".to_owned(),
+            |rule| format!("stopgate mode enforce --rule {}", rule.short()),
+        );
+        printer::line("");
+        printer::line(if ready { format!("ready: `{command}`") } else { summary(&conditions) });
     }
     Ok(if ready { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// A line for each rule.
+fn rule_table(rules: &[ReadyRule]) -> Vec<String> {
+    let head = ["RULE", "MAY", "WOULD BLOCK", "GRADED", "RIGHT", "READY"].map(str::to_owned).to_vec();
+    let row = |one: &ReadyRule| {
+        let missing = one.conditions.iter().find(|condition| !condition.holds);
+        let ready = match (missing, &one.goes_to_shadow) {
+            (_, Some(_)) => "no: goes to shadow by its grades".to_owned(),
+            (Some(condition), None) => format!("no: {}, {}", condition.what, condition.needed()),
+            (None, None) => "yes".to_owned(),
+        };
+        let right = match &one.precision_percent {
+            Value::Null => "-".to_owned(),
+            percent => format!("{percent} %"),
+        };
+        let numbers = [one.would_block, one.graded].map(|number| number.to_string());
+        let [would_block, graded] = numbers;
+        vec![one.rule.short().to_owned(), one.mode.name().to_owned(), would_block, graded, right, ready]
+    };
+    printer::columns(&std::iter::once(head).chain(rules.iter().map(row)).collect::<Vec<_>>())
 }
 
 fn summary(conditions: &[ReadyCondition]) -> String {
@@ -172,12 +269,16 @@ fn summary(conditions: &[ReadyCondition]) -> String {
 
 /// What somebody who is about to enforce should know, as lines.
 pub(crate) fn delta(context: &CliContext) -> Vec<String> {
-    let conditions = match look(context) {
-        Ok(conditions) => conditions,
+    let Readiness { conditions, rules } = match look(context) {
+        Ok(found) => found,
         Err(error) => return vec![format!("whether the gate is ready to enforce cannot be told: {error:#}")],
     };
+    let goes =
+        |one: &ReadyRule| Some(format!("{} goes to shadow then: {}", one.rule.short(), one.goes_to_shadow.as_ref()?));
+    let demoted = rules.iter().filter_map(goes);
     if conditions.iter().all(|condition| condition.holds) {
-        return vec![format!("ready to enforce: all {} conditions hold", conditions.len())];
+        let all = format!("ready to enforce: all {} conditions hold", conditions.len());
+        return std::iter::once(all).chain(demoted).collect();
     }
     let rows: Vec<_> = conditions
         .iter()
@@ -186,12 +287,12 @@ pub(crate) fn delta(context: &CliContext) -> Vec<String> {
             vec![format!("  {}", condition.what), condition.shown(), format!("needed: {}", condition.needed())]
         })
         .collect();
-    std::iter::once(summary(&conditions)).chain(printer::columns(&rows)).collect()
+    std::iter::once(summary(&conditions)).chain(printer::columns(&rows)).chain(demoted).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use stopgate_gate::report::{Grades, Latency, Proportion, Tally};
+    use stopgate_gate::report::{Grades, Latency, Proportion, StopGroup, Tally};
 
     use super::*;
 
@@ -203,7 +304,7 @@ mod tests {
         report.verdicts = 50;
         report.sessions.count = 3;
         report.by_signal = ["a", "b", "c"]
-            .map(|name| stopgate_gate::report::StopGroup {
+            .map(|name| StopGroup {
                 name: name.into(),
                 stops: 1,
                 would_block: 0,
@@ -264,6 +365,31 @@ mod tests {
         assert!(nothing.iter().all(|condition| !condition.holds), "{nothing:?}");
         let unknown = nothing.iter().filter(|condition| condition.shown() == "unknown").count();
         assert_eq!(unknown, 2, "precision and latency");
+    }
+
+    #[test]
+    fn a_rule_is_ready_by_its_own_grades_and_the_stops_that_were_let_go() {
+        let graded = |right, wrong| {
+            let grades = Grades { right, wrong, unclear: 3 };
+            let name = RuleId::RecentCommit.id().to_owned();
+            StopGroup { name, stops: 20, would_block: 15, grades, precision: grades.precision() }
+        };
+        let look = |group: Option<StopGroup>, let_go| {
+            let mut report = enough();
+            report.by_rule = group.into_iter().collect();
+            report.graded_let_go.right = let_go;
+            of_rule(RuleId::RecentCommit, &report, &PromotionConfig::default(), &RuleModes::default())
+        };
+        let missing = |one: &ReadyRule| -> Vec<&str> {
+            let all = one.conditions.iter().filter(|condition| !condition.holds);
+            all.map(|condition| condition.key.trim_start_matches("gate.promotion.")).collect()
+        };
+        let ready = look(Some(graded(9, 1)), 5);
+        assert!(ready.ready && ready.precision_percent == json!(90.0) && ready.would_block == 15, "{ready:?}");
+        assert_eq!(missing(&look(Some(graded(9, 2)), 5)), ["min_precision_percent"]);
+        assert_eq!(missing(&look(Some(graded(4, 0)), 5)), ["min_graded_continue"]);
+        assert_eq!(missing(&look(Some(graded(9, 1)), 4)), ["min_graded_allow"]);
+        assert_eq!(missing(&look(None, 5)), ["min_graded_continue", "min_precision_percent"]);
     }
 
     #[test]

@@ -24,9 +24,9 @@ const MAX_BARS: usize = 31;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// How many days back from now
-    #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    days: u32,
+    /// How many days back from now; all verdicts that are kept, as `gate ready` counts them, if not given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: Option<u32>,
     /// Print JSON
     #[arg(long, conflicts_with = "html")]
     json: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    let since = context.now_ms.saturating_sub(days(arguments.days)).max(0);
+    let since = arguments.days.map_or(0, |count| context.now_ms.saturating_sub(days(count)).max(0));
     let report = context.read(&ReadReport { since_ms: since }, |store| store.report(since, context.now_ms))?;
     if arguments.json {
         printer::json(&report)?;
@@ -74,7 +74,7 @@ fn bars(days: &[Day]) -> (usize, Vec<Day>) {
     (each, days.chunks(each).map(together).collect())
 }
 
-/// A share as a percentage with one digit.
+/// The end of an interval as a percentage with one digit; shares themselves are [`stopgate_gate::report::Proportion::percent`].
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }

@@ -67,7 +67,7 @@ fn numbers(report: &GateReport) -> Markup {
             dd {
                 @match report.precision {
                     Some(part) => {
-                        (percent(part.share)) ": " (part.hits) " of " (part.of) " graded would-blocks were right (95 % \
+                        (part.percent()) ": " (part.hits) " of " (part.of) " graded would-blocks were right (95 % \
                         interval " (percent(part.low)) " to " (percent(part.high)) ")"
                     }
                     None => "unknown: no would-block is graded",
@@ -154,7 +154,7 @@ fn groups(head: &str, groups: &[StopGroup]) -> Markup {
                         td.n {
                             @match group.precision {
                                 Some(part) => {
-                                    (percent(part.share)) " (" (percent(part.low)) " to " (percent(part.high)) ")"
+                                    (part.percent()) " (" (percent(part.low)) " to " (percent(part.high)) ")"
                                 }
                                 None => "-",
                             }

@@ -18,9 +18,11 @@ const MAX_NAME: usize = 4_096;
 const PROJECTS: usize = 10;
 
 pub(super) fn render(report: &GateReport) -> Vec<String> {
+    // The span of all that is kept begins with the first stop.
+    let since = if report.since_ms == 0 { report.first_at_ms.unwrap_or(report.until_ms) } else { report.since_ms };
     let mut lines = vec![format!(
         "{} to {} UTC: {} stops, {} verdicts, {} sessions",
-        day(report.since_ms),
+        day(since),
         day(report.until_ms),
         report.stops,
         report.verdicts,
@@ -33,7 +35,7 @@ pub(super) fn render(report: &GateReport) -> Vec<String> {
     lines.push(format!(
         "would block {} ({} of the stops), blocked {}, notes {}",
         report.would_block,
-        Proportion::of(report.would_block, report.stops).map_or_else(String::new, |part| percent(part.share)),
+        Proportion::of(report.would_block, report.stops).map_or_else(String::new, |part| part.percent()),
         report.blocked,
         report.noted
     ));
@@ -42,7 +44,7 @@ pub(super) fn render(report: &GateReport) -> Vec<String> {
             "would-blocks of a session: {each:.2} on average; {} of {} sessions had one ({})",
             held.hits,
             held.of,
-            percent(held.share)
+            held.percent()
         ));
     }
     if let Some(latency) = report.latency {
@@ -74,12 +76,7 @@ fn precision(report: &GateReport) -> Vec<String> {
     let mut lines = match report.precision {
         None => vec!["precision unknown: no would-block is graded (`stopgate gate review`)".to_owned()],
         Some(part) => vec![
-            format!(
-                "precision {} (95 % interval {} to {})",
-                percent(part.share),
-                percent(part.low),
-                percent(part.high)
-            ),
+            format!("precision {} (95 % interval {} to {})", part.percent(), percent(part.low), percent(part.high)),
             format!("  {} of {} graded would-blocks were right{}", part.hits, part.of, unclear(held)),
         ],
     };
@@ -109,7 +106,7 @@ fn groups(head: &str, groups: &[StopGroup], most: usize) -> Vec<String> {
     }
     let rows = groups.iter().take(most).map(|group| {
         let graded = match group.precision {
-            Some(part) => format!("{} of {}", part.hits, part.of),
+            Some(part) => format!("{} of {} ({})", part.hits, part.of, part.percent()),
             None => "-".to_owned(),
         };
         vec![end_of(&group.name), group.stops.to_string(), group.would_block.to_string(), graded]
