@@ -401,10 +401,29 @@ fn a_review_walks_through_what_is_not_graded() {
             held(2, "the second message", None),
             held(3, "the third message", None),
             held(4, "a graded message", Some("right")),
-            Evaluation { preview: "a message let go", ..Evaluation::default() },
+            Evaluation { preview: "a message without an excuse", ..Evaluation::default() },
+            Evaluation { preview: "an excuse let go", signals: &["fresh-session"], ..Evaluation::default() },
+            Evaluation { preview: "a graded one let go", grade: Some("unclear"), ..Evaluation::default() },
+            Evaluation { preview: "", ..Evaluation::default() },
+            Evaluation { decision: None, fail_open: Some("timeout"), preview: "not judged", ..Evaluation::default() },
             Evaluation { session: "stopgate-live-check-1", preview: "a staged message", ..Evaluation::held() },
+            Evaluation { session: "stopgate-live-check-1", preview: "a staged one let go", ..Evaluation::default() },
         ],
     );
+    let listed = |arguments: &[&str]| {
+        let rows = world.stopgate_json(&[&["gate", "review", "--json"], arguments].concat());
+        let shown = |row: &Value| format!("{} {}", row["let_go"], row["preview"].as_str().unwrap());
+        rows.as_array().unwrap().iter().map(shown).collect::<Vec<_>>()
+    };
+    let all = [
+        "false the third message",
+        "false the second message",
+        "true an excuse let go",
+        "false the first message",
+        "true a message without an excuse",
+    ];
+    assert_eq!(listed(&[]), all);
+    assert_eq!(listed(&["--session", "other"]), [""; 0]);
     let piped = world.stopgate(&["gate", "review"]);
     assert_eq!(piped.status.code(), Some(2));
     assert!(text(&piped.stderr).contains("terminal") && text(&piped.stderr).contains("gate grade"), "{piped:?}");
@@ -413,8 +432,9 @@ fn a_review_walks_through_what_is_not_graded() {
     let tmux = terminal(&site, "review");
     type_line(&tmux, "\"$STOPGATE\" gate review; echo ended=$?");
     for part in [
-        "1 of 3",
+        "1 of 5",
         "the third message",
+        "Was it right to hold this one?",
         "U2_PLAN_FILE_NEXT_STEP_EXPLICIT",
         "fresh-session",
         "docs/plan.md: write the parser",
@@ -424,17 +444,28 @@ fn a_review_walks_through_what_is_not_graded() {
     type_line(&tmux, "perhaps");
     shows(&tmux, "one of r, w, u, s, q");
     type_line(&tmux, "w it had asked me");
-    shows(&tmux, "2 of 3");
+    shows(&tmux, "2 of 5");
     shows(&tmux, "the second message");
     type_line(&tmux, "s");
-    shows(&tmux, "3 of 3");
+    shows(&tmux, "3 of 5");
+    shows(&tmux, "an excuse let go");
+    shows(&tmux, "Was it right to let this one go?");
+    type_line(&tmux, "w");
+    shows(&tmux, "4 of 5");
     shows(&tmux, "the first message");
     type_line(&tmux, "r");
+    shows(&tmux, "5 of 5");
+    type_line(&tmux, "q");
     let screen = shows(&tmux, "ended=0");
-    assert!(screen.contains("2 graded, 1 without a grade"), "{screen}");
-    for unwanted in ["a graded message", "a message let go", "a staged message"] {
+    assert!(screen.contains("3 graded, 2 without a grade"), "{screen}");
+    for unwanted in ["a graded", "not judged", "a staged"] {
         assert!(!screen.contains(unwanted), "{screen}");
     }
+    assert_eq!(
+        listed(&[]),
+        ["false the second message", "true a message without an excuse"],
+        "nothing graded comes again"
+    );
     let graded = |number: usize| {
         let query = format!("SELECT verdict || ' ' || why FROM annotations WHERE event_id = '{}'", event_id(number));
         connect(&world.home).query_row(&query, [], |row| row.get::<_, String>(0)).ok()

@@ -81,7 +81,7 @@ impl CliContext {
     }
 
     /// The store, if there is one that can be read: a sandbox may let nobody write to it.
-    fn store_to_read(&self) -> Option<Store> {
+    pub(crate) fn store_to_read(&self) -> Option<Store> {
         self.home.database().exists().then(|| Store::open_to_read(&self.home, STORE_PATIENCE).ok()).flatten()
     }
 

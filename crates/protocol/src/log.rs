@@ -127,6 +127,9 @@ pub struct LogFilter {
     /// Only would-blocks that nobody has graded, without those of the installer's live check.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ungraded: bool,
+    /// Only stops that were let go by what they say and that nobody has graded, without those of the live check.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ungraded_let_go: bool,
 }
 
 impl LogFilter {

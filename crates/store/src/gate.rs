@@ -11,6 +11,7 @@ use stopgate_core::event_id::is_event_id;
 use stopgate_core::protocol::{EvaluateRequest, HookEvent, Origin};
 use stopgate_core::release::Release;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
+use stopgate_gate::pipeline::Recording;
 use stopgate_protocol::{GateLogRow, LogFilter, StopExplanation};
 
 use crate::rows::{Aside, GateRow, bad_text};
@@ -114,11 +115,29 @@ impl Store {
             );
             values.push((":staged", &LIVE_CHECK_PREFIX));
         }
+        if filter.ungraded_let_go {
+            // What was let go unread, such as a subagent's, has no text to look at.
+            wanted.push(
+                "would_block = 0 AND decision IS NOT NULL AND preview <> ''
+                 AND substr(session_id, 1, length(:staged)) <> :staged
+                 AND NOT EXISTS (SELECT 1 FROM annotations WHERE annotations.event_id = gate_events.event_id)",
+            );
+            if !filter.ungraded {
+                values.push((":staged", &LIVE_CHECK_PREFIX));
+            }
+        }
         let wanted = wanted.join(" AND ");
         let query = format!("SELECT * FROM gate_events WHERE {wanted} ORDER BY at_ms DESC, event_id DESC LIMIT :tail");
         let mut query = self.connection.prepare_cached(&query)?;
         let rows = query.query_map(&*values, read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What the verdict on a stop was reached from, if that is kept and understood.
+    pub fn recording(&self, event_id: &str) -> Result<Option<Recording>, StoreError> {
+        let mut query = self.connection.prepare_cached("SELECT inputs FROM gate_events WHERE event_id = ?1")?;
+        let inputs: Option<Option<String>> = query.query_row([event_id], |row| row.get(0)).optional()?;
+        Ok(inputs.flatten().and_then(|inputs| serde_json::from_str(&inputs).ok()))
     }
 
     /// The stop whose event id begins with `prefix`, with what its verdict was reached from.

@@ -59,8 +59,9 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
                 let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
                 rules::demote(state)
             };
-            let follows: String =
+            let follows: Vec<_> =
                 demoted.iter().map(|one| format!("; {} goes back to shadow", one.rule.short())).collect();
+            let follows = follows.concat();
             operator::done(state, &peer, SetGrade::ACTION, &format!("{event_id} {verdict}{follows}"));
             Ok(Graded { event_id, verdict, prior, demoted })
         }

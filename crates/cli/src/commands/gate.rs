@@ -32,7 +32,7 @@ enum Action {
     Eval(eval::Arguments),
     /// Say whether a verdict was right; the last grade counts
     Grade(grade::Arguments),
-    /// Walk through the would-blocks that nobody has graded, one by one
+    /// Walk through what nobody has graded: would-blocks, and as every third a stop that was let go, the doubtful first
     Review(review::Arguments),
     /// Count what the gate did: decisions, rules, signals, projects, latency, failures, precision
     Report(report::Arguments),

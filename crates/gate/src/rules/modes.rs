@@ -56,7 +56,7 @@ impl RuleModes {
     /// What holds by the operator's configuration, by that as a checkout's file leaves it, and by the switches.
     pub fn of(own: &RulesConfig, in_checkout: &RulesConfig, switches: &RuleSwitches) -> Self {
         let of_rule = |rule: RuleId| {
-            let by_switch = switches.of(rule).map(|switch| {
+            let beside = switches.of(rule).map(|switch| {
                 let by = match switch.by {
                     SwitchedBy::Operator => ModeSource::Operator,
                     SwitchedBy::Grades => ModeSource::Grades,
@@ -65,7 +65,7 @@ impl RuleModes {
                 RuleMode { mode: switch.mode, by }
             });
             let said = |config: &RulesConfig, by| config.mode(rule.id()).map(|mode| RuleMode { mode, by });
-            let all = [by_switch, said(own, ModeSource::Config), said(in_checkout, ModeSource::Checkout)];
+            let all = [beside, said(own, ModeSource::Config), said(in_checkout, ModeSource::Checkout)];
             // The first of those that say the same: the checkout's file is heard last.
             let least = all.into_iter().flatten().min_by_key(|said| said.mode)?;
             (least.mode < Mode::Enforce).then_some((rule, least))

@@ -142,7 +142,7 @@ mod tests {
     fn a_file_that_is_not_understood_holds_nobody_and_stays_so_rule_by_rule() {
         let (_dir, home) = home();
         std::fs::create_dir_all(home.rules_file().parent().unwrap()).unwrap();
-        let large = format!("{{\"rules\": {{}}, \"x\": \"{}\"}}", "x".repeat(MAX_BYTES as usize));
+        let large = format!("{{\"rules\": {{}}, \"x\": \"{}\"}}", "x".repeat(64 * 1024));
         for garbage in
             ["", "[]", "{\"rules\": {\"U3\": 1}}", "{\"rules\": {\"U3\": {\"mode\": \"loud\"}}}", "\u{0}", &large]
         {

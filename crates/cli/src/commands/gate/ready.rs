@@ -380,9 +380,9 @@ mod tests {
             report.graded_let_go.right = let_go;
             of_rule(RuleId::RecentCommit, &report, &PromotionConfig::default(), &RuleModes::default())
         };
-        let missing = |one: &ReadyRule| -> Vec<&str> {
+        let missing = |one: &ReadyRule| -> Vec<String> {
             let all = one.conditions.iter().filter(|condition| !condition.holds);
-            all.map(|condition| condition.key.trim_start_matches("gate.promotion.")).collect()
+            all.map(|condition| condition.key.trim_start_matches("gate.promotion.").to_owned()).collect()
         };
         let ready = look(Some(graded(9, 1)), 5);
         assert!(ready.ready && ready.precision_percent == json!(90.0) && ready.would_block == 15, "{ready:?}");

@@ -2,8 +2,12 @@
 
 use anyhow::bail;
 use clap::Args;
+use serde::Serialize;
 use stopgate_core::text::one_line;
+use stopgate_gate::pipeline::Recording;
 use stopgate_gate::report::Grade;
+use stopgate_gate::report::review::{self, Doubt};
+use stopgate_gate::signals::{Signal, Signals};
 use stopgate_protocol::{ErrorCode, Failure, GateLogRow, LogFilter};
 
 use super::{grade, log};
@@ -12,12 +16,42 @@ use crate::{ExitStatus, printer, when};
 
 /// Would-blocks that one review walks through at most.
 const MAX_ROWS: u32 = 1_000;
+/// Newest stops that were let go among which the doubtful are looked for.
+const MAX_CANDIDATES: u32 = 200;
+/// Stops that were let go which a review shows at least, if there are so many: as many as `gate ready` asks for.
+const MIN_LET_GO: usize = 5;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Only those of a session, by the beginning of its id
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+    /// Print what would be asked, as JSON, and ask nothing
+    #[arg(long)]
+    json: bool,
+}
+
+/// A stop to be graded.
+struct ToGrade {
+    row: GateLogRow,
+    /// Whether it was let go.
+    let_go: bool,
+}
+
+/// The same as scripts read it.
+#[derive(Serialize)]
+struct JsonToGrade<'a> {
+    at: String,
+    let_go: bool,
+    question: &'static str,
+    #[serde(flatten)]
+    row: &'a GateLogRow,
+}
+
+impl ToGrade {
+    const fn question(&self) -> &'static str {
+        if self.let_go { "Was it right to let this one go?" } else { "Was it right to hold this one?" }
+    }
 }
 
 /// What a person answers.
@@ -30,43 +64,109 @@ enum ReviewAnswer<'a> {
 }
 
 pub(super) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result<ExitStatus> {
-    if !printer::has_terminal() {
+    if !arguments.json && !printer::has_terminal() {
         let refused = Failure::new(ErrorCode::Refused, "a review asks its questions on a terminal, and there is none");
         bail!(refused.with_remedy(
-            "`stopgate gate log --decision continue --json` lists would-blocks, `stopgate gate grade <event> \
-             right|wrong|unclear` grades"
+            "`stopgate gate review --json` lists what it would ask, `stopgate gate grade <event> right|wrong|unclear` grades"
         ));
     }
-    let session = arguments.session.clone();
-    let filter = LogFilter { tail: Some(MAX_ROWS), session, ungraded: true, ..LogFilter::default() };
-    let rows = log::fetch(context, &filter)?.events;
-    if rows.is_empty() {
-        printer::line("nothing to review: no would-block without a grade");
+    let shown = to_grade(context, arguments.session.as_ref())?;
+    if arguments.json {
+        let json = |one: &'_ ToGrade| (when::rfc3339(one.row.at_ms), one.let_go, one.question());
+        let rows: Vec<_> = shown
+            .iter()
+            .map(|one| {
+                let (at, let_go, question) = json(one);
+                JsonToGrade { at, let_go, question, row: &one.row }
+            })
+            .collect();
+        printer::json(&rows)?;
+        return Ok(ExitStatus::Success);
+    }
+    if shown.is_empty() {
+        printer::line("nothing to review: no would-block, and no stop that was let go, is without a grade");
         return Ok(ExitStatus::Success);
     }
     let mut graded = 0;
-    for (number, (row, id)) in rows.iter().zip(log::short_ids(&rows)).enumerate() {
-        for line in describe(row, id, number + 1, rows.len()) {
+    let rows: Vec<_> = shown.iter().map(|one| one.row.clone()).collect();
+    for (number, (one, id)) in shown.iter().zip(log::short_ids(&rows)).enumerate() {
+        for line in describe(one, id, number + 1, shown.len()) {
             printer::line(line);
         }
-        let asked = ask();
+        let asked = ask(one.question());
         let (grade, why) = match parse(&asked) {
             ReviewAnswer::Grade(grade, why) => (grade, why),
             ReviewAnswer::Skip | ReviewAnswer::NotUnderstood => continue,
             ReviewAnswer::Quit => break,
         };
-        grade::tell_of(&grade::submit(context, &row.event_id, grade, why)?);
+        grade::tell_of(&grade::submit(context, &one.row.event_id, grade, why)?);
         graded += 1;
     }
-    printer::line(format!("{graded} graded, {} without a grade", rows.len() - graded));
+    printer::line(format!("{graded} graded, {} without a grade", shown.len() - graded));
     Ok(ExitStatus::Success)
 }
 
+/// What nobody has graded: would-blocks, the newest first, and as every third a stop that was let go, the doubtful first.
+fn to_grade(context: &CliContext, session: Option<&String>) -> anyhow::Result<Vec<ToGrade>> {
+    let session = session.cloned();
+    let filter = LogFilter { session, ..LogFilter::default() };
+    let held = log::fetch(context, &LogFilter { tail: Some(MAX_ROWS), ungraded: true, ..filter.clone() })?.events;
+    let candidates = LogFilter { tail: Some(MAX_CANDIDATES), ungraded_let_go: true, ..filter };
+    let mut let_go: Vec<_> = log::fetch(context, &candidates)?.events;
+    // Texts of what was judged are kept beside the log: where they cannot be read, what was heard has to do.
+    let store = context.store_to_read();
+    let doubt = |row: &GateLogRow| Doubt {
+        distance: store
+            .as_ref()
+            .and_then(|store| store.recording(&row.event_id).ok()?)
+            .and_then(|found| distance(&found)),
+        excuse: row.signals.iter().any(|name| is_excuse(name)),
+    };
+    let_go.sort_by_cached_key(|row| Sorted(doubt(row)));
+    let_go.truncate(held.len().div_ceil(review::LET_GO_EVERY - 1).max(MIN_LET_GO));
+    let mark = |let_go: bool| move |row: GateLogRow| ToGrade { row, let_go };
+    let (held, let_go) = (held.into_iter().map(mark(false)).collect(), let_go.into_iter().map(mark(true)).collect());
+    Ok(review::mixed(held, let_go))
+}
+
+/// Doubts in their order.
+struct Sorted(Doubt);
+
+impl PartialEq for Sorted {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.order(&other.0).is_eq()
+    }
+}
+
+impl Eq for Sorted {}
+
+impl PartialOrd for Sorted {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Sorted {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.order(&other.0)
+    }
+}
+
+/// How far the model was from holding a stop.
+fn distance(_: &Recording) -> Option<f32> {
+    None
+}
+
+/// Whether the signal of this name is a wish to leave.
+fn is_excuse(name: &str) -> bool {
+    Signal::ALL.into_iter().any(|signal| signal.name() == name && Signals::of([signal]).wants_to_leave())
+}
+
 /// Asks until the answer is understood. The end of the input ends the review.
-fn ask() -> String {
+fn ask(question: &str) -> String {
+    let question = format!("{question} r(ight) w(rong) u(nclear), and why if you like; s(kip) q(uit): ");
     loop {
-        let question = "Was it right to hold this one? r(ight) w(rong) u(nclear), and why if you like; s(kip) q(uit): ";
-        match printer::ask_line(question) {
+        match printer::ask_line(&question) {
             Some(answer) if parse(&answer) == ReviewAnswer::NotUnderstood => printer::note("one of r, w, u, s, q"),
             Some(answer) => return answer,
             None => return "q".to_owned(),
@@ -86,12 +186,16 @@ fn parse(answer: &str) -> ReviewAnswer<'_> {
     }
 }
 
-fn describe(row: &GateLogRow, id: &str, number: usize, of: usize) -> Vec<String> {
+fn describe(one: &ToGrade, id: &str, number: usize, of: usize) -> Vec<String> {
+    let row = &one.row;
+    let why = row.short_circuit.iter().chain(&row.fail_open).map(String::as_str);
+    let rule = row.rule.map(stopgate_gate::RuleId::id).into_iter().chain(why).collect::<Vec<_>>().join(", ");
     let mut lines = vec![
         String::new(),
         format!("{number} of {of}  {}  {}  {}  {id}", when::rfc3339(row.at_ms), log::session(row), row.mode.name()),
         format!("  \"{}\"", one_line(&row.preview, 400)),
-        format!("  rule      {}", row.rule.map_or("-", stopgate_gate::RuleId::id)),
+        format!("  verdict   {}", if one.let_go { "let go" } else { "would hold" }),
+        format!("  rule      {}", if rule.is_empty() { "-" } else { &rule }),
         format!("  signals   {}", row.signals.join(", ")),
     ];
     if let Some(cwd) = &row.cwd {
