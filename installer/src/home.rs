@@ -19,10 +19,11 @@ const MARK: &str = "This directory belongs to stopgate. `installer uninstall --a
 const PURGE_ATTEMPTS: usize = 20;
 const PURGE_PAUSE: Duration = Duration::from_millis(50);
 /// What a home may hold before it carries the mark: what hooks, authority and people put there.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "backups",
     "bin",
     "config.toml",
+    "learned",
     "ledger.json",
     "log",
     "manifest.json",

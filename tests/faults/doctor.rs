@@ -239,6 +239,12 @@ fn a_hook_that_fails_while_there_is_an_authority() {
     drop(authority);
 }
 
+fn write_correction(world: &World, text: &str) {
+    let file = world.home.correction_file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, text).unwrap();
+}
+
 /// A rule that has gone back to shadow.
 const DEMOTED: &str =
     r#"{"rules": {"U3_RECENT_COMMIT_PROVES_INCREMENTAL": {"mode": "shadow", "by": "grades", "at_ms": 1}}}"#;
@@ -249,6 +255,8 @@ const DEMOTED: &str =
     |world: &World| std::fs::remove_file(world.home.mode_file()).unwrap())]
 #[case::rules("rules-unreadable", "problem", |world: &World| std::fs::write(world.home.rules_file(), "[").unwrap(),
     |world: &World| std::fs::remove_file(world.home.rules_file()).unwrap())]
+#[case::correction("correction-unusable", "problem", |world: &World| write_correction(world, "{}"),
+    |world: &World| assert!(world.stopgate(&["gate", "learn", "--undo"]).status.success()))]
 #[case::demoted("rule-demoted", "notice", |world: &World| std::fs::write(world.home.rules_file(), DEMOTED).unwrap(),
     |world: &World| assert!(world.stopgate(&["mode", "enforce", "--rule", "U3"]).status.success()))]
 #[case::kill_switch("kill-switch-on", "notice", |world: &World| std::fs::write(world.home.kill_file(), "").unwrap(),

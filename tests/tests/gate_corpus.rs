@@ -251,6 +251,7 @@ fn started(message: &str) -> Inputs {
         has_judge: false,
         turn_end: TurnEnd::default(),
         rule_modes: RuleModes::default(),
+        reading: None,
     }
 }
 

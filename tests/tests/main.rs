@@ -28,6 +28,7 @@ mod gate_ceilings;
 mod gate_corpus;
 mod gate_git;
 mod gate_judge;
+mod gate_learn;
 mod gate_legitimate;
 mod gate_person;
 mod gate_retention;

@@ -27,10 +27,11 @@ const QUIETLY_INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
 const REFUSED: &[&str] = &["is the operator's"];
 
 /// What loosens, and how it is called.
-const LOOSENS: [&str; 10] = [
+const LOOSENS: [&str; 11] = [
     "mode shadow",
     "mode off",
     "mode shadow --rule U2",
+    "gate learn --undo",
     "kill on",
     "kill off",
     "gate breaker reset",

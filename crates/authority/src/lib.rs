@@ -27,6 +27,7 @@ mod git;
 mod instance;
 mod journal;
 mod judge;
+mod learned;
 mod memory;
 mod operator;
 mod peer;

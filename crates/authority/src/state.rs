@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::journal::Journal;
 use crate::judge::Judges;
+use crate::learned::Learned;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
 use crate::rules::Rules;
@@ -67,6 +68,8 @@ pub(crate) struct State {
     /// Verdicts that are given before they are stored.
     pub(crate) journal: Journal,
     pub(crate) judges: Judges,
+    /// What was learned of grades.
+    pub(crate) learned: Learned,
     /// What single rules may do.
     pub(crate) rules: Rules,
     pub(crate) reaper: Arc<Reaper>,
@@ -107,6 +110,7 @@ impl State {
         let rules = Rules::load(home.clone(), &storage);
         let state = Arc::new(Self {
             rules,
+            learned: Learned::load(home.clone()),
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),

@@ -23,6 +23,7 @@ use stopgate_gate::asked::Asked;
 use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::{Facts, MAX_PLAN_KIB, Plan};
+use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording};
 use stopgate_gate::reminder;
 use stopgate_gate::rules::RuleModes;
@@ -110,6 +111,7 @@ fn person(trial: &Trial) -> Person {
 
 fn inputs(trial: &Trial, config: &Config, began: &Began, message: String) -> Inputs {
     let now_ms = SystemClock.now_ms();
+    let reading = Reading::of(&message, None).map(|reading| reading.corrected(trial.learned.as_ref(), &message));
     Inputs {
         circumstances: Circumstances {
             killed: false,
@@ -132,6 +134,7 @@ fn inputs(trial: &Trial, config: &Config, began: &Began, message: String) -> Inp
         has_judge: has_judge(config),
         turn_end: TurnEnd { headless: trial.headless, ..TurnEnd::default() },
         rule_modes: RuleModes::default(),
+        reading,
     }
 }
 

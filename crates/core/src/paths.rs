@@ -126,6 +126,16 @@ impl Home {
         self.root.join("switches/rules")
     }
 
+    /// What was learned of the operator's grades, as JSON; absent where nothing was.
+    pub fn correction_file(&self) -> PathBuf {
+        self.root.join("learned/correction.json")
+    }
+
+    /// What counted before that, to go back to.
+    pub fn correction_before(&self) -> PathBuf {
+        self.root.join("learned/before.json")
+    }
+
     /// One word: `off`, `dry-run` or `live`.
     pub fn reaper_file(&self) -> PathBuf {
         self.root.join("switches/reaper")

@@ -11,6 +11,7 @@ pub mod cron;
 pub mod evidence;
 pub mod facts;
 pub mod judge;
+mod learning;
 mod markdown;
 pub mod model;
 pub mod named;

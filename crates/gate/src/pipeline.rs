@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::Facts;
+use super::model::Reading;
 use super::rules::{self, RuleFinding, RuleId, RuleModes};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
@@ -32,6 +33,9 @@ pub struct Inputs {
     /// Which rules may do less than the mode.
     #[serde(default, skip_serializing_if = "RuleModes::is_empty")]
     pub rule_modes: RuleModes,
+    /// How the message reads to the model; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
 }
 
 /// What came of asking a judge.

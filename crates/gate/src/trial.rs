@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use stopgate_core::decision::Decision;
 use stopgate_core::session::Harness;
 
+use crate::model::Correction;
 use crate::pipeline::{Recording, Trace};
 use crate::rules::RuleMode;
 use crate::rules::switches::RuleSwitches;
 
 /// What somebody tries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// What the agent says last.
     pub message: String,
@@ -32,6 +33,8 @@ pub struct Trial {
     pub plan_mode: bool,
     /// What was said of single rules.
     pub rule_switches: RuleSwitches,
+    /// What was learned of the operator's grades.
+    pub learned: Option<Correction>,
 }
 
 /// What would come of it.

@@ -8,11 +8,11 @@ use stopgate_reaper::switch::ReaperSwitch;
 use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
-    AskLeave, BreakerStates, BreakersReset, Contest, Contested, EndSession, EventTaken, ExplainReaper, ExplainStop,
-    GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaveGiven, ListBreakers, ListSessions, ListUnattended,
-    LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers, RuleModeState,
-    SessionEnded, SessionRow, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping,
-    UnattendedAct,
+    AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken, ExplainReaper,
+    ExplainStop, GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaveGiven, ListBreakers, ListSessions,
+    ListUnattended, LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers,
+    RuleModeState, SessionEnded, SessionRow, SetCorrection, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode,
+    Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -78,6 +78,9 @@ endpoints! {
     Post "/internal/stop-gate/contest" Contest => Contested, anybody;
     /// Grade a verdict.
     Post "/internal/stop-gate/annotations" SetGrade => Graded, |_, _| Caller::operator(SetGrade::ACTION);
+
+    /// Have what was learned of grades count, or go back.
+    Post "/internal/stop-gate/learned" SetCorrection => CorrectionState, |wanted, _| Caller::operator(wanted.action());
 
     /// The breakers of judges that failed.
     Get "/internal/stop-gate/breaker" ListBreakers => BreakerStates, anybody;

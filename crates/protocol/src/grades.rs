@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
+use stopgate_core::paths::Home;
 use stopgate_gate::RuleId;
+use stopgate_gate::model::correction::{self, Correction};
+use stopgate_gate::model::reading::weights_id;
 use stopgate_gate::report::Grade;
 
 use crate::Condition;
@@ -51,6 +54,41 @@ pub struct Demoted {
     pub rule: RuleId,
     /// Why, for people.
     pub why: String,
+}
+
+/// Has what was learned of grades count, or goes back to what counted before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetCorrection {
+    /// What was learned; `None` goes back.
+    pub correction: Option<Correction>,
+    /// When that still counts.
+    #[serde(flatten)]
+    pub condition: Condition,
+}
+
+impl SetCorrection {
+    /// As it is typed.
+    pub const fn action(&self) -> &'static str {
+        if self.correction.is_some() { "gate learn --apply" } else { "gate learn --undo" }
+    }
+}
+
+/// Answer of [`SetCorrection`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrectionState {
+    /// Which correction counts now; `None` where nothing is learned.
+    pub hash: Option<String>,
+    /// How many grades it was learned from.
+    pub grades: usize,
+}
+
+impl CorrectionState {
+    /// What `home` has.
+    pub fn of(home: &Home) -> Self {
+        let found = correction::read(home, weights_id()).ok().flatten();
+        let grades = found.as_ref().map_or(0, |correction| correction.grades);
+        Self { hash: found.map(|correction| correction.hash().to_owned()), grades }
+    }
 }
 
 /// Asks what the gate did, counted.

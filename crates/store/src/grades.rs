@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
+use stopgate_gate::pipeline::Recording;
 use stopgate_gate::report::{Annotation, Grade, RuleGrade};
 use stopgate_protocol::GateLogRow;
 
@@ -24,6 +25,23 @@ pub struct NewGrade<'a> {
     pub operator: &'a str,
     /// When.
     pub at_ms: UnixMillis,
+}
+
+/// A stop as it was judged, with what was said of it.
+#[derive(Debug, Clone)]
+pub struct PastStop {
+    /// The stop.
+    pub event_id: String,
+    /// When.
+    pub at_ms: UnixMillis,
+    /// Whether it was, or would have been, held.
+    pub would_block: bool,
+    /// The end of its message.
+    pub preview: String,
+    /// The grade that counts.
+    pub grade: Option<Grade>,
+    /// What its verdict was reached from.
+    pub recording: Recording,
 }
 
 /// What became of a grading.
@@ -89,6 +107,33 @@ impl Store {
             found.push(RuleGrade { rule, grade, number: number? });
         }
         Ok(found)
+    }
+
+    /// The newest `most` stops that were judged by what they say, but for those of the live check, newest first, each with its
+    /// grade. What another version wrote and this one does not understand is left out.
+    pub fn past_stops(&self, most: u32) -> Result<Vec<PastStop>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT event_id, at_ms, would_block, preview, inputs,
+                    (SELECT verdict FROM annotations WHERE annotations.event_id = gate_events.event_id
+                     ORDER BY id DESC LIMIT 1) AS grade
+             FROM gate_events
+             WHERE inputs IS NOT NULL AND decision IS NOT NULL AND substr(session_id, 1, length(?2)) <> ?2
+             ORDER BY at_ms DESC, event_id DESC LIMIT ?1",
+        )?;
+        let read = |row: &Row<'_>| {
+            let (inputs, grade): (String, Option<String>) = (row.get("inputs")?, row.get("grade")?);
+            let Ok(recording) = serde_json::from_str(&inputs) else { return Ok(None) };
+            Ok(Some(PastStop {
+                event_id: row.get("event_id")?,
+                at_ms: row.get("at_ms")?,
+                would_block: row.get("would_block")?,
+                preview: row.get("preview")?,
+                grade: grade.and_then(|grade| grade.parse().ok()),
+                recording,
+            }))
+        };
+        let rows = query.query_map(params![most, LIVE_CHECK_PREFIX], read)?;
+        Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
     }
 
     /// The number of the last grade that was given; 0 if none was.

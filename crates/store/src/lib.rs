@@ -37,7 +37,7 @@ use stopgate_core::paths::Home;
 pub use breaker::BreakerRow;
 pub use clock_looks::ClockLook;
 pub use gate::blank_row;
-pub use grades::{Grading, NewGrade};
+pub use grades::{Grading, NewGrade, PastStop};
 pub use migrate::LATEST_VERSION;
 use migrate::Older;
 pub use operator::OperatorAction;

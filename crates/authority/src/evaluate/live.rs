@@ -14,6 +14,7 @@ use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_gate::facts::Facts;
 use stopgate_gate::judge::JudgeQuestion;
+use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::transcript::Transcript;
@@ -78,6 +79,8 @@ pub(super) fn judge(
     let person = transcript.map(look).unwrap_or_default();
     let told = transcript.and_then(|path| end_of_transcript(request.event.key.harness, path, until.facts));
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, told.as_ref());
+    let reading = Reading::of(&message, inputs.turn_end.failed_call.as_deref());
+    inputs.reading = reading.map(|reading| reading.corrected(state.learned.current().as_deref(), &message));
     let mut world = Live {
         state,
         request,
@@ -129,7 +132,7 @@ fn inputs(
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     let rule_modes = rules::modes(state, config, request.mode);
     let turn_end = told.map(|told| told.turn_end.clone()).unwrap_or_default();
-    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end, rule_modes }
+    Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end, rule_modes, reading: None }
 }
 
 /// What ended the turn besides what the agent says, as far as the event and the end of the transcript tell it.

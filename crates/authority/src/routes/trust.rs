@@ -8,10 +8,13 @@ use stopgate_core::clock::monotonic_ms;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
+use stopgate_gate::model::correction::{self, Correction};
+use stopgate_gate::model::reading::weights_id;
 use stopgate_gate::report::GateReport;
-use stopgate_protocol::{ErrorCode, Graded, ReadReport, SetGrade};
+use stopgate_protocol::{CorrectionState, ErrorCode, Graded, ReadReport, SetCorrection, SetGrade};
 use stopgate_store::{Grading, NewGrade, Store};
 
+use super::control::{not_written, still_counts};
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
 use crate::operator;
@@ -21,7 +24,7 @@ use crate::state::State;
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.serve(grade).serve(report)
+    routes.serve(grade).serve(report).serve(learned)
 }
 
 /// Longest reason and name that are kept, in characters.
@@ -68,6 +71,32 @@ fn write(state: &State, peer: Peer, wanted: SetGrade) -> Result<Graded, Response
         Grading::NoSuchEvent => Err(problem(ErrorCode::NotFound, "event_id: no such stop in the log")),
         Grading::NoVerdict => Err(problem(ErrorCode::NoVerdict, "event_id: this stop has no verdict to grade")),
     }
+}
+
+/// Has what was learned of grades count, or goes back to what counted before.
+async fn learned(state: Arc<State>, peer: Peer, wanted: SetCorrection) -> Result<CorrectionState, Response> {
+    let work = move || {
+        let _flipping = state.flipping.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = state.home.correction_file();
+        still_counts(&peer, &wanted.condition, &file, "stopgate gate learn --show")?;
+        let written = match &wanted.correction {
+            Some(correction) => {
+                // What was sent is held to the same bounds as what is read.
+                let json = correction
+                    .to_json()
+                    .map_err(|error| problem(ErrorCode::Malformed, format!("correction: {error}")))?;
+                Correction::from_json(&json, weights_id())
+                    .map_err(|why| problem(ErrorCode::Malformed, format!("correction: {}", why.meaning())))?;
+                correction::write(&state.home, correction)
+            }
+            None => correction::undo(&state.home),
+        };
+        written.map_err(not_written(&file))?;
+        let now = CorrectionState::of(&state.home);
+        operator::done(&state, &peer, wanted.action(), now.hash.as_deref().unwrap_or("nothing"));
+        Ok(now)
+    };
+    off_loop(work).await?
 }
 
 async fn report(state: Arc<State>, _: Peer, wanted: ReadReport) -> Result<GateReport, Response> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use stopgate_core::text::one_line;
 use stopgate_gate::asked::{Asked, PromptClass};
 use stopgate_gate::facts::{Facts, MAX_PLAN_KIB, Plan};
+use stopgate_gate::model::{Reading, reading};
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
 use stopgate_protocol::{ErrorCode, ExplainStop, Failure, GateLogRow};
@@ -151,6 +152,9 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         })
         .collect();
     stage("signals", if heard.is_empty() { vec!["none".to_owned()] } else { heard });
+    if let Some(reading) = &inputs.reading {
+        stage("model", read_as(reading, &inputs.message));
+    }
     if let Some(facts) = &trace.facts {
         stage("facts", describe(facts));
     }
@@ -183,6 +187,22 @@ fn describe_asked(asked: &Asked) -> String {
     let bounds: Vec<_> = asked.bounds.iter().map(|bound| one_line(bound, MAX_WORDS_CHARS)).collect();
     let bounds = if bounds.is_empty() { String::new() } else { format!("; bounded by {}", bounds.join(", ")) };
     format!("{class}{job}{bounds}")
+}
+
+/// How the message reads to the model, and by which words.
+fn read_as(reading: &Reading, message: &str) -> Vec<String> {
+    let learned = reading.learned.as_ref().map_or_else(String::new, |learned| {
+        let by = f64::from(learned.milli_log_odds) / 1000.0;
+        format!(", {by:+.2} of it by correction {}", one_line(&learned.correction, 16))
+    });
+    let odds = f64::from(reading.milli_log_odds) / 1000.0;
+    let mut lines = vec![format!("{} % like work handed back (log-odds {odds:+.2}{learned})", reading.percent())];
+    if reading.is_current() {
+        let words = reading::strongest_words(message);
+        let word = |(name, weight): &(String, f32)| format!("\"{}\" {weight:+.2}", one_line(name, MAX_WORDS_CHARS));
+        lines.extend((!words.is_empty()).then(|| words.iter().map(word).collect::<Vec<_>>().join(", ")));
+    }
+    lines
 }
 
 fn describe(facts: &Facts) -> Vec<String> {

@@ -4,6 +4,7 @@ mod breaker;
 mod contest;
 mod eval;
 mod grade;
+mod learn;
 mod log;
 pub(crate) mod ready;
 mod report;
@@ -34,6 +35,8 @@ enum Action {
     Grade(grade::Arguments),
     /// Walk through what nobody has graded: would-blocks, and as every third a stop that was let go, the doubtful first
     Review(review::Arguments),
+    /// Learn a small correction of the text model from your grades; shows what it would change and changes nothing by itself
+    Learn(learn::Arguments),
     /// Count what the gate did: decisions, rules, signals, projects, latency, failures, precision
     Report(report::Arguments),
     /// Show which conditions for enforcing hold; exit code 0 if all do, 1 if not
@@ -48,6 +51,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         Action::Eval(arguments) => eval::run(arguments),
         Action::Grade(arguments) => grade::run(context, arguments),
         Action::Review(arguments) => review::run(context, arguments),
+        Action::Learn(arguments) => learn::run(context, arguments),
         Action::Report(arguments) => report::run(context, arguments),
         Action::Ready(arguments) => ready::run(context, arguments),
     }

@@ -171,13 +171,11 @@ fn show_rule(context: &CliContext, rule: RuleId, json: bool) -> anyhow::Result<E
         printer::json(&RuleModeState { rule, mode, prior: mode, changed: false, kept })?;
         return Ok(ExitStatus::Success);
     }
-    match rule_modes::shown(&context.home).into_iter().find(|shown| shown.rule == rule) {
-        Some(shown) => printer::line(shown.line()),
-        None => {
-            let general = switch::read_mode(&context.home).mode().name();
-            printer::line(format!("{}: what the mode says ({general})", rule.short()));
-        }
-    }
+    let shown = rule_modes::shown(&context.home).into_iter().find(|shown| shown.rule == rule);
+    let general = switch::read_mode(&context.home).mode().name();
+    printer::line(
+        shown.map_or_else(|| format!("{}: what the mode says ({general})", rule.short()), |shown| shown.line()),
+    );
     Ok(ExitStatus::Success)
 }
 

@@ -16,6 +16,7 @@ use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
+use stopgate_gate::model::{correction, reading};
 use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, UnattendedAct, chain_text};
 use stopgate_registry::taken_back;
 use stopgate_store::Store;
@@ -71,6 +72,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         beat::last(&context.home, hook, kind).filter(|_| is_heard)
     };
     let rules = rule_modes::shown(&context.home);
+    let learned = correction::read(&context.home, reading::weights_id());
     let in_checkouts = rule_modes::in_checkouts(context, &sessions);
     if arguments.json {
         let hooks: BTreeMap<_, _> = Hook::NAMES
@@ -85,6 +87,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "home": context.home.root(),
             "mode": reading.mode(),
             "rules": rules,
+            "learned": learned.as_ref().ok().and_then(Option::as_ref).map(|one| {
+                serde_json::json!({"hash": one.hash(), "grades": one.grades, "model": one.model})
+            }),
+            "learned_problem": learned.as_ref().err().map(|error| error.meaning()),
             "kill_switch": kill.is_some(),
             "authority": health.as_ref().ok().and_then(Option::as_ref),
             "authority_error": match &health {
@@ -123,6 +129,19 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     printer::line(format!("mode         {}", mode::describe(context, reading)));
     for rule in &rules {
         printer::line(format!("rule         {}", rule.line()));
+    }
+    match &learned {
+        Ok(None) => {}
+        Ok(Some(one)) => printer::line(format!(
+            "learned      correction {} of {} grades (`stopgate gate learn --show`)",
+            one.hash(),
+            one.grades
+        )),
+        Err(error) => printer::line(format!(
+            "learned      not used: {} {}",
+            context.home.correction_file().display(),
+            error.meaning()
+        )),
     }
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));

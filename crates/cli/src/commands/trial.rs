@@ -12,6 +12,7 @@ use stopgate_core::release::Release;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
 use stopgate_gate::RuleId;
+use stopgate_gate::model::{correction, reading};
 use stopgate_gate::pipeline::Recording;
 use stopgate_gate::rules::switches::RuleSwitches;
 use stopgate_gate::trial::{Trial, Tried};
@@ -120,6 +121,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments, try_stop: TryStop
         headless: arguments.headless,
         plan_mode: arguments.plan_mode,
         rule_switches: RuleSwitches::read(&context.home),
+        learned: correction::read(&context.home, reading::weights_id()).ok().flatten(),
     };
     let tried = try_stop(&trial, &last_good.config)?;
     show(&trial, &tried, &assumed, arguments.json)?;

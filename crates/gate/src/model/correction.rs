@@ -1,9 +1,13 @@
 //! What a model has learned of one operator's grades: a small addition to its log-odds. It is bounded in every part, so that
 //! grades can move what is in doubt and nothing else.
 
-use serde::{Deserialize, Serialize};
+use std::io;
 
-use super::{Feature, Model, features, logistic};
+use serde::{Deserialize, Serialize};
+use stopgate_core::fsx;
+use stopgate_core::paths::Home;
+
+use super::{Feature, features, logistic};
 
 /// Most features that a correction has weights for.
 pub const MAX_WEIGHTS: usize = 32;
@@ -52,7 +56,7 @@ pub struct FeatureWeight {
 #[serde(deny_unknown_fields)]
 pub struct Correction {
     version: u32,
-    /// Which weights it corrects: [`Model::hash`].
+    /// Which weights it corrects: [`super::reading::weights_id`].
     pub model: String,
     /// How many grades it was learned from.
     pub grades: usize,
@@ -132,18 +136,6 @@ pub enum NotLearned {
     NoGain(Validation),
 }
 
-impl Model {
-    /// Which weights these are: 16 hexadecimal digits.
-    pub fn hash(&self) -> String {
-        digest(&self.to_bytes())
-    }
-
-    /// [`Model::log_odds`] of a text as `correction` moves it.
-    pub fn log_odds_with(&self, correction: &Correction, features: &[Feature]) -> f32 {
-        self.log_odds(features) + correction.shift(features)
-    }
-}
-
 impl Correction {
     /// By how much it moves a message of these features, in log-odds.
     pub fn shift(&self, features: &[Feature]) -> f32 {
@@ -207,6 +199,45 @@ impl Correction {
             bytes.extend(weight.to_le_bytes());
         }
         digest(&bytes)
+    }
+}
+
+/// The correction of `home`, for weights of that name; `None` where nothing was learned.
+pub fn read(home: &Home, model: &str) -> Result<Option<Correction>, NotACorrection> {
+    match fsx::read_regular(&home.correction_file(), MAX_BYTES) {
+        Ok(bytes) => Correction::from_json(&bytes, model).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) => Err(NotACorrection::Garbled),
+    }
+}
+
+/// Has `correction` count from now on; what counted before is kept for [`undo`].
+pub fn write(home: &Home, correction: &Correction) -> io::Result<()> {
+    let (file, before) = (home.correction_file(), home.correction_before());
+    if let Some(dir) = file.parent() {
+        fsx::ensure_private_dir(dir)?;
+    }
+    let text = correction.to_json().map_err(io::Error::other)?;
+    match fsx::read_regular(&file, MAX_BYTES) {
+        Ok(was) => fsx::write_atomic(&before, &was, 0o600)?,
+        // Nothing, or nothing that anybody would go back to.
+        Err(_) => remove(&before)?,
+    }
+    fsx::write_atomic(&file, &text, 0o600)
+}
+
+/// Goes back to what counted before the last [`write`], and from there to nothing.
+pub fn undo(home: &Home) -> io::Result<()> {
+    match std::fs::rename(home.correction_before(), home.correction_file()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&home.correction_file()),
+        other => other,
+    }
+}
+
+fn remove(file: &std::path::Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 
@@ -328,7 +359,8 @@ fn name_of(hash: u32, graded: &[GradedMessage]) -> String {
     name.get(..name.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or_default().to_owned()
 }
 
-/// The features, of two samples at least, that pull hardest against what the model says.
+/// The features that pull hardest against what the model says, of two samples at least; what nearly all have is no more than a
+/// bias, which has its own bound.
 fn pulled(samples: &[&Sample]) -> Vec<u32> {
     let mut pulls: std::collections::BTreeMap<u32, (usize, f64)> = std::collections::BTreeMap::new();
     for sample in samples {
@@ -339,7 +371,8 @@ fn pulled(samples: &[&Sample]) -> Vec<u32> {
             pull.1 += error * f64::from(feature.value);
         }
     }
-    let mut found: Vec<_> = pulls.into_iter().filter(|(_, (count, _))| *count >= 2).collect();
+    let mut found: Vec<_> =
+        pulls.into_iter().filter(|(_, (count, _))| (2..=samples.len() * 4 / 5).contains(count)).collect();
     found.sort_by(|(one, (_, pull)), (other, (_, than))| than.abs().total_cmp(&pull.abs()).then(one.cmp(other)));
     found.into_iter().take(MAX_WEIGHTS).map(|(hash, _)| hash).collect()
 }
@@ -460,6 +493,26 @@ mod tests {
             assert_eq!(unbounded(change), Err(NotACorrection::Unbounded));
         }
         assert_eq!(unbounded(|one| one.bias = f32::NAN), Err(NotACorrection::Garbled), "JSON has no such number");
+    }
+
+    #[test]
+    fn what_is_taken_can_be_taken_back_step_by_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let first = Correction::learn(MODEL, &habits()).unwrap().0;
+        let second = Correction::learn(MODEL, &habits()[..36]).unwrap().0;
+        let now = || read(&home, MODEL);
+        assert_eq!(now(), Ok(None));
+        write(&home, &first).unwrap();
+        write(&home, &second).unwrap();
+        assert_eq!(now(), Ok(Some(second)));
+        undo(&home).unwrap();
+        assert_eq!(now(), Ok(Some(first)));
+        undo(&home).unwrap();
+        undo(&home).unwrap();
+        assert_eq!(now(), Ok(None));
+        std::fs::create_dir(home.correction_file()).unwrap();
+        assert_eq!(now(), Err(NotACorrection::Garbled), "a directory stands in its place");
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::features::{self, Feature, features, features_apart};
-use super::{Model, said};
+use super::{Correction, Model, said};
 
 /// The weights, and their digest: as `train-models` writes them.
 const WEIGHTS: &[u8] = include_bytes!("../../models/stop-text.bin");
@@ -36,6 +36,18 @@ pub struct Reading {
     pub milli_log_odds: i32,
     /// The first letters of the digest of the weights.
     pub weights: String,
+    /// What of it was learned of the operator's grades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
+}
+
+/// What a correction has added to a reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Which correction: [`Correction::hash`].
+    pub correction: String,
+    /// Thousandths of log-odds, which are in [`Reading::milli_log_odds`].
+    pub milli_log_odds: i32,
 }
 
 impl Reading {
@@ -43,9 +55,24 @@ impl Reading {
     /// broken, which a test rules out.
     pub fn of(message: &str, failed_call: Option<&str>) -> Option<Self> {
         let log_odds = MODEL.as_ref()?.log_odds(&stop_features(message, failed_call));
-        #[expect(clippy::cast_possible_truncation, reason = "cut to thousands")]
-        let milli_log_odds = (log_odds.clamp(-1000.0, 1000.0) * 1000.0).round() as i32;
-        Some(Self { milli_log_odds, weights: weights_id().to_owned() })
+        Some(Self { milli_log_odds: thousandths(log_odds), weights: weights_id().to_owned(), learned: None })
+    }
+
+    /// The same as `correction` moves it, and as no other does.
+    #[must_use]
+    pub fn corrected(self, correction: Option<&Correction>, message: &str) -> Self {
+        let own = self.uncorrected();
+        let learned = correction.map(|correction| Learned {
+            correction: correction.hash().to_owned(),
+            milli_log_odds: thousandths(correction.shift(&features(message))),
+        });
+        let added = learned.as_ref().map_or(0, |learned| learned.milli_log_odds);
+        Self { milli_log_odds: own.saturating_add(added), weights: self.weights, learned }
+    }
+
+    /// Thousandths of log-odds by the weights alone.
+    pub fn uncorrected(&self) -> i32 {
+        self.milli_log_odds.saturating_sub(self.learned.as_ref().map_or(0, |learned| learned.milli_log_odds))
     }
 
     /// How likely it is, in percent, that an agent hands its work back which says this.
@@ -61,6 +88,11 @@ impl Reading {
     pub fn is_current(&self) -> bool {
         self.weights == weights_id()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "cut to thousands")]
+fn thousandths(log_odds: f32) -> i32 {
+    (log_odds.clamp(-1000.0, 1000.0) * 1000.0).round() as i32
 }
 
 /// What names the weights that messages are read by.

@@ -95,11 +95,9 @@ fn the_weights_are_what_their_texts_give() {
     let how = "cargo run --release -p stopgate-gate --example train-models";
     assert!(trained == there, "the texts, or what is read of them, have changed: {how}");
     assert_eq!(there.len(), 16 + (1 << 15));
-    let digest: String =
-        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &there))
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+    let digest = sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &there));
+    let digest: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.concat();
     let sums = std::fs::read_to_string(root.join("models/SHA256SUMS")).unwrap();
     assert!(sums.lines().any(|line| line == format!("{digest}  stop-text.bin")), "{how}");
     assert_eq!(reading::weights_id(), &digest[..8]);

@@ -11,6 +11,7 @@ use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
 use stopgate_core::text::one_line;
+use stopgate_gate::model::{correction, reading};
 use stopgate_gate::rules::switches::{RuleSwitches, SwitchedBy};
 use stopgate_protocol::{ListSessions, SessionRow};
 use stopgate_registry::taken_back;
@@ -174,6 +175,17 @@ fn switches(context: &Context<'_>, checkup: &mut Checkup) {
         );
     }
     rules(context, checkup);
+    learned(context, checkup);
+}
+
+/// What was learned of grades and is not used.
+fn learned(context: &Context<'_>, checkup: &mut Checkup) {
+    if let Err(error) = correction::read(&context.home, reading::weights_id()) {
+        let why = "the text model counts without what your grades have taught it";
+        let fix = "`stopgate gate learn` shows what they teach now, `--apply` takes it; `--undo` does without";
+        let file = context.home.correction_file();
+        checkup.problem("correction-unusable", file.display(), error.meaning(), why, fix);
+    }
 }
 
 /// Rules that hold nothing because their grades are bad, or because what was said of them is not understood.

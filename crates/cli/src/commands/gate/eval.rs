@@ -10,6 +10,7 @@ use serde::Serialize;
 use stopgate_core::decision::Decision;
 use stopgate_core::release::Release;
 use stopgate_core::text::one_line;
+use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs};
 use stopgate_gate::report::Proportion;
 use stopgate_gate::rules::RuleModes;
@@ -184,6 +185,7 @@ fn judge(case: &Case) -> (Signals, String, bool) {
         has_judge: false,
         turn_end: case.turn_end.clone(),
         rule_modes: RuleModes::default(),
+        reading: Reading::of(&case.message, case.turn_end.failed_call.as_deref()),
     };
     let trace = pipeline::run(&inputs, &mut Answers { facts: Some(case.facts.clone()), ..Answers::default() });
     let held = trace.decision() == Decision::Continue;

@@ -152,9 +152,11 @@ impl Ord for Sorted {
     }
 }
 
-/// How far the model was from holding a stop.
-fn distance(_: &Recording) -> Option<f32> {
-    None
+/// How far the model was from either opinion of a stop, in log-odds.
+#[expect(clippy::cast_precision_loss, reason = "a million at most")]
+fn distance(recording: &Recording) -> Option<f32> {
+    let reading = recording.inputs.reading.as_ref()?;
+    Some(reading.milli_log_odds as f32 / 1000.0)
 }
 
 /// Whether the signal of this name is a wish to leave.
