@@ -1,6 +1,6 @@
 //! What was written where, so that it can be taken back exactly.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
 use stopgate_core::hook::Hook;
-use stopgate_core::lock;
+use stopgate_core::lock::{self, HeldLock};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
@@ -344,7 +344,7 @@ impl Install {
 
 /// Keeps a second installer out while this one writes.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] HeldLock);
 
 impl Lock {
     /// Takes the lock of `home`, which exists; waits for another installer that is at work.
@@ -370,7 +370,7 @@ impl Lock {
             .with_context(|| format!("cannot write {}", path.display()))?;
         let is_ours =
             lock::take(&file, Instant::now() + patience).with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(is_ours.then_some(Self(file)))
+        Ok(is_ours.then(|| Self(HeldLock::new(file))))
     }
 }
 

@@ -37,6 +37,81 @@ fn half_a_question(world: &World, asked: &str) -> UnixStream {
     stream
 }
 
+/// A store as 0.1.0 has left it, with so many judged stops.
+fn store_of_0_1_0(world: &World, stops: u32) {
+    let scripts = [
+        include_str!("../../migrations/db/0001_sessions_and_gate.sql"),
+        include_str!("../../migrations/db/0002_turns.sql"),
+        include_str!("../../migrations/db/0003_breaker.sql"),
+        include_str!("../../migrations/db/0004_grades.sql"),
+        include_str!("../../migrations/db/0005_registry_and_reaper.sql"),
+        include_str!("../../migrations/db/0006_hooks_lost.sql"),
+    ];
+    let store = rusqlite::Connection::open(world.home.database()).unwrap();
+    store.pragma_update(None, "journal_mode", "wal").unwrap();
+    store.pragma_update(None, "synchronous", "off").unwrap();
+    for script in scripts {
+        store.execute_batch(script).unwrap();
+    }
+    store
+        .execute(
+            "INSERT INTO gate_events (event_id, harness, session_id, at_ms, mode, decision, short_circuit, signals,
+                 latency_ms)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+             SELECT printf('01a1fec1-4711-7000-8000-%012d', i), 'claude', 'session-' || (i % 500), 1700000000000 + i,
+                 'shadow', 'allow', 'NO_SIGNAL', '[]', 3 FROM n",
+            [stops],
+        )
+        .unwrap();
+    store.pragma_update(None, "user_version", 6).unwrap();
+}
+
+#[test]
+fn a_large_store_of_an_older_version_is_brought_up_to_date_by_an_authority_that_answers_meanwhile() {
+    const STOPS: u32 = 300_000;
+    let mut world = World::enforcing();
+    world.set_env("STOPGATE_PATIENCE", "1");
+    store_of_0_1_0(&world, STOPS);
+    // Whoever has the store to itself keeps the migration waiting, as very many rows do.
+    let mut writer = rusqlite::Connection::open(world.home.database()).unwrap();
+    let held = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    let authority = world.authority();
+    let told = || text(&world.stopgate(&["authority", "status"]).stdout);
+    assert!(told().contains("is being brought from version 6 to "), "{}", told());
+    let refused = world.stopgate(&["gate", "log", "--tail", "1"]);
+    assert!(!text(&refused.stderr).is_empty(), "{refused:?}");
+    // A hook is answered, and lets go.
+    let checkout = world.planned_checkout();
+    assert_silent(&world.run_hook("stop-gate-router", &stop("s", &checkout.top, EXCUSE)));
+    held.rollback().unwrap();
+    let health = || {
+        let status = world.stopgate(&["authority", "status", "--json"]);
+        serde_json::from_slice::<Value>(&status.stdout).unwrap()["problem"].clone()
+    };
+    eventually("it is done", || health().is_null().then_some(()));
+    let count: u32 =
+        writer.query_row("SELECT count(*) FROM gate_events WHERE decision = 'allow'", [], |row| row.get(0)).unwrap();
+    assert!(count >= STOPS, "{count}");
+    let version: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert!(version > 6, "{version}");
+    drop(authority);
+    // And all at once, through the command that starts it.
+    std::fs::remove_file(world.home.database()).unwrap();
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", world.home.database().display()));
+    }
+    store_of_0_1_0(&world, STOPS);
+    let _ends = StopsAuthority(&world);
+    let started = starting(&world, &["authority", "start"]);
+    assert!(
+        matches!(started.status.code(), Some(0 | 1)) && text(&started.stdout).contains("running, version"),
+        "{started:?}"
+    );
+    eventually("it is done", || health().is_null().then_some(()));
+    let rows = world.stopgate_json(&["gate", "log", "--session", "session-7", "--json"]);
+    assert!(rows.as_array().is_some_and(|rows| !rows.is_empty()), "{rows}");
+}
+
 const HALF_A_HEAD: &str = "GET /heal";
 const HALF_A_BODY: &str = "POST /hooks/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
 const NOTHING: &str = "";

@@ -58,6 +58,13 @@ impl InstanceLock {
     }
 }
 
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that was just forked has the file open until its program begins.
+        let _ = self.file.unlock();
+    }
+}
+
 /// The listening socket's file; removed when it is dropped, if it is still the one that was made.
 struct Socket {
     path: PathBuf,

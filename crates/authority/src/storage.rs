@@ -1,19 +1,21 @@
 //! The store as all of the authority uses it, and the clock by which it writes: opened again when it fails or is
 //! replaced, with limits on how long anybody waits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use stopgate_core::clock::{Clock, Moment, UnixMillis};
 use stopgate_core::env;
 use stopgate_core::paths::Home;
 use stopgate_core::process::{ProcFs, ProcessTable as _};
-use stopgate_store::{ClockLook, Store, StoreError};
+use stopgate_store::{ClockLook, LATEST_VERSION, MigrationStep, Store, StoreError};
 
 use crate::slot::{Slot, Taken};
 
 /// How long the first opening waits for others who create or migrate the store at the same time.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the start waits for an older version's store to be brought up to date.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request waits for others (the recorder) who write to the store. Hooks wait behind it.
 const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -22,14 +24,47 @@ const TURN_PATIENCE: Duration = Duration::from_secs(2);
 /// A connection, once there is one.
 type Connected = Option<Store>;
 
+/// Brings the store of `home` to this version's schema, in a thread of its own: with very many rows that takes longer than
+/// anybody waits for an authority. The most take no time, and are waited for.
+fn migrate(
+    from: i64,
+    home: &Home,
+    last_look: &Arc<OnceLock<Option<ClockLook>>>,
+    migration: &Arc<Mutex<Option<MigrationStep>>>,
+) {
+    let (home, last_look, step) = (home.clone(), Arc::clone(last_look), Arc::clone(migration));
+    let (done, is_done) = mpsc::channel::<()>();
+    let set = move |to| *step.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    set(Some(MigrationStep { from, at: from, to: LATEST_VERSION }));
+    let work = move || {
+        match Store::open_and_migrate_telling(&home, OPEN_PATIENCE, &|step| set(Some(step))) {
+            Ok(store) => drop(last_look.set(store.clock_look().ok().flatten())),
+            // Whoever uses it next tries again.
+            Err(error) => tracing::error!(%error, "the store is still of an older version"),
+        }
+        set(None);
+        drop(done);
+    };
+    match std::thread::Builder::new().name("migration".to_owned()).spawn(work) {
+        // It ends by being dropped.
+        Ok(_) => drop(is_done.recv_timeout(env::patiently(MIGRATION_PATIENCE))),
+        Err(error) => {
+            tracing::error!(%error, "no thread for the migration");
+            *migration.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Storage {
     home: Home,
     clock: Box<dyn Clock>,
     /// The kernel's id of this boot; empty if it cannot be read.
     boot_id: String,
-    /// What an earlier authority has seen of the clocks.
-    last_look: Option<ClockLook>,
+    /// What an earlier authority has seen of the clocks, once the store is open.
+    last_look: Arc<OnceLock<Option<ClockLook>>>,
+    /// How far the store has been brought to this version's schema, while that goes on.
+    migration: Arc<Mutex<Option<MigrationStep>>>,
     store: Slot<Connected>,
     /// Beside `store`, so that a stop that is judged does not wait for one that is written down, nor for a checkpoint.
     reader: Slot<Connected>,
@@ -40,20 +75,29 @@ pub(crate) struct Storage {
 impl Storage {
     /// Opens the store of `home`; without one, every use of it tries again.
     pub(crate) fn open(home: Home, clock: Box<dyn Clock>) -> Self {
-        let (store, trouble) = match Store::open_and_migrate(&home, OPEN_PATIENCE) {
-            Ok(store) => (Some(store), None),
-            Err(error) => {
-                tracing::error!(%error, "serving without the store");
-                (None, Some(error.to_string()))
+        let (last_look, migration) = (Arc::default(), Arc::default());
+        let (store, trouble) = if let Some(from) = Store::older_version(&home, OPEN_PATIENCE) {
+            migrate(from, &home, &last_look, &migration);
+            (None, None)
+        } else {
+            match Store::open_and_migrate(&home, OPEN_PATIENCE) {
+                Ok(store) => {
+                    let _ = last_look.set(store.clock_look().ok().flatten());
+                    (Some(store), None)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "serving without the store");
+                    (None, Some(error.to_string()))
+                }
             }
         };
         let boot_id = ProcFs.boot_id().unwrap_or_default();
-        let last_look = store.as_ref().and_then(|store| store.clock_look().ok().flatten());
         Self {
             home,
             clock,
             boot_id,
             last_look,
+            migration,
             store: Slot::of(store),
             reader: Slot::of(None),
             trouble: Mutex::new(trouble),
@@ -87,7 +131,7 @@ impl Storage {
 
     /// The clocks as an earlier authority of this boot saw them last, before this one looked at them.
     pub(crate) fn clocks_before(&self) -> Option<&ClockLook> {
-        self.last_look.as_ref().filter(|look| look.boot_id == self.boot_id && !self.boot_id.is_empty())
+        self.last_look.get()?.as_ref().filter(|look| look.boot_id == self.boot_id && !self.boot_id.is_empty())
     }
 
     /// Does something with the store. A store that could not be opened is tried again, so that the authority
@@ -147,7 +191,12 @@ impl Storage {
             }
             is_in_place
         });
-        let opened = kept.map_or_else(|| Store::open_and_migrate(&self.home, patience), Ok);
+        let opened = match (kept, self.migration()) {
+            (Some(store), _) => Ok(store),
+            // Whoever migrates has the store to itself, and this would only wait.
+            (None, Some(step)) => return Err(StoreError::BeingMigrated(step)),
+            (None, None) => Store::open_and_migrate(&self.home, patience),
+        };
         let done = opened.and_then(|store| {
             let store = taken.insert(store);
             store.set_patience(patience)?;
@@ -163,9 +212,22 @@ impl Storage {
         done
     }
 
+    /// How far the store has been brought to this version's schema, while that goes on.
+    fn migration(&self) -> Option<MigrationStep> {
+        *self.migration.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is wrong with the store, if something is. After a failure only a write that works tells that all is well:
     /// on a full disk reading works all the time.
     pub(crate) fn problem(&self) -> Option<String> {
+        if let Some(step) = self.migration() {
+            let database = self.home.database();
+            return Some(format!(
+                "{}: an older version's database is being brought {step}; until that is done, stops are let go or judged by \
+                 what else is known, and recorded afterwards",
+                database.display()
+            ));
+        }
         // Not one more who waits for it.
         if let Some(stalled) = self.stalled() {
             return Some(self.unanswered(stalled));

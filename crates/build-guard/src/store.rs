@@ -3,7 +3,7 @@
 //! Every change is a compare-and-set under the lock, and replaces the file in one step: a crash leaves the old or
 //! the new state. What lies in a checkout may have been planted, so links are not followed and reads are bounded.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use stopgate_core::clock::{SystemClock, UnixMillis};
 use stopgate_core::event_id::new_event_id;
 use stopgate_core::fsx;
 use stopgate_core::json::snake_case_fields;
+use stopgate_core::lock::HeldLock;
 use stopgate_core::process::{Liveness, ProcessIdentity};
 
 /// Largest state file that is read.
@@ -213,9 +214,9 @@ fn append(dir: &Path, bytes: serde_json::Result<Vec<u8>>) -> Result<(), BuildErr
 }
 
 /// Takes the lock of `dir`: a build's directory, or [`root`] for starting one.
-pub fn lock(dir: &Path, deadline: Instant) -> Result<File, BuildError> {
+pub fn lock(dir: &Path, deadline: Instant) -> Result<HeldLock, BuildError> {
     let file = fsx::open_regular(OpenOptions::new().create(true).truncate(false).write(true), &dir.join("lock"))?;
-    if stopgate_core::lock::take(&file, deadline)? { Ok(file) } else { Err(BuildError::Busy) }
+    if stopgate_core::lock::take(&file, deadline)? { Ok(HeldLock::new(file)) } else { Err(BuildError::Busy) }
 }
 
 /// A stop that a build holds.

@@ -1,6 +1,6 @@
 //! The builds of the checkout that a command runs in: found, chosen, changed under the lock, archived.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use stopgate_build_guard::store::{self, AuditLine, BuildAuditEvent, BuildError};
 use stopgate_core::checkout::{self, Checkout};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
+use stopgate_core::lock::HeldLock;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::{ErrorCode, Failure};
 
@@ -69,7 +70,7 @@ impl Builds {
     }
 
     /// Makes the place for builds, which git ignores, and takes the lock that keeps others from starting one.
-    pub(crate) fn prepare(&self) -> anyhow::Result<File> {
+    pub(crate) fn prepare(&self) -> anyhow::Result<HeldLock> {
         let root = self.root();
         for dir in [&root, &self.builds(), &self.archive()] {
             if std::fs::symlink_metadata(dir).is_ok_and(|meta| !meta.is_dir()) {
@@ -277,7 +278,7 @@ pub(crate) fn ignored_dir(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Keeps hooks and other commands out of a build, or of [`Builds::root`].
-pub(crate) fn lock(dir: &Path) -> anyhow::Result<File> {
+pub(crate) fn lock(dir: &Path) -> anyhow::Result<HeldLock> {
     store::lock(dir, Instant::now() + LOCK_PATIENCE).with_context(|| dir.display().to_string())
 }
 

@@ -78,6 +78,7 @@ impl Authority<'_> {
 mod tests {
     use super::*;
     use stopgate_core::env::MapEnv;
+    use stopgate_core::lock::HeldLock;
     use stopgate_core::paths::Home;
 
     use crate::start::Successor;
@@ -90,6 +91,7 @@ mod tests {
         std::fs::write(home.lock(), "4242\n").unwrap();
         let lock = std::fs::File::open(home.lock()).unwrap();
         lock.try_lock().unwrap();
+        let lock = HeldLock::new(lock);
         let told = std::sync::Mutex::new(Vec::new());
         let notice = |text: &str| told.lock().unwrap().push(text.to_owned());
         let authority = Authority::of(&home).telling(&notice);

@@ -38,8 +38,8 @@ pub use breaker::BreakerRow;
 pub use clock_looks::ClockLook;
 pub use gate::blank_row;
 pub use grades::{Grading, NewGrade, PastStop};
-pub use migrate::LATEST_VERSION;
 use migrate::Older;
+pub use migrate::{LATEST_VERSION, MigrationStep};
 pub use operator::OperatorAction;
 pub use retention::{Pruned, Space};
 pub use rows::{Aside, Continued, Counted, GateRow, SessionFacts, TurnRecord};
@@ -56,6 +56,9 @@ pub enum StoreError {
     /// The file system refused.
     #[error("the store's file: {0}")]
     Io(#[from] std::io::Error),
+    /// It is being brought to this version's schema.
+    #[error("the store is being brought {0}: try again in a moment")]
+    BeingMigrated(MigrationStep),
     /// An older stopgate has written the file, which is only looked at.
     #[error(
         "the store has version {found}, this program knows {known}: run `installer migrate`, or start the authority"
@@ -89,16 +92,38 @@ impl Store {
     /// Opens the store of `home`, creating and migrating it as needed. `patience` is how long to wait for others
     /// who write at the same time.
     pub fn open(home: &Home, patience: Duration) -> Result<Self, StoreError> {
-        Self::open_as(home, patience, Older::Refused)
+        Self::open_as(home, patience, Older::Refused, &|_| ())
     }
 
     /// The same, and a store of an older version is brought to this one's schema. For the authority and the installer
     /// alone: whoever else finds an older one may be beside an older authority, which could no longer write.
     pub fn open_and_migrate(home: &Home, patience: Duration) -> Result<Self, StoreError> {
-        Self::open_as(home, patience, Older::Migrated)
+        Self::open_as(home, patience, Older::Migrated, &|_| ())
     }
 
-    fn open_as(home: &Home, patience: Duration, older: Older) -> Result<Self, StoreError> {
+    /// The same; `told` hears of each step before it is taken.
+    pub fn open_and_migrate_telling(
+        home: &Home,
+        patience: Duration,
+        told: &dyn Fn(MigrationStep),
+    ) -> Result<Self, StoreError> {
+        Self::open_as(home, patience, Older::Migrated, told)
+    }
+
+    /// The version of the store of `home`, if that is there and older than this program, so that opening it may take its time.
+    pub fn older_version(home: &Home, patience: Duration) -> Option<i64> {
+        match Self::open_to_read(home, patience) {
+            Err(StoreError::FromThePast { found, .. }) if found > 0 => Some(found),
+            _ => None,
+        }
+    }
+
+    fn open_as(
+        home: &Home,
+        patience: Duration,
+        older: Older,
+        told: &dyn Fn(MigrationStep),
+    ) -> Result<Self, StoreError> {
         let path = home.database();
         // SQLite would create the file with the umask's mode; its -wal and -shm take the mode of the file.
         let file = match regular(&path) {
@@ -113,7 +138,7 @@ impl Store {
         refuse_special_companions(&path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = connect(&path, flags, patience)?;
-        migrate::prepare(&mut connection, patience, older)?;
+        migrate::prepare(&mut connection, patience, older, told)?;
         Ok(Self { connection, path, file: (file.dev(), file.ino()) })
     }
 

@@ -1,5 +1,6 @@
 //! Numbered migrations, applied under the write lock, counted in `PRAGMA user_version`.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -25,6 +26,24 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
 pub const LATEST_VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// How far a store has been brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationStep {
+    /// The version that it had.
+    pub from: i64,
+    /// The version that it is being brought to now.
+    pub at: i64,
+    /// The version that it will have.
+    pub to: i64,
+}
+
+impl fmt::Display for MigrationStep {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, at, to } = self;
+        write!(out, "from version {from} to {to} (step {} of {})", at - from, to - from)
+    }
+}
+
 /// What becomes of a file with an older schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Older {
@@ -36,7 +55,12 @@ pub(crate) enum Older {
 
 /// Brings a connection into working order: WAL, synchronous NORMAL (a crash of the program loses nothing; a power
 /// cut may lose the last moments, which is acceptable for a log), and the newest schema.
-pub(crate) fn prepare(connection: &mut Connection, patience: Duration, older: Older) -> Result<(), StoreError> {
+pub(crate) fn prepare(
+    connection: &mut Connection,
+    patience: Duration,
+    older: Older,
+    told: &dyn Fn(MigrationStep),
+) -> Result<(), StoreError> {
     let deadline = Instant::now() + patience;
     // Pages that pruning frees go back to the file system. Only a file without a page can still be told so; on any
     // other this would take the write lock for nothing. Whoever locks even readers out is waited for once.
@@ -70,7 +94,8 @@ pub(crate) fn prepare(connection: &mut Connection, patience: Duration, older: Ol
     if found > LATEST_VERSION {
         return Err(StoreError::FromTheFuture { found, known: LATEST_VERSION });
     }
-    for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    for (version, script) in (1..).zip(MIGRATIONS).skip(usize::try_from(found).unwrap_or(0)) {
+        told(MigrationStep { from: found, at: version, to: LATEST_VERSION });
         transaction.execute_batch(script)?;
     }
     transaction.pragma_update(None, "user_version", LATEST_VERSION)?;
