@@ -13,6 +13,7 @@ pub(crate) mod update;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use stopgate_client::Owner;
 use stopgate_core::env::Env;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
@@ -86,7 +87,12 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// The context of this process.
     pub(crate) fn of_process(environment: &'a dyn Env, json: bool) -> Result<Self> {
-        Ok(Self { environment, home: Home::of_process()?, printer: Printer::new(json) })
+        let home = Home::of_process()?;
+        // As that user it would look for settings in root's own directory.
+        if let Some(owner) = Owner::other_than_root(&home) {
+            return Err(owner.failure("installer", &home).into());
+        }
+        Ok(Self { environment, home, printer: Printer::new(json) })
     }
 
     /// Where an installer that was killed may have left something: where the ledger tells of, and at `settings`.

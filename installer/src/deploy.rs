@@ -50,8 +50,9 @@ pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) change: Change,
+    /// Where it is taken from.
     #[serde(skip)]
-    source: PathBuf,
+    pub(crate) source: PathBuf,
 }
 
 /// Compares the programs beside the running installer, `source`, with those in `home`. In the directory of a release

@@ -3,7 +3,7 @@
 //! * `commands` has a module for each. `wiring` is what is registered, made of the table of hooks.
 //! * `settings` edits the files of others, `account` says whose; `codex` asks Codex what it trusts; `switched_off` says where hooks are forbidden; `plugin` makes plugins of the same table.
 //! * The home: `home`, `deploy` (programs), `ledger` (what was written where), `backup`, `manifest`, `version`, `guide`,
-//!   `leftovers`, `authority`. `filesystem` says what the place allows.
+//!   `leftovers`, `authority`, `provenance` (whose programs may be installed). `filesystem` says what the place allows.
 //! * `live_check` tries all of it; what prints is `stopgate-terminal`. `rehearsal` is the edits for the fuzzers.
 
 mod account;
@@ -25,6 +25,7 @@ mod manifest;
 mod operator;
 mod plugin;
 mod programs;
+mod provenance;
 pub mod rehearsal;
 mod settings;
 mod shell;

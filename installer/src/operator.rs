@@ -27,7 +27,8 @@ pub(crate) fn only(context: &Context<'_>, action: &str) -> Result<Caller> {
     let caller = Caller::of(store.as_ref(), Some(ProcFs::own_pid()));
     let terminal_only = LastGood::peek(home).config.operator.terminal_only;
     let refusal = caller.refusal(action, terminal_only);
-    // The authority may see more: whoever made a namespace of its own hides in it from itself.
+    // The authority may see more: whoever made a namespace of its own hides in it from itself. One that sees less, for it
+    // is in such a namespace itself, is an error, and what is seen here counts.
     let asked =
         refusal.is_none().then(|| authority::of(home).call_within(PATIENCE, &AskLeave { action: action.to_owned() }));
     match asked {

@@ -1,7 +1,7 @@
 //! A harness's settings file: found, read, edited and written without harm to anything that is not ours.
 //!
 //! [`document`] reads the file into a concrete syntax tree, [`splice`] changes single places of its text,
-//! [`edit`] decides which, [`foreign`] looks at what is not ours,
+//! [`edit`] decides which, [`foreign`] looks at what is not ours, and [`running`] tells what of it runs programs of stopgate,
 //! [`ignored`] and [`codex`] say what a harness would not read at all, [`plan`] makes one object of the outcome, and [`write`](mod@write) brings it to
 //! the disk, with all that [`access`] says belongs to it,
 //! unless there is an [`obstacle`].
@@ -17,6 +17,7 @@ pub(crate) mod locate;
 pub(crate) mod obstacle;
 pub(crate) mod plan;
 pub(crate) mod render;
+pub(crate) mod running;
 mod splice;
 pub(crate) mod write;
 

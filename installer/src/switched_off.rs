@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use stopgate_core::harness::claude;
+use stopgate_core::harness::{claude, codex};
 use stopgate_core::session::Harness;
 use toml_edit::{DocumentMut, Item};
 
@@ -64,9 +64,8 @@ impl SwitchedOff {
     }
 }
 
-/// Codex's files that an administrator keeps, and whether each sets what all others may not change.
-const CODEX_REQUIREMENTS: &str = "/etc/codex/requirements.toml";
-const CODEX_MANAGED: [&str; 2] = ["/etc/codex/managed_config.toml", "/etc/codex/config.toml"];
+/// Codex's file of an administrator that sets what all others may not change.
+const CODEX_REQUIREMENTS: &str = codex::MANAGED[0];
 
 /// What switches the hooks of Claude Code off, in managed settings, in those of `accounts` and of `projects`. Programs in
 /// `bin` that the administrator registers are ours, too.
@@ -125,9 +124,8 @@ pub(crate) fn by_codex(account: &Account) -> Vec<SwitchedOff> {
             add(NO_HOOKS, false);
         }
     };
-    look(Path::new(CODEX_REQUIREMENTS), Keeper::Administrator, true);
-    for path in CODEX_MANAGED {
-        look(Path::new(path), Keeper::Administrator, false);
+    for path in codex::MANAGED {
+        look(Path::new(path), Keeper::Administrator, path == CODEX_REQUIREMENTS);
     }
     look(&account.file(crate::codex::CONFIG), Keeper::Person, false);
     found

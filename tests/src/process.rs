@@ -102,6 +102,26 @@ pub fn pid_namespaces() -> Vec<Vec<&'static str>> {
     Vec::new()
 }
 
+/// Those of [`pid_namespaces`] in which `/proc` shows the processes of the namespace: elsewhere no authority serves.
+pub fn contained_namespaces() -> Vec<Vec<&'static str>> {
+    let has_own_proc = |layout: &Vec<&str>| layout.contains(&"--mount-proc") || layout.contains(&"--proc");
+    pid_namespaces().into_iter().filter(has_own_proc).collect()
+}
+
+/// How a program is run where `/proc` does not show it: with that of another PID namespace, and with nothing in it. Empty
+/// where that is not allowed, which is said.
+pub fn blind_places() -> Vec<Vec<&'static str>> {
+    let mut places = pid_namespaces();
+    let contained = contained_namespaces();
+    places.retain(|layout| !contained.contains(layout));
+    if !places.is_empty() {
+        let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["-r"] };
+        let empty = ["sh", "-c", "mount -t tmpfs none /proc && exec \"$0\" \"$@\""];
+        places.push([&["unshare", "--mount"], root, &empty].concat());
+    }
+    places
+}
+
 /// Whether strace is there and may trace.
 pub fn can_trace() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();

@@ -215,6 +215,49 @@ fn a_matcher_counts_where_the_client_looks_at_it(#[case] event: &str, #[case] ma
 }
 
 #[rstest]
+#[case::own_of_the_project(
+    ".claude/settings.local.json",
+    r#"{"disableAllHooks": true}"#,
+    Some("disableAllHooks: true")
+)]
+#[case::with_comments(".claude/settings.json", "// why\n{\"disableAllHooks\": true}", Some("disableAllHooks: true"))]
+#[case::no(".claude/settings.local.json", r#"{"disableAllHooks": false}"#, None)]
+#[case::no_flag(".claude/settings.local.json", r#"{"disableAllHooks": "true"}"#, None)]
+#[case::an_administrator_s_word(".claude/settings.local.json", r#"{"allowManagedHooksOnly": true}"#, None)]
+#[case::of_codex(".codex/config.toml", "[features]\nhooks = false\n", Some("[features] hooks = false"))]
+fn what_switches_all_hooks_off_in_any_layer_is_shown(
+    #[case] file: &str,
+    #[case] content: &str,
+    #[case] setting: Option<&str>,
+) {
+    let (person, project) = installed();
+    std::fs::create_dir_all(person.dir().join(".codex")).unwrap();
+    person.install(&["--harness", "codex"]);
+    std::fs::create_dir_all(project.join(".codex")).unwrap();
+    std::fs::write(project.join(file), content).unwrap();
+    let (json, shown) = status(&person, &project);
+    let found = json["hooks_switched_off"].as_array().unwrap();
+    assert_eq!(found.len(), setting.iter().len(), "{json:#}");
+    if let Some(setting) = setting {
+        let path = project.join(file).display().to_string();
+        assert_eq!((found[0]["setting"].as_str(), found[0]["file"].as_str()), (Some(setting), Some(&*path)));
+        assert!(
+            shown.lines().any(|line| line.starts_with("hooks ") && line.contains(&path) && line.contains(setting)),
+            "{shown}"
+        );
+    }
+    // From elsewhere, only for a session that lives there.
+    assert_eq!(status(&person, person.world.root()).0["hooks_switched_off"], json!([]));
+    let _authority = person.world.authority();
+    call(&person, "session-start-recorder", &session_start(SESSION, &project, "startup"), &[]);
+    let of_claude = setting.filter(|_| file.starts_with(".claude"));
+    assert_eq!(
+        status(&person, person.world.root()).0["hooks_switched_off"].as_array().unwrap().len(),
+        of_claude.iter().len()
+    );
+}
+
+#[rstest]
 #[case::in_a_line(|path: &str| json!({"type": "command", "command": format!("true || {path} claude"), "timeout": 10}))]
 #[case::in_arguments(|path: &str| json!({"type": "command", "command": "/usr/bin/env", "args": ["STOPGATE_KILL=1", path, "claude"], "timeout": 10}))]
 fn a_line_with_something_around_ours_is_named(#[case] wrapped: fn(&str) -> Value) {

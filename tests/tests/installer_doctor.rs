@@ -140,7 +140,7 @@ fn where_nothing_is_installed_it_says_so() {
 }))]
 #[case::wrapped("entry-wrapped", false, |person: &Person| edit(&person.settings(), |all| {
     let router = person.world.home.bin().join("stop-gate-router");
-    all["hooks"]["Stop"][0]["hooks"][0] = json!({ "type": "command", "command": format!("env A=1 {} claude", router.display()) });
+    all["hooks"]["Stop"][0]["hooks"][0] = json!({ "type": "command", "command": format!("true || {} claude", router.display()) });
 }))]
 #[case::plugin("double-registration", false, |person: &Person| {
     let hooks = person.dir().join(".claude/plugins/cache/stopgate/stopgate/0.1.0/hooks");

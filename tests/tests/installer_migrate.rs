@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -448,4 +449,94 @@ fn killed_at_any_point_and_run_again_it_ends_in_the_same_state() {
         let ledger = ledger(&person);
         assert_eq!((&ledger["version"], ledger["installs"][0].get("refused")), (&json!(VERSION), None), "{ledger:#}");
     }
+}
+
+#[test]
+fn an_agent_puts_back_what_was_installed_or_a_newer_release_and_no_other_programs() {
+    let person = Person::new();
+    person.install(&[]);
+    let home = &person.world.home;
+    let router = home.bin().join("stop-gate-router");
+    let ours = std::fs::read(&router).unwrap();
+    let release = release(person.world.root());
+    let agent = |command: &str| recorded_agent(&person.world, "s", command);
+    let update = |from: &Path| format!("\"$STOPGATE_HOME/bin/installer\" update --yes --from '{}'", from.display());
+    let refused = |output: &std::process::Output, why: &str| {
+        assert_eq!(output.status.code(), Some(2), "{why}: {output:?}");
+        assert!(text(&output.stderr).contains(why), "{why}: {output:?}");
+        assert!(std::fs::read(&router).unwrap() == ours, "{why}");
+    };
+    let programs = |name: &str| {
+        let dir = person.world.root().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        for program in HOOKS.into_iter().chain(["stopgate", "installer"]) {
+            std::fs::copy(binary(program), dir.join(program)).unwrap();
+        }
+        dir
+    };
+    let write_manifest = |dir: &Path| {
+        let mut command = person.command(&binary("installer"));
+        command.args(["manifest", "--from"]).arg(dir).arg("--out").arg(dir.join("manifest.json"));
+        assert!(finish(command, Stdin::from("")).status.success());
+    };
+
+    // What does not do what ours does is nobody's to install.
+    let foreign = programs("foreign");
+    for hook in HOOKS {
+        std::fs::copy("/bin/true", foreign.join(hook)).unwrap();
+    }
+    for has_manifest in [false, true] {
+        if has_manifest {
+            write_manifest(&foreign);
+        }
+        refused(&agent(&update(&foreign)), "does not do what stopgate's program of that name does");
+        refused(&person.run(&["update", "--yes", "--from", foreign.to_str().unwrap()]), "does not do what");
+        refused(
+            &finish(
+                {
+                    let mut init = person.command(&foreign.join("installer"));
+                    init.args(["init", "--yes"]);
+                    init
+                },
+                Stdin::from(""),
+            ),
+            "does not do what",
+        );
+    }
+
+    // Programs that do, and are others: a build of the agent's own.
+    let built = programs("built");
+    std::fs::OpenOptions::new().append(true).open(built.join("stop-gate-router")).unwrap().write_all(b"x").unwrap();
+    let init = format!("'{}/installer' init --yes --no-live-check", built.display());
+    let migrate_them = format!("'{}/installer' migrate", built.display());
+    for has_manifest in [false, true] {
+        if has_manifest {
+            write_manifest(&built);
+        }
+        for command in [&update(&built), &init] {
+            refused(&agent(command), "is the operator's");
+        }
+        let migrated = agent(&migrate_them);
+        assert_eq!(migrated.status.code(), Some(1), "{migrated:?}");
+        assert!(std::fs::read(&router).unwrap() == ours);
+    }
+
+    // What was installed is put back, and a release that is newer is installed.
+    std::fs::write(&router, "#!/bin/sh\nexit 0\n").unwrap();
+    assert!(agent(&update(&release)).status.success());
+    assert!(std::fs::read(&router).unwrap() == ours);
+    change_ledger(&person, |ledger| {
+        ledger["version"] = json!("0.0.9");
+        ledger["binaries"][0]["sha256"] = json!("0".repeat(64));
+    });
+    std::fs::write(&router, "#!/bin/sh\nexit 0\n").unwrap();
+    assert!(agent(&update(&release)).status.success());
+    assert!(std::fs::read(&router).unwrap() == ours);
+
+    // Whoever has no agent above installs what they have built, and that is on record.
+    let output = person.run(&["update", "--yes", "--from", built.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(std::fs::read(&router).unwrap() != ours);
+    let acts = person.world.stopgate_json(&["status", "--json"])["unattended_acts"].clone();
+    assert_eq!(acts[0]["action"], "installing other programs than a newer release", "{acts:#}");
 }

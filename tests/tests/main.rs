@@ -50,6 +50,7 @@ mod installer_killed;
 mod installer_live_check;
 mod installer_managed;
 mod installer_migrate;
+mod installer_other_words;
 mod installer_places;
 mod installer_restore;
 mod installer_uninstall;

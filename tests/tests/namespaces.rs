@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -11,9 +12,10 @@ use stopgate_core::session::Harness;
 use stopgate_core::session::state::SessionState;
 use stopgate_protocol::SessionRow;
 use stopgate_tests::build::{Said, Site};
-use stopgate_tests::process::pid_namespaces;
+use stopgate_tests::person::Person;
+use stopgate_tests::process::{blind_places, contained_namespaces, has_ended, pid_namespaces};
 use stopgate_tests::run::{Stdin, finish, under};
-use stopgate_tests::world::{EXCUSE, World, assert_silent, binary, block_reason, session_start};
+use stopgate_tests::world::{EXCUSE, StopsAuthority, World, assert_silent, binary, block_reason, session_start};
 
 /// The CLI, to be run by `wrapper`.
 fn stopgate(world: &World, wrapper: &[&str], arguments: &[&str]) -> Said {
@@ -36,7 +38,9 @@ fn row(world: &World, wrapper: &[&str], session: &str) -> SessionRow {
 #[test]
 fn a_stop_is_judged_across_namespaces_in_both_directions() {
     for inside in pid_namespaces() {
-        for (of_authority, of_hook) in [(&[][..], &inside[..]), (&inside[..], &[][..]), (&inside[..], &inside[..])] {
+        let is_contained = contained_namespaces().contains(&inside);
+        let places = [(&[][..], &inside[..]), (&inside[..], &[][..]), (&inside[..], &inside[..])];
+        for (of_authority, of_hook) in places.into_iter().take(if is_contained { 3 } else { 1 }) {
             let world = World::enforcing();
             let checkout = world.planned_checkout();
             let authority = if of_authority.is_empty() { world.authority() } else { world.authority_by(of_authority) };
@@ -93,9 +97,91 @@ fn who_calls_from_another_namespace_is_no_operator() {
         stopgate(&world, &[], &["kill", "off"]).ok();
         stopgate(&world, &[], &["mode", "shadow"]).ok();
         drop(outside);
-        let _inside = world.authority_by(&inside);
-        refused(stopgate(&world, &[], &["mode", "off"]));
-        assert_eq!(std::fs::read_to_string(world.home.mode_file()).unwrap().trim(), "shadow");
+    }
+}
+
+#[test]
+fn an_authority_that_was_started_in_a_sandbox_is_named_and_makes_way_for_one_that_sees_the_person() {
+    for inside in contained_namespaces() {
+        let world = World::enforcing();
+        let mode = || std::fs::read_to_string(world.home.mode_file()).unwrap().trim().to_owned();
+        let agents = world.authority_by(&inside);
+        let _ends = StopsAuthority(&world);
+        // Whoever looks is told what it is, and what to do.
+        for look in [&["status"][..], &["authority", "status"]] {
+            let shown = String::from_utf8(world.stopgate(look).stdout).unwrap();
+            let told = ["namespace of its own", "cannot see who asks it", "`stopgate authority start` replaces it"];
+            assert!(told.iter().all(|part| shown.contains(part)), "{shown}");
+        }
+        assert!(world.stopgate_json(&["status", "--json"])["authority_secluded"].is_string());
+        // Where none may be started, the person gets by without it, and what needs one says why not.
+        stopgate(&world, &[], &["kill", "on"]).ok();
+        stopgate(&world, &[], &["kill", "off"]).ok();
+        stopgate(&world, &[], &["mode", "shadow"]).ok();
+        stopgate(&world, &[], &["sessions", "end", "nobody", "--yes"]).refused(1, &["namespace of its own", "kill "]);
+        assert_eq!((mode(), world.home.kill_file().exists()), ("shadow".to_owned(), false));
+        // Whoever is in there with it sees no other, and ends none.
+        let mut inner = world.autostarting("stopgate");
+        inner.args(["authority", "start"]);
+        Said::from(run(&inside, inner, "")).ok();
+        assert!(!has_ended(agents.pid()));
+        // Any command of theirs that needs one replaces it.
+        let mut command = world.autostarting("stopgate");
+        command.args(["mode", "off"]);
+        let said = Said::from(run(&[], command, "")).ok();
+        assert!(said.err.contains("it was replaced"), "{said:?}");
+        assert_eq!(mode(), "off");
+        assert!(has_ended(agents.pid()));
+        assert!(world.stopgate_json(&["status", "--json"])["authority_secluded"].is_null());
+        stopgate(&world, &[], &["mode", "shadow"]).ok();
+        assert_eq!(mode(), "shadow");
+        // And the one outside is nobody's to end from in there.
+        stopgate(&world, &inside, &["authority", "stop"]).refused(2, &["another process namespace"]);
+    }
+}
+
+#[test]
+fn the_doctor_names_an_authority_in_a_sandbox_and_replaces_it() {
+    for inside in contained_namespaces() {
+        let person = Person::new();
+        person.install(&[]);
+        let agents = person.world.authority_by(&inside);
+        let doctor = |more: &[&str]| person.json(&[&["doctor", "--no-fire"], more].concat()).1.to_string();
+        assert!(doctor(&[]).contains("authority-secluded"));
+        doctor(&["--fix"]);
+        let after = doctor(&[]);
+        assert!(!after.contains("authority-secluded"), "{after}");
+        assert!(person.has_authority() && has_ended(agents.pid()));
+    }
+}
+
+#[test]
+fn no_authority_serves_where_its_proc_does_not_show_it() {
+    for inside in blind_places() {
+        let world = World::enforcing();
+        let checkout = world.planned_checkout();
+        let told = &["without a /proc of its own processes", "start it outside"];
+        stopgate(&world, &inside, &["authority", "run"]).refused(1, told);
+        // Hooks there let go, and whoever looks is told why.
+        // Where nothing is in /proc, nobody is told where they lie.
+        std::fs::create_dir_all(world.home.bin()).unwrap();
+        std::os::unix::fs::symlink(binary("stopgate"), world.home.bin().join("stopgate")).unwrap();
+        // The sandbox ends with its first process, and whatever was started in there with it.
+        let problem = world.home.run().join("authority.problem");
+        let waiting = "\"$0\" claude; while [ ! -s \"$1\" ]; do sleep 0.02; done";
+        let mut hook = world.command(Path::new("sh"));
+        hook.env_remove("STOPGATE_NO_AUTOSTART");
+        hook.args(["-c", waiting]).arg(binary("session-start-recorder")).arg(problem);
+        assert_silent(&run(&inside, hook, &session_start("s", &checkout.top, "startup").to_string()));
+        let status = world.stopgate_json(&["status", "--json"]);
+        let problem = status["authority_problem"].as_str().unwrap();
+        assert!(problem.contains(told[0]), "{problem}");
+        let stopped = run(&inside, world.hook("stop-gate-router"), &world.stop("s", &checkout.top, EXCUSE).to_string());
+        assert_silent(&stopped);
+        // One that serves outside serves them, too.
+        let _outside = world.authority();
+        let stopped = run(&inside, world.hook("stop-gate-router"), &world.stop("s", &checkout.top, EXCUSE).to_string());
+        block_reason(&String::from_utf8(stopped.stdout).unwrap());
     }
 }
 

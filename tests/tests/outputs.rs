@@ -38,3 +38,38 @@ fn what_people_read_of_two_stops() {
     let all = [shown(&["status"]), shown(&["gate", "log"]), shown(&["explain", &held])].join("\n");
     insta::with_settings!({ filters => FILTERS.to_vec() }, { insta::assert_snapshot!(all) });
 }
+
+#[test]
+fn an_empty_argument_asks_for_nothing_rather_than_everything() {
+    let world = World::enforcing();
+    let authority = world.authority();
+    for arguments in [
+        &["gate", "log", "--session", ""][..],
+        &["gate", "log", "--session="],
+        &["gate", "review", "--session", ""],
+        &["gate", "grade", "", "right"],
+        &["gate", "contest", "", "--session", "s"],
+        &["gate", "contest", "why", "--session", ""],
+        &["explain", ""],
+        &["resume", ""],
+        &["sessions", "show", ""],
+        &["sessions", "end", "", "--yes"],
+        &["reaper", "explain", ""],
+        &["build", "status", "--build", ""],
+        &["build", "log", "--build="],
+        &["build", "start", ""],
+        &["config", "check", ""],
+    ] {
+        let said = world.stopgate(arguments);
+        let told = text(&said.stderr);
+        assert_eq!((said.status.code(), text(&said.stdout).as_str()), (Some(2), ""), "{arguments:?}: {told}");
+        assert!(told.contains("a value is required"), "{arguments:?}: {told}");
+    }
+    for path in ["/internal/stop-gate/log?session=", "/internal/stop-gate/log?event=", "/sessions?id="] {
+        let refused = authority.request("GET", path, &serde_json::Value::Null);
+        let said = String::from_utf8(refused.body).unwrap();
+        assert!(refused.status == 400 && said.contains("is empty"), "{path}: {} {said}", refused.status);
+    }
+    // Where no text has a meaning, there may be none.
+    assert!(world.stopgate(&["kill", "on", "--reason", ""]).status.success());
+}

@@ -24,6 +24,8 @@ use stopgate_tests::run::{Stdin, eventually, finish, under};
 use stopgate_tests::world::{EXCUSE, World, binary, block_reason, session_start};
 
 const QUIETLY_INIT: [&str; 3] = ["init", "--yes", "--no-live-check"];
+/// The user `nobody` of every Linux.
+const NOBODY: u32 = 65_534;
 const REFUSED: &[&str] = &["is the operator's"];
 
 /// What loosens, and how it is called.
@@ -389,6 +391,108 @@ fn a_person_is_never_refused_wherever_their_terminal_comes_from() {
     // A command over ssh has neither: it is done, and shown.
     Said::from(world.stopgate(&["mode", "shadow"])).ok();
     assert_eq!(unattended(world).len(), 1);
+}
+
+/// Whether these tests may become another user.
+fn is_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        let _ = std::io::stderr().write_all(b"SKIPPED: only root may become another user\n");
+    }
+    is_root
+}
+
+#[test]
+fn whoever_changes_their_user_at_a_terminal_has_one_though_su_takes_it_away() {
+    if !is_root() {
+        return;
+    }
+    for served in [true, false] {
+        let site = enforcing();
+        let world = &site.world;
+        let _authority = served.then(|| world.authority());
+        let program = binary("stopgate");
+        let inner = format!("{} mode shadow --json", program.display());
+        for by in [
+            format!("su -c '{inner}'"),
+            format!("/usr/sbin/runuser -c '{inner}'"),
+            format!("/usr/sbin/runuser -u root -- {inner}"),
+        ] {
+            let mut command = world.command(Path::new("script"));
+            command.args(["-qec", &by, "/dev/null"]);
+            Said::from(finish(command, Stdin::from(""))).ok();
+            assert_eq!((mode(world).as_str(), unattended(world)), ("shadow", vec![]), "served: {served}, {by}");
+            at_terminal(world, "mode enforce --yes").ok();
+        }
+        // Without a terminal it gives nobody one, nor does it hide an agent.
+        let mut command = world.command(Path::new("su"));
+        command.args(["-c", &inner]);
+        Said::from(finish(command, Stdin::from(""))).ok();
+        assert_eq!(unattended(world).len(), 1);
+        at_terminal(world, "mode enforce --yes").ok();
+        let agent = site.claude();
+        agent.starts("s", "startup");
+        agent.run(&format!("script -qec \"su -c '{inner}'\" /dev/null >&2")).refused(2, REFUSED);
+        assert_eq!(mode(world), "enforce");
+    }
+}
+
+#[test]
+fn root_acts_in_anothers_home_as_its_owner() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    if !is_root() {
+        return;
+    }
+
+    let world = World::enforcing();
+    std::fs::set_permissions(world.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let give = |path: &Path| std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    give(world.home.root());
+    for path in stopgate_tests::person::tree(world.home.root()).keys() {
+        give(path);
+    }
+    let all_are_theirs = || {
+        for path in stopgate_tests::person::tree(world.home.root()).keys() {
+            assert_eq!(std::fs::symlink_metadata(path).unwrap().uid(), NOBODY, "{}", path.display());
+        }
+    };
+    // Without an authority, and by the one that root starts.
+    at_terminal(&world, "mode off").ok();
+    at_terminal(&world, "kill on").ok();
+    Said::from(world.stopgate(&["status"])).ok();
+    all_are_theirs();
+    let mut serve = world.command(&binary("stopgate"));
+    serve.args(["authority", "run"]).stderr(std::process::Stdio::null());
+    let mut authority = serve.spawn().unwrap();
+    eventually("it serves", || world.stopgate(&["authority", "status"]).status.success().then_some(()));
+    at_terminal(&world, "mode shadow").ok();
+    at_terminal(&world, "kill off").ok();
+    assert_eq!(std::fs::metadata(format!("/proc/{}", authority.id())).unwrap().uid(), NOBODY);
+    all_are_theirs();
+    at_terminal(&world, "authority stop").ok();
+    assert!(authority.wait().unwrap().success());
+    all_are_theirs();
+    // The owner understands all of it.
+    let mut theirs = world.command(Path::new("setpriv"));
+    theirs.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary("stopgate")).arg("mode");
+    let said = Said::from(finish(theirs, Stdin::from(""))).ok();
+    assert!(said.out.starts_with("shadow (") && !said.out.contains("not understood"), "{said:?}");
+    // What looks for settings does it as them, or not at all.
+    let mut installer = world.command(&binary("installer"));
+    installer.args(["doctor"]);
+    Said::from(finish(installer, Stdin::from(""))).refused(2, &["sudo -u nobody STOPGATE_HOME="]);
+    // Where root may not become anybody, it is told how.
+    let mut confined = world.command(Path::new("setpriv"));
+    confined.args(["--bounding-set", "-setuid,-setgid", "--inh-caps", "-setuid,-setgid"]).arg(binary("stopgate"));
+    Said::from(finish(
+        {
+            confined.args(["mode", "off"]);
+            confined
+        },
+        Stdin::from(""),
+    ))
+    .refused(2, &["could not read what root writes there", "sudo -u nobody"]);
+    all_are_theirs();
 }
 
 #[test]

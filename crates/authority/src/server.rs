@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
+use stopgate_core::process::{ProcFs, identify};
 use stopgate_core::{VERSION, autostart, fsx, startup};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -36,6 +37,12 @@ pub enum RunError {
     /// Another one does.
     #[error("{0}")]
     AlreadyRunning(String),
+    /// It would not see whoever asks it.
+    #[error(
+        "an authority is not started here: this is a sandbox without a /proc of its own processes, so that it could not \
+         tell an agent from its person; start it outside of the sandbox, with `stopgate authority start`"
+    )]
+    Blind,
     /// The system refused.
     #[error("{what}: {error}")]
     Io {
@@ -74,6 +81,9 @@ fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
         close_inherited();
     }
     home.create().map_err(failed(format!("cannot create {}", home.root().display())))?;
+    if is_blind() {
+        return Err(RunError::Blind);
+    }
     let lock = InstanceLock::take(home).map_err(|error| match error {
         LockError::Held(_) => RunError::AlreadyRunning(error.to_string()),
         LockError::Io(error) => failed(home.lock().display().to_string())(error),
@@ -97,6 +107,12 @@ fn hold_and_serve(home: &Home, options: RunOptions) -> Result<(), RunError> {
     tracing::info!("stopped");
     drop(lock);
     ended.map(|_| ())
+}
+
+/// Whether `/proc` does not show this process by the number that the kernel knows it by: it is another namespace's, or
+/// something else was mounted over it. Whoever asks would be seen as little.
+fn is_blind() -> bool {
+    !ProcFs::has_own_numbers() || identify(&ProcFs, std::process::id()).is_none()
 }
 
 /// Closes every handle that came from whoever started this process, except the standard ones (which are null).

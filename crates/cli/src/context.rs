@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use stopgate_client::{AskError, Authority, Successor, forbids_sockets};
+use stopgate_client::{AskError, Authority, Owner, Successor, Up, forbids_sockets};
 use stopgate_config::LastGood;
 use stopgate_core::clock::{Clock as _, SystemClock, UnixMillis, monotonic_ms};
 use stopgate_core::env::ProcessEnv;
@@ -33,8 +33,13 @@ pub(crate) struct CliContext {
 }
 
 impl CliContext {
+    /// Of this process. Root acts in another user's home as that user.
     pub(crate) fn of_process() -> anyhow::Result<Self> {
-        Ok(Self { home: Home::of_process()?, now_ms: SystemClock.now_ms() })
+        let home = Home::of_process()?;
+        if let Some(owner) = Owner::other_than_root(&home) {
+            owner.take_on().map_err(|_| owner.failure("stopgate", &home))?;
+        }
+        Ok(Self { home, now_ms: SystemClock.now_ms() })
     }
 
     /// The same a moment later.
@@ -48,10 +53,18 @@ impl CliContext {
 
     /// Sees to it that an authority serves; it may take a while on a busy machine.
     pub(crate) fn ensure_authority(&self) -> Result<(), AskError> {
-        printer::with_progress("starting the authority", || {
+        self.authority_up().map(|_| ())
+    }
+
+    /// The same, and what it says of itself.
+    pub(crate) fn authority_up(&self) -> Result<Up, AskError> {
+        let up = printer::with_progress("starting the authority", || {
             self.authority().ensure(&ProcessEnv, Successor::ThisVersion)
-        })
-        .map(|_| ())
+        })?;
+        if let Some(replaced) = &up.replaced {
+            printer::note(format!("note: {}: it was replaced", replaced.meaning()));
+        }
+        Ok(up)
     }
 
     /// Asks the authority, starting it if need be; if it cannot be had, `from_store` reads the same from the file.

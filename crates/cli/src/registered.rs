@@ -9,6 +9,7 @@ use stopgate_core::harness::variables::{self, GivenVariable};
 use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 use stopgate_protocol::SessionRow;
+use stopgate_registry::{HooksOff, hooks_off};
 
 use crate::context::CliContext;
 
@@ -21,6 +22,8 @@ pub(crate) struct Registered {
     pub(crate) lost: Vec<HooksLost>,
     /// Variables of ours that settings give to hooks.
     pub(crate) given: Vec<GivenVariable>,
+    /// Settings by which a harness runs no hook.
+    pub(crate) off: Vec<HooksOff>,
     unheard: Vec<(PathBuf, String)>,
 }
 
@@ -30,7 +33,7 @@ impl Registered {
         let Registrations { mut lost, unheard, places } = Registrations::look(&context.home);
         // Said by the variables themselves.
         lost.retain(|lost| lost.how != Loss::Environment);
-        let mut given = Vec::new();
+        let (mut given, mut off) = (Vec::new(), Vec::new());
         let here = std::env::current_dir().ok();
         for harness in Harness::ALL {
             let current = current(harness);
@@ -47,9 +50,13 @@ impl Registered {
             let places = [VariablePlace::Machine].into_iter();
             let places = places.chain(accounts.map(|dir| VariablePlace::Account(dir)));
             let places = places.chain(projects.map(|dir| VariablePlace::Project(dir)));
+            let places: Vec<_> = places.collect();
+            off.extend(hooks_off(harness, places.iter().copied(), &context.home.bin()));
             given.extend(variables::given(harness, places, &context.home));
         }
-        Self { lost, given, unheard }
+        // Said by the settings themselves.
+        off.retain(|one: &HooksOff| !lost.iter().any(|lost| lost.how == Loss::SwitchedOff && lost.file == one.file));
+        Self { lost, given, off, unheard }
     }
 
     /// The files whose lines of the hook `name` are called without waiting for an answer.

@@ -6,7 +6,7 @@ use stopgate_core::client::{self, ClientError};
 use stopgate_core::holder::{Holder, holder};
 use stopgate_core::paths::Home;
 use stopgate_protocol::endpoint::{self, Message};
-use stopgate_protocol::{Endpoint, Failure, GetHealth, Health};
+use stopgate_protocol::{Endpoint, ErrorCode, Failure, GetHealth, Health};
 
 use crate::error::AskError;
 use crate::limits::ANSWER;
@@ -43,7 +43,10 @@ impl<'a> Authority<'a> {
         let send = if E::OF_ANY_VERSION { client::request_of_any_version } else { client::request };
         let response = send(&socket, E::METHOD.name(), &target, &body, Instant::now() + patience)?;
         if !(200..300).contains(&response.status) {
-            return Err(AskError::Refused(Failure::of_answer(response.status, &response.body)));
+            let failure = Failure::of_answer(response.status, &response.body);
+            // Whoever is not seen is refused, whoever they are.
+            let secluded = (failure.code == ErrorCode::OperatorOnly).then(|| self.secluded()).flatten();
+            return Err(secluded.map_or(AskError::Refused(failure), AskError::Secluded));
         }
         endpoint::response::<E>(&response.body).map_err(AskError::NotUnderstood)
     }

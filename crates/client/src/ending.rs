@@ -14,9 +14,13 @@ use crate::limits::{AFTER_SIGNAL, CHANGE};
 use crate::silent::{Silence, Silent};
 
 impl Authority<'_> {
-    /// Asks the authority to end, and waits until it has; `false` if none was running.
+    /// Asks the authority to end, and waits until it has; `false` if none was running. One that would not see who asks gets
+    /// a signal: whether the caller may send it is for the caller to know.
     pub fn stop(&self) -> Result<bool, AskError> {
         let lives = self.holder().is_some();
+        if let Some(secluded) = self.secluded() {
+            return self.end_secluded(&secluded).map(|()| true);
+        }
         match self.find()? {
             Some(health) => self.ask_to_end(&health, &Shutdown::default()).map(|()| true),
             None => Ok(lives),
@@ -24,7 +28,12 @@ impl Authority<'_> {
     }
 
     /// [`Authority::stop`], and a signal to one that cannot be asked. `refusal` says why the caller may not send it.
-    pub fn stop_or_signal(&self, refusal: impl FnOnce() -> Option<Failure>) -> Result<bool, AskError> {
+    pub fn stop_or_signal(&self, refusal: impl Fn() -> Option<Failure>) -> Result<bool, AskError> {
+        if self.secluded().is_some()
+            && let Some(refusal) = refusal()
+        {
+            return Err(AskError::Refused(refusal));
+        }
         match self.stop() {
             Err(AskError::Silent(silent)) => match refusal() {
                 Some(refusal) => Err(AskError::Refused(refusal)),

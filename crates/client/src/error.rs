@@ -4,6 +4,7 @@ use stopgate_core::client::ClientError;
 use stopgate_protocol::endpoint::NotSent;
 use stopgate_protocol::{ErrorCode, Failure};
 
+use crate::secluded::Secluded;
 use crate::silent::Silent;
 
 /// Why the authority could not be asked, started or ended.
@@ -15,6 +16,9 @@ pub enum AskError {
     /// It lives, and does not serve.
     #[error("{0}")]
     Silent(Silent),
+    /// It does not see who asks it from here, and nothing that it says of them counts.
+    #[error("{0}")]
+    Secluded(Secluded),
     /// It answered with an error.
     #[error(transparent)]
     Refused(Failure),
@@ -57,6 +61,7 @@ impl AskError {
         let code = match self {
             Self::Refused(failure) => return failure.clone(),
             Self::Silent(silent) => return silent.failure(),
+            Self::Secluded(secluded) => return secluded.failure(),
             Self::Unreachable(ClientError::Absent) => ErrorCode::NotRunning,
             Self::Unreachable(ClientError::Deadline) => ErrorCode::NotAnswering,
             Self::Unreachable(_) => ErrorCode::Unreachable,

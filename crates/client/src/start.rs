@@ -13,6 +13,7 @@ use stopgate_protocol::version::is_newer;
 use crate::ask::Authority;
 use crate::error::AskError;
 use crate::limits::CHANGE;
+use crate::secluded::Secluded;
 
 /// Who is to serve, and with it which authority has to make way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +33,24 @@ pub struct Up {
     pub health: Health,
     /// Whether it was started just now, by the asker.
     pub started: bool,
+    /// The one that it was started in place of, because that did not see who asks.
+    pub replaced: Option<Secluded>,
 }
 
 impl Authority<'_> {
     /// Sees to it that an authority serves. Under [`Successor::Installed`] call it under the installer's lock, so that no
     /// other installer ends what this one has started.
     pub fn ensure(&self, environment: &dyn Env, successor: Successor) -> Result<Up, AskError> {
+        let replaced = self.secluded();
+        if let Some(secluded) = &replaced {
+            if environment.flag(env::STOPGATE_NO_AUTOSTART) {
+                return Err(AskError::Secluded(secluded.clone()));
+            }
+            self.end_secluded(secluded)?;
+        }
         if let Some(health) = self.find_within(CHANGE)? {
             if !self.is_outdated(&health, successor) {
-                return Ok(Up { health, started: false });
+                return Ok(Up { health, started: false, replaced });
             }
             if successor == Successor::Installed && environment.flag(env::STOPGATE_NO_AUTOSTART) {
                 return Err(AskError::Forbidden { running: Some(health.version) });
@@ -49,7 +59,7 @@ impl Authority<'_> {
         }
         let _ = std::fs::remove_file(autostart::problem_file(self.home));
         match autostart(environment, self.home) {
-            Autostart::Started(child) => self.wait_until_up(child),
+            Autostart::Started(child) => self.wait_until_up(child).map(|up| Up { replaced, ..up }),
             Autostart::Forbidden => Err(AskError::Forbidden { running: None }),
             Autostart::NoProgram => {
                 let place = self.home.bin();
@@ -102,7 +112,7 @@ impl Authority<'_> {
             matches!(child.try_wait(), Ok(Some(status)) if !status.success()).then_some(StartSeen::Failed)
         });
         let what = match seen {
-            Some(StartSeen::Up(health)) => return Ok(Up { health, started: true }),
+            Some(StartSeen::Up(health)) => return Ok(Up { health, started: true, replaced: None }),
             Some(StartSeen::Failed) => "ended at once",
             None => "does not answer",
         };

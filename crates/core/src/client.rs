@@ -137,22 +137,36 @@ fn exchange(
     receive(&stream, deadline, prolong)
 }
 
+/// Who listens on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Its user.
+    pub uid: u32,
+    /// Its process, as it is numbered in this process's PID namespace; `None` if it lives in none that is seen from here.
+    pub pid: Option<u32>,
+}
+
+/// Who listens on `socket`, by what the kernel says; nothing is asked.
+pub fn listener_of(socket: &Path) -> Result<Listener, ClientError> {
+    Ok(listener(&connect(socket)?)?)
+}
+
 fn connect(socket: &Path) -> Result<OwnedFd, ClientError> {
     let address = SocketAddrUnix::new(socket).map_err(ClientError::from)?;
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let stream = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&stream, &address)?;
-    let listener = listener_uid(&stream)?;
+    let listener = listener(&stream)?.uid;
     if listener != rustix::process::geteuid().as_raw() && listener != 0 {
         return Err(ClientError::ForeignPeer);
     }
     Ok(stream)
 }
 
-/// The user whose process listens. Not through rustix, whose process ids are never 0: that is the listener's where it lives
+/// Who listens. Not through rustix, whose process ids are never 0: that is the listener's where it lives
 /// in another PID namespace.
 #[expect(unsafe_code, reason = "a system call that fills in a struct of plain numbers")]
-fn listener_uid(stream: &OwnedFd) -> io::Result<u32> {
+fn listener(stream: &OwnedFd) -> io::Result<Listener> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or_default();
     // SAFETY: the pointers are to a struct of the kernel's layout and to its length, both on this stack.
@@ -165,7 +179,10 @@ fn listener_uid(stream: &OwnedFd) -> io::Result<u32> {
             &raw mut length,
         )
     };
-    if done == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Listener { uid: peer.uid, pid: u32::try_from(peer.pid).ok().filter(|pid| *pid > 0) })
 }
 
 fn wait(stream: &OwnedFd, what: PollFlags, deadline: Instant) -> Result<(), ClientError> {

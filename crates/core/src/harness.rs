@@ -53,6 +53,14 @@ impl Harness {
         }
     }
 
+    /// Files in `place` in which its features are switched, in TOML; none where it keeps that with its hooks.
+    pub fn config_files(self, place: VariablePlace<'_>) -> Vec<PathBuf> {
+        match self {
+            Self::Claude => Vec::new(),
+            Self::Codex => codex::config_files(place),
+        }
+    }
+
     /// The command that takes the session with this id up again. Not in the row: hooks do without it.
     pub(crate) fn resume(self, id: &str) -> Vec<String> {
         match self {

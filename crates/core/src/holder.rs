@@ -101,7 +101,8 @@ pub fn is_same_file(path: &Path, meta: &Metadata) -> io::Result<bool> {
     }
 }
 
-fn has_open(pid: u32, path: &Path) -> bool {
+/// Whether the process `pid` has the file `path` open; doubt means no.
+pub fn has_open(pid: u32, path: &Path) -> bool {
     let Ok(meta) = std::fs::metadata(path) else { return false };
     let Ok(handles) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     let is_it = |handle: Metadata| (handle.dev(), handle.ino()) == (meta.dev(), meta.ino());

@@ -15,6 +15,7 @@ mod sessions;
 mod switches;
 pub mod version;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::authority::*;
@@ -40,6 +41,14 @@ pub struct Condition {
     /// Until when the asker waits, on the clock of [`stopgate_core::clock::monotonic_ms`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_monotonic_ms: Option<u64>,
+}
+
+/// The beginning of an id: an empty one would be everything's.
+fn beginning<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(field)? {
+        Some(text) if text.is_empty() => Err(D::Error::custom("the beginning of an id is empty")),
+        given => Ok(given),
+    }
 }
 
 /// A number of rows in a query; garbage counts as not given.

@@ -116,13 +116,13 @@ pub struct LogFilter {
     #[serde(deserialize_with = "crate::rows_or_none", skip_serializing_if = "Option::is_none")]
     pub tail: Option<u32>,
     /// Beginning of the session's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::beginning", skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// What was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decided>,
     /// Beginning of the event's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::beginning", skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
     /// Only would-blocks that nobody has graded, without those of the installer's live check.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -20,7 +20,7 @@ pub struct ListSessions {
     #[serde(deserialize_with = "flag", skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
     /// Only those whose id begins so, whether or not they are over.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::beginning", skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 

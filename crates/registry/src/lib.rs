@@ -3,13 +3,14 @@
 //!
 //! [`look`] fills in the rows; `silence` is one thing that it looks for, `transcript` where, `told` what a client says of
 //! itself, and `writer_lock` who has loaded a session of a process that many share. [`snapshot`] is the whole process table.
-//! `operator` asks who a caller is, and `taken_back` keeps that stopgate was uninstalled.
+//! `operator` asks who a caller is, `switched_off` which settings forbid all hooks, and `taken_back` keeps that stopgate was uninstalled.
 
 pub mod snapshot;
 pub mod taken_back;
 
 mod operator;
 mod silence;
+mod switched_off;
 mod told;
 mod transcript;
 mod writer_lock;
@@ -30,6 +31,7 @@ use stopgate_protocol::{SessionRow, SilencedHooks};
 
 pub use self::operator::{Caller, Refusal};
 use self::snapshot::Snapshot;
+pub use self::switched_off::{HooksOff, hooks_off};
 pub use self::transcript::end_of_transcript;
 
 /// How long a transcript is looked at, of a session that may have fallen silent.

@@ -42,13 +42,13 @@ impl Caller {
         caller.kind = match (caller.harness, ancestry.top) {
             (Some(_), _) => CallerKind::Agent,
             (None, Top::Lost) => CallerKind::Vanished,
-            (None, Top::Reached | Top::Hidden) => Self::alone(store, pid),
+            (None, Top::Reached | Top::Hidden) => Self::alone(store, pid, &ancestry),
         };
         caller
     }
 
     /// What `pid` is, above whom there is no harness that can be seen.
-    fn alone(store: Option<&Store>, pid: u32) -> CallerKind {
+    fn alone(store: Option<&Store>, pid: u32, ancestry: &Ancestry) -> CallerKind {
         match ProcFs::depth(pid) {
             Some(0) => {}
             Some(_) => return CallerKind::Elsewhere,
@@ -66,6 +66,7 @@ impl Caller {
         }
         match ProcFs::has_terminal(pid) {
             Some(true) => CallerKind::Person,
+            Some(false) if lost_its_terminal(ancestry) => CallerKind::Person,
             Some(false) => CallerKind::Unattended,
             None => CallerKind::Vanished,
         }
@@ -117,6 +118,17 @@ impl Caller {
     pub fn act<'a>(&'a self, at_ms: i64, action: &'a str, done: bool, detail: &'a str) -> OperatorAction<'a> {
         OperatorAction { at_ms, action, done, caller: self.kind, chain: &self.chain, detail }
     }
+}
+
+/// Programs with which a person becomes another user, and which take the terminal from what they start (`su -c`, `runuser -c`)
+/// while they wait for it at theirs.
+const CHANGES_USER: [&str; 5] = ["su", "runuser", "sudo", "doas", "pkexec"];
+
+/// Whether a caller without a terminal was started by a person who changed their user at one. One that has left its ancestors
+/// has no such program above it.
+fn lost_its_terminal(ancestry: &Ancestry) -> bool {
+    let mut above = ancestry.ancestors.iter();
+    above.any(|ancestor| CHANGES_USER.contains(&&*ancestor.command) && ProcFs::has_terminal(ancestor.pid) == Some(true))
 }
 
 /// The nearest harness at or above the caller.

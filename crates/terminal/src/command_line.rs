@@ -1,10 +1,12 @@
 //! Reading a command line, for both programs.
 
+use std::any::TypeId;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use stopgate_protocol::{ErrorCode, Failure, Problem};
 
 use crate::json;
@@ -13,11 +15,25 @@ use crate::json;
 /// when there is nothing to do but to say why, or to help.
 pub fn read<A: CommandFactory + FromArgMatches>() -> Result<(A, bool), ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let read = A::command().try_get_matches_from(&arguments).and_then(|matches| {
+    let read = refusing_empty(A::command()).try_get_matches_from(&arguments).and_then(|matches| {
         let as_json = asks_for_json(&matches);
         A::from_arg_matches(&matches).map(|read| (read, as_json))
     });
     read.map_err(|error| refuse(&error, &arguments))
+}
+
+/// `command` where no text may be empty that has a meaning: an unset variable of a script (`--session "$ID"`) would ask for
+/// everything instead of one thing.
+fn refusing_empty(command: Command) -> Command {
+    let has_meaning = |arg: &Arg| {
+        arg.get_action().takes_values()
+            && arg.get_value_parser().type_id() == TypeId::of::<String>()
+            && arg.get_value_parser().possible_values().is_none()
+            && arg.get_default_values().is_empty()
+    };
+    command
+        .mut_args(|arg| if has_meaning(&arg) { arg.value_parser(NonEmptyStringValueParser::new()) } else { arg })
+        .mut_subcommands(refusing_empty)
 }
 
 /// Whether the innermost command has its `--json` set.

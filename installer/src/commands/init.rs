@@ -24,7 +24,7 @@ use crate::settings::document::Document;
 use crate::settings::edit;
 use crate::settings::locate::{Location, Scope};
 use crate::wiring::Entry;
-use crate::{authority, codex, dialect, home, leftovers, shell, version};
+use crate::{authority, codex, dialect, home, leftovers, provenance, shell, version};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -136,6 +136,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         context.give_back_leftovers(&location.path);
     }
     let plan = InitPlan::make(context.environment, &context.home, source, location)?;
+    if !arguments.dry_run {
+        provenance::check(context, source, &Ledger::read(&context.home)?, &plan.programs)?;
+    }
     let mut report = InitReport::of(&plan);
 
     let (harness, scope) = (plan.wiring.harness(), plan.settings.location.scope.name());
@@ -309,7 +312,9 @@ fn try_hooks(context: &Context<'_>, plan: &InitPlan, state: &authority::Authorit
 fn registered(plan: &InitPlan) -> Result<Vec<Entry>> {
     let bytes = plan.settings.target.read()?.unwrap_or_default();
     let entries = Document::parse(&bytes).and_then(|document| edit::registered(&document, plan.wiring.bin()))?;
-    anyhow::ensure!(!entries.is_empty(), "{}: stopgate's entries are gone again", plan.settings.target.file.display());
+    // All of them may be written in other words.
+    let is_well = !entries.is_empty() || plan.settings.entries.is_empty();
+    anyhow::ensure!(is_well, "{}: stopgate's entries are gone again", plan.settings.target.file.display());
     Ok(entries)
 }
 

@@ -19,7 +19,7 @@ use crate::guide::deliver;
 use crate::ledger::{Ledger, Lock};
 use crate::manifest::{MANIFEST, Manifest};
 use crate::printer::{self, columns};
-use crate::{backup, home, programs, version};
+use crate::{backup, home, programs, provenance, version};
 
 /// How long a release may take to unpack, or to say its version.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -70,6 +70,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
         return Err(Refusal(format!("{}: its manifest names a program {bad:?}", arguments.from.display())).into());
     }
     let mut programs = deploy::plan_of(&release.dir, home, names.into_iter())?;
+    if !arguments.dry_run {
+        provenance::check(context, &release.dir, &ledger, &programs)?;
+    }
     let printer = context.printer;
     let present = ledger.version.as_deref().unwrap_or("an unknown version");
     printer.line(format!("stopgate {present} in {root} becomes {}", release.version));

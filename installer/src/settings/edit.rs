@@ -263,7 +263,11 @@ impl Own {
             _ => Vec::new(),
         };
         let timeout = match field("timeout") {
-            Some(Value::Number(number)) => number.parse().unwrap_or(0),
+            // Written as `10.0`, it is a whole number, too.
+            Some(Value::Number(number)) => {
+                let whole = number.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+                whole.map_or(number.as_str(), |(whole, _)| whole).parse().unwrap_or(0)
+            }
             _ => 0,
         };
         Entry {
@@ -336,7 +340,10 @@ fn repair(document: &Document, own: &Own, wanted: &Entry, harness: Harness) -> O
             return Some(splice::append(document, &own.entry.clone().into(), Item::Member(name, value)));
         };
         let node = prop.value()?;
-        if Value::of(&node).as_ref() != Some(value) {
+        let there = Value::of(&node);
+        let is_same =
+            || there.as_ref().is_some_and(|there| registration::is_same_number(&there.to_json(), &value.to_json()));
+        if there.as_ref() != Some(value) && !is_same() {
             return Some(splice::replace(document, &node, value));
         }
     }

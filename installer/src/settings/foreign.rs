@@ -1,9 +1,12 @@
 //! Hook entries of others in a settings file: looked at, never changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::document::{Document, Value};
+use super::running::Surroundings;
 use stopgate_core::hook::Hook;
+use stopgate_core::redact::redact;
+use stopgate_core::text::one_line;
 
 use crate::wiring::hook_of;
 
@@ -13,23 +16,49 @@ pub(crate) struct Foreign {
     pub(crate) command: String,
     /// Seconds.
     pub(crate) timeout: Option<f64>,
-    /// The program of ours in `bin` that its command runs all the same, in words that are not ours: somebody has put
+    /// The group that it stands in, and it.
+    pub(crate) group: serde_json::Value,
+    pub(crate) entry: serde_json::Value,
+    /// The program of stopgate's that it runs.
+    pub(crate) runs: Option<Running>,
+    /// The program of ours in `bin` that its command mentions, where it cannot be told whether it runs it: somebody has put
     /// something around a line of ours.
-    pub(crate) wraps: Option<Hook>,
+    pub(crate) mentions: Option<Hook>,
+}
+
+/// A program of stopgate's that an entry of somebody else runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) hook: Hook,
+    /// The file itself, whatever leads to it.
+    pub(crate) program: PathBuf,
+    /// Whether it is this home's.
+    pub(crate) is_own: bool,
+}
+
+impl Running {
+    /// The home that the program is installed in.
+    pub(crate) fn home(&self) -> &Path {
+        self.program.parent().and_then(Path::parent).unwrap_or(&self.program)
+    }
 }
 
 /// The entries of others in `document`.
-pub(crate) fn all(document: &Document, bin: &Path) -> Vec<Foreign> {
+pub(crate) fn all(document: &Document, bin: &Path, surroundings: &Surroundings<'_>) -> Vec<Foreign> {
     let mut found = Vec::new();
     let Some(Value::Object(events)) = document.value().and_then(|value| value.get("hooks").cloned()) else {
         return found;
     };
+    let real_bin = bin.canonicalize().ok();
     for (event, groups) in events {
         let Value::Array(groups) = groups else { continue };
-        for entry in groups.iter().filter_map(|group| group.get("hooks")).flat_map(|entries| match entries {
-            Value::Array(entries) => entries.as_slice(),
-            _ => &[],
-        }) {
+        let entries = |group: &Value| match group.get("hooks") {
+            Some(Value::Array(entries)) => entries.clone(),
+            _ => Vec::new(),
+        };
+        for (group, entry) in
+            groups.iter().flat_map(|group| entries(group).into_iter().map(move |entry| (group, entry)))
+        {
             let command = entry.get("command").and_then(Value::as_str).unwrap_or_default().to_owned();
             let timeout = match entry.get("timeout") {
                 Some(Value::Number(number)) => number.parse().ok(),
@@ -40,9 +69,16 @@ pub(crate) fn all(document: &Document, bin: &Path) -> Vec<Foreign> {
                     Some(Value::Array(args)) => args.as_slice(),
                     _ => &[],
                 };
-                let whole = args.iter().filter_map(Value::as_str).fold(command.clone(), |line, arg| line + " " + arg);
-                let wraps = Hook::ALL.into_iter().find(|hook| names(&whole, &bin.join(hook.name())));
-                found.push(Foreign { event: event.clone(), command, timeout, wraps });
+                let args: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
+                let runs = surroundings.hook(&command, &args).map(|(hook, program)| {
+                    let is_own = program.parent() == real_bin.as_deref();
+                    Running { hook, program, is_own }
+                });
+                let whole = args.iter().fold(command.clone(), |line, arg| line + " " + arg);
+                let mentions = || Hook::ALL.into_iter().find(|hook| names(&whole, &bin.join(hook.name())));
+                let mentions = if runs.is_none() { mentions() } else { None };
+                let (group, entry) = (group.to_json(), entry.to_json());
+                found.push(Foreign { event: event.clone(), command, timeout, group, entry, runs, mentions });
             }
         }
     }
@@ -59,16 +95,22 @@ fn names(command: &str, path: &Path) -> bool {
     })
 }
 
-/// What a person should know before entries of ours are put into `document`, or taken out of it.
-pub(crate) fn warnings<'a>(document: &'a Document, bin: &'a Path) -> impl Iterator<Item = String> {
-    all(document, bin).into_iter().filter_map(|one| {
-        let hook = one.wraps?;
-        Some(format!(
-            "an entry on {} runs {} in other words than stopgate's own, and stays as it is; take it out by hand",
-            one.event,
-            hook.name()
-        ))
+/// What a person should know before entries of ours are put into a file with the entries `foreign`, or taken out of it.
+pub(crate) fn warnings(foreign: &[Foreign]) -> impl Iterator<Item = String> {
+    foreign.iter().filter_map(|one| {
+        let own = one.runs.as_ref().filter(|running| running.is_own).map(|running| running.hook);
+        let (hook, how) = match (own, one.mentions) {
+            (Some(hook), _) => (hook, "is written in other words than stopgate's own, and stays as it is"),
+            (None, Some(hook)) => (hook, "has something around it, and stays as it is"),
+            (None, None) => return None,
+        };
+        Some(format!("an entry on {} runs {}: it {how}: `{}`", one.event, hook.name(), shown(&one.command)))
     })
+}
+
+/// A command line, as long as it is shown.
+pub(crate) fn shown(command: &str) -> String {
+    one_line(&redact(command), 120)
 }
 
 #[cfg(test)]

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use similar::{ChangeTag, TextDiff};
 use stopgate_core::clock::UnixMillis;
+use stopgate_core::env::ProcessEnv;
 use stopgate_core::paths::Home;
 use stopgate_core::redact::{REDACTED, redact};
 use stopgate_core::session::Harness;
 
 use super::document::{Document, DocumentProblem, Unfit, Value};
 use super::edit::{self, Created};
-use super::foreign;
+use super::foreign::{self, Foreign};
 use super::ignored::Flaw;
 use super::locate::{Location, Scope};
+use super::running::Surroundings;
 use super::write::Target;
 use crate::backup;
 use crate::dialect;
@@ -41,6 +43,8 @@ pub(crate) struct SettingsPlan {
     pub(crate) warnings: Vec<String>,
     /// Why Claude Code ignores the whole file, if it does.
     pub(crate) flaws: Vec<Flaw>,
+    /// Other homes whose programs its entries run.
+    pub(crate) other_homes: Vec<PathBuf>,
     /// Whether entries of ours stand in it now.
     had_ours: bool,
 }
@@ -56,7 +60,19 @@ impl SettingsPlan {
         if let Some(unfit) = dialect.rejection(&document) {
             return Err(in_file(unfit).into());
         }
-        let had_ours = !edit::registered(&document, wiring.bin()).map_err(in_file)?.is_empty();
+        let there = edit::registered(&document, wiring.bin()).map_err(in_file)?;
+        let had_ours = !there.is_empty();
+        let surroundings = Surroundings::of(&ProcessEnv, location.project.as_deref());
+        let foreign = foreign::all(&document, wiring.bin(), &surroundings);
+        // What a person runs in other words is registered, and no second time.
+        let wiring = &wiring.clone().without(|event, hook| {
+            let runs = |one: &Foreign| one.runs.as_ref().is_some_and(|running| running.hook == hook);
+            foreign.iter().any(|one| one.event == event && runs(one))
+                && !there.iter().any(|entry| entry.is_place_of(event, hook, wiring.bin()))
+        });
+        let others = foreign.iter().filter_map(|one| one.runs.as_ref()).filter(|running| !running.is_own);
+        let mut other_homes: Vec<PathBuf> = others.map(|running| running.home().to_owned()).collect();
+        other_homes.dedup();
         let mut created = edit::missing_structure(&document, wiring).map_err(in_file)?;
         created.file = before.is_none();
         created.directories.clone_from(&target.missing_directories);
@@ -78,8 +94,8 @@ impl SettingsPlan {
         let mut warnings = ignored_warnings(location.harness, &document, &target, &flaws);
         warnings.extend(dialect.moved(&document, &installed, wiring.bin()));
         warnings.extend(target_warnings(&location, &target));
-        warnings.extend(foreign::warnings(&document, wiring.bin()));
-        Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
+        warnings.extend(foreign::warnings(&foreign));
+        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
     }
 
     /// Takes back what `record` says was written; without a record, every entry of ours that is found.
@@ -103,16 +119,17 @@ impl SettingsPlan {
         if had_ours {
             target.refuse_obstacle("take stopgate's entries out where the file is made")?;
         }
-        let (entries, mut warnings, flaws) = (Vec::new(), Vec::new(), Vec::new());
+        let (entries, mut warnings, flaws, other_homes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         if let (Some(before), Some(after)) = (&before, &after)
             && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
         {
             warnings.extend(dialect::of(location.harness).moved(&before, &after, bin));
         }
         if let Some(Ok(left)) = after.as_deref().map(Document::parse) {
-            warnings.extend(foreign::warnings(&left, bin));
+            let surroundings = Surroundings::of(&ProcessEnv, location.project.as_deref());
+            warnings.extend(foreign::warnings(&foreign::all(&left, bin, &surroundings)));
         }
-        Ok(Self { location, target, before, after, created, entries, warnings, flaws, had_ours })
+        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
     }
 
     /// Makes the file what it was once: `bytes`.
@@ -123,7 +140,8 @@ impl SettingsPlan {
             target.refuse_obstacle("copy the backup by hand")?;
         }
         let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { location, target, before, after: Some(bytes), created, entries, warnings, flaws, had_ours: false })
+        let (after, other_homes, had_ours) = (Some(bytes), Vec::new(), false);
+        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
     }
 
     /// Whether the file stays as it is.

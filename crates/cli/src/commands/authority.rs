@@ -1,9 +1,8 @@
 //! `stopgate authority`
 
 use clap::{Args, Subcommand};
-use stopgate_client::{AskError, Silence, Successor};
+use stopgate_client::{AskError, Silence};
 use stopgate_core::client::ClientError;
-use stopgate_core::env::ProcessEnv;
 use stopgate_protocol::{Health, HealthStatus, Shutdown};
 
 use crate::context::CliContext;
@@ -49,17 +48,15 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments, serve: Serve) -> 
             serve(&context.home, detached).map_err(anyhow::Error::from_boxed)?;
             Ok(ExitStatus::Success)
         }
-        Action::Start { json } => {
-            let authority = context.authority();
-            let ensure = || authority.ensure(&ProcessEnv, Successor::ThisVersion);
-            let up = printer::with_progress("starting the authority", ensure)?;
-            show(context, &up.health, json)
-        }
+        Action::Start { json } => show(context, &context.authority_up()?.health, json),
         Action::Stop { json } => stop(context, json),
         Action::Status { json } => {
             let authority = context.authority();
             match authority.health() {
-                Ok(Some(health)) => show(context, &health, json),
+                Ok(Some(health)) => match authority.secluded() {
+                    Some(secluded) => absent(&secluded.to_string(), json),
+                    None => show(context, &health, json),
+                },
                 Ok(None) => absent(&silent(context).unwrap_or_else(|| "not running".to_owned()), json),
                 Err(AskError::Unreachable(error @ (ClientError::Deadline | ClientError::Malformed))) => {
                     let what = silent(context).unwrap_or_else(|| error.to_string());

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use stopgate_client::AskError;
+use stopgate_client::{AskError, Secluded};
 use stopgate_config::{Config, LastGood};
 use stopgate_core::VERSION;
+use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::client::ClientError;
 use stopgate_core::env::ProcessEnv;
@@ -50,6 +51,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let reading = switch::read_mode(&context.home);
     let kill = switch::read_kill(&ProcessEnv, &context.home);
     let health = context.authority().health();
+    let secluded = context.authority().secluded();
     // One that does not answer this is not asked again.
     let sessions = match &health {
         Err(AskError::Unreachable(ClientError::Deadline)) => find::sessions_in_store(context),
@@ -74,6 +76,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let rules = rule_modes::shown(&context.home);
     let learned = correction::read(&context.home, reading::weights_id());
     let in_checkouts = rule_modes::in_checkouts(context, &sessions);
+    // Only a start that failed is worth a word: an authority ends when nothing happens.
+    let problem = matches!(health, Ok(None)).then(|| autostart::problem(&context.home)).flatten();
     if arguments.json {
         let hooks: BTreeMap<_, _> = Hook::NAMES
             .iter()
@@ -100,9 +104,12 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             },
             "config_problem": config.faults.as_ref().map(ToString::to_string),
             "judge_wait": waits,
+            "authority_secluded": secluded.as_ref().map(Secluded::meaning),
+            "authority_problem": problem,
             "hooks": hooks,
             "hooks_lost": registered.lost,
             "hooks_environment": registered.given,
+            "hooks_switched_off": registered.off,
             "unattended_acts": acts,
             "uninstalls": taken_back,
             "excluded_plans": exclusions,
@@ -121,7 +128,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let authority = match &health {
         Ok(Some(health)) => authority::describe(health, context.now_ms),
         Ok(None) => authority::silent(context).map_or_else(
-            || "not running (the next session starts it, or `stopgate authority start`)".to_owned(),
+            || match &problem {
+                Some(problem) => format!("not running; the last start failed: {}", one_line(problem, 600)),
+                None => "not running (the next session starts it, or `stopgate authority start`)".to_owned(),
+            },
             |what| format!("not answering: {what}"),
         ),
         Err(error) => format!("not answering: {}", unanswered(context, error)),
@@ -145,6 +155,9 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     }
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));
+    if let Some(secluded) = &secluded {
+        printer::line(format!("authority    {secluded}"));
+    }
     printer::line(format!("home         {}", context.home.root().display()));
     if let Some(problem) = &config.faults {
         printer::line(format!("config       {problem}; the last configuration without a fault stays in force"));
@@ -167,6 +180,13 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     }
     for one in &registered.given {
         printer::line(format!("hooks        {} {} ({})", one.file.display(), one.what(), one.remedy()));
+    }
+    for one in &registered.off {
+        printer::line(format!(
+            "hooks        {}: {} (take it out there if you want hooks)",
+            one.file.display(),
+            one.what()
+        ));
     }
     for one in &registered.lost {
         printer::line(format!("hooks        {} (`installer doctor` says what to do)", one_line(&one.to_string(), 600)));

@@ -83,6 +83,20 @@ pub(super) fn variable_files(place: VariablePlace<'_>) -> Vec<(PathBuf, Variable
     }
 }
 
+/// Its configuration: the person's, a project's that is trusted, and an administrator's, of whom the first file is the one
+/// that nobody overrules.
+pub(super) fn config_files(place: VariablePlace<'_>) -> Vec<PathBuf> {
+    match place {
+        VariablePlace::Account(dir) => vec![dir.join("config.toml")],
+        VariablePlace::Project(dir) => vec![dir.join(SPEC.directory).join("config.toml")],
+        VariablePlace::Machine => MANAGED.map(PathBuf::from).to_vec(),
+    }
+}
+
+/// The files of an administrator: what all others may not change, and what they may.
+pub const MANAGED: [&str; 3] =
+    ["/etc/codex/requirements.toml", "/etc/codex/managed_config.toml", "/etc/codex/config.toml"];
+
 /// Whether the payload has marks that only Codex leaves.
 fn recognises(wire: &RawPayload) -> bool {
     let rollout = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with("rollout-"));

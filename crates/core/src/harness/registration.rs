@@ -109,6 +109,7 @@ pub fn deviations(harness: Harness, group: &Value, entry: &Value, written: Line<
         let there = entry.get(name);
         match (there, &wanted) {
             (there, wanted) if there == wanted.as_ref() => {}
+            (Some(there), Some(wanted)) if is_same_number(there, wanted) => {}
             // A harness without arguments ignores them.
             (Some(_), None) if !harness.spec().takes_arguments => {}
             (None, Some(wanted)) => {
@@ -132,14 +133,22 @@ pub fn deviations(harness: Harness, group: &Value, entry: &Value, written: Line<
     found
 }
 
+/// Whether both are numbers, and the same one: `10.0` is 10 to Claude Code (seen with 2.1.332). Codex rejects the whole file
+/// for it, which is found elsewhere.
+pub fn is_same_number(one: &Value, other: &Value) -> bool {
+    one.is_number() && one.as_f64() == other.as_f64()
+}
+
 /// What a field does that stands in a line beside what is written; `None` if nothing.
 pub fn kind_of_field(harness: Harness, name: &str, value: &Value) -> Option<DeviationKind> {
     let spec = harness.spec();
     let is_known = WRITTEN_FIELDS.contains(&name) || spec.harmless_fields.contains(&name);
-    if is_known || matches!(value, Value::Null | Value::Bool(false)) {
+    let is_changing = spec.changing_fields.contains(&name);
+    // What changes something does not if it says no. What nobody knows may mean anything by that (`"enabled": false`).
+    if is_known || value.is_null() || is_changing && *value == Value::Bool(false) {
         return None;
     }
-    Some(match spec.changing_fields.contains(&name) {
+    Some(match is_changing {
         true if UNWAITED.contains(&name) => DeviationKind::Unheard,
         true => DeviationKind::Changing,
         false => DeviationKind::Unknown,

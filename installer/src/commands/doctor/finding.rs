@@ -29,6 +29,8 @@ pub(super) enum Repair {
     Leftovers(Vec<PathBuf>),
     /// Run `installer migrate`.
     Migrate,
+    /// See to it that an authority serves that sees who asks it.
+    Authority,
 }
 
 /// One thing that was found.

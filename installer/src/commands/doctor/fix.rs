@@ -3,9 +3,10 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::finding::{Finding, Repair};
+use crate::authority::{self, AuthorityState};
 use crate::commands::{Context, apply, migrate};
 use crate::ledger::{Ledger, Lock};
 use crate::leftovers;
@@ -51,6 +52,13 @@ fn one(context: &Context<'_>, repair: &Repair) -> Result<Vec<String>> {
             let applied = apply::bring(home, &mut ledger, location, &refused)?;
             let backup = applied.backup.map(|kept| format!(" (as it was: {})", kept.display())).unwrap_or_default();
             Ok(vec![format!("{}: {}{backup}", location.path.display(), applied.verb)])
+        }
+        Repair::Authority => {
+            let _lock = Lock::take(home)?;
+            match authority::ensure(context.environment, home) {
+                AuthorityState::Running { pid, .. } => Ok(vec![format!("authority: process {pid} serves now")]),
+                AuthorityState::NotStarted { reason: why } | AuthorityState::Failed { problem: why } => bail!("{why}"),
+            }
         }
         Repair::Migrate => Ok(migrate::bring(context)?
             .into_iter()

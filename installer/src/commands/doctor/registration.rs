@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stopgate_core::harness::registration::{Deviation, DeviationKind};
+use stopgate_core::harness::registration::{self, Deviation, DeviationKind, Line};
 use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 
@@ -17,6 +17,7 @@ use crate::settings::edit;
 use crate::settings::foreign::{self, Foreign};
 use crate::settings::locate::{Location, Scope};
 use crate::settings::plan::by_hand;
+use crate::settings::running::Surroundings;
 use crate::settings::write::{Target, read_settings};
 use crate::shell;
 use crate::wiring::{Entry, Wiring, hook_of};
@@ -118,10 +119,16 @@ fn entries(
         checkup.unchecked(shown, "its hooks are not laid out as hooks are");
         return false;
     };
-    let foreign = foreign::all(&document, &bin);
+    let surroundings = Surroundings::of(context.environment, location.project.as_deref());
+    let foreign = foreign::all(&document, &bin, &surroundings);
     let deviations = edit::deviations(&document, &wiring).unwrap_or_default();
     for event in wiring.events() {
         let mut counted = Counted::of(event, &wiring, &entries, is_refused);
+        let is_run = |hook: &&str| {
+            let runs = |one: &Foreign| one.runs.as_ref().is_some_and(|running| running.hook.name() == *hook);
+            foreign.iter().any(|one| one.event == event && runs(one))
+        };
+        counted.missing.retain(|hook| !is_run(hook));
         counted.changed = deviations.iter().filter(|(on, ..)| on == event).map(|(_, hook, one)| (*hook, one)).collect();
         counted.report(location, mending, checkup);
         let others = foreign.iter().filter(|one| one.event == event).count();
@@ -138,6 +145,9 @@ fn entries(
     for entry in entries.iter().filter(|entry| !wiring.events().contains(&entry.event.as_str())) {
         let what = format!("an entry on {}, where nothing of stopgate belongs any more", entry.event);
         checkup.fixable("entry-stale", &shown, what, "it runs for nothing", &mending.fix, mending.repair.clone());
+    }
+    for one in &foreign {
+        in_other_words(location, &wiring, &entries, one, checkup);
     }
     others(&shown, &foreign, checkup);
     !entries.is_empty()
@@ -286,12 +296,63 @@ impl Counted<'_> {
     }
 }
 
+/// An entry of somebody else that runs a program of stopgate's: it counts, and stays as it is. Beside one of ours the hook runs
+/// twice.
+fn in_other_words(location: &Location, wiring: &Wiring, entries: &[Entry], one: &Foreign, checkup: &mut Checkup) {
+    let Some(running) = &one.runs else { return };
+    let (shown, event, name) = (location.path.display(), &one.event, running.hook.name());
+    let theirs = foreign::shown(&one.command);
+    let own = entries.iter().find(|entry| entry.is_place_of(event, running.hook, wiring.bin()));
+    let home = running.home().display();
+    match own {
+        Some(own) => {
+            let other = if running.is_own { String::new() } else { format!(" (of another home, {home})") };
+            let what = format!("{name} is registered twice on {event}: as `{}`, and as `{theirs}`{other}", own.command);
+            let why = "it runs twice at every such event, and a stop may be judged and counted twice";
+            let fix = if running.is_own {
+                "take one of them out by hand".to_owned()
+            } else {
+                format!("`STOPGATE_HOME={home} {home}/bin/installer uninstall{}`, or by hand", undo_arguments(location))
+            };
+            checkup.problem("double-registration", shown, what, why, fix);
+        }
+        None if !running.is_own => {
+            let what = format!("{name} on {event} is that of another home of stopgate, {home}: `{theirs}`");
+            let why = "this home hears nothing of that event, and does not put its own beside it";
+            checkup.problem(
+                "entry-other-home",
+                shown,
+                what,
+                why,
+                "take it out; `installer init` puts this home's there",
+            );
+        }
+        None => {
+            let what = format!("{name} on {event} is written in other words than stopgate's own: `{theirs}`");
+            let why = "it counts as registered; migrate does not look after it, and uninstall leaves it";
+            let fix = "nothing; `installer init` takes note of it, and puts stopgate's own there once it is taken out";
+            checkup.notice("entry-other-words", &shown, what, why, fix);
+            let Some(entry) = wiring.entry(event, running.hook) else { return };
+            let line = Line { event, command: &one.command, args: &[], timeout: entry.timeout.as_seconds().into() };
+            for found in registration::deviations(location.harness, &one.group, &one.entry, line) {
+                if found.field != "args" && found.kind != DeviationKind::Unknown {
+                    let what =
+                        format!("{name} on {event}, `{theirs}`, is not as this version registers it: {}", found.what);
+                    let why = "the harness runs it now and then, or not as long, or does not hear its answer";
+                    checkup.problem("entry-changed", &shown, what, why, "mend it there");
+                }
+            }
+        }
+    }
+}
+
 /// What is odd about the entries of others: said, never changed.
 fn others(shown: &str, foreign: &[Foreign], checkup: &mut Checkup) {
     for one in foreign {
-        if let Some(hook) = one.wraps {
-            let what = format!("an entry on {} runs {} in other words than stopgate's own", one.event, hook.name());
-            let why = "the hook runs twice, and uninstall leaves the entry to call a program that is gone";
+        if let Some(hook) = one.mentions {
+            let (event, name, line) = (&one.event, hook.name(), foreign::shown(&one.command));
+            let what = format!("an entry on {event} has something around {name}: `{line}`");
+            let why = "whether it runs cannot be told: it may run twice, and uninstall leaves it to call a program that is gone";
             checkup.problem(
                 "entry-wrapped",
                 shown,

@@ -60,6 +60,11 @@ fn authority(context: &Context<'_>, checkup: &mut Checkup) -> Option<UnixMillis>
     let home = &context.home;
     let why = "without it no stop is judged; hooks allow everything";
     let authority = authority::of(home);
+    if let Some(secluded) = authority.secluded() {
+        let why = "it refuses you what is yours, and does not see whether sessions live";
+        let fix = format!("stopgate authority start, or kill {}", secluded.pid);
+        checkup.fixable("authority-secluded", "authority", secluded.meaning(), why, fix, Repair::Authority);
+    }
     match authority.find() {
         Ok(Some(health)) => {
             if let Some(problem) = &health.problem {

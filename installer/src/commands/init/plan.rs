@@ -8,7 +8,9 @@ use stopgate_core::paths::Home;
 use stopgate_protocol::Health;
 
 use crate::account::Account;
+use crate::commands::undo_arguments;
 use crate::deploy::{self, Change, Program};
+use crate::exit::Refusal;
 use crate::ledger::Ledger;
 use crate::printer::columns;
 use crate::settings::locate::Location;
@@ -43,6 +45,16 @@ impl InitPlan {
         let account = Account::of(environment, &location)?;
         let location = ledger.known_as(location);
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
+        if let Some(other) = settings.other_homes.first() {
+            let (file, other) = (settings.location.path.display(), other.display());
+            return Err(Refusal(format!(
+                "{file} runs the hooks of another home of stopgate, {other}: with this home's beside them each would run \
+                 twice, and judge every stop twice; take those out first: `STOPGATE_HOME={other} {other}/bin/installer \
+                 uninstall{}`, or by hand",
+                undo_arguments(&settings.location)
+            ))
+            .into());
+        }
         let programs = deploy::plan(source, home)?;
         let outdated = authority::of(home).outdated(environment);
         let leftovers = {

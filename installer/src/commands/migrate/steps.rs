@@ -22,7 +22,7 @@ use crate::settings::edit;
 use crate::settings::locate::Location;
 use crate::settings::write::Target;
 use crate::wiring::Wiring;
-use crate::{authority, backup, dialect};
+use crate::{authority, backup, dialect, provenance};
 
 /// How long the migration of the database waits for others who write.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> 
     let home = &context.home;
     // First of all: the next hook that starts the new programs may have them bring the database up to date.
     let kept = keep_older_database(home);
-    let mut steps = programs(home, source, ledger);
+    let mut steps = programs(context, source, ledger);
     // An older authority must not write into a schema that it does not know.
     let authority = authority::of(home);
     if let Some(old) = authority.outdated(context.environment)
@@ -60,8 +60,10 @@ fn failed(step: &'static str, subject: impl Into<String>, error: &anyhow::Error)
 }
 
 /// The programs in `bin/`, each by its bytes.
-fn programs(home: &Home, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
+fn programs(context: &Context<'_>, source: &Path, ledger: &mut Ledger) -> Vec<Step> {
+    let home = &context.home;
     let done = deploy::plan(source, home).and_then(|mut programs| {
+        provenance::check(context, source, ledger, &programs)?;
         ledger.binaries = deploy::carry_out(&mut programs, &ledger.binaries)?;
         ledger.save(home)?;
         Ok(programs)
