@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use stopgate_core::subprocess;
 
 /// What no process of a test may exceed. Far above every deadline of the product: it tells a hang from a slow
 /// machine, and is no measurement.
@@ -73,7 +75,9 @@ fn finish_fed(
 ) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let shown = format!("{command:?}");
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
+    // A script that this test has just written may be open in a child of another test's.
+    let child = subprocess::start(command, Instant::now() + HANG);
+    let mut child = child.unwrap_or_else(|error| panic!("cannot run {shown}: {error}"));
     let pid = child.id();
     let input = child.stdin.take();
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

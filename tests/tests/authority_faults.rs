@@ -82,7 +82,7 @@ fn a_large_store_of_an_older_version_is_brought_up_to_date_by_an_authority_that_
     assert!(!text(&refused.stderr).is_empty(), "{refused:?}");
     // A hook is answered, and lets go.
     let checkout = world.planned_checkout();
-    assert_silent(&world.run_hook("stop-gate-router", &stop("s", &checkout.top, EXCUSE)));
+    assert_silent(&world.run_hook("stop-gate-router", &world.stop("s", &checkout.top, EXCUSE)));
     held.rollback().unwrap();
     let health = || {
         let status = world.stopgate(&["authority", "status", "--json"]);

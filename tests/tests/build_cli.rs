@@ -305,8 +305,9 @@ fn outside_a_checkout_and_with_hostile_names_nothing_happens() {
         let said = site.build_in(site.world.root(), &[command.as_slice(), &["--json"]].concat());
         assert!(said.refused(1, &["not in a git checkout"]).json()["error"]["message"].is_string());
     }
-    for task in ["", "  ", &"x".repeat(3_000)] {
-        let said = site.build("mine", &["start", task, "--json"]).refused(2, &["<task>"]);
+    site.build("mine", &["status", "--build="]).refused(2, &["a value is required for '--build <ID>'"]);
+    for (task, told) in [("", "<TASK>"), ("  ", "<task>"), (&*"x".repeat(3_000), "<task>")] {
+        let said = site.build("mine", &["start", task, "--json"]).refused(2, &[told]);
         assert_eq!(said.json()["error"]["code"], "usage", "{said:?}");
     }
     let help = finish(site.command("", &["--help"]), Stdin::from(""));

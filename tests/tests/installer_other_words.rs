@@ -8,9 +8,12 @@ use std::path::Path;
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use stopgate_tests::claude_driver::{ClaudeSession, real_claude};
+use stopgate_tests::mock_anthropic::Turn;
 use stopgate_tests::person::{Person, QUIETLY, finding_ids, fresh_settings, read_settings, registered, text};
 use stopgate_tests::run::{Stdin, finish};
 
+const CLAUDE: &str = env!("CARGO_BIN_EXE_drive-claude");
 const ROUTER: &str = "stop-gate-router";
 
 /// A person in whose settings every entry is written by `line`, from the name of the hook.
@@ -184,5 +187,48 @@ fn a_field_counts_by_what_it_does(#[case] name: &str, #[case] value: Value, #[ca
         person.install(&[]);
         assert!(std::fs::read(person.settings()).unwrap() == before);
         assert_eq!(finding_ids(&doctor(&person, &[])), Vec::<&str>::new());
+    }
+}
+
+/// What real clients make of such entries: found out here, and not taken from their documentation.
+#[rstest]
+#[case::a_fraction(|_: &Person, entry: &mut Value| entry["timeout"] = json!(10.0))]
+#[case::a_field_that_nobody_knows(|_: &Person, entry: &mut Value| entry["enabled"] = json!(false))]
+#[case::a_variable(|_: &Person, entry: &mut Value| *entry = json!({"type": "command", "command": format!("\"$HOME\"/.stopgate/bin/{ROUTER} claude"), "timeout": 10}))]
+#[case::a_tilde(|_: &Person, entry: &mut Value| *entry = json!({"type": "command", "command": format!("env X=1 ~/.stopgate/bin/{ROUTER} claude"), "timeout": 10}))]
+fn a_real_claude_runs_it(#[case] change: fn(&Person, &mut Value)) {
+    if real_claude().is_none() {
+        return;
+    }
+    let person = Person::new();
+    person.install(&[]);
+    let mut settings = read_settings(&person.settings());
+    let entry = &mut settings["hooks"]["Stop"][0]["hooks"][0];
+    assert!(entry["command"].as_str().unwrap().ends_with(ROUTER));
+    change(&person, entry);
+    person.write_settings(settings.to_string());
+    let project = person.world.planned_checkout().top;
+    let _authority = person.world.authority();
+    let session = ClaudeSession::new(&project).home(person.dir()).turns([Turn::text("Done.")]).prompt("go on");
+    let ran = session.run(CLAUDE).unwrap();
+    assert_eq!((ran.exit_code, ran.timed_out), (Some(0), false), "{ran:#?}");
+    let status = person.world.stopgate_json(&["status", "--json"]);
+    assert!(status["hooks"][ROUTER]["fired"].is_string(), "{status:#}");
+}
+
+#[test]
+fn codex_rejects_a_file_for_a_fraction_and_ignores_a_field_that_it_does_not_know() {
+    // As Codex 0.171.0 answers to `hooks/list`: "failed to parse hooks config", and an enabled hook.
+    let person = Person::new();
+    std::fs::create_dir_all(person.dir().join(".codex")).unwrap();
+    person.install(&["--harness", "codex"]);
+    let hooks = person.dir().join(".codex/hooks.json");
+    let written = read_settings(&hooks);
+    for (name, value, id) in [("timeout", json!(10.0), "settings-rejected"), ("enabled", json!(false), "entry-field")] {
+        let mut changed = written.clone();
+        changed["hooks"]["Stop"][0]["hooks"][0][name] = value;
+        std::fs::write(&hooks, changed.to_string()).unwrap();
+        let report = doctor(&person, &[]);
+        assert!(finding_ids(&report).contains(&id), "{report:#}");
     }
 }

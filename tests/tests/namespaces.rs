@@ -180,6 +180,7 @@ fn no_authority_serves_where_its_proc_does_not_show_it() {
         assert_silent(&stopped);
         // One that serves outside serves them, too.
         let _outside = world.authority();
+        world.asks_for_a_job(Harness::Claude, "s");
         let stopped = run(&inside, world.hook("stop-gate-router"), &world.stop("s", &checkout.top, EXCUSE).to_string());
         block_reason(&String::from_utf8(stopped.stdout).unwrap());
     }

@@ -411,6 +411,8 @@ fn whoever_changes_their_user_at_a_terminal_has_one_though_su_takes_it_away() {
         let site = enforcing();
         let world = &site.world;
         let _authority = served.then(|| world.authority());
+        let agent = site.claude();
+        agent.starts("s", "startup");
         let program = binary("stopgate");
         let inner = format!("{} mode shadow --json", program.display());
         for by in [
@@ -430,8 +432,6 @@ fn whoever_changes_their_user_at_a_terminal_has_one_though_su_takes_it_away() {
         Said::from(finish(command, Stdin::from(""))).ok();
         assert_eq!(unattended(world).len(), 1);
         at_terminal(world, "mode enforce --yes").ok();
-        let agent = site.claude();
-        agent.starts("s", "startup");
         agent.run(&format!("script -qec \"su -c '{inner}'\" /dev/null >&2")).refused(2, REFUSED);
         assert_eq!(mode(world), "enforce");
     }

@@ -24,6 +24,8 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// its output. The first look comes soon, so that a quick program is not kept waiting.
 const FIRST_LOOK: Duration = Duration::from_micros(100);
 const LAST_LOOK: Duration = Duration::from_millis(10);
+/// How long a program is waited for that somebody still has open for writing.
+const WRITTEN: Duration = Duration::from_secs(2);
 
 /// What a program may take, and what becomes of the rest.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +75,7 @@ pub fn finish(mut command: Command, limits: &ProgramLimits) -> io::Result<Progra
     if limits.stderr_bytes > 0 {
         command.stderr(Stdio::piped());
     }
-    let mut child = command.spawn()?;
+    let mut child = start(&mut command, limits.deadline)?;
     // One byte more than it may print is kept, so that it is noticed.
     let mut stdout = Stream::new(child.stdout.take().map(OwnedFd::from), limits.stdout_bytes.saturating_add(1));
     let mut stderr = Stream::new(child.stderr.take().map(OwnedFd::from), limits.stderr_bytes);
@@ -91,6 +93,20 @@ pub fn finish(mut command: Command, limits: &ProgramLimits) -> io::Result<Progra
         see_off(child);
     }
     Ok(ProgramEnded { ending, stdout: stdout.bytes, stderr: stderr.bytes })
+}
+
+/// Starts `command`. A program that was just written may be open for writing in a child that another thread has forked a moment
+/// ago, and then cannot be started (ETXTBSY) until the child's own program begins: that is waited for, but not for long.
+pub fn start(command: &mut Command, deadline: Instant) -> io::Result<Child> {
+    let until = deadline.min(Instant::now() + WRITTEN);
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Waits for a child that was killed: not for long, because one that hangs in the kernel, at a disk that does not answer,
@@ -271,6 +287,24 @@ mod tests {
         assert!(matches!(ended.ending, Ending::Exited(status) if status.code() == Some(3)), "{ended:?}");
         assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"out\n"[..], &b"compl"[..]));
         assert!(finish(Command::new("/nowhere/x"), &limits(LONG)).is_err());
+    }
+
+    #[test]
+    fn a_program_that_a_forked_child_still_has_open_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script");
+        std::fs::write(&path, "#!/bin/sh\necho done\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // What a child has between fork and exec.
+        let forked = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let busy = Command::new(&path).spawn().unwrap_err();
+        assert_eq!(busy.kind(), io::ErrorKind::ExecutableFileBusy);
+        let begins = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(forked);
+        });
+        assert_eq!(finish(Command::new(&path), &limits(LONG)).unwrap().stdout, b"done\n");
+        begins.join().unwrap();
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl CodexServer {
         command.envs(PASSED.into_iter().filter_map(|name| Some((name, environment.os(name)?))));
         command.envs(account.variable(environment).map(|dir| (Harness::Codex.spec().directory_variable, dir)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+        let child = subprocess::start(&mut command, Instant::now() + DEADLINE);
+        let mut child = child.map_err(|error| format!("{}: {error}", program.display()))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("no pipes to it".to_owned());
         };
