@@ -20,7 +20,7 @@ use stopgate_core::shell;
 use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_gate::RuleId;
-use stopgate_gate::facts::{Facts, GitTrouble};
+use stopgate_gate::facts::{Facts, GitTrouble, Plan};
 use stopgate_gate::judge::FailureKind;
 use stopgate_gate::pipeline::{Judgement, Recording, Trace};
 use stopgate_gate::reminder;
@@ -47,6 +47,8 @@ const LATE_MARGIN: Duration = Duration::from_millis(10);
 const LATE: &str = "timeout";
 /// `fail_open` of a verdict that could not be counted: no ceiling can be kept of it, and so each counts as reached.
 const NOT_COUNTED: &str = "not_counted";
+/// Plans that are named as no evidence.
+const MAX_SET_ASIDE: usize = 2;
 /// Longest preview of the last message in the log.
 const MAX_PREVIEW_BYTES: usize = 200;
 
@@ -204,6 +206,12 @@ fn left_out(facts: &Facts) -> Option<String> {
     (!named.is_empty()).then(|| format!("no plan because of gate.exclude_plans: {}", text::one_line(&named, 200)))
 }
 
+/// Which plans were no evidence because the session has nothing to do with them.
+fn set_aside(facts: &Facts) -> Option<String> {
+    let notes: Vec<String> = facts.plans.iter().filter_map(Plan::set_aside).take(MAX_SET_ASIDE).collect();
+    (!notes.is_empty()).then(|| text::one_line(&notes.join("; "), MAX_PREVIEW_BYTES))
+}
+
 /// Turns what the stages found into the verdict: lateness, and what the hook is told. Every block passes here.
 fn settle(
     state: &State,
@@ -268,6 +276,7 @@ fn settle(
             .or_else(|| failure.map(|(_, detail)| detail.clone()))
             .or_else(|| unknown.map(|(_, detail)| detail.to_owned()))
             .or_else(|| trace.facts.as_ref().filter(|_| finds_nothing).and_then(left_out))
+            .or_else(|| trace.facts.as_ref().filter(|_| finds_nothing).and_then(set_aside))
             .or(kept_back),
         fail_open,
         signals: trace.signals.as_ref().map(Signals::names).unwrap_or_default(),

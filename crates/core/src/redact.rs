@@ -91,7 +91,8 @@ fn redact_line(mut rest: &str, out: &mut String) {
     while let Some(first) = rest.chars().next() {
         // A value may hold signs: `key=a:b==`. It does not begin with one: a row of them is read once.
         let is_end = |symbol| is_separator(symbol) || (expect != Expect::Value && is_sign(symbol));
-        let end = if is_sign(first) { Some(0) } else { rest.find(is_end) };
+        // All of them are ASCII: no byte of another sign is taken for one.
+        let end = if is_sign(first) { Some(0) } else { rest.bytes().position(|byte| is_end(char::from(byte))) };
         let word = &rest[..end.unwrap_or(rest.len())];
         // The next piece: so much of it stays, the rest of it is a secret; and what to expect after it.
         let (mut stays, mut length, mut next) = (word.len(), word.len(), Expect::Nothing);
@@ -115,7 +116,7 @@ fn redact_line(mut rest: &str, out: &mut String) {
             stays = 0;
         } else if let Some(login) = login(rest) {
             (stays, length) = (2, 2 + login);
-        } else if SECRET_NAMES.iter().any(|name| ends_with(word, name)) {
+        } else if names_secret(word) {
             next = if word.starts_with("--") { Expect::Value } else { Expect::Sign };
         }
         out.push_str(&rest[..stays]);
@@ -140,6 +141,16 @@ const fn is_separator(symbol: char) -> bool {
 
 fn is(word: &str, name: &str) -> bool {
     word.eq_ignore_ascii_case(name)
+}
+
+/// Whether a word ends with the name of a secret. Most words do not even end with the last letters of one.
+fn names_secret(word: &str) -> bool {
+    let Some(last) = word.as_bytes().last_chunk::<3>() else { return false };
+    let is_end = matches!(
+        &last.map(|byte| byte.to_ascii_lowercase()),
+        b"ord" | b"swd" | b"ase" | b"ass" | b"pwd" | b"ret" | b"ken" | b"key" | b"ial" | b"als" | b"ion"
+    );
+    is_end && SECRET_NAMES.iter().any(|name| ends_with(word, name))
 }
 
 fn ends_with(word: &str, end: &str) -> bool {
@@ -174,6 +185,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    #[test]
+    fn each_name_of_a_secret_is_one() {
+        for name in SECRET_NAMES {
+            assert!(names_secret(name) && names_secret(&name.to_uppercase()), "{name}");
+        }
+        assert!(!names_secret("action") && !names_secret("ey") && !names_secret(""));
+    }
 
     #[rstest]
     #[case("key is sk-a1b2c3d4e5f6a7b8 ok", "key is [redacted] ok")]

@@ -1,5 +1,7 @@
 //! The lines of a Markdown text that say something: without code (fenced or indented) and HTML comments.
 
+use std::borrow::Cow;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MarkdownLine {
@@ -32,7 +34,13 @@ pub(super) fn lines(markdown: &str) -> impl Iterator<Item = MarkdownLine> + '_ {
         if !is_code && !in_comment {
             fence = Fence::opened_by(trimmed);
         }
-        let said = if is_code || fence.is_some() { String::new() } else { uncommented(raw, &mut in_comment) };
+        let said = if is_code || fence.is_some() {
+            Cow::Borrowed("")
+        } else if in_comment || raw.contains("<!--") {
+            Cow::Owned(uncommented(raw, &mut in_comment))
+        } else {
+            Cow::Borrowed(raw)
+        };
         let at = offset(markdown, raw) + (said.len() - said.trim_start().len());
         let text = said.trim().to_owned();
         let item = item_width(&text);

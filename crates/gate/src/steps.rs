@@ -2,12 +2,15 @@
 //! org-mode's `TODO`. What nobody is to do now is no step: struck through, blocked, optional, or below a heading such as
 //! "Out of scope". A plan that is over or superseded has none.
 
+mod phrases;
+
 use std::sync::LazyLock;
 
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
-use stopgate_core::words::{self, Words};
+use stopgate_core::words;
 
+use self::phrases::Phrases;
 use crate::markdown::{self, MarkdownLine, after_mark};
 
 /// Longest text of a step that is passed on.
@@ -16,6 +19,8 @@ pub const MAX_STEP_CHARS: usize = 160;
 const HEAD_LINES: usize = 15;
 /// The level of a section that is begun by a line in bold, or by one that ends with a colon: below each heading.
 const SOFT_LEVEL: usize = 7;
+/// Longest `**Status**` before its colon, in bytes.
+const MAX_STATUS_NAME: usize = 40;
 
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +44,18 @@ pub enum Where {
 /// time for a long file stops asking.
 pub fn by_line(markdown: &str, within: Where) -> impl Iterator<Item = Option<Step>> {
     let mut reader = Reader::new(within);
-    markdown::lines(markdown).map(move |line| reader.read(&line))
+    markdown::lines(markdown.strip_prefix('\u{feff}').unwrap_or(markdown)).map(move |line| reader.read(&line))
 }
 
 /// Words of plans, by what they say.
 struct PlanWords {
-    sections: Vec<&'static str>,
-    nobody: Vec<&'static str>,
-    status: Vec<&'static str>,
-    open: Vec<&'static str>,
-    done: Vec<&'static str>,
-    over: Vec<&'static str>,
-    tasks: Vec<&'static str>,
+    sections: Phrases,
+    nobody: Phrases,
+    status: Phrases,
+    open: Phrases,
+    done: Phrases,
+    over: Phrases,
+    tasks: Phrases,
 }
 
 static WORDS: LazyLock<PlanWords> = LazyLock::new(|| {
@@ -58,7 +63,7 @@ static WORDS: LazyLock<PlanWords> = LazyLock::new(|| {
     let list = |name: &str| {
         let lines =
             text.lines().skip_while(|line| line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) != Some(name));
-        lines.skip(1).take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect()
+        Phrases::of(lines.skip(1).take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()))
     };
     PlanWords {
         sections: list("sections"),
@@ -84,6 +89,9 @@ struct Reader {
     at: usize,
     in_front_matter: bool,
     is_over: bool,
+    is_over_in_front: bool,
+    /// The line in which the plan begins: a file may hold several.
+    head_at: usize,
     /// The level of the heading that began a section in which nothing is to be done.
     skipped: Option<usize>,
     /// The level of the heading that began a section of tasks.
@@ -109,6 +117,8 @@ impl Reader {
             at: 0,
             in_front_matter: false,
             is_over: false,
+            is_over_in_front: false,
+            head_at: 0,
             skipped: None,
             tasks: None,
             heading: None,
@@ -131,15 +141,33 @@ impl Reader {
             return None;
         }
         if self.in_front_matter {
-            self.is_over |= ends_in_front(text);
+            self.is_over_in_front |= ends_in_front(text);
+            self.is_over = self.is_over_in_front;
             return None;
-        }
-        if self.at <= HEAD_LINES && !self.has_steps && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) {
-            self.is_over |= is_over(text);
         }
         if let Some(level) = heading_level(text) {
+            let is_later = self.heading.is_some();
             self.begins(level, text.trim_start_matches('#').trim());
+            if level == 1 && is_later {
+                // Another plan in the same file.
+                (self.head_at, self.has_steps) = (self.at, false);
+            }
+            if level == 1 && !is_later {
+                self.is_over |= is_over(text);
+            } else if self.skipped.is_none()
+                && (is_over(text) || text.trim_start_matches(['#', ' ']).starts_with(is_done_mark))
+            {
+                self.skipped = Some(level);
+            }
             return None;
+        }
+        let is_head = self.at < self.head_at + HEAD_LINES && !self.has_steps;
+        if is_head && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) {
+            if is_over(text) {
+                self.is_over = true;
+            } else if self.head_at > 0 && status_value(text).is_some() {
+                self.is_over = self.is_over_in_front;
+            }
         }
         if is_soft_heading(line) {
             self.begins(SOFT_LEVEL, text);
@@ -178,7 +206,7 @@ impl Reader {
         let ends = |begun: Option<usize>| begun.filter(|begun| *begun < level);
         let said = plain(title);
         self.skipped = ends(self.skipped).or_else(|| is_skipped(&said).then_some(level));
-        let speaks_of_tasks = || WORDS.tasks.iter().any(|word| Words::of(&said).has(word));
+        let speaks_of_tasks = || WORDS.tasks.stand_in(&said, |_| true);
         self.tasks = ends(self.tasks).or_else(|| speaks_of_tasks().then_some(level));
         if level < SOFT_LEVEL {
             self.heading = Some((level, title.to_owned()));
@@ -190,7 +218,7 @@ impl Reader {
     fn row(&mut self, text: &str) -> Option<(Status, String)> {
         let cells: Vec<&str> = text.trim_matches('|').split('|').map(str::trim).collect();
         let Some(table) = self.table else {
-            let is_status = |cell: &&str| WORDS.status.contains(&plain(cell).as_str());
+            let is_status = |cell: &&str| WORDS.status.has(&plain(cell));
             self.table = cells.iter().position(is_status).map(|status| Table { status });
             return None;
         };
@@ -210,15 +238,56 @@ impl Reader {
     }
 }
 
-/// `- [ ] text`, `* [x] text`, `1. [ ] text`, `* TODO text`, `** DONE text`.
+/// Marks of what is open, in a list: others (a cross) stand for what not to do as well.
+fn is_open_mark(sign: char) -> bool {
+    "\u{2610}\u{2b1c}\u{1f532}\u{25a1}\u{25fb}\u{23f3}\u{1f6a7}".contains(sign)
+}
+
+/// Marks of what is done.
+fn is_done_mark(sign: char) -> bool {
+    "\u{2705}\u{2611}\u{2714}\u{2713}".contains(sign)
+}
+
+/// A step without a box: a mark before or behind its text, or `TODO:`.
+fn step_by_mark(said: &str) -> Option<(Status, &str)> {
+    // A mark may have a sign behind it that says how it is drawn.
+    let bare = said.trim_matches([' ', '\u{fe0f}', '*']);
+    let (first, last) = (bare.chars().next()?, bare.chars().next_back()?);
+    let by = |sign: char| {
+        if is_open_mark(sign) { Some(Status::Open) } else { is_done_mark(sign).then_some(Status::Done) }
+    };
+    let text = |text: &'_ str| !text.is_empty();
+    if let Some(status) = by(first) {
+        let rest = bare[first.len_utf8()..].trim_matches([' ', '\u{fe0f}']);
+        return text(rest).then_some((status, rest));
+    }
+    let status = by(last)?;
+    let rest = bare[..bare.len() - last.len_utf8()].trim_matches([' ', '\u{fe0f}']);
+    text(rest).then_some((status, rest))
+}
+
+/// `TODO: text`, `DONE: text`.
+fn step_by_word(said: &str) -> Option<(Status, &str)> {
+    let after = |word: &str| said.strip_prefix(word)?.strip_prefix([':', '\u{ff1a}']).map(str::trim);
+    after("TODO").map(|rest| (Status::Open, rest)).or_else(|| after("DONE").map(|rest| (Status::Done, rest)))
+}
+
+/// `- [ ] text`, `* [x] text`, `1. [ ] text`, `* TODO text`, `** DONE text`, `- \u{2b1c} text`, `\u{2610} text`, `TODO: text`.
 fn step_of_item(text: &str) -> Option<(Status, String)> {
+    if text.starts_with(|sign| matches!(sign, '\u{2610}' | '\u{2611}')) {
+        let (status, said) = step_by_mark(text)?;
+        return Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
+    }
+    if let Some((status, said)) = step_by_word(text).filter(|(_, said)| !said.is_empty()) {
+        return Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
+    }
     let stars = text.trim_start_matches('*');
     let said = if stars.len() < text.len() && stars.starts_with(' ') { stars } else { after_mark(text)? };
     let said = said.trim_start_matches([' ', '\t', '\u{a0}']);
-    let (status, said) = if let Some(boxed) = said.strip_prefix('[') {
-        let (mark, rest) = boxed.split_once(']')?;
+    let (status, said) = if let Some(boxed) = said.strip_prefix(['[', '\u{ff3b}']) {
+        let (mark, rest) = boxed.split_once([']', '\u{ff3d}'])?;
         // `[text](link)` is no box.
-        let status = match mark.trim_matches([' ', '\t', '\u{a0}', '\u{2007}', '\u{202f}']) {
+        let status = match mark.trim_matches([' ', '\t', '\u{a0}', '\u{2007}', '\u{202f}', '\u{3000}']) {
             "" if !mark.is_empty() => Status::Open,
             "/" | ">" | "~" if mark.len() == 1 && !rest.starts_with('(') => Status::Open,
             "x" | "X" | "\u{2713}" | "\u{2714}" | "\u{2705}" if !rest.starts_with('(') => Status::Done,
@@ -232,13 +301,15 @@ fn step_of_item(text: &str) -> Option<(Status, String)> {
     } else if let Some(rest) = said.strip_prefix("DONE ") {
         (Status::Done, rest)
     } else {
-        return None;
+        // Most items of lists are no steps.
+        step_by_word(said).or_else(|| if said.is_ascii() { None } else { step_by_mark(said) })?
     };
     let said = said.trim_matches([' ', '\t', '\u{a0}']);
-    if said.is_empty() || is_legend(said) {
+    let lower = plain(said);
+    if said.is_empty() || is_legend(&lower) {
         return None;
     }
-    Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()))
+    Some((if says_nobody(said, &lower) { Status::Nobody } else { status }, said.to_owned()))
 }
 
 /// The level of a heading.
@@ -259,64 +330,81 @@ fn is_soft_heading(line: &MarkdownLine) -> bool {
 
 /// Whether nothing is to be done by the agent below a heading that says this.
 fn is_skipped(said: &str) -> bool {
-    const JOINTS: [&str; 9] = [" and ", " or ", " und ", " et ", " y ", " e ", " en ", " i ", " и "];
+    const JOINTS: [&str; 9] = ["and", "or", "und", "et", "y", "e", "en", "i", "и"];
+    const MARKS: [char; 14] =
+        ['(', ')', '[', ']', '/', '&', ',', ':', '+', '|', '\u{2013}', '\u{2014}', '\u{ff1a}', '\u{3001}'];
     if said.starts_with("~~") {
         return true;
     }
     let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
-    let several = |phrase: &&&str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
-    let all = Words::of(said);
-    if WORDS.sections.iter().filter(several).any(|phrase| all.has(phrase)) {
-        return true;
-    }
+    let is_several = |phrase: &str| phrase.contains(' ') || phrase.chars().any(words::is_unspaced);
     // Hyphens for spaces are one way to write the same.
-    let spaced = said.replace('-', " ");
-    if WORDS.sections.iter().any(|phrase| *phrase == spaced) {
+    if WORDS.sections.stand_in(said, is_several) || said.contains('-') && WORDS.sections.has(&said.replace('-', " ")) {
         return true;
     }
-    let apart = JOINTS.iter().fold(said.to_owned(), |said, joint| said.replace(joint, "/"));
-    let parts =
-        apart.split(['(', ')', '[', ']', '/', '&', ',', ':', '+', '|', '\u{2013}', '\u{2014}', '\u{ff1a}', '\u{3001}']);
-    parts.map(str::trim).any(|part| WORDS.sections.contains(&part))
+    said.split(MARKS).any(|part| {
+        let mut begun = 0;
+        let mut words = part.split(' ');
+        let mut at = 0;
+        loop {
+            let word = words.next();
+            if word.is_none_or(|word| JOINTS.contains(&word)) && WORDS.sections.has(part[begun..at].trim()) {
+                return true;
+            }
+            let Some(word) = word else { return false };
+            at = (at + word.len() + 1).min(part.len());
+            if JOINTS.contains(&word) {
+                begun = at;
+            }
+        }
+    })
 }
 
 /// Whether a step says that nobody is to do it now.
 fn is_nobodys(step: &str) -> bool {
-    if step.starts_with("~~") || step.starts_with("<del>") || step.starts_with("<s>") {
+    says_nobody(step, &plain(step))
+}
+
+/// [`is_nobodys`] of a step that is `said` in lower case.
+fn says_nobody(step: &str, said: &str) -> bool {
+    if step.trim_start_matches(['*', '_']).starts_with("~~") || step.starts_with("<del>") || step.starts_with("<s>") {
         return true;
     }
-    let said = plain(step);
     let begins = |text: &str| {
-        WORDS.nobody.iter().any(|phrase| {
-            words::begins_with(text, phrase) && {
-                let rest = text[phrase.len()..].trim_start();
-                phrase.contains(' ')
-                    || rest.is_empty()
-                    || rest.starts_with([':', '-', '\u{2013}', '\u{2014}', ',', '.', ';', '\u{ff1a}', ')', ']'])
-            }
+        WORDS.nobody.begin(text).any(|phrase| {
+            let rest = text[phrase.len()..].trim_start();
+            phrase.contains(' ')
+                || rest.is_empty()
+                || rest.starts_with([':', '-', '\u{2013}', '\u{2014}', ',', '.', ';', '\u{ff1a}', ')', ']'])
         })
     };
-    let is_called = |text: &str| WORDS.nobody.iter().any(|phrase| words::begins_with(text, phrase));
+    let is_called = |text: &str| WORDS.nobody.begin(text).next().is_some();
     // "BLOCKED waiting for ops": shouted, it is a mark and no word of the step.
     let shouts = step.split_whitespace().next().is_some_and(|first| {
         first.chars().filter(|sign| sign.is_alphabetic()).count() > 3
             && first.chars().all(|sign| !sign.is_lowercase())
             && is_called(&plain(first))
     });
+    let is_marked = |byte: u8| matches!(byte, b'(' | b'[' | b'@' | b'-') || byte >= 0x80;
+    if begins(said) || shouts {
+        return true;
+    }
+    if !said.bytes().any(is_marked) {
+        return false;
+    }
     let bracketed = said
         .match_indices(['(', '[', '\u{ff08}', '\u{3010}'])
         .any(|(at, mark)| is_called(said[at + mark.len()..].trim_start()));
     let behind_dash = [" - ", " \u{2013} ", " \u{2014} "]
         .iter()
         .any(|dash| said.rsplit_once(dash).is_some_and(|(_, last)| is_called(last)));
-    begins(&said) || shouts || bracketed || behind_dash || said.contains("@human") || said.contains("@person")
+    bracketed || behind_dash || said.contains("@human") || said.contains("@person")
 }
 
 /// Whether a text beside a box says what the box means.
 fn is_legend(said: &str) -> bool {
-    let said = plain(said);
     let said = said.trim_start_matches(['=', ':', '-', ' ']);
-    WORDS.open.iter().chain(&WORDS.done).any(|word| *word == said)
+    WORDS.open.has(said) || WORDS.done.has(said)
 }
 
 /// What a status says, in words or as a mark.
@@ -332,7 +420,7 @@ fn status_of(text: &str) -> Option<Status> {
     }
     let said = plain(text);
     let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
-    let is = |known: &[&str]| known.iter().any(|word| words::begins_with(said, word));
+    let is = |known: &Phrases| known.begin(said).next().is_some();
     if is(&WORDS.nobody) {
         Some(Status::Nobody)
     } else if is(&WORDS.done) {
@@ -347,10 +435,15 @@ fn status_of(text: &str) -> Option<Status> {
 
 /// What stands behind `Status:`, in lower case.
 fn status_value(text: &str) -> Option<String> {
+    let (name, _) = text.split_once([':', '\u{ff1a}'])?;
+    // Most lines with a colon are sentences.
+    if name.len() > MAX_STATUS_NAME {
+        return None;
+    }
     let said = plain(text);
     let said = said.trim_start_matches(['-', '*', ' ']);
     let (name, value) = said.split_once([':', '\u{ff1a}'])?;
-    (WORDS.status.contains(&name.trim()) && !value.trim().is_empty()).then(|| value.trim().to_owned())
+    (WORDS.status.has(name.trim()) && !value.trim().is_empty()).then(|| value.trim().to_owned())
 }
 
 /// Whether a line at the beginning of a plan says that it is over.
@@ -378,7 +471,7 @@ fn is_over(text: &str) -> bool {
 }
 
 fn begins_over(said: &str) -> bool {
-    WORDS.over.iter().any(|word| words::begins_with(said, word))
+    WORDS.over.begin(said).next().is_some()
 }
 
 /// The same of a line of front matter, in YAML or TOML.
@@ -399,14 +492,27 @@ fn ends_in_front(text: &str) -> bool {
             | "obsolete"
             | "done"
     );
-    (is_mark && is_set) || (WORDS.status.contains(&name.as_str()) && begins_over(value))
+    (is_mark && is_set) || (WORDS.status.has(&name) && begins_over(value))
 }
 
 /// Lower case, without emphasis, and with plain spaces.
 fn plain(text: &str) -> String {
-    let kept = text.chars().filter(|sign| !matches!(sign, '*' | '_' | '`' | '"'));
-    let spaced: String = kept.map(|sign| if sign.is_whitespace() || sign == '\u{a0}' { ' ' } else { sign }).collect();
-    spaced.trim().to_lowercase()
+    let mut out = String::with_capacity(text.len());
+    for sign in text.trim().chars() {
+        match sign {
+            '*' | '_' | '`' | '"' => {}
+            sign if sign.is_ascii() => {
+                out.push(if sign.is_ascii_whitespace() { ' ' } else { sign.to_ascii_lowercase() })
+            }
+            sign if sign.is_whitespace() => out.push(' '),
+            sign => out.extend(sign.to_lowercase()),
+        }
+    }
+    let end = out.trim_end().len();
+    out.truncate(end);
+    let begin = out.len() - out.trim_start().len();
+    out.drain(..begin);
+    out
 }
 
 #[cfg(test)]
@@ -570,5 +676,43 @@ mod tests {
     fn what_is_done_is_told() {
         let steps = read("- [x] a1\n- [X] b2\n- [ ] c3\n");
         assert_eq!(steps.iter().map(|step| step.is_done).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    /// Plans as they are written elsewhere; what is left of each.
+    #[rstest]
+    #[case::github_issue("### Tasks\n- [x] #12\n- [ ] octo/repo#34\n- [ ] https://example.invalid/issues/5\n", &["octo/repo#34", "https://example.invalid/issues/5"])]
+    #[case::notion("# Launch 1f2e3d\n\nStatus: In progress\nOwner: Ann\n\n- [x]  Draft\n- [ ]  Review\n    - [ ]  Legal\n", &["Review", "Legal"])]
+    #[case::ballot_boxes("\u{2611} lexer\n\u{2610} parser\n- \u{2610} tests\n- \u{2705} docs\n", &["parser", "tests"])]
+    #[case::todo_lines("TODO: write the parser\nDONE: write the lexer\n- TODO: tests\n", &["write the parser", "tests"])]
+    #[case::numbers_and_marks("1. \u{2705} Lexer\n2. \u{2b1c} Parser\n3. \u{274c} Tests\n", &["Parser"])]
+    #[case::marks_behind("- Lexer \u{2705}\n- Parser \u{2b1c}\n", &["Parser"])]
+    #[case::draft("---\nstatus: draft\n---\n- [ ] a1\n", &["a1"])]
+    #[case::completed("---\nstatus: completed\n---\n- [ ] a1\n", &[])]
+    #[case::superseded("---\nstatus: superseded\nsuperseded-by: b.md\n---\n- [ ] a1\n", &[])]
+    #[case::later("## Jetzt\n- [ ] a1\n## Sp\u{e4}ter\n- [ ] b2\n", &["a1"])]
+    #[case::future("## \u{4eca}\n- [ ] a1\n## \u{5c06}\u{6765}\n- [ ] b2\n", &["a1"])]
+    #[case::legend("Legend: - [ ] open, - [x] done\n\n- [ ] open\n- [x] done\n- [ ] a1\n", &["a1"])]
+    #[case::struck_through("- [ ] ~~a1~~ dropped\n- [ ] b2\n- [ ] **~~c3~~**\n", &["b2"])]
+    #[case::blocked("- [ ] BLOCKED: a1\n- [ ] a2 [BLOCKED]\n- [ ] \u{1f6ab} a3 (blocked)\n- [ ] b4\n", &["b4"])]
+    #[case::below_a_done_parent("- [x] big\n  - [ ] left over\n- [ ] b2\n", &["left over", "b2"])]
+    #[case::two_plans_in_one_file("# Plan A\n**Status:** completed\n- [ ] a1\n\n# Plan B\n**Status:** active\n- [ ] b1\n", &["b1"])]
+    #[case::two_plans_the_second_over("# Plan B\n- [ ] b1\n\n# Plan A (superseded)\n- [ ] a1\n", &["b1"])]
+    #[case::phase_that_is_done("# Plan\n## Phase 1 (done)\n- [ ] a1\n## Phase 2\n- [ ] b1\n", &["b1"])]
+    #[case::phase_with_a_mark("# Plan\n## \u{2705} Phase 1\n- [ ] a1\n## Phase 2\n- [ ] b1\n", &["b1"])]
+    #[case::table_of_boxes("| Step | Done |\n|---|---|\n| Lexer | [x] |\n| Parser | [ ] |\n", &["Parser"])]
+    #[case::table_in_chinese("| \u{4efb}\u{52a1} | \u{72b6}\u{6001} |\n|---|---|\n| \u{89e3}\u{6790}\u{5668} | \u{5df2}\u{5b8c}\u{6210} |\n| \u{6d4b}\u{8bd5}\u{7528}\u{4f8b} | \u{5f85}\u{529e} |\n", &["\u{6d4b}\u{8bd5}\u{7528}\u{4f8b}"])]
+    #[case::org_checkboxes("* Plan [1/2]\n- [X] a1\n- [ ] b2\n", &["b2"])]
+    #[case::org_priorities("* TODO [#A] Write the parser :work:\n* DONE Lexer\n* CANCELLED Old\n", &["[#A] Write the parser :work:"])]
+    #[case::quoted("> - [ ] an example of somebody\n\n- [ ] a1\n", &["a1"])]
+    #[case::windows_lines("# Plan\r\n- [x] a1\r\n- [ ] b2\r\n", &["b2"])]
+    #[case::byte_order_mark("\u{feff}- [ ] a1\n", &["a1"])]
+    #[case::asterisks_and_tabs("*\t[ ]\ta1\n+ [x] b2\n", &["a1"])]
+    #[case::capital_x_and_check("- [X] a1\n- [\u{2713}] b2\n- [v] c3\n- [ ] d4\n", &["d4"])]
+    #[case::full_width("- \u{ff3b} \u{ff3d} a1\n- [\u{3000}] b2\n", &["a1", "b2"])]
+    #[case::russian_status("## \u{428}\u{430}\u{433} 1\n**\u{421}\u{442}\u{430}\u{442}\u{443}\u{441}:** \u{433}\u{43e}\u{442}\u{43e}\u{432}\u{43e}\n## \u{428}\u{430}\u{433} 2\n**\u{421}\u{442}\u{430}\u{442}\u{443}\u{441}:** \u{432} \u{440}\u{430}\u{431}\u{43e}\u{442}\u{435}\n", &["\u{428}\u{430}\u{433} 2"])]
+    #[case::non_goals("## Non-Goals\n- [ ] a1\n## Goals\n- [ ] b1\n", &["b1"])]
+    #[case::changelog_prose("Release 2 is done.\nTODO comments are listed by the linter.\n", &[])]
+    fn plans_of_other_places(#[case] text: &str, #[case] expected: &[&str]) {
+        assert_eq!(open(text), expected);
     }
 }
