@@ -1,20 +1,23 @@
 //! Without a terminal: a session in `claude -p` or `codex exec`, and either of them as the judge.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stopgate_core::decision::Decision;
 use stopgate_gate::RuleId;
+use stopgate_protocol::GateLogRow;
 use stopgate_tests::claude_driver::{ClaudeSession, Summary};
 use stopgate_tests::codex_driver::{CodexSession, CodexSummary};
 use stopgate_tests::mock_anthropic::{Script, Turn};
 use stopgate_tests::run::eventually;
-use stopgate_tests::world::EXCUSE;
+use stopgate_tests::world::{EXCUSE, PLAIN};
 
 use crate::client::Client;
-use crate::live::Live;
+use crate::live::{Live, reminders};
 use crate::site::Site;
 use crate::table::{Outcome, Scenario};
 
-pub(crate) const SCENARIOS: [Scenario; 3] = [
+pub(crate) const SCENARIOS: [Scenario; 4] = [
     Scenario {
         id: "headless",
         meaning: "`claude -p`, `codex exec`: an excuse is sent back once, as at a terminal",
@@ -30,6 +33,12 @@ pub(crate) const SCENARIOS: [Scenario; 3] = [
         id: "judge",
         meaning: "`claude -p`, `codex exec` as `[judge] command`: its answer decides, and its own hooks record nothing",
         run: judge,
+    },
+    Scenario {
+        id: "judge-waits",
+        meaning: "the same in enforce: without `judge.wait_ms` there is no time for an answer; with it the client says what \
+                  is waited for, and the answer holds the stop; Esc ends the wait",
+        run: judge_waits,
     },
 ];
 
@@ -179,20 +188,33 @@ fn asks(client: Client) -> String {
     format!("[judge]\nkind = \"command\"\ncommand = {command}\npass_env = {pass}\ntimeout_ms = 60000\n")
 }
 
-fn judge(client: Client) -> Outcome {
-    let site = Site::bare(client);
-    site.init(&[]);
-    let home = &site.person.world.home;
-    assert!(site.person.world.stopgate(&["authority", "stop"]).status.success());
-    std::fs::write(home.root().join("config.toml"), asks(client)).unwrap();
+/// What the judge answers.
+fn opinion() -> Turn {
     let answer = json!({"decision": "continue", "rule": "U2_PLAN_FILE_NEXT_STEP_EXPLICIT", "plan": 1, "commit": null,
                         "rationale": "WHAT-THE-JUDGE-THINKS"});
-    let script = Script { default_turn: Turn::text(answer.to_string()), ..Script::default() };
-    // The authority runs where the model is that it asks.
-    let authority = Live::start(&site, "authority", &script, &site.stopgate_line("authority run"));
+    Turn::text(answer.to_string())
+}
+
+/// Has this client asked, with `more` in its configuration.
+fn configure(site: &Site, more: &str) {
+    std::fs::write(site.person.world.home.root().join("config.toml"), asks(site.client) + more).unwrap();
+}
+
+/// Starts the authority anew where the model is that it asks.
+fn authority<'a>(site: &'a Site, script: &Script) -> Live<'a> {
+    assert!(site.person.world.stopgate(&["authority", "stop"]).status.success());
+    let authority = Live::start(site, "authority", script, &site.stopgate_line("authority run"));
     eventually("the authority answers", || {
         site.person.world.stopgate(&["authority", "status"]).status.success().then_some(())
     });
+    authority
+}
+
+fn judge(client: Client) -> Outcome {
+    let site = Site::bare(client);
+    site.init(&[]);
+    configure(&site, "");
+    let authority = authority(&site, &Script { default_turn: opinion(), ..Script::default() });
 
     // In shadow nobody waits: a client takes longer to start than a hook in enforce waits.
     let live = site.live("session", Script { turns: vec![Turn::text(BOTH)], ..Script::default() });
@@ -211,5 +233,62 @@ fn judge(client: Client) -> Outcome {
     );
     live.quits();
     assert_eq!(site.sessions().len(), 1, "the judge is no session");
+    Outcome::works([])
+}
+
+fn judge_waits(client: Client) -> Outcome {
+    // What the client shows while the judge thinks.
+    let judging = if client.is_codex() { "Running hooks" } else { "stopgate: judging this stop" };
+    let site = Site::bare(client);
+    site.init(&[]);
+    configure(&site, "");
+    let thinks = |seconds: u64| opinion().after(Duration::from_secs(seconds));
+    let script = Script { turns: vec![thinks(12), thinks(4), thinks(20)], ..Script::default() };
+    let authority = authority(&site, &script);
+    site.enforce();
+    let model = Script { turns: vec![Turn::text(BOTH)], default_turn: Turn::text(PLAIN), ..Script::default() };
+    let told = |row: &GateLogRow| format!("{} ms, blocked: {}, {:?}", row.latency_ms, row.blocked, row.fail_open);
+
+    // Without a word of the operator's there is no time for an answer, not even with the patience of tests (8 s).
+    let live = site.live("hasty", model.clone());
+    assert_eq!(reminders(&live.turn("Execute docs/plan.md.", 1)), Vec::<String>::new());
+    let verdict = site.verdicts(1).remove(0);
+    assert_eq!((verdict.blocked, verdict.fail_open.as_deref()), (false, Some("timeout")), "{verdict:#?}");
+    crate::say(&format!("{}: without judge.wait_ms: {}", client.title(), told(&verdict)));
+    live.quits();
+
+    configure(&site, "wait_ms = 50000\n");
+    site.init(&[]);
+    if let Some(daemon) = &site.daemon {
+        // It reads its hooks when it starts.
+        daemon.stop();
+    }
+    let live = site.live("patient", model);
+    live.types("Execute docs/plan.md.");
+    live.shows(judging);
+    let asked = live.turn_ends(2);
+    assert!(
+        reminders(&asked).len() == 1 && reminders(&asked)[0].contains("docs/plan.md: write the parser"),
+        "{asked:#?}"
+    );
+    let verdict = site.verdicts(2).remove(1);
+    assert!(verdict.blocked && verdict.latency_ms > 3_000, "{verdict:#?}");
+    crate::say(&format!("{}: with judge.wait_ms: {}", client.title(), told(&verdict)));
+    assert_eq!(authority.asked().iter().filter(|asked| asked.brings("Which of the two grammars")).count(), 2);
+    live.quits();
+
+    let live = site
+        .live("ended", Script { turns: vec![Turn::text(BOTH)], default_turn: Turn::text(PLAIN), ..Script::default() });
+    live.types("Execute docs/plan.md.");
+    live.shows(judging);
+    live.presses(&["Escape"], "the wait is over", || !live.screen().contains(judging));
+    let asked = live.rests();
+    assert_eq!((asked.len(), reminders(&asked).len()), (1, 0), "{asked:#?}");
+    let verdict = site.verdicts(3).remove(2);
+    assert!(!verdict.blocked, "{verdict:#?}");
+    live.quits();
+    if client.is_codex() {
+        return Outcome::works(["the client says `Running hooks`: another hook has the same event"]);
+    }
     Outcome::works([])
 }
