@@ -40,6 +40,7 @@ fn a_first_install_registers_every_hook_and_shows_that_it_works() {
         said.contains("  stop judged in shadow: would block, rule U1_DURABLE_ARTIFACT_CONTINUATION_SAFE ("),
         "{said}"
     );
+    assert!(said.contains("; the agent would be told:\n      [stopgate] Nothing failed"), "{said}");
     assert!(!home.mode_file().exists(), "shadow is the default, and a default is not written down");
 
     assert_eq!((mode(home.root()), mode(&home.bin()), mode(&person.settings())), (0o700, 0o700, 0o600));

@@ -11,12 +11,14 @@ use stopgate_core::hook::Hook;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
+use stopgate_gate::reminder;
 use stopgate_protocol::{GateLogRow, LogFilter};
 
 use super::repo::{GitProblem, Repo};
 use super::run::{Call, run};
 use super::{DEADLINE, HookAnswer, hook_environment, payload, session_id};
 use crate::authority::{self, AuthorityState};
+use crate::shell;
 use crate::wiring::Entry;
 
 /// How long the verdict may take to appear in the log.
@@ -41,7 +43,7 @@ pub(crate) enum Shown {
         rule: String,
         /// How long the judgement took.
         latency_ms: u64,
-        /// What the agent was told; only in enforce.
+        /// What the agent was told, or in shadow would have been.
         reason: Option<String>,
     },
     /// There was nothing to show, for a reason that is no fault.
@@ -64,15 +66,16 @@ impl Shown {
     /// For people.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Judged { mode: Mode::Enforce, rule, latency_ms, reason } => {
-                let mut lines = vec![format!(
-                    "stop judged in enforce: blocked, rule {rule} ({latency_ms} ms); the agent was told:"
-                )];
+            Self::Judged { mode, rule, latency_ms, reason } => {
+                let (held, told) = match mode {
+                    Mode::Enforce => ("blocked", "the agent was told"),
+                    Mode::Off | Mode::Shadow => ("would block", "the agent would be told"),
+                };
+                let told = reason.as_ref().map(|_| format!("; {told}:")).unwrap_or_default();
+                let mut lines =
+                    vec![format!("stop judged in {}: {held}, rule {rule} ({latency_ms} ms){told}", mode.name())];
                 lines.extend(reason.iter().flat_map(|reason| reason.lines()).map(|line| format!("    {line}")));
                 lines
-            }
-            Self::Judged { mode, rule, latency_ms, .. } => {
-                vec![format!("stop judged in {}: would block, rule {rule} ({latency_ms} ms)", mode.name())]
             }
             Self::Skipped { reason } => vec![format!("stop attempt skipped: {reason}")],
             Self::Problem { problem } => vec![format!("PROBLEM: stop attempt: {problem}")],
@@ -144,7 +147,7 @@ fn attempt(registered: &RegisteredStop<'_>, home: &Home, authority: &AuthoritySt
     let answer = fire(EventName::Stop, Hook::StopGateRouter);
     let row = wait_for_verdict(home, &session);
     fire(EventName::SessionEnd, Hook::SessionStartRecorder)?;
-    judge(mode, answer?, &row?)
+    judge(mode, answer?, &row?, &home.bin())
 }
 
 impl RegisteredStop<'_> {
@@ -184,7 +187,7 @@ fn wait_for_verdict(home: &Home, session: &str) -> Result<GateLogRow, String> {
 }
 
 /// Whether the hook's answer and the log's row are what this stop calls for.
-fn judge(mode: Mode, answer: HookAnswer, row: &GateLogRow) -> Result<Shown, String> {
+fn judge(mode: Mode, answer: HookAnswer, row: &GateLogRow, bin: &Path) -> Result<Shown, String> {
     let unexpected = |what: &str| {
         let rule = row.rule.map_or("none", |rule| rule.id());
         let short = row.short_circuit.as_deref().or(row.fail_open.as_deref()).unwrap_or("none");
@@ -192,6 +195,8 @@ fn judge(mode: Mode, answer: HookAnswer, row: &GateLogRow) -> Result<Shown, Stri
         Err(format!("{what}: decision {decision}, rule {rule}, cut short by {short}; see `stopgate gate log`"))
     };
     let (true, Some(rule)) = (row.would_block, row.rule) else { return unexpected("judged, but not as it should be") };
+    let program = shell::word(&bin.join("stopgate").to_string_lossy());
+    let would_be = row.evidence.as_ref().map(|evidence| reminder::render(rule, evidence, &program));
     let (rule, latency_ms) = (rule.id().to_owned(), row.latency_ms);
     match (mode, answer) {
         (Mode::Enforce, HookAnswer::Blocked { reason }) => {
@@ -199,15 +204,15 @@ fn judge(mode: Mode, answer: HookAnswer, row: &GateLogRow) -> Result<Shown, Stri
         }
         (Mode::Enforce, _) => unexpected("the verdict did not reach the agent"),
         (_, HookAnswer::Blocked { .. }) => unexpected("blocked, although the mode is shadow"),
-        (mode, _) => Ok(Shown::Judged { mode, rule, latency_ms, reason: None }),
+        (mode, _) => Ok(Shown::Judged { mode, rule, latency_ms, reason: would_be }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stopgate_gate::RuleId;
     use stopgate_gate::signals::{Signal, detect};
+    use stopgate_gate::{EvidencePointer, RuleId};
 
     fn row(would_block: bool) -> GateLogRow {
         GateLogRow {
@@ -243,13 +248,26 @@ mod tests {
     #[test]
     fn what_is_shown_is_what_happened() {
         let block = || HookAnswer::Blocked { reason: "[stopgate] Go on\nwith it.".into() };
-        let lines = |mode, answer, would_block| match judge(mode, answer, &row(would_block)) {
+        let lines = |mode, answer, would_block| match judge(mode, answer, &row(would_block), Path::new("/h/bin")) {
             Ok(shown) => shown.lines(),
             Err(problem) => vec![problem],
         };
         assert_eq!(
             lines(Mode::Shadow, HookAnswer::Allowed, true),
             ["stop judged in shadow: would block, rule U1_DURABLE_ARTIFACT_CONTINUATION_SAFE (12 ms)"]
+        );
+        let evidence = EvidencePointer {
+            plan_file: "docs/plan.md".into(),
+            plan_commit_sha: None,
+            incremental_commit_sha: Some("b".repeat(40)),
+            next_step: "write it".into(),
+            task: None,
+        };
+        let with_evidence = GateLogRow { evidence: Some(evidence), ..row(true) };
+        let shown = judge(Mode::Shadow, HookAnswer::Allowed, &with_evidence, Path::new("/my h/bin")).unwrap().lines();
+        assert!(shown[0].ends_with("(12 ms); the agent would be told:"), "{shown:?}");
+        assert!(
+            shown[1].starts_with("    [stopgate] ") && shown.join("\n").contains("'/my h/bin/stopgate' gate contest")
         );
         assert_eq!(
             lines(Mode::Enforce, block(), true),
