@@ -24,6 +24,8 @@ pub const MIN_GRADES: usize = 20;
 /// See [`MIN_GRADES`].
 pub const MIN_OF_A_KIND: usize = 5;
 
+/// A feature that fewer messages have tells nothing, and so does one that fewer than a twentieth have.
+const MIN_SEEN: usize = 3;
 /// Longest name of a feature, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// The format of the file.
@@ -359,9 +361,10 @@ fn name_of(hash: u32, graded: &[GradedMessage]) -> String {
     name.get(..name.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or_default().to_owned()
 }
 
-/// The features that pull hardest against what the model says, of two samples at least; what nearly all have is no more than a
+/// The features that pull hardest against what the model says, of some samples at least; what nearly all have is no more than a
 /// bias, which has its own bound.
 fn pulled(samples: &[&Sample]) -> Vec<u32> {
+    let least = MIN_SEEN.max(samples.len() / 20);
     let mut pulls: std::collections::BTreeMap<u32, (usize, f64)> = std::collections::BTreeMap::new();
     for sample in samples {
         let error = sample.wanted - likely(sample.log_odds);
@@ -372,7 +375,7 @@ fn pulled(samples: &[&Sample]) -> Vec<u32> {
         }
     }
     let mut found: Vec<_> =
-        pulls.into_iter().filter(|(_, (count, _))| (2..=samples.len() * 4 / 5).contains(count)).collect();
+        pulls.into_iter().filter(|(_, (count, _))| (least..=samples.len() * 4 / 5).contains(count)).collect();
     found.sort_by(|(one, (_, pull)), (other, (_, than))| than.abs().total_cmp(&pull.abs()).then(one.cmp(other)));
     found.into_iter().take(MAX_WEIGHTS).map(|(hash, _)| hash).collect()
 }
