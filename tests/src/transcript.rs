@@ -92,7 +92,7 @@ impl Sender {
         let mut row = json!({"type": "user", "promptId": "p", "message": {"role": "user", "content": text}});
         let marks = match self {
             Typed => json!({"origin": {"kind": "human"}, "promptSource": "typed", "turnOrigin": "human"}),
-            Headless => json!({"promptSource": "sdk", "turnOrigin": "sdk"}),
+            Headless => json!({"promptSource": "sdk", "turnOrigin": "sdk", "entrypoint": "sdk-cli"}),
             Notice | Hook => json!({"origin": {"kind": "task-notification"}, "promptSource": "system",
                                     "turnOrigin": "task_notification"}),
             Peer | Socket => json!({"isMeta": true, "promptSource": "system",

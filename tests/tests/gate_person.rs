@@ -17,22 +17,28 @@ use stopgate_tests::transcript::{self, Sender};
 use stopgate_tests::world::{EXCUSE, RunningAuthority, World, assert_silent, binary, session_start, with};
 
 /// A session of either client, in enforce.
-struct Seat<'a> {
-    world: &'a World,
-    checkout: &'a Checkout,
-    harness: Harness,
-    id: String,
+pub(crate) struct Seat<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) checkout: &'a Checkout,
+    pub(crate) harness: Harness,
+    pub(crate) id: String,
 }
 
 impl<'a> Seat<'a> {
-    fn new(world: &'a World, checkout: &'a Checkout, harness: Harness, id: &str) -> Self {
-        let seat = Self { world, checkout, harness, id: id.to_owned() };
-        assert_eq!(seat.hook("session-start-recorder", &session_start(id, &checkout.top, "startup")), "");
+    pub(crate) fn new(world: &'a World, checkout: &'a Checkout, harness: Harness, id: &str) -> Self {
+        let seat = Self::silent(world, checkout, harness, id);
         world.asks_for_a_job(harness, id);
         seat
     }
 
-    fn hook(&self, name: &str, payload: &Value) -> String {
+    /// Of its person nothing is known.
+    pub(crate) fn silent(world: &'a World, checkout: &'a Checkout, harness: Harness, id: &str) -> Self {
+        let seat = Self { world, checkout, harness, id: id.to_owned() };
+        assert_eq!(seat.hook("session-start-recorder", &session_start(id, &checkout.top, "startup")), "");
+        seat
+    }
+
+    pub(crate) fn hook(&self, name: &str, payload: &Value) -> String {
         let mut command = self.world.command(&binary(name));
         command.arg(self.harness.name());
         let output = finish(command, Stdin::from(&*payload.to_string()));
@@ -40,30 +46,30 @@ impl<'a> Seat<'a> {
         text(&output.stdout)
     }
 
-    fn transcript(&self) -> PathBuf {
+    pub(crate) fn transcript(&self) -> PathBuf {
         self.world.transcript(&self.id)
     }
 
     /// The hook is told before the client writes it down.
-    fn says(&self, sender: Sender, words: &str) {
+    pub(crate) fn says(&self, sender: Sender, words: &str) {
         let payload = json!({"session_id": self.id, "cwd": self.checkout.top, "prompt": sender.prompt(words),
                              "hook_event_name": "UserPromptSubmit", "transcript_path": self.transcript()});
         assert_eq!(self.hook("session-start-recorder", &payload), "");
         transcript::says(self.harness, &self.transcript(), sender, words);
     }
 
-    fn payload(&self) -> Value {
+    pub(crate) fn payload(&self) -> Value {
         self.world.stop(&self.id, &self.checkout.top, EXCUSE)
     }
 
     /// Whether a stop after some work is held.
-    fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.checkout.work();
         self.hook("stop-gate-router", &self.payload()).contains("\"block\"")
     }
 }
 
-fn short_circuit(authority: &RunningAuthority<'_>, id: &str) -> Option<String> {
+pub(crate) fn short_circuit(authority: &RunningAuthority<'_>, id: &str) -> Option<String> {
     authority.log().into_iter().find(|row| row.session_id == id).and_then(|row| row.short_circuit)
 }
 

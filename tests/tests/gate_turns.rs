@@ -214,8 +214,8 @@ fn a_verdict_is_explained_by_the_same_stages_again() {
     world.stop_session("s", &checkout.top, "All steps are done, and all tests pass.");
     let rows = authority.log();
     for (row, stages, decision) in [
-        (&rows[1], &["turn", "signals", "facts", "rule", "evidence", "verdict"][..], "continue"),
-        (&rows[0], &["turn", "signals", "rule", "verdict"], "allow"),
+        (&rows[1], &["turn", "asked", "signals", "model", "facts", "rule", "evidence", "verdict"][..], "continue"),
+        (&rows[0], &["turn", "asked", "signals", "model", "rule", "verdict"], "allow"),
     ] {
         let explained = world.stopgate_json(&["explain", &row.event_id, "--json"]);
         let names: Vec<&str> =

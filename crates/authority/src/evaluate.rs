@@ -128,12 +128,13 @@ pub(crate) fn evaluate(
         let (session, stored) = state.standing(key, mode);
         let started = session.and_then(|session| session.started_at_ms);
         let turn = turns::of_session(state, key, mode, &stored, started, &person);
-        inputs.turn = PersonTurn { contested: inputs.turn.contested, ..turn };
+        inputs.turn = PersonTurn { contested: inputs.turn.contested, headless: inputs.turn.headless, ..turn };
         contest = stored.contest;
     }
     let trace = trace.limited(&judged.inputs.turn, &judged.inputs.limits);
     let late = || not_in_turn || mode == Mode::Enforce && (gone.is_set() || Instant::now() >= late_from);
     let used = contest.filter(|_| trace.release == Some(Release::Contested));
+    let judged_asked = judged.inputs.turn.asked.clone();
     let mut verdict = settle(
         state,
         request,
@@ -144,6 +145,10 @@ pub(crate) fn evaluate(
     );
     verdict.aside.contest = used;
     verdict.aside.prompt_at_ms = turns::prompt_at_ms(&person);
+    verdict.aside.asked = turns::shown(&judged_asked, &person);
+    if let Some(asked) = verdict.aside.asked.clone() {
+        state.memory().shown(&request.event.key, asked);
+    }
     if let Some(at_ms) = verdict.aside.prompt_at_ms {
         state.memory().prompted(&request.event.key, at_ms, state.storage.now_ms());
     }

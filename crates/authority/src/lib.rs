@@ -24,6 +24,7 @@ mod descriptors;
 mod evaluate;
 mod facts;
 mod git;
+mod heard;
 mod instance;
 mod journal;
 mod judge;

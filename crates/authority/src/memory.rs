@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use stopgate_core::clock::{STEP_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
-use stopgate_store::{Continued, SessionFacts, TurnRecord};
+use stopgate_gate::asked::AskedAt;
+use stopgate_store::{AskedRecord, Continued, SessionFacts, TurnRecord};
 
 /// How many sessions are remembered; the one remembered longest without an event goes first.
 const MAX_SESSIONS: usize = 4_096;
@@ -18,6 +19,7 @@ const MAX_CONTINUES: usize = 200;
 struct Remembered {
     facts: Option<SessionFacts>,
     prompt_at_ms: Option<UnixMillis>,
+    asked: AskedRecord,
     /// Newest first.
     continues: Vec<(Mode, Continued)>,
     touched: u64,
@@ -71,6 +73,17 @@ impl Memory {
         remembered.prompt_at_ms = before.max(Some(at_ms));
     }
 
+    /// What a transcript showed of what is asked for.
+    pub(crate) fn shown(&mut self, key: &SessionKey, asked: AskedAt) {
+        // What was heard until then is among it, or was somebody else's.
+        self.touch(key).asked = AskedRecord { shown: Some(asked), heard: None };
+    }
+
+    /// What a hook heard of it.
+    pub(crate) fn heard(&mut self, key: &SessionKey, asked: AskedAt) {
+        self.touch(key).asked.heard = Some(asked);
+    }
+
     /// What is remembered of the turn of `key` as `mode` counts it.
     pub(crate) fn turn(&self, key: &SessionKey, mode: Mode) -> TurnRecord {
         let Some(remembered) = self.sessions.get(key) else {
@@ -81,6 +94,7 @@ impl Memory {
             prompt_at_ms: remembered.prompt_at_ms,
             continues: continues.map(|(_, continued)| continued.clone()).collect(),
             contest: None,
+            asked: remembered.asked.clone(),
         }
     }
 

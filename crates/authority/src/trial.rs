@@ -30,7 +30,7 @@ use stopgate_gate::rules::RuleModes;
 use stopgate_gate::signals::{self, Signals};
 use stopgate_gate::transcript::Transcript;
 use stopgate_gate::trial::{CannotTry, Trial, Tried};
-use stopgate_gate::turn::{Ceilings, PersonTurn};
+use stopgate_gate::turn::{Ceilings, PersonTurn, headless_lets_go};
 use stopgate_gate::turn_end::TurnEnd;
 
 use crate::evaluate::has_judge;
@@ -106,12 +106,13 @@ fn person(trial: &Trial) -> Person {
     let mut prompts = trial.prompts.iter().rev().map(|text| Prompt { text: text.clone(), at_ms: None, reported: true });
     let prompt = prompts.next();
     let end = prompt.as_ref().filter(|prompt| asks_to_stop(&prompt.text)).map(|_| End::Asked);
-    Person { prompt, earlier: prompts.collect(), end }
+    Person { prompt, earlier: prompts.collect(), end, headless: trial.headless }
 }
 
 fn inputs(trial: &Trial, config: &Config, began: &Began, message: String) -> Inputs {
     let now_ms = SystemClock.now_ms();
     let reading = Reading::of(&message, None).map(|reading| reading.corrected(trial.learned.as_ref(), &message));
+    let asked = Asked::of(trial.prompts.iter().map(String::as_str));
     Inputs {
         circumstances: Circumstances {
             killed: false,
@@ -124,10 +125,11 @@ fn inputs(trial: &Trial, config: &Config, began: &Began, message: String) -> Inp
         },
         message,
         turn: PersonTurn {
+            headless: trial.headless && headless_lets_go(config.gate.headless, &asked),
             now_ms,
             prompt_at_ms: Some(now_ms),
             person_asked_to_stop: trial.prompts.last().is_some_and(|prompt| asks_to_stop(prompt)),
-            asked: Asked::of(trial.prompts.iter().map(String::as_str)),
+            asked,
             ..PersonTurn::default()
         },
         limits: Ceilings::from(&config.gate),

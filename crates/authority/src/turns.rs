@@ -5,9 +5,9 @@ use stopgate_core::person::{End, Person};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_gate::RuleId;
-use stopgate_gate::asked::Asked;
+use stopgate_gate::asked::{Asked, AskedAt};
 use stopgate_gate::turn::{Ceilings, PersonTurn};
-use stopgate_store::{Continued, TurnRecord};
+use stopgate_store::{AskedRecord, Continued, TurnRecord};
 
 use crate::state::State;
 
@@ -31,9 +31,38 @@ pub(crate) fn of_session(
     }
     turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = person.end == Some(End::Asked);
-    turn.asked = Asked::of(person.prompts().map(|prompt| prompt.text.as_str()));
+    turn.asked = asked(&remembered.asked, &stored.asked, person).unwrap_or_default();
     turn.person_interrupted = person.end == Some(End::Interrupted);
     turn
+}
+
+/// What the person asked for: what the transcript shows, after what it showed at an earlier stop; where it shows no
+/// prompt of the person's, what was known before, be it shown or heard.
+fn asked(remembered: &AskedRecord, stored: &AskedRecord, person: &Person) -> Option<Asked> {
+    let shown = remembered.shown.as_ref().or(stored.shown.as_ref());
+    let heard = remembered.heard.as_ref().or(stored.heard.as_ref());
+    let Some(last) = &person.prompt else {
+        let known = shown.into_iter().chain(heard).max_by_key(|known| known.at_ms)?;
+        return Some(known.asked.clone());
+    };
+    let prompts = |since: Option<UnixMillis>| {
+        person
+            .prompts()
+            .filter(move |prompt| prompt.at_ms > since || since.is_none())
+            .map(|prompt| prompt.text.as_str())
+    };
+    let base = shown.filter(|known| last.at_ms >= Some(known.at_ms));
+    Some(match base {
+        Some(known) => prompts(Some(known.at_ms)).fold(known.asked.clone(), Asked::then),
+        // The first stop that is looked at, or one before the last: the conversation was rewound.
+        None => Asked::of(prompts(None)),
+    })
+}
+
+/// What to write down of that, if the transcript shows when it was said.
+pub(crate) fn shown(asked: &Asked, person: &Person) -> Option<AskedAt> {
+    let last = person.prompt.as_ref()?;
+    Some(AskedAt::new(last.at_ms?, asked.clone(), &last.text))
 }
 
 /// When the person last prompted, if the transcript shows it.
@@ -93,7 +122,7 @@ mod tests {
             boot_ms: None,
             rule: None,
         };
-        TurnRecord { prompt_at_ms, continues: continues.iter().map(at).collect(), contest: None }
+        TurnRecord { prompt_at_ms, continues: continues.iter().map(at).collect(), ..TurnRecord::default() }
     }
 
     /// The time of day, so long after the boot.
@@ -115,7 +144,7 @@ mod tests {
         let continues = |prompt| vec![under(prompt, day + 2, 40), under(prompt, day + 1, 30)];
         // A prompt of tomorrow, a start of tomorrow, and both.
         for (prompt, started) in [(Some(ahead), Some(day)), (None, Some(ahead)), (Some(ahead), Some(ahead))] {
-            let stored = TurnRecord { prompt_at_ms: prompt, continues: continues(prompt), contest: None };
+            let stored = TurnRecord { prompt_at_ms: prompt, continues: continues(prompt), ..TurnRecord::default() };
             for (stored, remembered) in [(&stored, &TurnRecord::default()), (&TurnRecord::default(), &stored)] {
                 let turn = of(stored, remembered, started, now(day + 3));
                 assert_eq!((turn.continues_since_prompt, turn.last_fingerprint.as_deref()), (2, Some("f40")));
@@ -123,7 +152,8 @@ mod tests {
             }
         }
         // The next prompt has an earlier time, and is another one all the same.
-        let stored = TurnRecord { prompt_at_ms: Some(ahead), continues: continues(Some(ahead)), contest: None };
+        let stored =
+            TurnRecord { prompt_at_ms: Some(ahead), continues: continues(Some(ahead)), ..TurnRecord::default() };
         let shown = TurnRecord { prompt_at_ms: Some(day), ..TurnRecord::default() };
         let turn = of(&stored, &shown, Some(day), now(day + 3));
         assert_eq!((turn.continues_since_prompt, turn.continues_today, turn.from_the_future), (0, 2, false));

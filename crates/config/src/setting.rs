@@ -216,6 +216,18 @@ words! {
 }
 
 words! {
+    /// Which stops of sessions that are not interactive may be held.
+    HeadlessHold {
+        /// Those of a session whose last prompt asked for a job.
+        Execute = "execute",
+        /// None.
+        Never = "never",
+        /// Those that are held in others, too.
+        Always = "always",
+    }
+}
+
+words! {
     /// How a model behind HTTP is spoken to.
     JudgeWire {
         /// The Messages format: `x-api-key`, content blocks.

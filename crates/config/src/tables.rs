@@ -5,7 +5,7 @@ use std::time::Duration;
 use stopgate_core::hook::LONGEST_WAIT_MS;
 
 use crate::keys::{ConfigKey, table};
-use crate::setting::{JudgeKind, JudgeWire, Project};
+use crate::setting::{HeadlessHold, JudgeKind, JudgeWire, Project};
 use stopgate_core::switch::Mode;
 
 /// All that is configured.
@@ -67,6 +67,10 @@ table! {
         prompt_wall_clock_minutes: u32 = 240, 1..=1440, Project::Lower;
         /// Let the agent stop when nothing has changed since the gate last sent it back.
         release_without_progress: bool = true, (), Project::Only("true");
+        /// Which stops of sessions that are not interactive (`claude -p`, `codex exec`) may be held: `execute`, those of a
+        /// session whose last prompt asked for a job; `never`; `always`, as others. Whoever reads the answer of one that was
+        /// held is given the last answer, not the first.
+        headless: HeadlessHold = HeadlessHold::Execute, (), Project::Only("never");
         /// Give a note that blocks nothing where the harness shows one, when the gate is not sure.
         notes: bool = true, (), Project::Only("false");
         /// Longest time that gathering facts about a checkout may take, in milliseconds.

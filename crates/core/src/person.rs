@@ -45,6 +45,8 @@ struct Seen {
     at_ms: Option<UnixMillis>,
     /// Whether the harness reports it to hooks in every version.
     reported: bool,
+    /// Whether a program is given the answer ([`Person::headless`]).
+    headless: bool,
 }
 
 /// How the person ended a turn.
@@ -76,6 +78,9 @@ pub struct Person {
     pub earlier: Vec<Prompt>,
     /// How the person ended the last turn, if nothing of the person's came after that.
     pub end: Option<End>,
+    /// The last prompt was given to a client that ends with its answer (`claude -p`, `codex exec`): whoever reads that may
+    /// be a script.
+    pub headless: bool,
 }
 
 impl Person {
@@ -97,6 +102,7 @@ impl Person {
         if let Act::Prompt(text) = seen.act {
             let prompt = Prompt { text, at_ms: seen.at_ms, reported: seen.reported };
             if self.prompt.is_none() {
+                self.headless = seen.headless;
                 self.prompt = Some(prompt);
             } else if self.earlier.len() + 1 < most {
                 self.earlier.push(prompt);

@@ -41,6 +41,8 @@ pub enum Release {
     PromptWallClock,
     /// Nothing has changed since the last continue.
     NoProgress,
+    /// A program reads the answer, and the first one would be lost to it.
+    Headless,
 }
 
 impl Release {
@@ -66,6 +68,7 @@ impl Release {
             Self::DayCeiling => "day-ceiling",
             Self::PromptWallClock => "prompt-wall-clock",
             Self::NoProgress => "no-progress",
+            Self::Headless => "headless",
         }
     }
 
@@ -91,6 +94,7 @@ impl Release {
             Self::DayCeiling => "sent back often enough for one day",
             Self::PromptWallClock => "the person's prompt is too long ago",
             Self::NoProgress => "nothing has changed since the session was last sent back",
+            Self::Headless => "the session is not interactive, and its first answer would be lost",
         }
     }
 }

@@ -6,6 +6,10 @@ mod reading;
 mod tests;
 
 use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::harness::MAX_PROMPT_BYTES;
+use stopgate_core::redact::redact;
+use stopgate_core::text;
 
 pub use classify::{PromptModels, class_by, class_of, features};
 use classify::{Said, read};
@@ -57,6 +61,31 @@ pub struct Asked {
     /// bounded otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bounds: Vec<String>,
+}
+
+/// [`Asked`], and the prompt up to which it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedAt {
+    /// When that was sent.
+    pub at_ms: UnixMillis,
+    /// What is asked for since then.
+    #[serde(flatten)]
+    pub asked: Asked,
+    /// The end of that prompt, without secrets ([`SAID_CHARS`]).
+    pub said: String,
+}
+
+/// How much of a prompt is kept at most, in characters of its end.
+pub const SAID_CHARS: usize = 300;
+
+impl AskedAt {
+    /// `asked`, by the prompt `said` of `at_ms`.
+    pub fn new(at_ms: UnixMillis, asked: Asked, said: &str) -> Self {
+        // Redacted before it is cut: no half of a secret is left.
+        let said = text::one_line(&redact(said), 2 * MAX_PROMPT_BYTES);
+        let from = said.char_indices().rev().nth(SAID_CHARS - 1).map_or(0, |(at, _)| at);
+        Self { at_ms, asked, said: said[from..].to_owned() }
+    }
 }
 
 impl Asked {

@@ -4,9 +4,10 @@
 use crate::asked::{Asked, PromptClass};
 use crate::circumstances::{Circumstances, EndedBy};
 use crate::facts::{Facts, Plan, TaskItem, TaskStatus};
-use crate::turn::PersonTurn;
+use crate::turn::{PersonTurn, headless_lets_go};
 use crate::turn_end::{ContextUsage, TurnEnd};
 use serde::Deserialize;
+use stopgate_config::HeadlessHold;
 use stopgate_core::stop_request::asks_to_stop;
 use stopgate_core::switch::Mode;
 
@@ -135,14 +136,16 @@ impl Scene {
 
     /// What the person did.
     pub fn turn(&self) -> PersonTurn {
+        let asked = Asked {
+            class: self.prompts.last().map(|prompt| prompt.class),
+            has_job: self.prompts.iter().any(|prompt| prompt.class == PromptClass::Execute),
+            ..Asked::default()
+        };
         PersonTurn {
             person_asked_to_stop: self.asked_to_stop(),
             person_interrupted: self.interrupted,
-            asked: Asked {
-                class: self.prompts.last().map(|prompt| prompt.class),
-                has_job: self.prompts.iter().any(|prompt| prompt.class == PromptClass::Execute),
-                ..Asked::default()
-            },
+            headless: self.headless && headless_lets_go(HeadlessHold::Execute, &asked),
+            asked,
             ..PersonTurn::default()
         }
     }

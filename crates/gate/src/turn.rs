@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::asked::Asked;
-use stopgate_config::GateConfig;
+use crate::asked::{Asked, PromptClass};
+use stopgate_config::{GateConfig, HeadlessHold};
 use stopgate_core::clock::{UnixMillis, minutes};
 use stopgate_core::release::Release;
 
@@ -80,14 +80,28 @@ pub struct PersonTurn {
     pub person_interrupted: bool,
     /// The agent has said why its stop is right (`stopgate gate contest`), and has not stopped since.
     pub contested: bool,
+    /// The session is not interactive, and what it was asked for is not to be held there (`gate.headless`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub headless: bool,
     /// What the person asked for.
     #[serde(skip_serializing_if = "Asked::is_unknown")]
     pub asked: Asked,
 }
 
+/// Whether a stop of a session that is not interactive is let go, whatever is found, where this was asked for.
+pub fn headless_lets_go(hold: HeadlessHold, asked: &Asked) -> bool {
+    match hold {
+        HeadlessHold::Execute => asked.class != Some(PromptClass::Execute),
+        HeadlessHold::Never => true,
+        HeadlessHold::Always => false,
+    }
+}
+
 /// Why a continue is not given after all.
 pub fn ceiling(turn: &PersonTurn, ceilings: &Ceilings, fingerprint: &str) -> Option<Release> {
-    if turn.continues_since_prompt >= ceilings.per_prompt {
+    if turn.headless {
+        Some(Release::Headless)
+    } else if turn.continues_since_prompt >= ceilings.per_prompt {
         Some(Release::ContinueCeiling)
     } else if turn.continues_today >= ceilings.per_day {
         Some(Release::DayCeiling)
@@ -120,6 +134,7 @@ mod tests {
         assert_eq!(ask(&PersonTurn { prompt_at_ms: Some(long_ago), ..turn.clone() }), Some(Release::PromptWallClock));
         assert_eq!(ask(&PersonTurn { prompt_at_ms: Some(long_ago + 1), ..turn.clone() }), None);
         assert_eq!(ask(&PersonTurn { prompt_at_ms: None, ..turn.clone() }), None, "an unknown time is no reason");
+        assert_eq!(ask(&PersonTurn { headless: true, ..turn.clone() }), Some(Release::Headless));
         let same = PersonTurn { last_fingerprint: Some("f".into()), ..turn.clone() };
         assert_eq!(ask(&same), Some(Release::NoProgress));
         assert_eq!(ceiling(&same, &ceilings, "g"), None);

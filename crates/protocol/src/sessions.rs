@@ -11,6 +11,7 @@ use stopgate_core::process::{Liveness, ProcessIdentity};
 use stopgate_core::session::state::{ClientStatus, SessionState, Turn};
 use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::tmux::TmuxPlace;
+use stopgate_gate::asked::AskedAt;
 
 /// Asks for sessions, the last active first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,9 @@ pub struct SessionRow {
     /// What its client says of itself, where it says so and can be believed.
     #[serde(default)]
     pub told: Option<ToldByClient>,
+    /// What the person asked for last, as far as it is known.
+    #[serde(default)]
+    pub asked: Option<AskedAt>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.

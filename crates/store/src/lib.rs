@@ -42,7 +42,7 @@ use migrate::Older;
 pub use migrate::{LATEST_VERSION, MigrationStep};
 pub use operator::OperatorAction;
 pub use retention::{Pruned, Space};
-pub use rows::{Aside, Continued, Counted, GateRow, SessionFacts, TurnRecord};
+pub use rows::{Aside, AskedRecord, Continued, Counted, GateRow, SessionFacts, TurnRecord};
 
 /// Statements that a connection keeps ready: more than there are.
 const MAX_PREPARED: usize = 64;

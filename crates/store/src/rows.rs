@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::{Moment, STEP_MS, UnixMillis, is_step};
 use stopgate_gate::RuleId;
+use stopgate_gate::asked::AskedAt;
 use stopgate_protocol::GateLogRow;
 
 /// A row to write; the log row is the same thing read back.
@@ -25,6 +26,9 @@ pub struct Aside {
     /// How a continue is counted.
     #[serde(default)]
     pub counted: Counted,
+    /// What the person asked for, if the stop's transcript showed it.
+    #[serde(default)]
+    pub asked: Option<AskedAt>,
 }
 
 /// How a continue is counted: by what came before it, and not by the time of day, which can be set.
@@ -90,6 +94,17 @@ pub struct TurnRecord {
     pub continues: Vec<Continued>,
     /// The agent's word against the next continue.
     pub contest: Option<i64>,
+    /// What was asked for.
+    pub asked: AskedRecord,
+}
+
+/// What is recorded of what was asked for in a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskedRecord {
+    /// As a transcript showed it.
+    pub shown: Option<AskedAt>,
+    /// As a hook heard it after that.
+    pub heard: Option<AskedAt>,
 }
 
 /// A column that holds what no version of stopgate writes.

@@ -99,7 +99,9 @@ const COLUMNS: &str = "
      WHERE seen.harness = sessions.harness AND seen.session_id = sessions.session_id) AS last_events,
     (SELECT json_set(lost, '$.at_ms', at_ms) FROM hooks_lost AS loss
      WHERE loss.harness = sessions.harness AND loss.session_id = sessions.session_id AND loss.back_at_ms IS NULL
-     ORDER BY at_ms DESC LIMIT 1) AS hooks_lost";
+     ORDER BY at_ms DESC LIMIT 1) AS hooks_lost,
+    (SELECT json_set(asked, '$.at_ms', max(at_ms), '$.said', said) FROM asked AS last
+     WHERE last.harness = sessions.harness AND last.session_id = sessions.session_id) AS asked";
 
 impl Store {
     /// Records what a hook reported. `false` if this event is recorded already.
@@ -117,6 +119,12 @@ impl Store {
             reported.at_ms
         ])? == 1;
         if fresh {
+            if let EventKind::UserPromptSubmit { .. } = reported.event.kind {
+                // Whoever hears what is asked now writes it down; nobody does while the authority is away.
+                transaction
+                    .prepare_cached("DELETE FROM asked WHERE harness = ?1 AND session_id = ?2 AND source = 'heard'")?
+                    .execute(params![key.harness.name(), key.session_id])?;
+            }
             touch_session(&transaction, reported)?;
         }
         transaction.commit()?;
@@ -391,6 +399,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let turn: Option<String> = row.get("turn")?;
     let last_events: Option<String> = row.get("last_events")?;
     let hooks_lost: Option<String> = row.get("hooks_lost")?;
+    let asked: Option<String> = row.get("asked")?;
     let mut session = SessionRow {
         state: SessionState::Starting,
         liveness: Liveness::Unknown,
@@ -422,6 +431,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         hooks_lost: hooks_lost.and_then(|text| serde_json::from_str(&text).ok()),
         silent_since_ms: None,
         told: None,
+        asked: asked.and_then(|text| serde_json::from_str(&text).ok()),
         predecessor: row.get("predecessor")?,
         successor: row.get("successor")?,
         booted_at_ms: row.get("booted_at_last_ms")?,

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use stopgate_core::clock::{DAY_MS, Moment, STEP_MS, UnixMillis};
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
+use stopgate_gate::asked::AskedAt;
 
-use crate::rows::{Aside, Continued, GateRow, SessionFacts, TurnRecord};
+use crate::rows::{Aside, AskedRecord, Continued, GateRow, SessionFacts, TurnRecord};
 use crate::{Store, StoreError};
 
 /// Continues that are looked at: more than any ceiling allows.
@@ -29,6 +30,10 @@ impl Store {
                     (SELECT id FROM contests WHERE harness = ?1 AND session_id = ?2 AND used_at_ms IS NULL
                      ORDER BY id LIMIT 1),
                     given.at_ms, given.fingerprint, session.start_cwd, session.booted_at_start_ms, session.clock_set,
+                    (SELECT json_set(asked, '$.at_ms', at_ms, '$.said', said) FROM asked
+                     WHERE harness = ?1 AND session_id = ?2 AND source = 'shown'),
+                    (SELECT json_set(asked, '$.at_ms', at_ms, '$.said', said) FROM asked
+                     WHERE harness = ?1 AND session_id = ?2 AND source = 'heard'),
                     given.prompt_at_ms, CASE WHEN given.boot_id = ?7 AND ?7 <> '' THEN given.boot_ms END AS boot_ms,
                     (SELECT rule FROM gate_events WHERE event_id = given.event_id)
              FROM (SELECT 1)
@@ -55,17 +60,24 @@ impl Store {
             }
             turn.prompt_at_ms = row.get(3)?;
             turn.contest = row.get(4)?;
+            turn.asked = AskedRecord { shown: asked(row.get(10)?), heard: asked(row.get(11)?) };
             if let Some(at_ms) = row.get(5)? {
                 turn.continues.push(Continued {
                     at_ms,
                     fingerprint: row.get(6)?,
-                    prompt_at_ms: row.get(10)?,
-                    boot_ms: row.get(11)?,
-                    rule: row.get::<_, Option<String>>(12)?.and_then(|rule| rule.parse().ok()),
+                    prompt_at_ms: row.get(12)?,
+                    boot_ms: row.get(13)?,
+                    rule: row.get::<_, Option<String>>(14)?.and_then(|rule| rule.parse().ok()),
                 });
             }
         }
         Ok((facts, turn))
+    }
+
+    /// Writes down what a hook heard of what is asked for. What it heard before is forgotten with each prompt
+    /// ([`Store::record_event`]).
+    pub fn hear_asked(&self, key: &SessionKey, asked: &AskedAt) -> Result<(), StoreError> {
+        put_asked(&self.connection, (key.harness.name(), &key.session_id), "heard", asked)
     }
 
     /// Writes down why an agent says that its stop is right; the next stop uses that up.
@@ -85,6 +97,22 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// What is written down of what was asked for; nothing where a later version has written it otherwise.
+fn asked(json: Option<String>) -> Option<AskedAt> {
+    serde_json::from_str(&json?).ok()
+}
+
+/// Writes down what was asked for, as a transcript showed it or as a hook heard it.
+fn put_asked(connection: &Connection, key: (&str, &str), source: &str, asked: &AskedAt) -> Result<(), StoreError> {
+    let json = serde_json::to_string(&asked.asked).unwrap_or_default();
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO asked (harness, session_id, source, at_ms, asked, said) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![key.0, key.1, source, asked.at_ms, json, asked.said])?;
+    Ok(())
 }
 
 /// Counts what a verdict means for the turn.
@@ -122,6 +150,13 @@ pub(crate) fn count(
                      at_ms = CASE WHEN at_ms > ?4 THEN excluded.at_ms ELSE max(at_ms, excluded.at_ms) END",
             )?
             .execute(params![row.harness.name(), row.session_id, at_ms, now_ms.saturating_add(STEP_MS)])?;
+    }
+    if let Some(asked) = &aside.asked {
+        put_asked(transaction, (row.harness.name(), &row.session_id), "shown", asked)?;
+        // What was heard until then is among it, or was somebody else's.
+        transaction
+            .prepare_cached("DELETE FROM asked WHERE harness = ?1 AND session_id = ?2 AND source = 'heard'")?
+            .execute(params![row.harness.name(), row.session_id])?;
     }
     if let Some(contest) = aside.contest {
         transaction

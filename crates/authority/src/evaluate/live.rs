@@ -18,7 +18,8 @@ use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::transcript::Transcript;
-use stopgate_gate::turn::Ceilings;
+use stopgate_gate::turn::{Ceilings, headless_lets_go};
+use stopgate_gate::turn_end::TurnEnd;
 use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
@@ -128,10 +129,11 @@ fn inputs(
         session_start_ms: session.and_then(|session| session.started_at_ms),
     };
     let started = circumstances.session_start_ms;
-    let turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
+    let mut turn = turns::of_session(state, &request.event.key, request.mode, stored, started, person);
+    turn.headless = person.headless && headless_lets_go(config.gate.headless, &turn.asked);
     let (limits, has_judge) = (Ceilings::from(&config.gate), has_judge(config));
     let rule_modes = rules::modes(state, config, request.mode);
-    let turn_end = told.map(|told| told.turn_end.clone()).unwrap_or_default();
+    let turn_end = TurnEnd { headless: person.headless, ..told.map(|told| told.turn_end.clone()).unwrap_or_default() };
     Inputs { circumstances, message: String::new(), turn, limits, has_judge, turn_end, rule_modes, reading: None }
 }
 

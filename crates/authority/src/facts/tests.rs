@@ -59,7 +59,7 @@ impl Repository {
             cwd: &self.top,
             transcript: None,
             told: None,
-            person: const { &Person { prompt: None, earlier: Vec::new(), end: None } },
+            person: const { &Person { prompt: None, earlier: Vec::new(), end: None, headless: false } },
             clock_held: true,
             started_at_ms: START,
             head_at_start: None,

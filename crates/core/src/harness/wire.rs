@@ -90,7 +90,7 @@ impl RawPayload {
             "SessionEnd" => EventKind::SessionEnd { reason: self.word("reason")? },
             "UserPromptSubmit" => {
                 let prompt = self.text("prompt")?.unwrap_or_default();
-                EventKind::UserPromptSubmit { prompt: text::head(prompt, MAX_PROMPT_BYTES).to_owned() }
+                EventKind::UserPromptSubmit { prompt: text::ends(prompt, MAX_PROMPT_BYTES) }
             }
             "Stop" => {
                 let message = self.text("last_assistant_message")?.unwrap_or_default();

@@ -26,7 +26,9 @@ pub(super) fn seen(line: &Map<String, Value>) -> Option<Seen> {
         return None;
     }
     let at_ms = said_at(line);
-    let found = |act, reported| Some(Seen { act, at_ms, reported });
+    // Others that use the same kit (an editor) may have a person who reads along.
+    let headless = text_of(line, "entrypoint") == Some("sdk-cli");
+    let found = |act, reported| Some(Seen { act, at_ms, reported, headless });
     match text_of(line, "type")? {
         "attachment" => {
             let queued = line.get("attachment").filter(|attachment| attachment["type"] == "queued_command")?;

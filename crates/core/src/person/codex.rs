@@ -34,14 +34,16 @@ pub(super) fn seen(lines: impl Iterator<Item = Map<String, Value>>) -> Vec<Seen>
     let mut found = Vec::new();
     // Whether the turn is the person's, until the message has come that it began with; then that message.
     let (mut begins, mut began_with) = (None, None);
+    let mut headless = false;
     for line in lines.filter(|line| text_of(line, "type") == Some("event_msg")) {
         let (payload, at_ms) = (&line["payload"], said_at(&line));
         match payload["type"].as_str() {
             Some("task_started") => {
                 (begins, began_with) = (Some(by_person(payload)), None);
+                headless = payload["turn_attribution"]["turn_trigger"] == "exec";
             }
             Some("turn_aborted") if payload["reason"] == "interrupted" => {
-                found.push(Seen { act: Act::Interrupted, at_ms, reported: false });
+                found.push(Seen { act: Act::Interrupted, at_ms, reported: false, headless: false });
             }
             kind => {
                 let item = &payload["item"];
@@ -63,7 +65,7 @@ pub(super) fn seen(lines: impl Iterator<Item = Map<String, Value>>) -> Vec<Seen>
                 };
                 if is_persons {
                     let act = Act::Prompt(text::ends(words.trim(), MAX_PROMPT_BYTES));
-                    found.push(Seen { act, at_ms, reported: true });
+                    found.push(Seen { act, at_ms, reported: true, headless });
                 }
             }
         }

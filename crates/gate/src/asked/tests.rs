@@ -149,6 +149,15 @@ fn a_job_lasts_until_the_person_ends_it() {
     assert_eq!(asked(&["sounds good"]).class, Some(Other));
 }
 
+#[test]
+fn no_more_of_a_prompt_is_kept_than_its_end_without_secrets() {
+    let said = |prompt: &str| AskedAt::new(7, Asked::default(), prompt).said;
+    assert_eq!(said("go on,\n  please"), "go on, please");
+    assert_eq!(said(""), "");
+    let long = said(&format!("begin {} password=hunter2 é", "x ".repeat(2_000)));
+    assert!(long.chars().count() == SAID_CHARS && long.ends_with('é') && !long.contains("hunter2"), "{long}");
+}
+
 /// Of the labelled prompts in a file, whose authors and styles the models were not trained on: how many are told rightly
 /// to be a job or none, and how many are taken for one that are none.
 fn score(file: &str) -> (usize, usize) {
