@@ -31,6 +31,7 @@ mod gate_judge;
 mod gate_learn;
 mod gate_legitimate;
 mod gate_person;
+mod gate_plans;
 mod gate_prompts;
 mod gate_retention;
 mod gate_rules;

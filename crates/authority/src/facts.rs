@@ -11,11 +11,12 @@ mod untracked;
 
 use std::cmp::Ordering;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use stopgate_core::checkout::{self, Checkout, object_id};
 use stopgate_core::clock::{UnixMillis, to_millis};
+use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::fsx;
 use stopgate_core::person::Person;
 use stopgate_core::redact::redact;
@@ -305,7 +306,9 @@ pub(crate) fn verify(
     let in_time = || if Instant::now() < deadline { Ok(()) } else { Err(EvidenceFault::NotKnownInTime) };
     in_time()?;
     let checkout = checkout::find(cwd).ok_or(EvidenceFault::PlanChanged)?;
-    let text = plans::read(&checkout.worktree, &evidence.plan_file).map_err(|_| EvidenceFault::PlanChanged)?;
+    let home = ProcessEnv.os(env::HOME).map(PathBuf::from).filter(|_| evidence.plan_file.starts_with(plans::HOME));
+    let text = plans::read(&checkout.worktree, home.as_deref(), &evidence.plan_file)
+        .map_err(|_| EvidenceFault::PlanChanged)?;
     let steps = steps(&evidence.plan_file, &text, deadline).ok_or(EvidenceFault::NotKnownInTime)?;
     if !steps.iter().any(|step| !step.is_done && step.text == evidence.next_step) {
         return Err(EvidenceFault::PlanChanged);

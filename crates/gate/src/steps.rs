@@ -274,7 +274,7 @@ fn step_by_word(said: &str) -> Option<(Status, &str)> {
 
 /// `- [ ] text`, `* [x] text`, `1. [ ] text`, `* TODO text`, `** DONE text`, `- \u{2b1c} text`, `\u{2610} text`, `TODO: text`.
 fn step_of_item(text: &str) -> Option<(Status, String)> {
-    if text.starts_with(|sign| matches!(sign, '\u{2610}' | '\u{2611}')) {
+    if text.starts_with(['\u{2610}', '\u{2611}']) {
         let (status, said) = step_by_mark(text)?;
         return Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
     }
@@ -502,7 +502,7 @@ fn plain(text: &str) -> String {
         match sign {
             '*' | '_' | '`' | '"' => {}
             sign if sign.is_ascii() => {
-                out.push(if sign.is_ascii_whitespace() { ' ' } else { sign.to_ascii_lowercase() })
+                out.push(if sign.is_ascii_whitespace() { ' ' } else { sign.to_ascii_lowercase() });
             }
             sign if sign.is_whitespace() => out.push(' '),
             sign => out.extend(sign.to_lowercase()),

@@ -42,6 +42,9 @@ impl Elsewhere {
     pub(super) fn done(&self, git: &Asked<'_>, session: &Session<'_>, path: &str, open: &[String]) -> HashSet<String> {
         let open: HashSet<&str> = open.iter().map(String::as_str).collect();
         let mut done = HashSet::new();
+        if path.starts_with(plans::HOME) {
+            return done;
+        }
         let mut take = |text: &str| {
             let Some(there) = steps(path, text, git.deadline) else { return };
             let here = there.into_iter().filter(|step| step.is_done && open.contains(step.text.as_str()));
@@ -53,7 +56,7 @@ impl Elsewhere {
             }
             let since = session.started_at_ms - CLOCK_LAG_MS;
             if (*is_own || (session.clock_held && Times::of(&top.join(path)).written_since(since)))
-                && let Ok(text) = plans::read(top, path)
+                && let Ok(text) = plans::read(top, None, path)
             {
                 take(&text);
             }

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use stopgate_core::fsx;
 
 use stopgate_gate::steps::Where;
-use stopgate_gate::transcript::TEXT_EXTENSIONS;
+use stopgate_gate::transcript::{TEXT_EXTENSIONS, is_text};
 
 use super::memo::Asked;
 
@@ -50,7 +50,7 @@ pub(super) fn candidates(
     let mut found: Vec<(u8, SystemTime, &str)> = tracked
         .chain(untracked.plans.iter().map(String::as_str))
         .chain(jobs.iter().map(String::as_str))
-        .filter(|path| !is_excluded(path, exclude))
+        .filter(|path| !is_excluded(path, exclude) && !path.starts_with(HOME))
         .take_while(|_| Instant::now() < git.deadline)
         .filter_map(|path| {
             let changed = std::fs::symlink_metadata(git.top.join(path)).ok()?.modified().ok()?;
@@ -91,8 +91,27 @@ pub(super) enum Unread {
     Otherwise,
 }
 
-/// A plan's text, as it stands in the working tree.
-pub(super) fn read(top: &Path, path: &str) -> Result<String, Unread> {
+/// What the path of a plan begins with that lies in the person's own directory: no file of a checkout has such a one.
+pub(super) const HOME: &str = "~/";
+
+/// A plan that the person approved, as it is called here: relative to the top if it lies in the checkout, else below
+/// [`HOME`], where it has to be among a harness's plans.
+pub(super) fn approved(top: &Path, home: Option<&Path>, file: &Path) -> Option<String> {
+    let plain = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    if let Ok(inside) = file.strip_prefix(top) {
+        return inside.to_str().filter(|_| plain(inside)).map(str::to_owned);
+    }
+    let below = file.strip_prefix(home?).ok().filter(|below| plain(below) && is_text(below))?;
+    (below.parent()?.file_name()? == "plans").then(|| format!("{HOME}{}", below.display()))
+}
+
+/// A plan's text, as it stands in the working tree, or in the person's own directory.
+pub(super) fn read(top: &Path, home: Option<&Path>, path: &str) -> Result<String, Unread> {
+    let (top, path) = match (path.strip_prefix(HOME), home) {
+        (None, _) => (top, path),
+        (Some(below), Some(home)) => (home, below),
+        (Some(_), None) => return Err(Unread::Otherwise),
+    };
     fsx::read_beneath(top, Path::new(path), MAX_PLAN_BYTES).map_err(|error| match error.kind() {
         ErrorKind::FileTooLarge => Unread::TooLarge,
         _ => Unread::Otherwise,

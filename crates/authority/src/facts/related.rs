@@ -42,6 +42,17 @@ struct Found {
     relation: Rank,
 }
 
+/// What relates plans to the session.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    touched: &'a Touched,
+    prompts: &'a Prompts,
+    /// Commits of the session that touch a plan, by its path.
+    commits: &'a BTreeMap<String, Vec<String>>,
+    /// The plan that the person approved in this session, and its steps as they were then.
+    approved: Option<&'a (String, Vec<Step>)>,
+}
+
 /// How a file is related to the session, as far as that is known without looking into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -94,11 +105,20 @@ pub(super) fn plans(
     candidates.sort_by_key(|(rank, path)| {
         Reverse((*rank).max(if commits.contains_key(path) { Rank::Named } else { Rank::Unrelated }))
     });
+    let approved = files.approved.as_ref().and_then(|plan| {
+        let path = plans::approved(git.top, session.home, &plan.file)?;
+        let steps = steps(&path, &plan.text, git.deadline)?;
+        Some((path, steps))
+    });
+    if let Some((path, _)) = &approved {
+        candidates.retain(|(_, candidate)| candidate != path);
+        candidates.insert(0, (Rank::Written, path.clone()));
+    }
     for (relation, path) in candidates {
         if found.len() == MAX_OPEN_PLANS || Instant::now() >= git.deadline {
             break;
         }
-        let text = match plans::read(git.top, &path) {
+        let text = match plans::read(git.top, session.home, &path) {
             Ok(text) => text,
             Err(Unread::TooLarge) => {
                 facts.too_large_plans.push(path);
@@ -112,7 +132,13 @@ pub(super) fn plans(
             found.push(Found { path, steps, says, relation });
         }
     }
-    relate(facts, git, session, &touched, &prompts, found, &commits);
+    relate(
+        facts,
+        git,
+        session,
+        &Known { touched: &touched, prompts: &prompts, commits: &commits, approved: approved.as_ref() },
+        found,
+    );
     let elsewhere = facts.plans.iter().any(|plan| plan.relation() != PlanRelation::Untouched);
     if elsewhere {
         let elsewhere = Elsewhere::of(git, session, &others, &files.places);
@@ -131,15 +157,8 @@ fn what_it_says(text: &str, steps: &[Step]) -> Vec<String> {
 }
 
 /// Makes plans of what was `found`, the most related ones, as many as are passed on.
-fn relate(
-    facts: &mut Facts,
-    git: &Asked<'_>,
-    session: &Session<'_>,
-    touched: &Touched,
-    prompts: &Prompts,
-    mut found: Vec<Found>,
-    commits: &BTreeMap<String, Vec<String>>,
-) {
+fn relate(facts: &mut Facts, git: &Asked<'_>, session: &Session<'_>, known: &Known<'_>, mut found: Vec<Found>) {
+    let Known { touched, prompts, commits, .. } = *known;
     let candidates: Vec<Candidate<'_>> =
         found.iter().map(|plan| Candidate { path: &plan.path, says: &plan.says }).collect();
     let named = prompts.named(&candidates);
@@ -167,7 +186,7 @@ fn relate(
             break;
         }
         let commits = commits.get(&plan.path).map(Vec::as_slice).unwrap_or_default();
-        facts.plans.extend(predating(git, plan, session, head.as_deref(), commits, touched));
+        facts.plans.extend(predating(git, plan, session, head.as_deref(), commits, known));
     }
     let is_related = facts.plans.iter().any(|plan| plan.relation() != PlanRelation::Untouched);
     if reading_counts && !is_related {
@@ -205,17 +224,24 @@ fn predating(
     session: &Session<'_>,
     head: Option<&str>,
     commits: &[String],
-    touched: &Touched,
+    known: &Known<'_>,
 ) -> Option<Plan> {
     let Found { path, steps, relation, .. } = found;
-    let introduced = introduced_by(git, &path);
+    let approved = known.approved.filter(|(approved, _)| *approved == path).map(|(_, steps)| steps);
+    let is_inside = !path.starts_with(plans::HOME);
+    let introduced = if is_inside { introduced_by(git, &path) } else { None };
     let times = Times::of(&git.top.join(&path));
     let start = session.started_at_ms;
     let untracked = introduced.is_none() && session.clock_held && times.born_before(start);
     let open = || steps.iter().filter(|step| !step.is_done).map(|step| step.text.clone());
     let mut commits = commits.to_vec();
     let mut ticked = 0;
-    let open_then: Vec<String> = if session.clock_held && times.untouched_since(start) {
+    let open_then: Vec<String> = if let Some(then) = approved {
+        // The person has approved it in this session: the steps are the person's, whoever wrote them down.
+        ticked = ticked_since(then, &steps);
+        let then: HashSet<&str> = then.iter().filter(|step| !step.is_done).map(|step| step.text.as_str()).collect();
+        open().filter(|step| then.contains(step.as_str())).collect()
+    } else if session.clock_held && times.untouched_since(start) {
         open().collect()
     } else if let Some(head) = head {
         match git.ask(&["cat-file", "blob", &format!("{head}:{path}")]) {
@@ -239,7 +265,7 @@ fn predating(
         Vec::new()
     };
     let done = steps.iter().filter(|step| step.is_done).count();
-    let ticked = ticked.max(touched.ticked.get(&path).copied().unwrap_or_default().min(done));
+    let ticked = ticked.max(known.touched.ticked.get(&path).copied().unwrap_or_default().min(done));
     Some(Plan {
         next_step: open_then.first()?.clone(),
         touched_by_session: relation >= Rank::Written,

@@ -294,3 +294,41 @@ fn a_bare_repository_has_only_linked_worktrees_and_a_submodule_none() {
     let checkout = checkout::find(&sub).unwrap();
     assert_eq!(checkout.others(9), []);
 }
+
+/// A plan that the person approved in plan mode is the person's, wherever the client keeps it, and of what stood in it then.
+#[test]
+fn an_approved_plan_is_one_though_the_session_wrote_it() {
+    let repository = Repository::new();
+    let head = repository.commit("a.txt", "", START - 60_000);
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().canonicalize().unwrap();
+    let seen = |file: &Path, in_result: bool, is_error: bool| {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "- [x] one\n- [ ] two\n- [ ] written later\n").unwrap();
+        let shows = json!({"type": "tool_use", "id": "p", "name": "ExitPlanMode", "input": {}});
+        let answer = json!({"type": "tool_result", "tool_use_id": "p", "content": "User has approved your plan.", "is_error": is_error});
+        let told = json!({"filePath": file, "plan": "# Plan\n- [ ] one\n- [ ] two\n"});
+        let lines = [
+            json!({"type": "assistant", "message": {"content": [shows]}}),
+            json!({"type": "user", "message": {"content": [answer]}, "toolUseResult": if in_result { told } else { json!({}) }}),
+        ];
+        let transcript = home.join("transcript.jsonl");
+        std::fs::write(&transcript, lines.map(|line| line.to_string()).join("\n")).unwrap();
+        let session = Session {
+            transcript: Some(&transcript),
+            home: Some(&home),
+            head_at_start: Some(&head),
+            ..repository.session()
+        };
+        let plans = gather_as(&session).plans.into_iter();
+        plans.map(|plan| (plan.path.clone(), plan.relation(), plan.next_step)).collect::<Vec<_>>()
+    };
+    let of = |path: &str| vec![(path.to_owned(), Moved, "two".to_owned())];
+    let kept = home.join(".claude/plans/calm-otter.md");
+    assert_eq!(seen(&kept, true, false), of("~/.claude/plans/calm-otter.md"));
+    assert_eq!(seen(&kept, true, true), [], "refused");
+    assert_eq!(seen(&kept, false, false), [], "the client does not say which");
+    assert_eq!(seen(&home.join("secrets/x.md"), true, false), [], "no directory of plans");
+    let inside = repository.top.join("notes/calm-otter.md");
+    assert_eq!(seen(&inside, true, false), of("notes/calm-otter.md"), "plansDirectory is in the project");
+}
