@@ -167,6 +167,11 @@ fn headless(client: Client) -> Outcome {
     };
     assert_eq!((requests, feedback.len()), (2, 1), "{feedback:?}");
     assert!(feedback[0].contains("docs/plan.md: write the parser"), "{feedback:?}");
+    // Both clients say that nobody reads along, and the prompt asked for a job: so it was held.
+    let verdicts = site.verdicts(1);
+    let explained = site.stopgate(&["explain", &verdicts.last().unwrap().event_id, "--json"]);
+    let inputs = &explained["recording"]["inputs"];
+    assert_eq!((&inputs["turn_end"]["headless"], &inputs["turn"]["asked"]["class"]), (&json!(true), &json!("execute")));
     let session = site.session();
     assert!(session.ended_at_ms.is_some() && session.tmux.is_none(), "{session:#?}");
     Outcome::works([])
