@@ -1,12 +1,13 @@
 //! Tables of phrases (`templates/signals/`) and how a clause is compared with them.
 //!
 //! A phrase is a row of words: `a|b` is one of several words, `!a|b` any other word, `a?` may be missing, `*` is up to
-//! [`MAX_GAP`] words, `#` or `%num` (where a line may not begin with `#`) a number, `%ing`, `%ed` and `%any` a word of that form, `^` the beginning and `$` the end of
+//! [`MAX_GAP`] words, `#` or `%num` (where a line may not begin with `#`) a number, `%any` any word, `%ing` or `%ed|%en` one that ends so, `^` the beginning and `$` the end of
 //! the clause. `@name` stands for the words of a line `@name = a|b|c` further up in the same file.
 
 mod table;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -25,15 +26,115 @@ fn signs(word: &'static str) -> Vec<&'static str> {
 
 type WordId = u32;
 
+/// FNV-1a: what is looked up is short, and the words that are known are ours.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Debug)]
 enum Part {
     Start,
     End,
     Gap,
     Number,
-    Form { suffix: &'static str, optional: bool },
-    Not(Vec<WordId>),
-    Word { any: Vec<WordId>, optional: bool, or_end: bool },
+    Form { any: Vec<&'static str>, optional: bool },
+    Not(WordSet),
+    Word { any: WordSet, optional: bool, or_end: bool },
+}
+
+/// Some words.
+#[derive(Debug)]
+struct WordSet {
+    ids: Vec<WordId>,
+    /// A bit for each, by its id: most words are told apart by that.
+    mask: Mask,
+}
+
+impl WordSet {
+    fn of(ids: Vec<WordId>) -> Self {
+        let mask = ids.iter().fold(0, |mask, id| mask | bit(*id));
+        Self { ids, mask }
+    }
+
+    fn has(&self, id: WordId) -> bool {
+        self.mask & bit(id) != 0 && self.ids.contains(&id)
+    }
+}
+
+/// A bit for each of some words: whether two sets have none in common.
+type Mask = u128;
+
+/// The bit of a word.
+const fn bit(id: WordId) -> Mask {
+    1 << (id % Mask::BITS)
+}
+
+impl Part {
+    /// The words of which one has to stand here, whatever else the phrase has.
+    const fn needs(&self) -> Option<&WordSet> {
+        match self {
+            Self::Word { any, optional: false, or_end: false } => Some(any),
+            _ => None,
+        }
+    }
+}
+
+/// A phrase that may begin with a word, and what tells most often that it does not.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    phrase: u32,
+    table: Table,
+    /// It stands at the beginning of a clause only.
+    is_initial: bool,
+    /// The words of which one has to come next.
+    next: Mask,
+    /// The words of which one has to come within a gap from here.
+    ahead: Mask,
+}
+
+impl Candidate {
+    /// One that the words behind its first tell nothing of.
+    fn anywhere(phrase: usize, table: Table, is_initial: bool) -> Self {
+        let phrase = u32::try_from(phrase).unwrap_or(u32::MAX);
+        Self { phrase, table, is_initial, next: Mask::MAX, ahead: Mask::MAX }
+    }
+
+    /// What has to come behind the first word, where `rest` is what follows that.
+    fn before(self, rest: &[Part]) -> Self {
+        let mut next = 0;
+        for part in rest {
+            match part {
+                Part::Word { any, optional, or_end: false } => {
+                    next |= any.mask;
+                    if !optional {
+                        return Self { next, ..self };
+                    }
+                }
+                _ => break,
+            }
+        }
+        match rest {
+            [Part::Gap, part, ..] => Self { ahead: part.needs().map_or(Mask::MAX, |any| any.mask), ..self },
+            _ => self,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -45,26 +146,33 @@ struct Phrase {
 /// Phrases by table, and where to look for those that begin with a word.
 #[derive(Debug, Default)]
 pub(super) struct Phrases {
-    ids: HashMap<&'static str, WordId>,
+    ids: HashMap<&'static str, WordId, BuildHasherDefault<Fnv>>,
     all: Vec<Phrase>,
     /// By first word, for phrases that begin with one.
-    by_word: Vec<Vec<usize>>,
+    by_word: Vec<Vec<Candidate>>,
     /// Phrases that may begin anywhere, whatever the word.
-    anywhere: Vec<usize>,
+    anywhere: Vec<Candidate>,
     /// Phrases that stand at the beginning of a clause only.
-    at_start: Vec<usize>,
+    at_start: Vec<Candidate>,
 }
 
 /// The phrases of all languages.
 pub(super) static PHRASES: LazyLock<Phrases> = LazyLock::new(|| Phrases::parse(&TEXTS));
 
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 13] = [
     include_str!("../../../templates/signals/en.txt"),
     include_str!("../../../templates/signals/de.txt"),
     include_str!("../../../templates/signals/es.txt"),
     include_str!("../../../templates/signals/fr.txt"),
     include_str!("../../../templates/signals/pt.txt"),
     include_str!("../../../templates/signals/zh.txt"),
+    include_str!("../../../templates/signals/tr.txt"),
+    include_str!("../../../templates/signals/pl.txt"),
+    include_str!("../../../templates/signals/ko.txt"),
+    include_str!("../../../templates/signals/nl.txt"),
+    include_str!("../../../templates/signals/it.txt"),
+    include_str!("../../../templates/signals/ru.txt"),
+    include_str!("../../../templates/signals/ja.txt"),
 ];
 
 /// Which tables a clause has phrases of, and where the first of each stands, in words.
@@ -111,15 +219,12 @@ impl Phrases {
                 Some((Part::Start, rest)) => (true, rest),
                 _ => (false, phrase.parts.as_slice()),
             };
-            if is_initial {
-                self.at_start.push(at);
-                continue;
-            }
+            let candidate = Candidate::anywhere(at, phrase.table, is_initial);
             let mut first = Vec::new();
             let mut is_bound = false;
             for part in parts {
                 let Part::Word { any, optional, or_end } = part else { break };
-                first.extend(any.iter().copied());
+                first.extend(any.ids.iter().copied());
                 is_bound = !optional && !or_end;
                 if is_bound {
                     break;
@@ -128,11 +233,17 @@ impl Phrases {
             if is_bound {
                 first.sort_unstable();
                 first.dedup();
+                let candidate = match parts {
+                    [one, rest @ ..] if one.needs().is_some() => candidate.before(rest),
+                    _ => candidate,
+                };
                 for word in first {
-                    self.by_word[word as usize].push(at);
+                    self.by_word[word as usize].push(candidate);
                 }
+            } else if is_initial {
+                self.at_start.push(candidate);
             } else {
-                self.anywhere.push(at);
+                self.anywhere.push(candidate);
             }
         }
     }
@@ -145,15 +256,17 @@ impl Phrases {
             "$" => Part::End,
             "*" => Part::Gap,
             "#" | "%num" => Part::Number,
-            "%ing" => Part::Form { suffix: "ing", optional },
-            "%ed" => Part::Form { suffix: "ed", optional },
-            "%any" => Part::Form { suffix: "", optional },
+            "%any" => Part::Form { any: vec![""], optional },
+            _ if word.starts_with('%') => {
+                let any = word.split('|').map(|form| form.strip_prefix('%').unwrap_or(form)).collect();
+                Part::Form { any, optional }
+            }
             _ => {
                 let (negated, words) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
                 let words = words.split('|').flat_map(|word| named.get(word).copied().unwrap_or(word).split('|'));
                 let words: Vec<_> = words.collect();
                 let or_end = words.contains(&"$");
-                let any = words.into_iter().map(|word| self.id(word)).collect();
+                let any = WordSet::of(words.into_iter().map(|word| self.id(word)).collect());
                 if negated { Part::Not(any) } else { Part::Word { any, optional, or_end } }
             }
         }
@@ -169,12 +282,20 @@ impl Phrases {
         let clause = Words { words, ids: words.iter().map(|word| self.ids.get(word.as_str()).copied()).collect() };
         let mut fired = FiredTables([None; Table::ALL.len()]);
         for at in 0..words.len() {
-            let starting: &[usize] = if at == 0 { &self.at_start } else { &[] };
-            let by_word: &[usize] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
-            for phrase in starting.iter().chain(by_word).chain(&self.anywhere) {
-                let Phrase { table, parts } = &self.all[*phrase];
-                let found = &mut fired.0[*table as usize];
-                if found.is_none() {
+            let starting: &[Candidate] = if at == 0 { &self.at_start } else { &[] };
+            let by_word: &[Candidate] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
+            let behind = &clause.ids[at + 1..clause.ids.len().min(at + 2 + MAX_GAP)];
+            let bits = |ids: &[Option<WordId>]| ids.iter().flatten().fold(0, |mask, id| mask | bit(*id));
+            let (next, ahead): (Mask, Mask) = (bits(&behind[..behind.len().min(1)]), bits(behind));
+            let could = |candidate: &Candidate| {
+                (candidate.next == Mask::MAX || candidate.next & next != 0)
+                    && (candidate.ahead == Mask::MAX || candidate.ahead & ahead != 0)
+                    && (at == 0 || !candidate.is_initial)
+            };
+            for candidate in starting.iter().chain(by_word).chain(&self.anywhere) {
+                let found = &mut fired.0[candidate.table as usize];
+                if found.is_none() && could(candidate) {
+                    let parts = &self.all[candidate.phrase as usize].parts;
                     *found = clause.end_of(parts, at).map(|end| (at, end));
                 }
             }
@@ -196,22 +317,32 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Whether one of `any` stands at `at`.
+    fn is_at(&self, at: usize, any: &WordSet) -> bool {
+        self.ids.get(at).copied().flatten().is_some_and(|id| any.has(id))
+    }
+
     /// Where the phrase that begins at `at` ends, if it stands there.
     fn end_of(&self, phrase: &[Part], at: usize) -> Option<usize> {
         let Some((part, rest)) = phrase.split_first() else {
             return Some(at);
         };
-        let is_here = |any: &[WordId]| self.ids.get(at).is_some_and(|id| id.is_some_and(|id| any.contains(&id)));
+        let is_here = |any: &WordSet| self.is_at(at, any);
         let skip = |skips: bool| if skips { self.end_of(rest, at) } else { None };
         let take = |takes: bool| if takes { self.end_of(rest, at + 1) } else { None };
         match part {
             Part::Start => skip(at == 0),
             Part::End => skip(at == self.words.len()),
-            Part::Gap => (at..=self.words.len().min(at + MAX_GAP)).find_map(|at| self.end_of(rest, at)),
+            Part::Gap => {
+                let needed = rest.first().and_then(Part::needs);
+                let could = |at: &usize| needed.is_none_or(|any| self.is_at(*at, any));
+                (at..=self.words.len().min(at + MAX_GAP)).filter(could).find_map(|at| self.end_of(rest, at))
+            }
             Part::Number => take(self.words.get(at).is_some_and(|word| is_number(word))),
-            Part::Form { suffix, optional } => {
-                let has_form =
-                    |word: &String| word.ends_with(suffix) && (suffix.is_empty() || word.len() >= MIN_FORM_CHARS);
+            Part::Form { any, optional } => {
+                let has_form = |word: &String| {
+                    any.iter().any(|form| form.is_empty() || word.len() >= MIN_FORM_CHARS && word.ends_with(form))
+                };
                 take(self.words.get(at).is_some_and(has_form)).or_else(|| skip(*optional))
             }
             Part::Not(any) => take(at < self.words.len() && !is_here(any)),

@@ -111,12 +111,11 @@ fn units(message: &str) -> Vec<Unit> {
             continue;
         }
         let is_row = text.starts_with('|');
-        in_list = line.is_item || (is_row && in_list) || (in_list && open);
+        in_list = line.is_item || is_row || (in_list && open);
         let is_listed = line.is_item || is_alone;
         let is_heading = text.starts_with('#');
         units.push(Unit { begins_group: !in_list && !is_headed, lines: vec![(0, line.at)], text, is_listed });
         is_headed = is_heading;
-        in_list |= is_row;
         open = !is_alone;
     }
     units
@@ -258,11 +257,18 @@ impl Splitter<'_> {
 
     fn end_clause(&mut self, asks: bool, breaks_off: bool) {
         let done = std::mem::take(&mut self.clause);
+        let asks = asks || done.words.last().is_some_and(|word| asks_by_itself(word));
         if !done.words.is_empty() {
             self.clauses.push(Clause { asks, breaks_off, opens: !self.is_within, ..done });
         }
         self.is_within = false;
     }
+}
+
+/// Whether a sentence that ends with `word` is a question without a mark: Japanese, Chinese, Korean.
+fn asks_by_itself(word: &str) -> bool {
+    const ENDINGS: [&str; 6] = ["까요", "나요", "까", "가요", "은지요", "는지요"];
+    matches!(word, "か" | "吗" | "呢") || ENDINGS.iter().any(|ending| word.ends_with(ending))
 }
 
 /// Whether a symbol belongs to a word only within it.

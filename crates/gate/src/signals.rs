@@ -24,8 +24,10 @@ pub enum Signal {
     PromisedNextStep,
     /// It leaves a part of the work for later by its own choice.
     SelfDeferral,
-    /// It ends with a real question.
+    /// It ends with a real question: a choice, a fact, something that cannot be taken back.
     AsksQuestion,
+    /// It asks leave to go on with what nobody doubts, which hands the work back.
+    GoOnQuestion,
     /// It needs somebody's agreement first.
     ApprovalNeeded,
     /// It needs something that only the person can give.
@@ -44,13 +46,14 @@ pub enum Signal {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ContextLimit,
         Self::FreshSession,
         Self::ShouldStopForContext,
         Self::PromisedNextStep,
         Self::SelfDeferral,
         Self::AsksQuestion,
+        Self::GoOnQuestion,
         Self::ApprovalNeeded,
         Self::MissingInfo,
         Self::BlockedByError,
@@ -69,6 +72,7 @@ impl Signal {
             Self::PromisedNextStep => "promised-next-step",
             Self::SelfDeferral => "self-deferral",
             Self::AsksQuestion => "asks-question",
+            Self::GoOnQuestion => "go-on-question",
             Self::ApprovalNeeded => "approval-needed",
             Self::MissingInfo => "missing-info",
             Self::BlockedByError => "blocked-by-error",
@@ -87,6 +91,9 @@ pub struct Sighting {
     pub signal: Signal,
     /// Where those words stand in the message, in bytes.
     pub span: Range<usize>,
+    /// Whether it is said in the last two paragraphs, or there as well. A list or a table, and a heading over it, are of
+    /// their paragraph; code and quotes are of none.
+    pub at_end: bool,
 }
 
 /// The signals of a message, each once, in the order of [`Signal::ALL`].
@@ -94,14 +101,25 @@ pub struct Sighting {
 pub struct Signals(Vec<Sighting>);
 
 impl Signals {
-    /// The set of `signals`, seen nowhere in particular.
+    /// The set of `signals`, seen at the end.
     pub fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
-        Self(signals.into_iter().map(|signal| Sighting { signal, span: 0..0 }).collect())
+        Self(signals.into_iter().map(|signal| Sighting { signal, span: 0..0, at_end: true }).collect())
     }
 
     /// Whether `signal` is in the set.
     pub fn has(&self, signal: Signal) -> bool {
         self.0.iter().any(|seen| seen.signal == signal)
+    }
+
+    /// Whether `signal` is in the set, and given in the last two paragraphs.
+    pub fn at_end(&self, signal: Signal) -> bool {
+        self.0.iter().any(|seen| seen.signal == signal && seen.at_end)
+    }
+
+    /// Whether the agent asks for no more than leave to go on: no reason to stop where the job was asked for, and no
+    /// excuse elsewhere.
+    pub fn hands_back(&self) -> bool {
+        self.has(Signal::GoOnQuestion)
     }
 
     /// Whether the agent gives an excuse or a promise, or leaves work: only then is there anything to judge.
@@ -145,8 +163,23 @@ pub fn detect(message: &str) -> Signals {
     Signals(sightings(&heard, listed_work(&clauses, &heard)))
 }
 
-fn sightings(heard: &[HeardClause], listed_work: Option<Range<usize>>) -> Vec<Sighting> {
-    let first = |test: &dyn Fn(&HeardClause) -> Option<Range<usize>>| heard.iter().find_map(test);
+/// How many paragraphs from the end are the end of a message.
+const END_GROUPS: usize = 2;
+
+/// Where something is said: first, and whether at the end as well.
+#[derive(Debug, Clone)]
+struct Place {
+    span: Range<usize>,
+    at_end: bool,
+}
+
+fn sightings(heard: &[HeardClause], listed_work: Option<Place>) -> Vec<Sighting> {
+    let first = |test: &dyn Fn(&HeardClause) -> Option<Range<usize>>| {
+        let span = heard.iter().find_map(test)?;
+        let at_end =
+            heard.iter().rev().take_while(|clause| clause.from_end < END_GROUPS).any(|clause| test(clause).is_some());
+        Some(Place { span, at_end })
+    };
     let promised = |promise: Promise| first(&move |clause| clause.promise(promise));
     let asks = |question: QuestionKind| first(&move |clause| clause.asks(question));
 
@@ -175,10 +208,19 @@ fn sightings(heard: &[HeardClause], listed_work: Option<Range<usize>>) -> Vec<Si
     let is_open = excuse || firm.is_some() || defers.is_some() || progress.is_some() || ends_open;
     let is_firm = firm.is_some();
     let is_deferred = defers.is_some();
-    let hands_back = excuse || left.is_some() || promised(Promise::Listed).is_some();
+    // Leave to go on is none of a question beside a real one, nor where what comes next cannot be taken back.
+    let risk = first(&|clause| clause.risk.clone());
+    let goes_on = asks(QuestionKind::GoOn);
+    let choice = asks(QuestionKind::Choice);
+    let risky = asks(QuestionKind::Risky).or_else(|| goes_on.clone().filter(|_| risk.is_some()));
+    let goes_on = goes_on.filter(|_| choice.is_none() && risky.is_none());
+    let real = choice.or_else(|| asks(QuestionKind::Real));
 
-    let rounded_off =
-        left.as_ref().filter(|_| is_rounded_off(heard)).and_then(|_| heard.last()).map(|last| last.whole.clone());
+    let rounded_off = left
+        .as_ref()
+        .filter(|_| is_rounded_off(heard))
+        .and_then(|_| heard.last())
+        .map(|last| Place { span: last.whole.clone(), at_end: true });
     let failure = first(&|clause| clause.failure.clone()).filter(|_| !heard.iter().any(|clause| clause.mends));
     let lacks = |kind: Lack| first(&move |clause| clause.lacks(kind));
     let found = [
@@ -187,12 +229,8 @@ fn sightings(heard: &[HeardClause], listed_work: Option<Range<usize>>) -> Vec<Si
         (Signal::ShouldStopForContext, stops),
         (Signal::PromisedNextStep, firm.or_else(|| promised(Promise::Listed))),
         (Signal::SelfDeferral, defers),
-        (
-            Signal::AsksQuestion,
-            asks(QuestionKind::Real)
-                .or_else(|| asks(QuestionKind::Courtesy).filter(|_| !excuse))
-                .or_else(|| asks(QuestionKind::GoOn).filter(|_| !hands_back)),
-        ),
+        (Signal::AsksQuestion, real.or(risky).or_else(|| asks(QuestionKind::Courtesy).filter(|_| !excuse))),
+        (Signal::GoOnQuestion, goes_on),
         (Signal::ApprovalNeeded, lacks(Lack::Approval)),
         (Signal::MissingInfo, lacks(Lack::Information)),
         (
@@ -213,7 +251,9 @@ fn sightings(heard: &[HeardClause], listed_work: Option<Range<usize>>) -> Vec<Si
         ),
         (Signal::ReportsRemaining, left),
     ];
-    let seen = found.into_iter().filter_map(|(signal, span)| span.map(|span| Sighting { signal, span }));
+    let seen = found
+        .into_iter()
+        .filter_map(|(signal, place)| place.map(|Place { span, at_end }| Sighting { signal, span, at_end }));
     seen.collect()
 }
 
@@ -225,7 +265,7 @@ fn is_rounded_off(heard: &[HeardClause]) -> bool {
 }
 
 /// The first item of agent's work in a list that is said to be left.
-fn listed_work(clauses: &[prose::Clause], heard: &[HeardClause]) -> Option<Range<usize>> {
+fn listed_work(clauses: &[prose::Clause], heard: &[HeardClause]) -> Option<Place> {
     let mut label = None;
     for (clause, heard) in clauses.iter().zip(heard) {
         if heard.labels_open {
@@ -233,8 +273,11 @@ fn listed_work(clauses: &[prose::Clause], heard: &[HeardClause]) -> Option<Range
         } else if heard.labels_offer {
             label = None;
         }
-        if clause.is_listed && label == Some(clause.from_end) && heard.agent_work.is_some() {
-            return heard.agent_work.clone();
+        if clause.is_listed
+            && label == Some(clause.from_end)
+            && let Some(span) = heard.agent_work.clone()
+        {
+            return Some(Place { span, at_end: clause.from_end < END_GROUPS });
         }
     }
     None
@@ -244,5 +287,7 @@ fn listed_work(clauses: &[prose::Clause], heard: &[HeardClause]) -> Option<Range
 mod excuses;
 #[cfg(test)]
 mod legitimate;
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod tests;

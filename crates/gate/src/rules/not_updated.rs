@@ -11,8 +11,9 @@ use crate::turn::PersonTurn;
 /// Whether the message and the person leave it to the facts: all is said to be done, nothing else is, a job was asked for
 /// by the last prompt, and nobody was reminded since.
 pub fn may_be_not_updated(signals: &Signals, turn: &PersonTurn) -> bool {
-    const OTHERWISE: [Signal; 6] = [
+    const OTHERWISE: [Signal; 7] = [
         Signal::AsksQuestion,
+        Signal::GoOnQuestion,
         Signal::ApprovalNeeded,
         Signal::MissingInfo,
         Signal::BlockedByError,

@@ -11,6 +11,9 @@ const PROMISE_GROUPS: usize = 3;
 /// How far from the end a question still waits for an answer: details or a courtesy may follow it.
 const QUESTION_GROUPS: usize = 2;
 
+/// How far from the end the work may be handed back.
+const HAND_BACK_GROUPS: usize = 4;
+
 /// Where in the message something is said, in bytes.
 type Said = Option<Range<usize>>;
 
@@ -49,6 +52,10 @@ pub(super) struct HeardClause {
     pub(super) delivers: bool,
     /// It is an item of work for an agent.
     pub(super) agent_work: Said,
+    /// It speaks of what cannot be taken back.
+    pub(super) risk: Said,
+    /// How far from the end it stands, in paragraphs.
+    pub(super) from_end: usize,
     /// All of the clause.
     pub(super) whole: Range<usize>,
     promise: (Promise, Range<usize>),
@@ -83,7 +90,11 @@ pub(super) enum Promise {
 pub(super) enum QuestionKind {
     Real,
     Courtesy,
-    /// Asks leave to go on with what nobody doubts.
+    /// Asks which of several, or for a fact.
+    Choice,
+    /// Asks before something that cannot be taken back.
+    Risky,
+    /// Asks leave to go on with what nobody doubts, with or without a question mark.
     GoOn,
 }
 
@@ -147,6 +158,10 @@ impl HeardClause {
             complete: at(Table::ClaimsCompletion).filter(|_| !taken_back),
             part_done: at(Table::CompletionWeak).filter(|_| !taken_back),
             as_asked: at(Table::AsAsked).filter(|_| has(Table::AskedToStop)),
+            risk: at(Table::Risky)
+                .or_else(|| at(Table::RiskyAct).filter(|_| clause.from_end == 0))
+                .filter(|_| clause.from_end < HAND_BACK_GROUPS),
+            from_end: clause.from_end,
             context,
             leaves,
             not_ours,
@@ -276,13 +291,30 @@ fn is_statement(fired: &FiredTables) -> bool {
     }
 }
 
-/// The question that the clause puts to the person, if it stands where one waits for an answer.
+/// The question that the clause puts to the person, if it stands where one waits for an answer. The work may be handed
+/// back further up, with a report below.
 fn question(clause: &Clause, fired: &FiredTables, excuse: bool) -> Option<QuestionKind> {
     let answered = !clause.closes && fired.has(Table::AnsweredQuestion);
-    if !clause.asks || clause.from_end >= QUESTION_GROUPS || answered || excuse || fired.has(Table::IdleQuestion) {
+    let is_near = clause.from_end < QUESTION_GROUPS;
+    let waits = clause.asks && is_near && !answered && !fired.has(Table::IdleQuestion);
+    let is_choice = clause.asks && fired.has(Table::RealChoice);
+    let is_others = is_near && !clause.asks && fired.has(Table::Decision);
+    let goes_on = clause.asks && fired.has(Table::GoOnQuestion) && !is_choice || fired.has(Table::HandBack);
+    let is_handed_back = goes_on && clause.from_end < HAND_BACK_GROUPS;
+    let is_risky = fired.has(Table::RiskyAct) || fired.has(Table::Risky);
+    if excuse {
         None
-    } else if fired.has(Table::GoOnQuestion) {
+    } else if is_risky && (waits || is_near && (is_handed_back || fired.has(Table::Decision))) {
+        Some(QuestionKind::Risky)
+    } else if is_others {
+        Some(QuestionKind::Choice)
+    } else if is_handed_back && !is_risky {
         Some(QuestionKind::GoOn)
+    } else if !waits {
+        None
+    } else if is_choice && clause.closes {
+        // One that more follows on may be answered there.
+        Some(QuestionKind::Choice)
     } else if fired.has(Table::CourtesyQuestion) {
         Some(QuestionKind::Courtesy)
     } else {

@@ -12,7 +12,6 @@ const QUESTIONS: &[&str] = &[
      accordingly. Both take about the same time. The tests cover neither yet.",
     "Next, I'll write the exporter.\n\nBefore that: should dates be in UTC or local time?",
     "I'm low on context. Which of the two formats should the parser read?",
-    "Next I'd touch the billing table. Is that OK?",
     "Should a login create a new session, or reuse the existing one?\n\n- New: safer\n- Reuse: faster",
     "I'll move on to the parser next \u{2014} shall I use the visitor pattern (as in the lexer) or a plain match?",
     "Three options:\n\n1. Keep the old API\n2. Break it\n3. Version it\n\nWhich one do you want? I'll start right away.",
@@ -21,7 +20,6 @@ const QUESTIONS: &[&str] = &[
 const WAITS: &[&str] = &[
     "Please review the design in docs/design.md. Once you approve it, I'll proceed with the parser.",
     "Let me know which of the two you prefer and I'll proceed.",
-    "Let me know if you want me to go on with the next step.",
     "I'm holding here until you give the go-ahead; I'll start on the deployment then.",
     "The design is in docs/design.md. Waiting for your go-ahead before I continue with step 2.",
     "If you want me to, I'll continue with the parser.",
@@ -37,7 +35,6 @@ const WAITS: &[&str] = &[
     "Say the word and I'll start on the parser.",
     "I'd like your sign-off first. Then I'll begin the rollout.",
     "The next step deletes production data, so I'll begin it only after you confirm.",
-    "Would you like me to continue with the parser? I'll start with the grammar if so.",
     "I'll implement it unless you object; please confirm, because it changes the public API.",
     "The rate limit resets at 14:00; I'll continue after that.",
 ];
@@ -253,7 +250,6 @@ const VARIED: &[&str] = &[
     "Open a new terminal session to pick up the change.",
     "The token limit is now configurable. Requests above it stop with an error.",
     "I read the plan. It has four open steps. You asked only for an overview, so here it is: lexer, parser, printer, docs.",
-    "Overview of the plan:\n\n- Next step: parser\n- After that: printer\n\nShould I start?",
     "The five remaining tasks are listed in docs/plan.md.",
     "The plan's next step is the parser, as you can see in docs/plan.md:12.",
     "To answer your question: the next step in the plan is the parser.",
