@@ -208,6 +208,14 @@ fn a_session_is_let_go_for_what_wakes_it_and_for_nothing_else() {
     };
     let as_it_is = |_: &mut Value| {};
     assert!(!held("shell", "Stop.background-shell.json", &[], &as_it_is));
+    for status in ["completed", "failed", "killed", "stopped"] {
+        let ended = move |payload: &mut Value| payload["background_tasks"][0]["status"] = json!(status);
+        assert!(held(&format!("shell-{status}"), "Stop.background-shell.json", &[], &ended));
+    }
+    for status in ["pending", "paused", "something-new"] {
+        let runs = move |payload: &mut Value| payload["background_tasks"][0]["status"] = json!(status);
+        assert!(!held(&format!("shell-{status}"), "Stop.background-shell.json", &[], &runs));
+    }
     let spawned = json!({"type": "assistant", "message": {"content": [
         {"type": "tool_use", "id": "a", "name": "Agent", "input": {"name": "mate", "prompt": "go"}}]}});
     let idle = json!({"type": "user", "rowSource": "recorded", "message": {"role": "user", "content":

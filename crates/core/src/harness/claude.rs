@@ -112,6 +112,11 @@ fn recognises(wire: &RawPayload) -> bool {
 const MAX_SCHEDULES: usize = 64;
 const MAX_SCHEDULE_BYTES: usize = 128;
 
+/// Whether a background task still runs, as far as it says: one that has ended wakes nobody.
+fn runs(task: &Value) -> bool {
+    !matches!(task["status"].as_str(), Some("completed" | "failed" | "killed" | "stopped" | "cancelled"))
+}
+
 /// Reads a payload: scheduled wake-ups keep a session going as background tasks do.
 fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
     let (tasks, crons) = (wire.items("background_tasks")?, wire.items("session_crons")?);
@@ -119,10 +124,11 @@ fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
         let schedule = cron["schedule"].as_str().filter(|text| text.len() <= MAX_SCHEDULE_BYTES)?;
         Some(schedule.to_owned())
     };
+    let running = || tasks.iter().filter(|task| runs(task));
     let stop = Stop {
         prompt_id: wire.word("prompt_id")?,
-        pending_tasks: tasks.len() + crons.len(),
-        teammates: tasks.iter().filter(|task| task["type"] == "teammate").count(),
+        pending_tasks: running().count() + crons.len(),
+        teammates: running().filter(|task| task["type"] == "teammate").count(),
         schedules: crons.iter().filter_map(schedule).take(MAX_SCHEDULES).collect(),
         ..Stop::default()
     };
