@@ -6,13 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rstest::rstest;
-use serde_json::json;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
 use stopgate_tests::checkout::Checkout;
-use stopgate_tests::person::Person;
-use stopgate_tests::transcript::Sender;
-use stopgate_tests::world::{EXCUSE, World, assert_silent, block_reason, session_start, with};
+use stopgate_tests::world::{EXCUSE, World, block_reason, session_start};
 
 /// As many as a person's prompt has, by the configuration that nobody has changed.
 const CEILING: usize = 2;
@@ -117,41 +114,4 @@ fn a_database_that_is_removed_takes_no_ceiling_with_it(#[values(false, true)] re
         }
     }
     assert_eq!(held, CEILING);
-}
-
-#[test]
-fn what_nobody_can_count_any_more_is_used_up_until_the_next_prompt() {
-    let person = Person::new();
-    person.install(&[]);
-    let world = &person.world;
-    std::fs::write(world.home.mode_file(), "enforce\n").unwrap();
-    let checkout = world.planned_checkout();
-    let authority = world.authority();
-    world.start_session("s", &checkout.top);
-    world.says("s", &checkout.top, Sender::Typed, "Execute docs/plan.md");
-    for _ in 0..CEILING {
-        checkout.work();
-        assert!(is_held(world, "s", &checkout.top));
-    }
-    checkout.work();
-    assert!(!is_held(world, "s", &checkout.top), "the control");
-    authority.kill();
-    std::fs::remove_dir_all(world.home.run()).unwrap();
-    for end in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{end}", world.home.database().display()));
-    }
-    let authority = world.authority();
-    let resumed = with(session_start("s", &checkout.top, "resume"), "transcript_path", json!(world.transcript("s")));
-    assert_silent(&world.run_hook("session-start-recorder", &resumed));
-    for _ in 0..CEILING {
-        checkout.work();
-        assert!(!is_held(world, "s", &checkout.top));
-    }
-    // What the person says from now on is counted.
-    world.says("s", &checkout.top, Sender::Typed, "Go on with docs/plan.md");
-    for held in [true, true, false] {
-        checkout.work();
-        assert_eq!(is_held(world, "s", &checkout.top), held);
-    }
-    drop(authority);
 }

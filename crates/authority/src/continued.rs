@@ -3,10 +3,10 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use stopgate_core::clock::{DAY_MS, UnixMillis, to_millis};
+use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::fsx;
 use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
@@ -55,38 +55,6 @@ pub(crate) fn note(home: &Home, key: &SessionKey, mode: Mode, continued: &Contin
     fsx::open_regular(OpenOptions::new().create(true).append(true), &path)?.write_all(&line)
 }
 
-/// A time in which stops were continued that nobody can count any more: both the store and this file are of later than the
-/// installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Uncounted {
-    from: UnixMillis,
-    until: UnixMillis,
-}
-
-impl Uncounted {
-    /// That of `home`, if it has one; `None` also where the file system does not say when its files were made.
-    pub(crate) fn of(home: &Home) -> Option<Self> {
-        let installed = installed_at(home)?;
-        let made = |path: &Path| match std::fs::symlink_metadata(path) {
-            Ok(meta) => meta.created().ok().map(to_millis),
-            Err(_) => Some(UnixMillis::MAX),
-        };
-        let until = made(&home.database())?.min(made(&path(home))?);
-        (installed < until && until < UnixMillis::MAX).then_some(Self { from: installed, until })
-    }
-
-    /// Whether what was continued under a prompt of that time may be lost.
-    pub(crate) fn has(self, prompt_at_ms: UnixMillis) -> bool {
-        (self.from..self.until).contains(&prompt_at_ms)
-    }
-}
-
-/// When the first settings file was written, as the ledger says.
-fn installed_at(home: &Home) -> Option<UnixMillis> {
-    let ledger: serde_json::Value = serde_json::from_slice(&fsx::read_regular(&home.ledger(), MAX_BYTES).ok()?).ok()?;
-    ledger.get("installs")?.as_array()?.iter().filter_map(|install| install.get("at_ms")?.as_i64()).min()
-}
-
 fn prune(home: &Home, now_ms: UnixMillis) -> io::Result<()> {
     let mut text = Vec::new();
     for line in lines(home).into_iter().filter(|line| line.at_ms >= now_ms.saturating_sub(DAY_MS)) {
@@ -116,30 +84,6 @@ mod tests {
     use super::*;
     use stopgate_core::session::Harness;
     use stopgate_gate::RuleId;
-
-    #[test]
-    fn what_was_continued_before_both_files_were_made_is_uncounted_and_nothing_else_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
-        home.create().unwrap();
-        assert_eq!(Uncounted::of(&home), None, "nothing says when it was installed");
-        let installed = |at_ms: i64| {
-            std::fs::write(
-                home.ledger(),
-                format!(r#"{{"installs": [{{"at_ms": {at_ms}}}, {{"at_ms": {}}}]}}"#, at_ms + 5),
-            )
-            .unwrap();
-        };
-        installed(1_000);
-        assert_eq!(Uncounted::of(&home), None, "neither is there");
-        std::fs::write(home.database(), "").unwrap();
-        let made = to_millis(std::fs::metadata(home.database()).unwrap().created().unwrap());
-        let found = Uncounted::of(&home).unwrap();
-        assert_eq!(found, Uncounted { from: 1_000, until: made });
-        assert_eq!([999, 1_000, made - 1, made].map(|at_ms| found.has(at_ms)), [false, true, true, false]);
-        installed(made + 1);
-        assert_eq!(Uncounted::of(&home), None, "everything was counted from the beginning");
-    }
 
     #[test]
     fn what_was_continued_is_counted_by_the_next_and_what_no_ceiling_counts_goes() {

@@ -13,7 +13,6 @@ use stopgate_core::switch::Mode;
 use stopgate_store::{SessionFacts, TurnRecord};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use crate::continued::{self, Uncounted};
 use crate::journal::Journal;
 use crate::judge::Judges;
 use crate::learned::Learned;
@@ -23,7 +22,7 @@ use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::storage::Storage;
-use crate::{facts, rules};
+use crate::{continued, facts, rules};
 
 /// How many stops are judged at once; each may run git.
 const MAX_CONCURRENT_JUDGEMENTS: usize = 4;
@@ -89,8 +88,6 @@ pub(crate) struct State {
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
     memory: Mutex<Memory>,
-    /// A time of which nobody knows what was continued.
-    pub(crate) uncounted: Option<Uncounted>,
 }
 
 impl State {
@@ -110,7 +107,6 @@ impl State {
         memo.remember(&newest.unwrap_or_default());
         let mut memory = Memory::default();
         continued::recall(&home, &mut memory, storage.boot_id());
-        let uncounted = Uncounted::of(&home);
         let rules = Rules::load(home.clone(), &storage);
         let state = Arc::new(Self {
             rules,
@@ -132,7 +128,6 @@ impl State {
             counted: AtomicU64::new(0),
             flipping: Mutex::new(()),
             memory: Mutex::new(memory),
-            uncounted,
         });
         // Grades may have been given, and the mode set, while nobody served.
         rules::demote(&state);

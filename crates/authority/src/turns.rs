@@ -6,7 +6,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_gate::RuleId;
 use stopgate_gate::asked::{Asked, AskedAt};
-use stopgate_gate::turn::{Ceilings, PersonTurn};
+use stopgate_gate::turn::PersonTurn;
 use stopgate_store::{AskedRecord, Continued, TurnRecord};
 
 use crate::state::State;
@@ -24,11 +24,6 @@ pub(crate) fn of_session(
     // What the transcript shows is the last one, whatever its time.
     remembered.prompt_at_ms = prompt_at_ms(person).or(remembered.prompt_at_ms);
     let mut turn = of(stored, &remembered, started, state.storage.moment());
-    // A ceiling that cannot be kept is reached.
-    let is_uncounted = |at_ms| state.uncounted.is_some_and(|lost| lost.has(at_ms));
-    if turn.continues_since_prompt == 0 && turn.prompt_name_ms.is_some_and(is_uncounted) {
-        turn.continues_since_prompt = Ceilings::from(&state.settings.current().gate).per_prompt;
-    }
     turn.contested = stored.contest.is_some();
     turn.person_asked_to_stop = person.end == Some(End::Asked);
     turn.asked = asked(&remembered.asked, &stored.asked, person).unwrap_or_default();

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use stopgate_core::paths::Home;
@@ -17,13 +18,15 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of `home`, if this process is root's and the home is not.
+    /// The owner of `home`, if this process is root's and the home is not, and it could write there: one without root's
+    /// privileges does no harm.
     pub fn other_than_root(home: &Home) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
         let meta = std::fs::metadata(home.root()).ok()?;
-        (meta.uid() != 0).then(|| Self { uid: meta.uid(), gid: meta.gid() })
+        let may_write = || accessat(CWD, home.root(), Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+        (meta.uid() != 0 && may_write()).then(|| Self { uid: meta.uid(), gid: meta.gid() })
     }
 
     /// Makes this process the owner's, for good. Only while it has one thread.
