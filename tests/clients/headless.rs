@@ -101,6 +101,16 @@ fn ticks(client: Client) -> Turn {
 const STATUS: &str = "The lexer is done. Remaining: write the parser, and write the tests. I have changed nothing. I can \
                       start with the parser next.";
 
+/// What the gate has read of the last of `count` stops, for a prompt of this class. What the message decides needs no look.
+fn has_read(site: &Site, count: usize, class: &str) {
+    let verdicts = site.verdicts(count);
+    let explained = site.stopgate(&["explain", &verdicts[count - 1].event_id, "--json"]);
+    let inputs = &explained["recording"]["inputs"];
+    let read = &inputs["turn"]["asked"]["class"];
+    assert!(read.is_null() || read == class, "{class}: {inputs:#}");
+    assert!(read.is_null() || inputs["turn_end"]["headless"] == true, "{class}: {inputs:#}");
+}
+
 fn asked(client: Client) -> Outcome {
     let site = Site::guarded(client);
     let let_go = |what: &str, ran: &Ran, said: &str| {
@@ -113,16 +123,18 @@ fn asked(client: Client) -> Outcome {
     };
     let question =
         ran(&site, "Which steps of docs/plan.md are open? Just the status, change nothing.", [Turn::text(STATUS)], &[]);
+    has_read(&site, 1, "question");
     let_go("question", &question, STATUS);
     assert_eq!(question.requests, 1);
 
-    let done = "The parser is written and committed. The tests of the plan are left for Monday, as you said.";
+    let done = "The parser is written and committed. The tests of the plan are left, as you said.";
     let narrow = ran(
         &site,
-        "Only do the step \"write the parser\" of docs/plan.md and commit it; leave the rest for Monday.",
+        "Only do the step \"write the parser\" of docs/plan.md and commit it, nothing else.",
         [ticks(client), Turn::text(done)],
         &[],
     );
+    has_read(&site, 2, "narrow");
     let_go("narrow", &narrow, done);
 
     if !client.is_codex() {
@@ -140,6 +152,7 @@ fn asked(client: Client) -> Outcome {
         [ticks(client), Turn::text(EXCUSE), Turn::text(goes_on)],
         &[],
     );
+    has_read(&site, if client.is_codex() { 3 } else { 4 }, "execute");
     assert_eq!((executing.feedback.len(), executing.answer.trim_end()), (1, goes_on), "{:?}", executing.feedback);
     assert!(executing.feedback[0].contains("docs/plan.md: write the tests"), "{:?}", executing.feedback);
 
