@@ -1767,6 +1767,10 @@ fn length(phrase: &str) -> usize {
 
 /// Whether `words` begin with `phrase`.
 fn begins(words: &[String], phrase: &str) -> bool {
+    // Most phrases begin otherwise than a word, and are done with.
+    if words.first().and_then(|word| word.as_bytes().first()) != phrase.as_bytes().first() {
+        return false;
+    }
     let mut words = words.iter();
     if is_sign_word(phrase) {
         return phrase.chars().all(|sign| words.next().is_some_and(|word| word.starts_with(sign)));
