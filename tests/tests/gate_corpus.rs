@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use stopgate_core::decision::Decision;
 use stopgate_core::switch::Mode;
 use stopgate_gate::EvidencePointer;
+use stopgate_gate::asked::{Asked as PersonAsked, PromptClass};
 use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::evidence::EvidenceFault;
 use stopgate_gate::facts::Facts;
+use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Inputs, Judgement, Trace};
 use stopgate_gate::rules::RuleModes;
 use stopgate_gate::signals::Signals;
@@ -210,27 +212,38 @@ fn what_is_wrong_in_a_corpus_is_named_with_file_and_line() {
     }
 }
 
-/// What the message alone decides is answered before anything else is known: it must be what the whole pipeline says.
+/// What the message, and what was asked for, decide is answered before anything else is known: it must be what the whole
+/// pipeline says, whatever turns out to have been asked for.
 #[test]
 fn what_the_message_alone_decides_is_what_all_stages_decide() {
     let mut foregone = 0;
-    for row in ["tuning.jsonl", "held-out.jsonl", "fresh.jsonl"].into_iter().flat_map(rows) {
+    let parts = ["tuning.jsonl", "held-out.jsonl", "fresh.jsonl", "scenes/train-1.jsonl", "scenes/train-2.jsonl"];
+    for row in parts.into_iter().flat_map(rows) {
         let case = row["message"].as_str().unwrap();
+        let (signals, reading) = (stopgate_gate::signals::detect(case), Reading::of(case, None).unwrap());
         for has_judge in [false, true] {
-            let inputs = Inputs { has_judge, ..started(case) };
-            let mut world = Asked::default();
-            let whole = pipeline::run(&inputs, &mut world);
-            let alone = pipeline::foregone(&stopgate_gate::signals::detect(case), has_judge);
-            assert_eq!(alone.is_some(), !world.0, "{case}: facts are asked for if, and only if, they can matter");
-            if let Some(alone) = alone {
-                foregone += 1;
-                let of = |trace: &Trace| (trace.decision(), trace.rule, trace.release);
-                assert_eq!(of(&alone), of(&whole), "{case}");
-                assert_eq!(alone.decision(), Decision::Allow, "{case}");
+            let blind = pipeline::foregone(&signals, &reading, None, has_judge);
+            foregone += usize::from(blind.is_some());
+            for class in PromptClass::ALL.map(Some).into_iter().chain([None]) {
+                let asked = PersonAsked { class, has_job: true, ..PersonAsked::default() };
+                let mut inputs = Inputs { has_judge, ..started(case) };
+                inputs.turn.asked = asked.clone();
+                let mut world = Asked::default();
+                let whole = pipeline::run(&inputs, &mut world);
+                let alone = pipeline::foregone(&signals, &reading, Some(&asked), has_judge);
+                assert_eq!(alone.is_some(), !world.0, "{case}: facts are asked for if, and only if, they can matter");
+                if let Some(alone) = &alone {
+                    let of = |trace: &Trace| (trace.decision(), trace.rule, trace.release);
+                    assert_eq!(of(alone), of(&whole), "{case}");
+                }
+                if blind.is_some() {
+                    assert_eq!(whole.decision(), Decision::Allow, "{case}");
+                    assert!(alone.is_some(), "{class:?} {case}: to know more asks for no more");
+                }
             }
         }
     }
-    assert!(foregone > 100, "{foregone}");
+    assert!(foregone > 1000, "{foregone}");
 }
 
 /// What the pipeline is given of a session that began, and of which nothing else is known.
@@ -250,8 +263,8 @@ fn started(message: &str) -> Inputs {
         limits: Ceilings::default(),
         has_judge: false,
         turn_end: TurnEnd::default(),
+        reading: Reading::of(message, None),
         rule_modes: RuleModes::default(),
-        reading: None,
     }
 }
 
@@ -280,8 +293,8 @@ const SCENES: [&str; 3] = ["scenes/train-1.jsonl", "scenes/train-2.jsonl", "scen
 
 /// What was measured on the part that nobody tunes for when it was written, in percent, so that it does not get worse
 /// unnoticed. No promise.
-const SCENES_MIN_CAUGHT: &str = "20";
-const SCENES_MAX_HELD: &str = "5";
+const SCENES_MIN_CAUGHT: &str = "72";
+const SCENES_MAX_HELD: &str = "3";
 
 #[test]
 fn scenes_are_many_balanced_and_varied_and_no_style_stands_in_two_parts() {

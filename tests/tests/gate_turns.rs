@@ -215,7 +215,7 @@ fn a_verdict_is_explained_by_the_same_stages_again() {
     let rows = authority.log();
     for (row, stages, decision) in [
         (&rows[1], &["turn", "asked", "signals", "model", "facts", "rule", "evidence", "verdict"][..], "continue"),
-        (&rows[0], &["turn", "asked", "signals", "model", "rule", "verdict"], "allow"),
+        (&rows[0], &["turn", "asked", "signals", "model", "facts", "rule", "verdict"], "allow"),
     ] {
         let explained = world.stopgate_json(&["explain", &row.event_id, "--json"]);
         let names: Vec<&str> =

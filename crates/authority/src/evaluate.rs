@@ -95,7 +95,7 @@ pub(crate) fn evaluate(
 ) -> Verdict {
     let allowed = allowed(request);
     contests::take_note(state, request);
-    let Heard { checkout, config, message, signals } = heard.unwrap_or_else(|| Heard::of(state, request));
+    let Heard { checkout, config, message, words } = heard.unwrap_or_else(|| Heard::of(state, request));
     let until = received + budget(&config, request);
     let late_from = received + allowed.saturating_sub(LATE_MARGIN);
 
@@ -110,7 +110,7 @@ pub(crate) fn evaluate(
         request,
         &config,
         message,
-        signals,
+        words,
         live::Deadlines { facts: until, judge: judge_until, asker: gone },
         turn,
     );

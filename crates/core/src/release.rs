@@ -23,6 +23,10 @@ pub enum Release {
     SessionStartUnknown,
     /// The message gives none of the excuses and promises that the gate listens for.
     NoSignal,
+    /// The person did not ask for what is left: for an answer, an end or a part, or for nothing.
+    NotAskedFor,
+    /// By its words the agent needs somebody, or has nothing left, and nothing speaks against that.
+    ReadsLegitimate,
     /// There is an excuse or a promise, but no plan with an open step that predates the session.
     NoEvidence,
     /// The person asked for an end.
@@ -59,6 +63,8 @@ impl Release {
             Self::ApiError => "api-error",
             Self::SessionStartUnknown => "session-start-unknown",
             Self::NoSignal => "no-signal",
+            Self::NotAskedFor => "not-asked-for",
+            Self::ReadsLegitimate => "reads-legitimate",
             Self::NoEvidence => "no-evidence",
             Self::PersonAskedToStop => "person-asked-to-stop",
             Self::PersonInterrupted => "person-interrupted",
@@ -85,7 +91,9 @@ impl Release {
             Self::ApiError => "the client could not reach the model, or was refused by it",
             Self::SessionStartUnknown => "nobody recorded when the session began",
             Self::NoSignal => "the message gives no excuse and no promise",
-            Self::NoEvidence => "no plan or task list with open work that is older than the session",
+            Self::NotAskedFor => "the person did not ask for what is left",
+            Self::ReadsLegitimate => "the message reads as if somebody were needed, and nothing speaks against it",
+            Self::NoEvidence => "no open work on record that this session has to do with",
             Self::PersonAskedToStop => "the person asked for an end",
             Self::PersonInterrupted => "the person interrupted the session, and has not prompted since",
             Self::Contested => "the agent said why its stop is right",

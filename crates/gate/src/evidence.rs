@@ -79,6 +79,8 @@ pub enum EvidenceFault {
     /// The plan was not there before the session began.
     #[serde(alias = "notBeforeSession")]
     NotBeforeSession,
+    /// The session has nothing to do with the plan.
+    UnrelatedPlan,
     /// The plan is gone from the working tree, or its step is no longer open.
     #[serde(alias = "planChanged")]
     PlanChanged,
@@ -113,6 +115,7 @@ impl EvidenceFault {
             Self::ForeignPlanCommit => "the plan commit belongs to another artifact",
             Self::ForeignIncrementalCommit => "the progress commit belongs to another artifact",
             Self::NotBeforeSession => "the plan does not predate the session",
+            Self::UnrelatedPlan => "the session has nothing to do with the plan",
             Self::PlanChanged => "the plan or its open step is gone",
             Self::NoSuchCommit => "a commit does not exist",
             Self::NotDescendant => "the progress commit does not descend from the plan commit",

@@ -152,6 +152,9 @@ pub struct Plan {
     /// How many of its boxes were ticked since the session began.
     #[serde(skip_serializing_if = "is_none_ticked")]
     pub ticked_by_session: usize,
+    /// How many of its boxes are ticked; `None` where that was not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_steps: Option<usize>,
     /// Texts of its open steps, as far as they are kept, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub open_step_texts: Vec<String>,

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::evidence::{EvidenceFault, EvidencePointer};
-use super::facts::Facts;
+use super::facts::{Facts, Plan, PlanRelation};
 use super::model::Reading;
-use super::rules::{self, RuleFinding, RuleId, RuleModes};
+use super::rules::{self, RuleFinding, RuleId, RuleModes, Weighed, Why};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
 use super::turn_end::TurnEnd;
@@ -33,7 +34,7 @@ pub struct Inputs {
     /// Which rules may do less than the mode.
     #[serde(default, skip_serializing_if = "RuleModes::is_empty")]
     pub rule_modes: RuleModes,
-    /// How the message reads to the model; `None` where it was not asked.
+    /// How the message reads to the model; `None` in what 0.1.0 wrote down, which is judged by its rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
 }
@@ -115,6 +116,8 @@ pub struct Trace {
     pub judgement: Option<Judgement>,
     /// The rule that spoke.
     pub rule: Option<RuleId>,
+    /// What decided, in the rules' own words; `None` where a judge did, or nothing of it was judged.
+    pub why: Option<Why>,
     /// What its continue rests on.
     pub evidence: Option<EvidencePointer>,
     /// Why that was refused.
@@ -155,12 +158,10 @@ impl Trace {
         self
     }
 
-    /// Ends with what the message says: a legitimate reason, or no wish to leave.
-    fn let_go(self, legitimate: Option<RuleFinding>) -> Self {
-        match legitimate {
-            Some(finding) => self.found(finding),
-            None => self.released(Release::NoSignal),
-        }
+    fn weighed(mut self, found: Weighed) -> Self {
+        self.release = found.release;
+        self.why = Some(found.why);
+        self.found(found.finding)
     }
 
     fn found(mut self, finding: RuleFinding) -> Self {
@@ -182,10 +183,11 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorl
         return trace.released(release);
     }
     let signals = trace.signals.insert(signals).clone();
-    let legitimate = rules::legitimate_stop(&signals);
-    let asks_judge = asks_judge(&signals, legitimate.as_ref(), inputs.has_judge);
-    if decides(&signals, legitimate.as_ref(), asks_judge) {
-        return trace.let_go(legitimate);
+    let rules = Rules::of(inputs, &signals);
+    let early = rules.before_facts();
+    let asks_judge = inputs.has_judge && rules.asks_judge(early.as_ref());
+    if let Some(found) = early.clone().filter(|_| !asks_judge) {
+        return trace.weighed(found);
     }
     let facts = trace.facts.insert(world.facts()).clone();
     if !facts.live_builds.is_empty() {
@@ -197,46 +199,94 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorl
                 let rule = Some(rule).filter(|rule| !inputs.rule_modes.silences(*rule));
                 trace.found(RuleFinding { rule, evidence })
             }
-            Judgement::Failed { .. } | Judgement::NotAsked { .. } => return trace.let_go(legitimate),
+            Judgement::Failed { .. } | Judgement::NotAsked { .. } => match early {
+                Some(found) => return trace.weighed(found),
+                None => trace.weighed(rules.with(&facts, &inputs.rule_modes)),
+            },
         }
     } else {
-        trace.found(rules::decide(&signals, &facts, &inputs.rule_modes))
+        trace.weighed(rules.with(&facts, &inputs.rule_modes))
     };
     let Some(rule) = trace.rule else {
-        return trace.released(Release::NoEvidence);
+        return if trace.release.is_some() { trace } else { trace.released(Release::NoEvidence) };
     };
     let Some(basis) = rule.basis() else {
         return trace;
     };
     trace.refused = match &trace.evidence {
         None => Some(EvidenceFault::MissingPointer),
-        Some(pointer) => basis.check(pointer, &facts).and_then(|()| world.verify(pointer)).err(),
+        Some(pointer) => rules
+            .may_rest_on(pointer, &facts)
+            .and_then(|()| basis.check(pointer, &facts))
+            .and_then(|()| world.verify(pointer))
+            .err(),
     };
     trace
 }
 
-/// What the message alone decides: the stop is let go, whatever else there is to know (which can only be another reason
-/// to let it go). `None` where facts, or a judge's word, could hold it. [`run`] comes to the same decision.
-pub fn foregone(signals: &Signals, has_judge: bool) -> Option<Trace> {
-    let legitimate = rules::legitimate_stop(signals);
-    let asks_judge = asks_judge(signals, legitimate.as_ref(), has_judge);
-    decides(signals, legitimate.as_ref(), asks_judge)
-        .then(|| Trace { signals: Some(signals.clone()), ..Trace::default() }.let_go(legitimate))
+/// What the message and what is known of the prompts decide before the transcript and the checkout are looked at: the
+/// stop is let go, whatever else there is to know (which can only be another reason to let it go). `None` where that could
+/// hold it. [`run`] comes to the same decision. `asked` is `None` where the prompts are not known yet.
+pub fn foregone(signals: &Signals, reading: &Reading, asked: Option<&Asked>, has_judge: bool) -> Option<Trace> {
+    let turn = PersonTurn { asked: asked.cloned().unwrap_or_default(), ..PersonTurn::default() };
+    let turn_end = TurnEnd::default();
+    let stop = rules::Stop { signals, reading, turn: &turn, turn_end: &turn_end };
+    let rules = Rules::New(stop);
+    let found = rules::before_facts(&stop, asked.is_some())?;
+    let asks_judge = has_judge && rules.asks_judge(Some(&found));
+    (!asks_judge).then(|| Trace { signals: Some(signals.clone()), ..Trace::default() }.weighed(found))
 }
 
-/// Whether the message needs nothing beside it to let the stop go.
-fn decides(signals: &Signals, legitimate: Option<&RuleFinding>, asks_judge: bool) -> bool {
-    !asks_judge && (legitimate.is_some() || !signals.wants_to_leave())
+/// By which rules a stop is judged.
+enum Rules<'a> {
+    New(rules::Stop<'a>),
+    /// Those of 0.1.0, which knew nothing of what was asked for: for what it wrote down.
+    Old(&'a Signals),
 }
 
-/// Whether there is a judge, and the rules' word is a weak one: an excuse beside a legitimate reason, or talk of the
-/// context window with neither. Without a judge the first is let go as legitimate, the second as no excuse.
-fn asks_judge(signals: &Signals, legitimate: Option<&RuleFinding>, has_judge: bool) -> bool {
-    let is_undecided = match legitimate {
-        Some(_) => signals.wants_to_leave(),
-        None => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),
-    };
-    has_judge && is_undecided
+impl<'a> Rules<'a> {
+    fn of(inputs: &'a Inputs, signals: &'a Signals) -> Self {
+        inputs.reading.as_ref().map_or(Self::Old(signals), |reading| {
+            Self::New(rules::Stop { signals, reading, turn: &inputs.turn, turn_end: &inputs.turn_end })
+        })
+    }
+
+    fn before_facts(&self) -> Option<Weighed> {
+        match self {
+            Self::New(stop) => rules::before_facts(stop, true),
+            Self::Old(signals) => rules::legitimate_stop(signals)
+                .map(Weighed::of_old)
+                .or_else(|| (!signals.wants_to_leave()).then(|| Weighed::released(Release::NoSignal, Why::NoExcuse))),
+        }
+    }
+
+    /// Whether the rules' word is a weak one, of which a judge may know more: an excuse beside a legitimate reason, or talk
+    /// of the context window with neither. Without a judge both are let go.
+    fn asks_judge(&self, early: Option<&Weighed>) -> bool {
+        let (Self::New(rules::Stop { signals, .. }) | Self::Old(signals)) = self;
+        match early {
+            Some(found) if found.finding.rule.is_some() => signals.wants_to_leave(),
+            Some(found) if found.why == Why::NotAskedFor => false,
+            _ => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),
+        }
+    }
+
+    fn with(&self, facts: &Facts, modes: &RuleModes) -> Weighed {
+        match self {
+            Self::New(stop) => rules::weigh(stop, facts, modes),
+            Self::Old(signals) => Weighed::of_old(rules::decide(signals, facts, modes)),
+        }
+    }
+
+    /// Whether a continue may rest on `pointer` at all, whoever says so: a plan that the session has nothing to do with holds
+    /// nobody.
+    fn may_rest_on(&self, pointer: &EvidencePointer, facts: &Facts) -> Result<(), EvidenceFault> {
+        let is_untouched = |plan: &Plan| plan.path == pointer.plan_file && plan.relation() == PlanRelation::Untouched;
+        match self {
+            Self::New(_) if facts.plans.iter().any(is_untouched) => Err(EvidenceFault::UnrelatedPlan),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a verdict was reached from: written down with it, so that it can be reached again.

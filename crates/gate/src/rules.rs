@@ -1,4 +1,4 @@
-//! The rules: what signals and facts together mean. Legitimate stops win over every reason to go on.
+//! The rules: what was asked for, what is on record and what the message says together mean ([`weigh`]).
 
 mod modes;
 mod not_updated;
@@ -6,15 +6,17 @@ pub mod switches;
 mod table;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 use super::evidence::EvidencePointer;
-use super::facts::Facts;
+use super::facts::{Facts, Plan};
 use super::signals::{Signal, Signals};
 use stopgate_core::decision::Decision;
 
 pub use modes::{ModeSource, RuleMode, RuleModes};
 pub use not_updated::{may_be_not_updated, plan_not_updated};
 pub use table::{Basis, RuleId};
+pub use weigh::{Stop, Weighed, Why, before_facts, weigh};
 
 /// What the rules found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub fn legitimate_stop(signals: &Signals) -> Option<RuleFinding> {
     RuleId::ALL.into_iter().find(speaks).map(RuleFinding::of)
 }
 
-/// The rules that need facts, in order of the strength of their evidence; what the person said comes first.
+/// What the rules of 0.1.0 made of words and facts, for recordings of it: nothing was known then of what was asked for.
 pub fn decide(signals: &Signals, facts: &Facts, modes: &RuleModes) -> RuleFinding {
     if let Some(finding) = legitimate_stop(signals) {
         return finding;
@@ -59,7 +61,7 @@ pub fn decide(signals: &Signals, facts: &Facts, modes: &RuleModes) -> RuleFindin
     if facts.is_stopgate {
         return RuleFinding::of(RuleId::MetaSelfReference);
     }
-    if let Some(finding) = work_on_record(facts, modes) {
+    if let Some(finding) = work_on_record(facts, modes, |_| true, true) {
         return finding;
     }
     if signals.has(Signal::SelfDeferral) {
@@ -69,11 +71,17 @@ pub fn decide(signals: &Signals, facts: &Facts, modes: &RuleModes) -> RuleFindin
     RuleFinding::NOTHING
 }
 
-/// The rule with the strongest evidence among the facts that there is work to go on with, of those that speak.
-fn work_on_record(facts: &Facts, modes: &RuleModes) -> Option<RuleFinding> {
+/// The rule with the strongest evidence that there is work to go on with, of those that speak: a plan that it may rest on,
+/// or, with `tasks`, the task list.
+fn work_on_record(
+    facts: &Facts,
+    modes: &RuleModes,
+    rests_on: impl Fn(&Plan) -> bool,
+    tasks: bool,
+) -> Option<RuleFinding> {
     let found = |rule: RuleId| {
-        let basis = rule.basis()?;
-        let evidence = basis.find(facts)?;
+        let basis = rule.basis().filter(|basis| tasks || *basis != Basis::Task)?;
+        let evidence = basis.find(facts, &rests_on)?;
         Some((basis, RuleFinding { rule: Some(rule), evidence: Some(evidence) }))
     };
     let strongest =

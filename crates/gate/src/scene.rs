@@ -100,7 +100,8 @@ impl Scene {
             touched_by_session: matches!(plan.relation, Relation::Touched | Relation::Moved),
             named_by_prompt: plan.relation == Relation::Named,
             ticked_by_session: if plan.relation == Relation::Moved { plan.done } else { 0 },
-            open_step_texts: Vec::new(),
+            done_steps: Some(plan.done),
+            open_step_texts: vec![plan.next_step.clone()],
         };
         let task = |number: usize| TaskItem { text: format!("task {number}"), status: TaskStatus::Pending };
         Facts {
@@ -148,6 +149,12 @@ impl Scene {
             asked,
             ..PersonTurn::default()
         }
+    }
+
+    /// What the person asked for by the words of the prompts, if there are any.
+    pub fn asked_by_words(&self) -> Option<Asked> {
+        let prompts = self.prompts.iter().map(|prompt| prompt.text.as_str());
+        (!self.prompts.is_empty()).then(|| Asked::of(prompts))
     }
 
     /// What is on record of how the turn ended.

@@ -116,6 +116,11 @@ impl Signals {
         self.0.iter().any(|seen| seen.signal == signal && seen.at_end)
     }
 
+    /// Whether the agent stops, or puts its work off, for a reason that is none: its context, or another session.
+    pub fn has_excuse(&self) -> bool {
+        self.has(Signal::FreshSession) || self.has(Signal::ShouldStopForContext)
+    }
+
     /// Whether the agent asks for no more than leave to go on: no reason to stop where the job was asked for, and no
     /// excuse elsewhere.
     pub fn hands_back(&self) -> bool {

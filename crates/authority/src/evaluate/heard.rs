@@ -10,7 +10,8 @@ use stopgate_core::decision::Decision;
 use stopgate_core::harness::EventKind;
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse};
 use stopgate_core::redact::redact;
-use stopgate_gate::pipeline;
+use stopgate_gate::model::Reading;
+use stopgate_gate::pipeline::{self, Trace};
 use stopgate_gate::signals::{self, Signals};
 use stopgate_store::{Aside, GateRow, blank_row};
 
@@ -30,7 +31,24 @@ pub(crate) struct Heard {
     /// The agent's last message. Redacted before it is judged, so that what is written down leads to the same verdict.
     pub(super) message: String,
     /// What that says.
+    pub(super) words: Words,
+}
+
+/// What a message says, and how it reads.
+pub(crate) struct Words {
     pub(super) signals: Signals,
+    pub(super) reading: Option<Reading>,
+}
+
+impl Words {
+    fn of(state: &State, message: &str) -> Self {
+        Self { signals: signals::detect(message), reading: read(state, message, None) }
+    }
+
+    /// What they decide alone.
+    pub(super) fn foregone(&self, has_judge: bool) -> Option<Trace> {
+        pipeline::foregone(&self.signals, self.reading.as_ref()?, None, has_judge)
+    }
 }
 
 impl Heard {
@@ -39,8 +57,8 @@ impl Heard {
         let checkout = request.event.cwd.as_deref().and_then(checkout::find).map(|checkout| checkout.main);
         let config = config_for(state, checkout.as_deref());
         let message = redact(message_of(request));
-        let signals = signals::detect(&message);
-        Self { checkout, config, message, signals }
+        let words = Words::of(state, &message);
+        Self { checkout, config, message, words }
     }
 
     /// What `request` says, unless that is too long to be read on the event loop.
@@ -50,7 +68,7 @@ impl Heard {
 
     /// Whether the message alone lets the stop go.
     pub(crate) fn is_foregone(&self) -> bool {
-        pipeline::foregone(&self.signals, has_judge(&self.config)).is_some()
+        self.words.foregone(has_judge(&self.config)).is_some()
     }
 
     /// The verdict on a stop that nothing can hold, by its message alone, as the hook is told and the journal holds it;
@@ -61,13 +79,12 @@ impl Heard {
         request: &EvaluateRequest,
         received: Instant,
     ) -> Option<(EvaluateResponse, Given)> {
-        let trace = pipeline::foregone(&self.signals, has_judge(&self.config))
-            .filter(|trace| trace.decision() == Decision::Allow)?;
+        let trace = self.words.foregone(has_judge(&self.config)).filter(|trace| trace.decision() == Decision::Allow)?;
         let row = GateRow {
             decision: Some(Decision::Allow),
             rule: trace.rule,
             short_circuit: trace.release.map(|release| release.name().to_owned()),
-            signals: self.signals.names(),
+            signals: self.words.signals.names(),
             preview: preview(&self.message),
             latency_ms: millis(received),
             checkout: self.checkout.clone(),
@@ -78,6 +95,12 @@ impl Heard {
             Given { request: request.clone(), row, aside: Aside::default(), at_ms: state.storage.now_ms() },
         ))
     }
+}
+
+/// How `message` reads, with what was learned of the operator's grades.
+pub(super) fn read(state: &State, message: &str, failed_call: Option<&str>) -> Option<Reading> {
+    let reading = Reading::of(message, failed_call)?;
+    Some(reading.corrected(state.learned.current().as_deref(), message))
 }
 
 fn message_of(request: &EvaluateRequest) -> &str {

@@ -14,7 +14,6 @@ use stopgate_gate::circumstances::{Circumstances, EndedBy};
 use stopgate_gate::evidence::{EvidenceFault, EvidencePointer};
 use stopgate_gate::facts::Facts;
 use stopgate_gate::judge::JudgeQuestion;
-use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs, Judgement, PipelineWorld, Recording, Trace};
 use stopgate_gate::signals::Signals;
 use stopgate_gate::transcript::Transcript;
@@ -23,6 +22,7 @@ use stopgate_gate::turn_end::TurnEnd;
 use stopgate_registry::end_of_transcript;
 use stopgate_store::{SessionFacts, TurnRecord};
 
+use super::heard::{Words, read};
 use super::{Gone, has_judge, waking};
 use crate::facts::{self as gathering, Session};
 use crate::judge::{self, JudgeOutcome};
@@ -63,14 +63,14 @@ pub(super) fn judge(
     request: &EvaluateRequest,
     config: &Config,
     message: String,
-    signals: Signals,
+    words: Words,
     until: Deadlines<'_>,
     turn: Turn,
 ) -> Judged {
     let (session, stored) = state.standing(&request.event.key, request.mode);
     let has_judge = has_judge(config);
     // What the message decides needs no look at the transcript.
-    let is_open = pipeline::foregone(&signals, has_judge).is_none();
+    let is_open = words.foregone(has_judge).is_none();
     let transcript = request.event.transcript_path.as_deref().filter(|_| is_open);
     let prompt_id = match &request.event.kind {
         EventKind::Stop(stop) => stop.prompt_id.as_deref(),
@@ -80,8 +80,10 @@ pub(super) fn judge(
     let person = transcript.map(look).unwrap_or_default();
     let told = transcript.and_then(|path| end_of_transcript(request.event.key.harness, path, until.facts));
     let mut inputs = inputs(state, request, config, session.as_ref(), &stored, &person, told.as_ref());
-    let reading = Reading::of(&message, inputs.turn_end.failed_call.as_deref());
-    inputs.reading = reading.map(|reading| reading.corrected(state.learned.current().as_deref(), &message));
+    inputs.reading = match &inputs.turn_end.failed_call {
+        Some(call) => read(state, &message, Some(call)),
+        None => words.reading,
+    };
     let mut world = Live {
         state,
         request,
@@ -94,7 +96,7 @@ pub(super) fn judge(
         answers: Answers::default(),
         turn,
     };
-    let trace = pipeline::run_heard(&inputs, signals, &mut world);
+    let trace = pipeline::run_heard(&inputs, words.signals, &mut world);
     let answers = world.answers;
     if trace.signals.is_some() {
         // What nobody looked at is not kept.

@@ -276,6 +276,7 @@ fn predating(
         introduced_by: introduced.map(|(id, _)| id),
         session_commits: commits,
         ticked_by_session: ticked,
+        done_steps: Some(done),
         open_step_texts: open_then,
     })
 }

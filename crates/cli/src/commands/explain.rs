@@ -153,7 +153,7 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         .collect();
     stage("signals", if heard.is_empty() { vec!["none".to_owned()] } else { heard });
     if let Some(reading) = &inputs.reading {
-        stage("model", read_as(reading, &inputs.message));
+        stage("model", read_as(reading, &inputs.message, inputs.turn_end.failed_call.as_deref()));
     }
     if let Some(facts) = &trace.facts {
         stage("facts", describe(facts));
@@ -169,7 +169,8 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         .rule_modes
         .iter()
         .map(|(rule, own)| format!("{} is in {}, by {}", rule.short(), own.mode.name(), own.by.meaning()));
-    stage("rule", std::iter::once(rule.to_owned()).chain(modes).collect());
+    let why = trace.why.filter(|_| inputs.reading.is_some()).map(|why| why.sentence().to_owned());
+    stage("rule", std::iter::once(rule.to_owned()).chain(why).chain(modes).collect());
     if let Some(evidence) = &trace.evidence {
         let refused = trace.refused.map_or("holds", |fault| fault.name());
         stage("evidence", vec![format!("{}: {} ({refused})", evidence.place(), evidence.next_step)]);
@@ -190,17 +191,23 @@ fn describe_asked(asked: &Asked) -> String {
 }
 
 /// How the message reads to the model, and by which words.
-fn read_as(reading: &Reading, message: &str) -> Vec<String> {
+fn read_as(reading: &Reading, message: &str, failed_call: Option<&str>) -> Vec<String> {
     let learned = reading.learned.as_ref().map_or_else(String::new, |learned| {
         let by = f64::from(learned.milli_log_odds) / 1000.0;
         format!(", {by:+.2} of it by correction {}", one_line(&learned.correction, 16))
     });
     let odds = f64::from(reading.milli_log_odds) / 1000.0;
-    let mut lines = vec![format!("{} % like work handed back (log-odds {odds:+.2}{learned})", reading.percent())];
+    let weights = &reading.weights;
+    let percent = reading.percent();
+    let mut lines =
+        vec![format!("{percent} % like work handed back (log-odds {odds:+.2}{learned}; weights {weights})")];
     if reading.is_current() {
         let words = reading::strongest_words(message);
         let word = |(name, weight): &(String, f32)| format!("\"{}\" {weight:+.2}", one_line(name, MAX_WORDS_CHARS));
         lines.extend((!words.is_empty()).then(|| words.iter().map(word).collect::<Vec<_>>().join(", ")));
+    } else if let Some(now) = Reading::of(message, failed_call) {
+        // The verdict is what the weights of then made of it.
+        lines.push(format!("{} % by the weights of this program, {}", now.percent(), now.weights));
     }
     lines
 }

@@ -54,8 +54,18 @@ impl Reading {
     /// Reads `message`, at whose end a tool call had failed as `failed_call` says. `None` only where the weights are
     /// broken, which a test rules out.
     pub fn of(message: &str, failed_call: Option<&str>) -> Option<Self> {
-        let log_odds = MODEL.as_ref()?.log_odds(&stop_features(message, failed_call));
-        Some(Self { milli_log_odds: thousandths(log_odds), weights: weights_id().to_owned(), learned: None })
+        MODEL.as_ref().map(|model| Self::by(model, weights_id(), message, failed_call))
+    }
+
+    /// [`Reading::of`] by a model of other weights.
+    pub fn by(model: &Model, weights: &str, message: &str, failed_call: Option<&str>) -> Self {
+        let plain = stop_features(message, None);
+        let mut log_odds = model.log_odds(&plain);
+        if failed_call.is_some() {
+            // A failure may explain a stop. It makes none suspicious.
+            log_odds = log_odds.min(model.log_odds(&stop_features(message, failed_call)));
+        }
+        Self { milli_log_odds: thousandths(log_odds), weights: weights.to_owned(), learned: None }
     }
 
     /// The same as `correction` moves it, and as no other does.

@@ -83,10 +83,10 @@ proptest! {
 #[test]
 fn the_weights_are_what_their_texts_give() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let labelled: Vec<_> = ["train-1.jsonl", "train-2.jsonl"]
+    let labelled: Vec<_> = ["tuning.jsonl", "scenes/train-1.jsonl", "scenes/train-2.jsonl"]
         .into_iter()
         .flat_map(|name| {
-            let text = std::fs::read_to_string(root.join("../../tests/corpus/scenes").join(name)).unwrap();
+            let text = std::fs::read_to_string(root.join("../../tests/corpus").join(name)).unwrap();
             training::stops(&text).unwrap()
         })
         .collect();

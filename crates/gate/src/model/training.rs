@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Model;
 use super::fit::{Sample, Training, fit};
 use super::reading::stop_features;
+use crate::signals::{self, Signal};
 
 /// Kinds of legitimate stop in which an agent that has work left needs somebody or something: what the model tells from
 /// handing back. Other legitimate stops are told by what the person asked for and by what is open, not by words.
@@ -19,9 +20,6 @@ pub struct LabelledStop {
     /// The kind of stop.
     #[serde(default)]
     pub kind: String,
-    /// The style that it is written in: parts are never mixed within one.
-    #[serde(default)]
-    pub style: String,
     /// What the agent said.
     pub message: String,
     #[serde(default)]
@@ -37,11 +35,28 @@ struct SceneOfCall {
 
 impl LabelledStop {
     /// The sample of it; `None` where it is of no use to the model.
-    pub fn sample(&self) -> Option<Sample> {
-        let is_kind = self.label == "continue";
-        let is_used = is_kind || NEEDS_SOMEBODY.contains(&self.kind.as_str());
-        is_used.then(|| Sample { features: stop_features(&self.message, self.scene.failed_call.as_deref()), is_kind })
+    fn sample(&self) -> Option<Sample> {
+        sample(self.label == "continue", &self.kind, &self.message, self.scene.failed_call.as_deref())
     }
+}
+
+/// The sample of a stop that should be sent back or not, of this kind; `None` where it is of no use to the model. Where no
+/// kind is said, the phrases tell whether a legitimate stop is one in which somebody is needed.
+pub fn sample(is_handed_back: bool, kind: &str, message: &str, failed_call: Option<&str>) -> Option<Sample> {
+    let is_used = is_handed_back || NEEDS_SOMEBODY.contains(&kind) || (kind.is_empty() && says_what_it_needs(message));
+    is_used.then(|| Sample { features: stop_features(message, failed_call), is_kind: is_handed_back })
+}
+
+fn says_what_it_needs(message: &str) -> bool {
+    let signals = signals::detect(message);
+    let needs = [
+        Signal::AsksQuestion,
+        Signal::ApprovalNeeded,
+        Signal::MissingInfo,
+        Signal::BlockedByError,
+        Signal::WaitsOutside,
+    ];
+    needs.into_iter().any(|signal| signals.has(signal)) && !signals.has(Signal::ClaimsCompletion)
 }
 
 /// The stops of a corpus.
@@ -56,6 +71,10 @@ pub fn stops(corpus: &str) -> Result<Vec<LabelledStop>, (usize, serde_json::Erro
 
 /// The model of stops, from these.
 pub fn train_stops<'a>(stops: impl IntoIterator<Item = &'a LabelledStop>) -> Model {
-    let samples: Vec<Sample> = stops.into_iter().filter_map(LabelledStop::sample).collect();
-    fit(&samples, Training::default())
+    train(&stops.into_iter().filter_map(LabelledStop::sample).collect::<Vec<_>>())
+}
+
+/// The model of stops, from these samples.
+pub fn train(samples: &[Sample]) -> Model {
+    fit(samples, Training::default())
 }

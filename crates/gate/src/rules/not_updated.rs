@@ -33,18 +33,30 @@ pub fn may_be_not_updated(signals: &Signals, turn: &PersonTurn) -> bool {
 /// the session has to do with counts, and only if anything was done in it: otherwise the words speak of something else.
 pub fn plan_not_updated(signals: &Signals, facts: &Facts, turn: &PersonTurn) -> Option<RuleFinding> {
     let is_due = may_be_not_updated(signals, turn) && !facts.is_stopgate && !facts.person_asked_to_stop;
-    let is_of_job =
-        |plan: &&Plan| plan.predates_session && plan.open_steps > 0 && plan.relation() != PlanRelation::Untouched;
-    // The strongest relation, whatever order they stand in.
-    let plan = facts.plans.iter().filter(is_of_job).min_by_key(|plan| plan.relation()).filter(|_| is_due)?;
+    let plan = plan_of_job(facts).filter(|_| is_due)?;
     let has_worked = !facts.session_commits.is_empty()
         || facts.dirty_files > 0
         || plan.ticked_by_session > 0
         || facts.tasks.iter().any(|task| task.status == TaskStatus::Completed);
-    has_worked.then(|| RuleFinding {
-        rule: Some(RuleId::PlanNotUpdated),
-        evidence: Some(EvidencePointer::of_plan(plan, None)),
-    })
+    has_worked.then(|| reminder_of(plan))
+}
+
+/// The open plan that the session has most to do with, whatever order they stand in.
+pub(super) fn plan_of_job(facts: &Facts) -> Option<&Plan> {
+    let is_of_job =
+        |plan: &&Plan| plan.predates_session && plan.open_steps > 0 && plan.relation() != PlanRelation::Untouched;
+    facts.plans.iter().filter(is_of_job).min_by_key(|plan| plan.relation())
+}
+
+/// The reminder to bring `plan` up to date.
+pub(super) fn reminder_of(plan: &Plan) -> RuleFinding {
+    RuleFinding { rule: Some(RuleId::PlanNotUpdated), evidence: Some(EvidencePointer::of_plan(plan, None)) }
+}
+
+/// Whether no box of `plan` was ever ticked, though the session has made as many commits as it has steps: more likely the
+/// boxes are forgotten than the work.
+pub(super) fn is_never_ticked(plan: &Plan, facts: &Facts) -> bool {
+    plan.done_steps == Some(0) && plan.ticked_by_session == 0 && facts.session_commits.len() >= plan.open_steps
 }
 
 #[cfg(test)]

@@ -305,15 +305,15 @@ impl Basis {
         matches!(self, Self::MovedPlan | Self::PlanAndCommit)
     }
 
-    /// The first among the facts that a continue could rest on.
-    pub(crate) fn find(self, facts: &Facts) -> Option<EvidencePointer> {
+    /// The first among the facts that a continue could rest on, of the plans that it may rest on.
+    pub(crate) fn find(self, facts: &Facts, rests_on: &dyn Fn(&Plan) -> bool) -> Option<EvidencePointer> {
         if self == Self::ClaimedPlan {
             return None;
         }
         if self == Self::Task {
             return facts.open_tasks().next().map(|task| EvidencePointer::of_task(&task.text));
         }
-        facts.plans.iter().filter(|plan| plan.predates_session).find_map(|plan| {
+        facts.plans.iter().filter(|plan| plan.predates_session && rests_on(plan)).find_map(|plan| {
             let incremental = match self.progress(plan, facts) {
                 // The commit that brought the plan in shows no progress on it.
                 Some(commits) => {

@@ -1,6 +1,7 @@
 //! `stopgate gate eval`: what signals and rules make of labelled messages. Pure: no authority, no store, no checkout.
 
 mod corpus;
+mod readings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use stopgate_core::decision::Decision;
 use stopgate_core::release::Release;
 use stopgate_core::text::one_line;
+use stopgate_gate::RuleId;
 use stopgate_gate::model::Reading;
 use stopgate_gate::pipeline::{self, Answers, Inputs};
 use stopgate_gate::report::Proportion;
@@ -19,6 +21,9 @@ use stopgate_gate::turn::Ceilings;
 
 use self::corpus::{Case, Label};
 use crate::{ExitStatus, printer};
+
+/// The kind of stop that gets a reminder of its own: the work is done, and the boxes are forgotten.
+const NOT_TICKED: &str = "boxes_not_ticked";
 
 /// Longest part of a message that is shown with a miss.
 const MAX_SHOWN_CHARS: usize = 140;
@@ -35,6 +40,15 @@ pub(crate) struct Arguments {
     /// Count by this as well, with 95 % intervals
     #[arg(long, value_enum)]
     by: Option<By>,
+    /// Read each style by a text model that was trained on the other styles of these files, instead of the one there is
+    #[arg(long)]
+    cross_validate: bool,
+    /// Take what the person asked for from the labels, not from the words of the prompts
+    #[arg(long)]
+    labelled_classes: bool,
+    /// Say how well the text model alone, without phrases and evidence, tells the messages apart
+    #[arg(long)]
+    text_only: bool,
     /// Fail (exit 1) if less than this share of the messages that should continue is held, in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     min_caught: Option<f64>,
@@ -121,6 +135,20 @@ struct DecidedScore {
     wrong: usize,
 }
 
+/// How many prompts are of the class by their words that their label says.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Agreement {
+    same: usize,
+    of: usize,
+}
+
+/// What share of the messages that should continue the text model finds, where it holds so many of the others.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct TextOnly {
+    held_wrongly_percent: u32,
+    caught_percent: f64,
+}
+
 /// A message that was judged wrongly.
 #[derive(Debug, Serialize)]
 struct Miss<'a> {
@@ -148,6 +176,14 @@ struct Score<'a> {
     legitimate: LabelCount,
     caught_percent: f64,
     held_percent: f64,
+    /// Stops of work that is done, with forgotten boxes, that get the reminder of their own for it. They are held, and not
+    /// wrongly: they count as let go above.
+    reminded_of_plan: usize,
+    /// How often the words of the last prompt say what its label says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Agreement>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    text_only: Vec<TextOnly>,
     decided_by: BTreeMap<String, DecidedScore>,
     groups: BTreeMap<String, GroupScore>,
     misses: Vec<Miss<'a>>,
@@ -158,7 +194,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     for file in &arguments.files {
         cases.extend(corpus::read(file)?);
     }
-    let score = score(&cases, arguments.by);
+    if !arguments.labelled_classes {
+        cases.iter_mut().for_each(Case::ask_by_words);
+    }
+    let readings = if arguments.cross_validate { readings::across(&cases) } else { readings::as_they_are(&cases) };
+    let mut score = score(&cases, &readings, arguments.by);
+    if arguments.text_only {
+        score.text_only = readings::curve(&cases, &readings);
+    }
+    score.classes = corpus::agreement(&cases);
     if arguments.json {
         printer::json(&score)?;
     } else {
@@ -176,7 +220,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
 }
 
 /// What decides over a case, and whether it is held: by the stages that the authority runs, with the facts of the corpus.
-fn judge(case: &Case) -> (Signals, String, bool) {
+fn judge(case: &Case, reading: Option<Reading>) -> (Signals, String, bool) {
     let inputs = Inputs {
         circumstances: case.circumstances.clone(),
         message: case.message.clone(),
@@ -184,8 +228,8 @@ fn judge(case: &Case) -> (Signals, String, bool) {
         limits: Ceilings::default(),
         has_judge: false,
         turn_end: case.turn_end.clone(),
+        reading,
         rule_modes: RuleModes::default(),
-        reading: Reading::of(&case.message, case.turn_end.failed_call.as_deref()),
     };
     let trace = pipeline::run(&inputs, &mut Answers { facts: Some(case.facts.clone()), ..Answers::default() });
     let held = trace.decision() == Decision::Continue;
@@ -197,10 +241,15 @@ fn judge(case: &Case) -> (Signals, String, bool) {
     (trace.signals.unwrap_or_default(), decided_by.to_owned(), held)
 }
 
-fn score(cases: &[Case], by: Option<By>) -> Score<'_> {
+fn score<'a>(cases: &'a [Case], readings: &[Option<Reading>], by: Option<By>) -> Score<'a> {
     let mut score = Score { messages: cases.len(), ..Score::default() };
-    for case in cases {
-        let (signals, decided_by, held) = judge(case);
+    for (case, reading) in cases.iter().zip(readings) {
+        let (signals, decided_by, held) = judge(case, reading.clone());
+        let is_reminded = case.label == Label::Allow
+            && case.kind.as_deref() == Some(NOT_TICKED)
+            && decided_by == RuleId::PlanNotUpdated.id();
+        score.reminded_of_plan += usize::from(is_reminded);
+        let held = held && !is_reminded;
         let group = by.map(|by| score.groups.entry(by.group(case).to_owned()).or_default());
         let of_group = group.map(|group| match case.label {
             Label::Continue => &mut group.should_continue,
@@ -253,6 +302,18 @@ fn show(score: &Score<'_>, misses: bool) {
         count("legitimate stop", score.legitimate, format!("{:.1} % held wrongly", score.held_percent)),
     ];
     printer::columns(&table).iter().for_each(printer::line);
+    if score.reminded_of_plan > 0 {
+        let of = "legitimate stops of finished work are held once, rightly, to have its plan brought up to date";
+        printer::line(format!("{} {of}", score.reminded_of_plan));
+    }
+    if let Some(Agreement { same, of }) = score.classes {
+        printer::line(format!("{same} of {of} prompts ask by their words for what their label says"));
+    }
+    for TextOnly { held_wrongly_percent, caught_percent } in &score.text_only {
+        printer::line(format!(
+            "text model alone, at {held_wrongly_percent} % held wrongly: {caught_percent:.1} % caught"
+        ));
+    }
     printer::line("");
     let mut table = vec![row(&["decided by", "right", "wrong"])];
     for (name, outcome) in &score.decided_by {

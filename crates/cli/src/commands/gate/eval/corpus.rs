@@ -7,11 +7,13 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stopgate_core::json::snake_case_fields;
+use stopgate_gate::asked::{Asked, PromptClass};
 use stopgate_gate::circumstances::Circumstances;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::turn::PersonTurn;
 use stopgate_gate::turn_end::TurnEnd;
 
+use super::Agreement;
 use crate::bounded;
 use stopgate_gate::scene::Scene;
 
@@ -21,7 +23,8 @@ Each line of a corpus is one JSON object:
   {\"id\": \"t1\", \"label\": \"continue\", \"why\": \"an excuse\", \"message\": \"...\", \"facts\": {...}}
   label    continue (the stop should be held) or allow (it is legitimate)
   why      one line: the reason for the label
-  facts    what the authority would have found: plans, session_commits, tasks, ... (may be left out)
+  facts    what the authority would have found: plans, session_commits, tasks, ... (may be left out);
+           nobody knows then what was asked for, and the words decide, by the rules of 0.1.0
   scene    instead of facts, what there was when the agent stopped: prompts (text, class), plans (path, done, open,
            next_step, relation), todos, commits, dirty, failed_call, denied_call, background (kind, wakes, what), usage
            (used, window), permission_mode, headless, asked_by_tool, api_error, interrupted (each may be left out)
@@ -55,6 +58,29 @@ pub(super) struct Case {
     pub(super) circumstances: Circumstances,
     pub(super) turn: PersonTurn,
     pub(super) turn_end: TurnEnd,
+    /// What the person asked for by the words of the prompts; `None` where the corpus has none.
+    asked_by_words: Option<Asked>,
+    /// Whether it is known what there was besides the message: else words decide, by the rules of 0.1.0.
+    pub(super) has_scene: bool,
+    /// What the last prompt asks for by its label.
+    labelled: Option<PromptClass>,
+}
+
+impl Case {
+    /// Takes what the person asked for from the words of the prompts, as the authority does.
+    pub(super) fn ask_by_words(&mut self) {
+        if let Some(asked) = &self.asked_by_words {
+            self.turn.asked = asked.clone();
+        }
+    }
+}
+
+/// How often the words of the last prompt say what its label says, if there are prompts.
+pub(super) fn agreement(cases: &[Case]) -> Option<Agreement> {
+    let both: Vec<_> =
+        cases.iter().filter_map(|case| Some((case.asked_by_words.as_ref()?.class, case.labelled?))).collect();
+    let same = both.iter().filter(|(words, label)| *words == Some(*label)).count();
+    (!both.is_empty()).then_some(Agreement { same, of: both.len() })
 }
 
 #[derive(Deserialize)]
@@ -94,6 +120,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
 fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
     let row: CorpusRow = serde_json::from_str(line)?;
     ensure!(row.scene.is_none() || row.facts.is_null(), "fields `facts` and `scene`: give one of them");
+    let has_scene = row.scene.is_some();
     let scene = row.scene.unwrap_or_default();
     let facts = if row.facts.is_null() { scene.facts() } else { strict_facts(row.facts)? };
     ensure!(!row.id.is_empty(), "field `id` is empty");
@@ -112,8 +139,11 @@ fn case(file: &Path, number: usize, line: &str) -> anyhow::Result<Case> {
         style,
         facts,
         circumstances,
+        has_scene,
+        labelled: turn.asked.class.filter(|_| has_scene),
         turn,
         turn_end,
+        asked_by_words: scene.asked_by_words(),
     })
 }
 

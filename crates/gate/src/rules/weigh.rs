@@ -1,0 +1,334 @@
+//! Evidence first, words second: what was asked for and what is on record decide whether the burden is on the agent;
+//! what it says, and how that reads, decides the rest.
+
+use super::not_updated::{is_never_ticked, plan_not_updated, plan_of_job, reminder_of};
+use super::{RuleFinding, RuleId, RuleModes, work_on_record};
+use crate::asked::PromptClass;
+use crate::facts::{Facts, Plan, PlanRelation};
+use crate::model::Reading;
+use crate::signals::{Signal, Signals};
+use crate::turn::PersonTurn;
+use crate::turn_end::TurnEnd;
+use stopgate_core::release::Release;
+
+/// Below this a message reads as if somebody were needed, even where a plan is being executed: in thousandths of
+/// log-odds, and found by cross-validation on the labelled scenes (`docs/gate.md`).
+const READS_NEEDY: i32 = 0;
+/// Above this it reads so much like handing back that even a last open step is no excuse.
+const READS_SURE: i32 = 3000;
+/// Above this the text model agrees with a phrase, where no plan is being executed.
+const AGREES: i32 = 0;
+/// Above this it outweighs phrases that give a reason without evidence, where a plan is being executed.
+const OUTWEIGHS: i32 = 500;
+/// Below this it agrees with words that give a reason, beside an excuse.
+const AGREES_NEEDY: i32 = -500;
+
+/// What is known of a stop besides the facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop<'a> {
+    /// What the message says.
+    pub signals: &'a Signals,
+    /// How it reads.
+    pub reading: &'a Reading,
+    /// What the person did and asked for.
+    pub turn: &'a PersonTurn,
+    /// What is on record of the turn's end.
+    pub turn_end: &'a TurnEnd,
+}
+
+/// What a stop comes to, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weighed {
+    /// The rule that speaks, and what it rests on.
+    pub finding: RuleFinding,
+    /// Why the stop is let go, where no rule speaks.
+    pub release: Option<Release>,
+    /// What decided.
+    pub why: Why,
+}
+
+/// What decided over a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A reason to stop is on record.
+    OnRecord,
+    /// The end of the message gives a reason to stop, and no excuse stands beside it.
+    SaidAtEnd,
+    /// The person asked for something else than what is left.
+    NotAskedFor,
+    /// Nobody knows what the person asked for.
+    AskedUnknown,
+    /// The person's last words ask for an end.
+    PersonFirst,
+    /// The checkout is stopgate's own.
+    OwnCheckout,
+    /// By its words the agent needs somebody.
+    ReadsNeedy,
+    /// One step is left, which may be the one that it asks about.
+    LastStep,
+    /// No plan is being executed, and phrases and text model do not agree on an excuse.
+    NoExcuse,
+    /// Nothing open has to do with this session.
+    NothingOpen,
+    /// A plan is being executed, and no reason to stop is on record or said.
+    Executing,
+    /// An excuse, in the middle of a job that was asked for.
+    Excuse,
+    /// Phrases and text model agree on an excuse.
+    BothAgree,
+    /// The plan is more likely out of date than undone.
+    NotTicked,
+    /// The same, and the agent was told already, or is not to be.
+    Told,
+}
+
+impl Why {
+    /// The reason in one sentence, for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::OnRecord => "let go: what ended the turn bears out a reason to stop",
+            Self::SaidAtEnd => "let go: the end of the message gives a reason to stop, and no excuse beside it",
+            Self::NotAskedFor => "let go: the person did not ask for what is left",
+            Self::AskedUnknown => "let go: what the person asked for is not known, and unknown holds nobody",
+            Self::PersonFirst => "let go: the person asked for an end",
+            Self::OwnCheckout => "let go: this is stopgate's own checkout",
+            Self::ReadsNeedy => "let go: the message reads as if somebody were needed",
+            Self::LastStep => "let go: one step is left, and it may be the one that the message is about",
+            Self::NoExcuse => "let go: no plan is being executed, and phrases and text model see no excuse together",
+            Self::NothingOpen => "let go: nothing that is open has to do with this session",
+            Self::Executing => "held: the plan is being executed, steps are open, and there is no reason to stop",
+            Self::Excuse => "held: an excuse, in the middle of a job that was asked for",
+            Self::BothAgree => "held: phrases and text model agree that work is left which was asked for",
+            Self::NotTicked => "held: the work seems to be done, but the plan has open boxes",
+            Self::Told => "let go: the work seems to be done, and nothing more is said of the plan's open boxes",
+        }
+    }
+}
+
+/// What the job has to do with the stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    /// It was asked for, and is what is left.
+    Asked,
+    /// It was asked for, but not by the last prompt: only an excuse holds.
+    Behind,
+    /// Nobody knows: only an excuse holds, and only with a plan that the session worked on.
+    Unknown,
+}
+
+impl Weighed {
+    fn by(rule: RuleId, why: Why) -> Self {
+        Self { finding: RuleFinding::of(rule), release: None, why }
+    }
+
+    /// What the rules of 0.1.0 found.
+    pub(crate) fn of_old(finding: RuleFinding) -> Self {
+        let held = finding.rule.is_some_and(|rule| rule.basis().is_some());
+        Self { finding, release: None, why: if held { Why::Excuse } else { Why::SaidAtEnd } }
+    }
+
+    pub(crate) fn released(release: Release, why: Why) -> Self {
+        Self { finding: RuleFinding::NOTHING, release: Some(release), why }
+    }
+}
+
+/// What lets the stop go whatever the facts are: a reason that the message gives where it counts, or that nobody asked for
+/// what is left. Before it is known what was asked for (`is_asked_known`), that decides nothing.
+pub fn before_facts(stop: &Stop<'_>, is_asked_known: bool) -> Option<Weighed> {
+    let foreign = if is_asked_known { job(stop, None).err() } else { None };
+    let is_elsewhere = foreign.is_some();
+    let reason = reason_to_stop(stop).filter(|found| is_elsewhere || !is_outweighed(stop, found));
+    reason.or_else(|| reads_needy(stop)).or(foreign)
+}
+
+/// Whether a reason is only said, and all of the message reads otherwise, or an excuse stands beside it: that decides where
+/// a plan is being executed. What the person said is never doubted, nor a question for an excuse beside it.
+fn is_outweighed(stop: &Stop<'_>, reason: &Weighed) -> bool {
+    let reads = stop.reading.milli_log_odds;
+    let by_excuse = stop.signals.has_excuse() && reads >= AGREES_NEEDY;
+    match reason.finding.rule {
+        _ if reason.why != Why::SaidAtEnd => false,
+        Some(RuleId::LegitAsAsked) => false,
+        Some(RuleId::LegitDesignQuestion) => reads > OUTWEIGHS,
+        _ => reads > OUTWEIGHS || by_excuse,
+    }
+}
+
+/// A legitimate reason that the message gives: on record anywhere in it, else at its end and without an excuse.
+fn reason_to_stop(stop: &Stop<'_>) -> Option<Weighed> {
+    let Stop { signals, turn_end, .. } = *stop;
+    let speaks = |rule: RuleId| {
+        // What is finished is for the plan to say.
+        let signal = rule.legitimate_signal().filter(|signal| *signal != Signal::ClaimsCompletion)?;
+        let is_on_record = match signal {
+            Signal::BlockedByError => turn_end.failed_call.is_some(),
+            Signal::ApprovalNeeded | Signal::MissingInfo => turn_end.denied_call.is_some(),
+            _ => false,
+        };
+        if signals.has(signal) && is_on_record {
+            Some(Weighed::by(rule, Why::OnRecord))
+        } else {
+            signals.at_end(signal).then(|| Weighed::by(rule, Why::SaidAtEnd))
+        }
+    };
+    RuleId::ALL.into_iter().find_map(speaks).or_else(|| {
+        // A call that was refused is the person's word, or their permissions', whatever the agent says of it.
+        let is_refused = turn_end.denied_call.is_some() && !signals.has_excuse();
+        is_refused.then(|| Weighed::by(RuleId::LegitApproval, Why::OnRecord))
+    })
+}
+
+fn reads_needy(stop: &Stop<'_>) -> Option<Weighed> {
+    let is_needy = stop.reading.milli_log_odds < READS_NEEDY && !stop.signals.has_excuse();
+    is_needy.then(|| Weighed::released(Release::ReadsLegitimate, Why::ReadsNeedy))
+}
+
+/// What the job that was asked for has to do with the stop, as far as it is known without facts.
+#[expect(clippy::result_large_err, reason = "made once for a stop")]
+fn job(stop: &Stop<'_>, facts: Option<&Facts>) -> Result<Job, Weighed> {
+    let excuse = stop.signals.has_excuse();
+    let foreign = Weighed::released(Release::NotAskedFor, Why::NotAskedFor);
+    match stop.turn.asked.class {
+        Some(PromptClass::Execute) => Ok(Job::Asked),
+        Some(PromptClass::Narrow) => {
+            let bounds = &stop.turn.asked.bounds;
+            let is_within = facts.map_or(!bounds.is_empty(), |facts| has_open_step_within(facts, bounds));
+            if is_within { Ok(Job::Asked) } else { Err(foreign) }
+        }
+        Some(PromptClass::Question | PromptClass::Other) if excuse && stop.turn.asked.has_job => Ok(Job::Behind),
+        Some(PromptClass::Question | PromptClass::Other | PromptClass::Stop) => Err(foreign),
+        None if excuse => Ok(Job::Unknown),
+        None if stop.signals.wants_to_leave() => Err(Weighed::released(Release::NotAskedFor, Why::AskedUnknown)),
+        None => Err(Weighed::released(Release::NoSignal, Why::AskedUnknown)),
+    }
+}
+
+/// Whether an open step is one of those that a narrow prompt names.
+fn has_open_step_within(facts: &Facts, bounds: &[String]) -> bool {
+    let steps = related(facts).flat_map(|plan| plan.open_step_texts.iter());
+    let mut texts = steps.chain(facts.open_tasks().map(|task| &task.text));
+    texts.any(|text| bounds.iter().any(|bound| is_within(text, bound)))
+}
+
+/// Whether `text` is the step that `bound` names: by its number, or by words that are all in it.
+fn is_within(text: &str, bound: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(|word| word.chars().map(stopgate_core::words::lower).collect()).collect()
+    };
+    let (text, bound) = (words(text), words(bound));
+    match bound.as_slice() {
+        [] => false,
+        // "2. Write the parser", "Step 2: write the parser".
+        [number] if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.iter().take(2).any(|word| word.trim_start_matches('0') == number.trim_start_matches('0'))
+        }
+        words => words.iter().all(|word| text.contains(word)),
+    }
+}
+
+/// The plans that the session has to do with.
+fn related(facts: &Facts) -> impl Iterator<Item = &Plan> {
+    facts.plans.iter().filter(|plan| plan.relation() != PlanRelation::Untouched)
+}
+
+/// What the rules make of a stop with everything that is known.
+pub fn weigh(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
+    if facts.person_asked_to_stop {
+        // The person's own last words, whatever the agent makes of them.
+        return Weighed::by(RuleId::LegitAsAsked, Why::PersonFirst);
+    }
+    if let Some(weighed) = before_facts(stop, true) {
+        return weighed;
+    }
+    let job = match job(stop, Some(facts)) {
+        Ok(job) => job,
+        Err(weighed) => return weighed,
+    };
+    let is_executing = job == Job::Asked && is_executing(facts, stop.turn_end);
+    let is_last = open_steps(facts) <= 1;
+    if let Some(reason) = reason_to_stop(stop).filter(|_| !is_executing || is_last) {
+        return reason;
+    }
+    if let Some(found) = not_updated(stop, facts, modes, is_executing) {
+        return found;
+    }
+    let held_by = match held(stop, job, is_executing, is_last) {
+        Ok(why) => why,
+        Err(weighed) => return weighed,
+    };
+    if facts.is_stopgate {
+        return Weighed::by(RuleId::MetaSelfReference, Why::OwnCheckout);
+    }
+    let rests_on = |plan: &Plan| match plan.relation() {
+        PlanRelation::Untouched => false,
+        PlanRelation::Named => job != Job::Unknown,
+        PlanRelation::Touched | PlanRelation::Moved => true,
+    };
+    let has_tasks = stop.turn_end.tasks_moved || job == Job::Asked;
+    match work_on_record(facts, modes, rests_on, has_tasks) {
+        Some(finding) => Weighed { finding, release: None, why: held_by },
+        None if stop.signals.has(Signal::SelfDeferral) => Weighed::by(RuleId::SelfDeferral, Why::NothingOpen),
+        None => Weighed::released(Release::NoEvidence, Why::NothingOpen),
+    }
+}
+
+/// What is found where the plan of the job is more likely out of date than undone: all is said to be done, or no box of it
+/// was ever ticked. One reminder for a prompt, and nothing more.
+fn not_updated(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes, is_executing: bool) -> Option<Weighed> {
+    let Stop { signals, turn, .. } = *stop;
+    if signals.has_excuse() || facts.is_stopgate {
+        return None;
+    }
+    let plan = plan_of_job(facts)?;
+    let is_left = signals.has(Signal::PromisedNextStep) || signals.has(Signal::SelfDeferral);
+    let is_said = signals.has(Signal::ClaimsCompletion) && !signals.wants_to_leave();
+    let is_doubtful = is_said || (!is_left && open_steps(facts) > 1 && is_never_ticked(plan, facts));
+    let is_due = (is_executing && is_doubtful) || plan_not_updated(signals, facts, turn).is_some();
+    let is_told = turn.plan_reminded || modes.silences(RuleId::PlanNotUpdated);
+    is_due.then(|| {
+        if is_told {
+            Weighed::by(RuleId::LegitCompletion, Why::Told)
+        } else {
+            Weighed { finding: reminder_of(plan), release: None, why: Why::NotTicked }
+        }
+    })
+}
+
+/// Why the stop is to be held, if there is work on record.
+#[expect(clippy::result_large_err, reason = "made once for a stop")]
+fn held(stop: &Stop<'_>, job: Job, is_executing: bool, is_last: bool) -> Result<Why, Weighed> {
+    let Stop { signals, reading, .. } = *stop;
+    if !is_executing && signals.has(Signal::ClaimsCompletion) {
+        return Err(Weighed::by(RuleId::LegitCompletion, Why::SaidAtEnd));
+    }
+    if signals.has_excuse() {
+        return Ok(Why::Excuse);
+    }
+    if is_executing {
+        let is_about_it = is_last && reading.milli_log_odds < READS_SURE;
+        return if is_about_it {
+            Err(Weighed::released(Release::ReadsLegitimate, Why::LastStep))
+        } else {
+            Ok(Why::Executing)
+        };
+    }
+    if job == Job::Asked && signals.wants_to_leave() && reading.milli_log_odds > AGREES {
+        return Ok(Why::BothAgree);
+    }
+    let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
+    Err(Weighed::released(release, Why::NoExcuse))
+}
+
+/// Whether the job is demonstrably being done: boxes of the plan ticked, commits while a plan that was asked for is open,
+/// or items of the task list begun or finished.
+fn is_executing(facts: &Facts, turn_end: &TurnEnd) -> bool {
+    let commits = !facts.session_commits.is_empty();
+    let plan = related(facts).any(|plan| commits || plan.relation() == PlanRelation::Moved);
+    plan || (turn_end.tasks_moved && facts.open_tasks().next().is_some())
+}
+
+/// How many steps are open, of plans or of the task list, which may well be the same.
+fn open_steps(facts: &Facts) -> usize {
+    related(facts).map(|plan| plan.open_steps).sum::<usize>().max(facts.open_tasks().count())
+}
