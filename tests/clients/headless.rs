@@ -159,10 +159,7 @@ fn asked(client: Client) -> Outcome {
 
     let verdicts = site.verdicts(if client.is_codex() { 3 } else { 4 });
     let (held, others) = verdicts.split_last().unwrap();
-    assert!(
-        held.blocked && others.iter().all(|row| !row.blocked && row.decision == Some(Decision::Allow)),
-        "{verdicts:#?}"
-    );
+    assert!(held.blocked && others.iter().all(|row| !row.blocked), "{verdicts:#?}");
     if client.is_codex() {
         return Outcome::works(["`codex exec` has no plan mode"]);
     }

@@ -212,6 +212,19 @@ fn a_session_is_let_go_for_what_wakes_it_and_for_nothing_else() {
         let ended = move |payload: &mut Value| payload["background_tasks"][0]["status"] = json!(status);
         assert!(held(&format!("shell-{status}"), "Stop.background-shell.json", &[], &ended));
     }
+    for (number, (command, wakes)) in [
+        ("cd web && npm run dev -- --port 3001", false),
+        ("python3 -m http.server 8000", false),
+        ("tail -f log/development.log", false),
+        ("cargo bench > bench.log", true),
+        ("timeout 600 npm run dev", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let runs = move |payload: &mut Value| payload["background_tasks"][0]["command"] = json!(command);
+        assert_eq!(held(&format!("server-{number}"), "Stop.background-shell.json", &[], &runs), !wakes, "{command}");
+    }
     for status in ["pending", "paused", "something-new"] {
         let runs = move |payload: &mut Value| payload["background_tasks"][0]["status"] = json!(status);
         assert!(!held(&format!("shell-{status}"), "Stop.background-shell.json", &[], &runs));

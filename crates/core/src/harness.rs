@@ -233,12 +233,16 @@ pub struct Stop {
     pub teammates: usize,
     /// When those that are scheduled wake the session, as `cron` writes it, in the time of day of the machine.
     pub schedules: Vec<String>,
+    /// Command lines of those that are shells, where they are told. Some never end, and wake nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shells: Vec<String>,
 }
 
 impl Stop {
     /// The tasks that wake the session when they are done, whatever else there is.
     pub fn surely_waking(&self) -> usize {
-        self.pending_tasks.saturating_sub(self.teammates).saturating_sub(self.schedules.len())
+        let others = self.teammates + self.schedules.len() + self.shells.len();
+        self.pending_tasks.saturating_sub(others)
     }
 }
 

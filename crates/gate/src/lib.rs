@@ -22,6 +22,7 @@ pub mod reminder;
 pub mod report;
 pub mod rules;
 pub mod scene;
+pub mod servers;
 pub mod signals;
 pub mod steps;
 pub mod transcript;

@@ -4,6 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use stopgate_core::clock::{UnixMillis, minutes};
 use stopgate_core::harness::Stop;
 use stopgate_gate::cron::{self, WallMinute};
+use stopgate_gate::servers;
 use stopgate_gate::transcript::Transcript;
 
 use crate::state::State;
@@ -12,12 +13,15 @@ use crate::state::State;
 /// (`ScheduleWakeup`) waits is an hour.
 const SOON_MINUTES: u32 = 61;
 
-/// The tasks of `stop` that wake its session: what is scheduled counts if it comes up soon, and teammates unless the end of
+/// The tasks of `stop` that wake its session: what is scheduled counts if it comes up soon, a shell unless it is
+/// a server or the like that never ends, and teammates unless the end of
 /// the transcript tells that all of them wait for work themselves. What is not understood counts.
 pub(super) fn tasks(state: &State, stop: &Stop, told: Option<&Transcript>) -> usize {
     let now_ms = state.storage.now_ms();
     let comes_up = |schedule: &&String| cron::comes_up(schedule, soon(now_ms)).unwrap_or(true);
-    let sure = stop.surely_waking() + stop.schedules.iter().filter(comes_up).count();
+    let ends = |command: &&String| !servers::runs_for_ever(command);
+    let sure =
+        stop.surely_waking() + stop.schedules.iter().filter(comes_up).count() + stop.shells.iter().filter(ends).count();
     if sure > 0 || stop.teammates == 0 {
         return sure;
     }

@@ -111,6 +111,9 @@ fn recognises(wire: &RawPayload) -> bool {
 /// Most schedules of a session that are looked at, and the longest one.
 const MAX_SCHEDULES: usize = 64;
 const MAX_SCHEDULE_BYTES: usize = 128;
+/// The same of command lines in the background.
+const MAX_SHELLS: usize = 16;
+const MAX_SHELL_BYTES: usize = 1024;
 
 /// Whether a background task still runs, as far as it says: one that has ended wakes nobody.
 fn runs(task: &Value) -> bool {
@@ -124,12 +127,18 @@ fn read(wire: &RawPayload) -> Result<Read, PayloadError> {
         let schedule = cron["schedule"].as_str().filter(|text| text.len() <= MAX_SCHEDULE_BYTES)?;
         Some(schedule.to_owned())
     };
+    let shell = |task: &Value| {
+        let command =
+            task["command"].as_str().filter(|text| text.len() <= MAX_SHELL_BYTES && task["type"] == "shell")?;
+        Some(command.to_owned())
+    };
     let running = || tasks.iter().filter(|task| runs(task));
     let stop = Stop {
         prompt_id: wire.word("prompt_id")?,
         pending_tasks: running().count() + crons.len(),
         teammates: running().filter(|task| task["type"] == "teammate").count(),
         schedules: crons.iter().filter_map(schedule).take(MAX_SCHEDULES).collect(),
+        shells: running().filter_map(shell).take(MAX_SHELLS).collect(),
         ..Stop::default()
     };
     wire.event(Harness::Claude, stop)

@@ -13,7 +13,8 @@ fn a_stop_of_claude_code_is_read() {
     let event = known(
         Some(Harness::Claude),
         r#"{"session_id":"s-1","cwd":"/w","hook_event_name":"Stop","prompt_id":"p-1","stop_hook_active":true,
-            "last_assistant_message":"Done \u00e9","background_tasks":[{"id":1},{"type":"teammate"}],"session_crons":[{},{"schedule":"*/5 * * * *"}],
+            "last_assistant_message":"Done \u00e9","background_tasks":[{"id":1},{"type":"teammate"},
+            {"type":"shell","status":"running","command":"npm run dev"}],"session_crons":[{},{"schedule":"*/5 * * * *"}],
             "new_field":{"a":[1]}}"#,
     );
     assert_eq!(event.key, SessionKey::new(Harness::Claude, "s-1").unwrap());
@@ -22,9 +23,10 @@ fn a_stop_of_claude_code_is_read() {
         stop_hook_active: true,
         last_assistant_message: "Done \u{e9}".to_owned(),
         prompt_id: Some("p-1".to_owned()),
-        pending_tasks: 4,
+        pending_tasks: 5,
         teammates: 1,
         schedules: vec!["*/5 * * * *".to_owned()],
+        shells: vec!["npm run dev".to_owned()],
     };
     assert_eq!(expected.surely_waking(), 2);
     assert_eq!(event.kind, EventKind::Stop(expected));
