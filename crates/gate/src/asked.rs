@@ -1,6 +1,7 @@
 //! What the person asked for: the burden is on the agent only where there is a job that was asked for.
 
 mod classify;
+mod phrases;
 mod reading;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use stopgate_core::stop_request::Meaning;
 
 use super::PromptClass;
-use super::reading::{ALL, APPROVES, ENDS, GOES_ON, LATER, NOT_CHANGE, ONLY, PLAN, QUESTION, Reading, STANDING};
+use super::phrases::List;
+use super::reading::Reading;
 use crate::model::{Feature, Model};
 
 /// What a prompt says.
@@ -22,7 +23,7 @@ pub(super) struct Said {
     pub(super) bounds: Vec<String>,
 }
 
-/// A model for each class, in the order of [`PromptClass::ALL`].
+/// A model for each class, in the order of [`PromptClass::List::All`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptModels(pub [Model; 5]);
 
@@ -82,9 +83,9 @@ pub(super) fn read(prompt: &str) -> Said {
         Some(models) => likeliest(&reading, models.odds(&reading.features())),
         None => PromptClass::Other,
     });
-    let is_standing = reading.has(STANDING);
+    let is_standing = reading.has(List::Standing);
     let bounds = if class == PromptClass::Narrow && !is_standing { reading.numbers() } else { Vec::new() };
-    Said { class, goes_on: goes_on(&reading), approves: is_short(&reading) && reading.is_only(APPROVES), bounds }
+    Said { class, goes_on: goes_on(&reading), approves: is_short(&reading) && reading.is_only(List::Approves), bounds }
 }
 
 /// How many words there are at most in a prompt that says no more than to go on.
@@ -95,7 +96,7 @@ fn is_short(reading: &Reading) -> bool {
 }
 
 fn goes_on(reading: &Reading) -> bool {
-    is_short(reading) && reading.is_only(GOES_ON)
+    is_short(reading) && reading.is_only(List::GoesOn)
 }
 
 /// The class where the form leaves no doubt.
@@ -109,22 +110,26 @@ fn by_form(reading: &Reading) -> Option<PromptClass> {
         Meaning::Courtesy => return Some(Other),
         Meaning::Other => {}
     }
-    if reading.sentences.is_empty() {
+    if reading.sentences() == 0 {
         return Some(Other);
     }
     if goes_on(reading) {
         return Some(Execute);
     }
-    if reading.has(STANDING) {
+    if reading.has(List::Standing) {
         return Some(Narrow);
     }
     // A question word at its beginning and a question mark at its end; "can you fix it?" has none.
-    if reading.sentences.len() == 1 && reading.ends_as_question() && reading.begins(QUESTION) {
+    if reading.sentences() == 1 && reading.ends_as_question() && reading.begins(List::Question) {
         return Some(Question);
     }
     let is_bounded = is_bounded(reading);
-    let is_plain = reading.sentences.len() <= 2 && !reading.has(&["?"]) && !reading.has(TELL_STRICTLY);
-    if is_plain && !is_bounded && reading.begins(DO_STRICTLY) && (reading.has(PLAN) || reading.has(ALL)) {
+    let is_plain = reading.sentences() <= 2 && !reading.asks() && !reading.has(List::TellStrictly);
+    if is_plain
+        && !is_bounded
+        && reading.begins(List::DoStrictly)
+        && (reading.has(List::Plan) || reading.has(List::All))
+    {
         return Some(Execute);
     }
     None
@@ -132,7 +137,7 @@ fn by_form(reading: &Reading) -> Option<PromptClass> {
 
 /// Whether it has words that set bounds.
 fn is_bounded(reading: &Reading) -> bool {
-    [ONLY, LATER, ENDS, NOT_CHANGE].into_iter().any(|list| reading.has(list))
+    [List::Only, List::Later, List::Ends, List::NotChange].into_iter().any(|list| reading.has(list))
 }
 
 /// The class that these odds speak for.
@@ -141,53 +146,6 @@ fn likeliest(reading: &Reading, odds: [f32; 5]) -> PromptClass {
     let other = best(&[1, 2, 3, 4]).unwrap_or(4);
     // Only words can set bounds: where there are none, a part is hardly meant.
     let margin = if other == 1 && !is_bounded(reading) { 0.0 } else { EXECUTE_MARGIN };
-    let is_job = odds[0] > odds[other] + margin && !reading.has(NOT_CHANGE);
+    let is_job = odds[0] > odds[other] + margin && !reading.has(List::NotChange);
     if is_job { PromptClass::Execute } else { PromptClass::ALL[other] }
 }
-
-/// Verbs with which nothing but work is asked for.
-const DO_STRICTLY: &[&str] = &[
-    "execute",
-    "implement",
-    "work through",
-    "carry out",
-    "complete",
-    "finish",
-    "build",
-    "please execute",
-    "please implement",
-    "please work through",
-    "please finish",
-    "go through",
-    "arbeite",
-    "setze",
-    "fuhre",
-    "execute",
-    "realise",
-    "termine",
-    "ejecuta",
-    "implementa",
-    "completa",
-    "executa",
-    "implemente",
-    "esegui",
-    "completa",
-    "voer",
-    "werk",
-    "wykonaj",
-    "zrealizuj",
-    "uygula",
-    "tamamla",
-    "выполни",
-    "реализуй",
-    "сделай",
-    "执行",
-    "完成",
-    "实现",
-    "実行",
-    "실행",
-];
-
-/// Words that ask to be told something even beside such a verb.
-const TELL_STRICTLY: &[&str] =
-    &["explain", "status", "summarize", "review", "write a handoff", "handoff", "plan for", "draft"];

@@ -1,9 +1,14 @@
 //! A prompt as features: its words, what each sentence begins and ends with, and what its form gives away.
 
+use std::ops::Range;
+
+use stopgate_core::harness::MAX_PROMPT_BYTES;
 use stopgate_core::stop_request::{self, Meaning};
+use stopgate_core::text;
 use stopgate_core::words::{is_unspaced, lower};
 
-use crate::model::{Feature, said};
+use super::phrases::{Hash, List, Lists, beginning, longest};
+use crate::model::Feature;
 
 /// What is looked at of a long prompt, in bytes of its two ends: a request stands before or behind what is pasted.
 const SHOWN_BYTES: usize = 2_000;
@@ -14,57 +19,128 @@ const ENDING_CHARS: usize = 3;
 /// A prompt, read once.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Its sentences, each as its words, marks (`?`) and signs.
-    pub(super) sentences: Vec<Vec<String>>,
+    /// Its words, one after the other, as [`Reading::push`] reads them.
+    text: String,
+    /// Words, marks (`?`) and signs.
+    words: Vec<Word>,
+    /// Where each sentence ends in `words`.
+    ends: Vec<usize>,
     /// What it means for work that is going on.
     pub(super) meaning: Meaning,
     /// The name of the command that it is.
     pub(super) command: Option<String>,
 }
 
+/// A word, and the lists that have a phrase which begins here.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    from: usize,
+    to: usize,
+    hash: Hash,
+    lists: Lists,
+}
+
 impl Reading {
     pub(super) fn of(prompt: &str) -> Self {
-        let meaning = stop_request::meaning(prompt);
-        let shown = stop_request::shown(&without_code(prompt));
+        let prompt = text::ends(prompt, MAX_PROMPT_BYTES);
+        let shown = stop_request::shown(&without_code(&prompt));
         let shown = without_logs(&shown);
         let command = shown
             .strip_prefix('/')
             .and_then(|rest| rest.split_whitespace().next())
             .filter(|name| name.starts_with(char::is_alphabetic) && !name.contains('/'))
             .map(str::to_lowercase);
-        Self { sentences: sentences(&stopgate_core::text::ends(&shown, SHOWN_BYTES)), meaning, command }
+        let words = Self::of_words(&text::ends(&shown, SHOWN_BYTES));
+        Self { meaning: stop_request::meaning(&prompt), command, ..words }
+    }
+
+    /// Its words alone.
+    pub(super) fn of_words(text: &str) -> Self {
+        let mut reading = Self {
+            text: String::with_capacity(text.len()),
+            words: Vec::new(),
+            ends: Vec::new(),
+            meaning: Meaning::Other,
+            command: None,
+        };
+        reading.split(text);
+        for sentence in 0..reading.ends.len() {
+            let range = reading.range(sentence);
+            for at in range.clone() {
+                reading.words[at].lists = beginning(reading.words[at].hash, reading.said(at..range.end));
+            }
+        }
+        reading
     }
 
     /// How many words it has.
     pub(super) fn count(&self) -> usize {
-        self.sentences.iter().map(Vec::len).sum()
+        self.words.len()
+    }
+
+    /// How many sentences it has.
+    pub(super) fn sentences(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Which words are of the sentence of this number.
+    fn range(&self, sentence: usize) -> Range<usize> {
+        let from = sentence.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        from..self.ends.get(sentence).copied().unwrap_or(from)
+    }
+
+    fn ranges(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + '_ {
+        (0..self.ends.len()).map(|sentence| self.range(sentence))
+    }
+
+    fn said(&self, range: Range<usize>) -> impl Iterator<Item = &str> + Clone {
+        self.words[range].iter().map(|word| &self.text[word.from..word.to])
+    }
+
+    fn word(&self, at: usize) -> &str {
+        let word = self.words[at];
+        &self.text[word.from..word.to]
     }
 
     /// Whether its last sentence is a question by its mark.
     pub(super) fn ends_as_question(&self) -> bool {
-        self.sentences.last().is_some_and(|words| words.iter().any(|word| word == "?"))
+        self.ranges().next_back().is_some_and(|last| self.said(last).any(|word| word == "?"))
+    }
+
+    /// Whether a question mark stands anywhere.
+    pub(super) fn asks(&self) -> bool {
+        self.said(0..self.words.len()).any(|word| word == "?")
+    }
+
+    /// Which lists have a phrase that stands anywhere.
+    fn anywhere(&self) -> Lists {
+        self.words.iter().fold(Lists::default(), |lists, word| lists.or(word.lists))
     }
 
     /// Whether a phrase of `list` stands anywhere.
-    pub(super) fn has(&self, list: &[&str]) -> bool {
-        self.sentences.iter().any(|words| list.iter().any(|phrase| has_phrase(words, phrase)))
+    pub(super) fn has(&self, list: List) -> bool {
+        self.anywhere().has(list)
+    }
+
+    /// Which lists have a phrase that its first sentence begins with.
+    pub(super) fn begins_first(&self) -> Lists {
+        self.words.first().map_or_else(Lists::default, |word| word.lists)
     }
 
     /// Whether its first sentence begins with a phrase of `list`.
-    pub(super) fn begins(&self, list: &[&str]) -> bool {
-        self.sentences.first().is_some_and(|words| list.iter().any(|phrase| begins(words, phrase)))
+    pub(super) fn begins(&self, list: List) -> bool {
+        self.begins_first().has(list)
     }
 
     /// Whether it is made of phrases of `list` alone.
-    pub(super) fn is_only(&self, list: &[&str]) -> bool {
-        self.sentences.iter().all(|words| {
-            let mut rest: &[String] = words;
-            while let Some(first) = rest.first() {
-                let longest = list.iter().filter(|phrase| begins(rest, phrase)).map(|phrase| length(phrase)).max();
-                let mark = usize::from(matches!(first.as_str(), "," | "!" | ":" | "-"));
-                match longest.unwrap_or(mark) {
+    pub(super) fn is_only(&self, list: List) -> bool {
+        self.ranges().all(|range| {
+            let mut at = range.start;
+            while at < range.end {
+                let mark = usize::from(matches!(self.word(at), "," | "!" | ":" | "-"));
+                match longest(list, self.words[at].hash, self.said(at..range.end)).unwrap_or(mark) {
                     0 => return false,
-                    taken => rest = rest.get(taken..).unwrap_or_default(),
+                    taken => at += taken,
                 }
             }
             true
@@ -75,17 +151,17 @@ impl Reading {
     /// names them.
     pub(super) fn numbers(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for words in &self.sentences {
+        for range in self.ranges() {
             let (mut named, mut pending) = (false, Vec::new());
-            for (at, word) in words.iter().enumerate() {
-                let at_phrase = |list: &[&str]| list.iter().any(|phrase| begins(&words[at..], phrase));
-                if at_phrase(NOT) || at_phrase(LATER) {
+            for at in range {
+                let (word, lists) = (self.word(at), self.words[at].lists);
+                if lists.has(List::Not) || lists.has(List::Later) {
                     break;
-                } else if at_phrase(STEP) || at_phrase(ONLY) {
+                } else if lists.has(List::Step) || lists.has(List::Only) {
                     named = true;
                     found.append(&mut pending);
                 } else if is_number(word) && word.len() <= 3 {
-                    if named { &mut found } else { &mut pending }.push(word.clone());
+                    if named { &mut found } else { &mut pending }.push(word.to_owned());
                 }
             }
         }
@@ -95,1656 +171,203 @@ impl Reading {
 
     /// The features, each with its share.
     pub(super) fn features(&self) -> Vec<Feature> {
-        let mut names: Vec<String> = Vec::new();
-        // Which number it is does not matter.
-        let shown = |word: &String| if is_number(word) { "0".to_owned() } else { word.clone() };
-        let sentences: Vec<Vec<String>> =
-            self.sentences.iter().map(|words| words.iter().map(shown).collect()).collect();
-        for (number, words) in sentences.iter().enumerate() {
-            each_gram(words, |gram| names.push(gram));
-            let (first, last) = (number == 0, number + 1 == self.sentences.len());
+        let mut names: Vec<u32> = Vec::with_capacity(8 * self.words.len());
+        for (number, range) in self.ranges().enumerate() {
+            self.each_gram(range.clone(), &mut names);
+            let (first, last) = (number == 0, number + 1 == self.sentences());
             for (is_there, mark) in [(true, "^"), (first, "1^"), (last, "9^")] {
                 if is_there {
-                    names.extend(words.first().map(|word| format!("{mark}{word}")));
-                    names.extend(words.get(..2).map(|pair| format!("{mark}{}", pair.join(" "))));
+                    let mark = name(mark);
+                    names.push(mark.with(self.shown(range.start)).get());
+                    if range.len() > 1 {
+                        names.push(self.pair(mark, range.start).get());
+                    }
                 }
             }
             if last {
-                names.extend(words.last().map(|word| format!("9${word}")));
-                names.extend(words.len().checked_sub(2).map(|at| format!("9${}", words[at..].join(" "))));
-                for word in words {
-                    names.push(format!("9{word}"));
+                let (end, any) = (name("9$"), name("9"));
+                names.push(end.with(self.shown(range.end - 1)).get());
+                if range.len() > 1 {
+                    names.push(self.pair(end, range.end - 2).get());
                 }
+                names.extend(range.map(|at| any.with(self.shown(at)).get()));
             }
         }
         names.sort_unstable();
         names.dedup();
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let share = 1.0 / (names.len().max(1) as f32).sqrt();
-        let mut all: Vec<Feature> = names.iter().map(|name| said(name, share)).collect();
-        let form = self.form();
-        all.extend(form.iter().map(|name| said(name, FORM_SHARE)));
+        let mut all: Vec<Feature> = names.iter().map(|name| Feature { hash: *name, value: share }).collect();
+        self.form(|name| all.push(Feature { hash: name.get(), value: FORM_SHARE }));
         all
     }
 
-    /// What its form gives away.
-    fn form(&self) -> Vec<String> {
-        let count = self.count();
-        let size = match count {
-            0 => "0",
-            1 => "1",
-            2..=3 => "3",
-            4..=8 => "8",
-            9..=20 => "20",
-            21..=60 => "60",
-            _ => "more",
+    /// A word as features name it: which number it is does not matter.
+    fn shown(&self, at: usize) -> &[u8] {
+        let word = self.word(at);
+        if is_number(word) { b"0" } else { word.as_bytes() }
+    }
+
+    fn pair(&self, name: Hash, at: usize) -> Hash {
+        name.with(self.shown(at)).with(b" ").with(self.shown(at + 1))
+    }
+
+    /// Each word of `range`, pairs and triples of them, stems and endings.
+    fn each_gram(&self, range: Range<usize>, names: &mut Vec<u32>) {
+        for at in range.clone() {
+            let shown = self.shown(at);
+            let alone = name("").with(shown);
+            names.push(alone.get());
+            if at + 1 < range.end {
+                let pair = alone.with(b" ").with(self.shown(at + 1));
+                names.push(pair.get());
+                if at + 2 < range.end {
+                    let are_signs = (at..at + 3).all(|at| is_sign_word(self.word(at)));
+                    let before = if are_signs { pair.with(b" ") } else { alone.with(b" _ ") };
+                    names.push(before.with(self.shown(at + 2)).get());
+                }
+            }
+            let word = self.word(at);
+            if !is_number(word)
+                && let Some((stem, _)) = word.char_indices().nth(STEM_CHARS)
+            {
+                names.push(name("").with(&word.as_bytes()[..stem]).with(b"*").get());
+                let ending = word.char_indices().rev().nth(ENDING_CHARS - 1).map_or(0, |(at, _)| at);
+                names.push(name("*").with(&word.as_bytes()[ending..]).get());
+            }
+        }
+    }
+
+    /// Gives what its form gives away.
+    fn form(&self, mut give: impl FnMut(Hash)) {
+        let size: &[u8] = match self.count() {
+            0 => b"0",
+            1 => b"1",
+            2..=3 => b"3",
+            4..=8 => b"8",
+            9..=20 => b"20",
+            21..=60 => b"60",
+            _ => b"more",
         };
-        let questions =
-            self.sentences.iter().filter(|sentence| sentence.last().is_some_and(|word| word == "?")).count();
-        let mut form = vec![format!("words {size}"), format!("meaning {:?}", self.meaning)];
-        form.push(match (questions, self.sentences.len()) {
-            (0, _) => "asks nothing".to_owned(),
-            (asked, of) if asked == of => "asks all".to_owned(),
-            _ if self.ends_as_question() => "asks at end".to_owned(),
-            _ => "asks before".to_owned(),
-        });
-        form.push(format!("sentences {}", self.sentences.len().min(4)));
-        if self.sentences.iter().flatten().any(|word| is_number(word)) {
-            form.push("number".to_owned());
+        give(name("words ").with(size));
+        give(name(match self.meaning {
+            Meaning::Stop => "meaning Stop",
+            Meaning::Courtesy => "meaning Courtesy",
+            Meaning::Other => "meaning Other",
+        }));
+        let questions = self.ranges().filter(|range| self.word(range.end - 1) == "?").count();
+        give(name(match (questions, self.sentences()) {
+            (0, _) => "asks nothing",
+            (asked, of) if asked == of => "asks all",
+            _ if self.ends_as_question() => "asks at end",
+            _ => "asks before",
+        }));
+        give(name(
+            ["sentences 0", "sentences 1", "sentences 2", "sentences 3", "sentences 4"][self.sentences().min(4)],
+        ));
+        if self.said(0..self.words.len()).any(is_number) {
+            give(name("number"));
         }
         if self.command.is_some() {
-            form.push("command".to_owned());
+            give(name("command"));
         }
-        for (name, list) in LISTS {
-            let has = |words: &[String]| list.iter().any(|phrase| has_phrase(words, phrase));
-            if self.sentences.iter().any(|words| has(words)) {
-                form.push(format!("has {name}"));
-            }
-            let begins = |words: &Vec<String>| list.iter().any(|phrase| begins(words, phrase));
-            if self.sentences.iter().any(begins) {
-                form.push(format!("begins {name}"));
-            }
-            if self.sentences.first().is_some_and(begins) {
-                form.push(format!("first begins {name}"));
-            }
-            if self.sentences.last().is_some_and(begins) {
-                form.push(format!("last begins {name}"));
+        let begins = |range: Range<usize>| self.words[range.start].lists;
+        let all = self.ranges().map(begins).fold(Lists::default(), Lists::or);
+        let last = self.ranges().next_back().map_or_else(Lists::default, begins);
+        let places = [
+            ("has ", self.anywhere()),
+            ("begins ", all),
+            ("first begins ", self.begins_first()),
+            ("last begins ", last),
+        ];
+        for (list, of_list) in FORM_LISTS {
+            for (place, lists) in &places {
+                if lists.has(list) {
+                    give(name(place).with(of_list));
+                }
             }
         }
-        form
+    }
+
+    fn push(&mut self, word: impl IntoIterator<Item = char>) {
+        let from = self.text.len();
+        self.text.extend(word);
+        let hash = name("").with(&self.text.as_bytes()[from..]);
+        self.words.push(Word { from, to: self.text.len(), hash, lists: Lists::default() });
+    }
+
+    fn end(&mut self) {
+        if self.words.len() > self.ends.last().copied().unwrap_or(0) {
+            self.ends.push(self.words.len());
+        }
+    }
+
+    /// The words of each sentence of `text`: lower case without marks, numbers, and what signs say by themselves.
+    fn split(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let length = if first.is_ascii_digit() {
+                let length = rest.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(rest.len());
+                self.push(rest[..length].chars());
+                length
+            } else if is_unspaced(first) {
+                self.push([first]);
+                first.len_utf8()
+            } else if first.is_alphabetic() {
+                let within = |sign: char| sign.is_alphabetic() || matches!(sign, '\'' | '\u{2019}' | '-' | '_');
+                let length = rest.find(|sign| !within(sign) || is_unspaced(sign)).unwrap_or(rest.len());
+                let word = rest[..length].trim_end_matches(['-', '_', '\'']);
+                self.push(word.chars().map(|sign| if sign == '\u{2019}' { '\'' } else { lower(sign) }));
+                length
+            } else {
+                match first {
+                    '?' | '\u{ff1f}' => {
+                        self.push(['?']);
+                        self.end();
+                    }
+                    '.' | '!' | '\n' | '\u{3002}' | '\u{ff01}' | ';' => {
+                        if first == '!' {
+                            self.push(['!']);
+                        }
+                        self.end();
+                    }
+                    ',' | '\u{ff0c}' | '\u{3001}' => self.push([',']),
+                    ':' | '/' | '>' | '$' | '+' | '=' | '{' | '~' | '#' | '[' | ']' | '(' | '|' | '*' | '-' => {
+                        self.push([first]);
+                    }
+                    _ if !first.is_ascii() && !first.is_whitespace() => self.push([first]),
+                    _ => {}
+                }
+                first.len_utf8()
+            };
+            rest = &rest[length..];
+        }
+        self.end();
     }
 }
 
 /// What a feature of the form counts, beside words, whose squares add up to one.
 const FORM_SHARE: f32 = 0.5;
 
-/// Words that say what is asked for, in each language: lower case, without marks on Latin letters.
-const LISTS: [(&str, &[&str]); 11] = [
-    ("question", QUESTION),
-    ("only", ONLY),
-    ("not change", NOT_CHANGE),
-    ("go on", GO_ON),
-    ("tell", TELL),
-    ("do", DO),
-    ("later", LATER),
-    ("all", ALL),
-    ("courtesy", COURTESY),
-    ("plan", PLAN),
-    ("ends", ENDS),
+/// The lists whose phrases are features of the form.
+const FORM_LISTS: [(List, &[u8]); 11] = [
+    (List::Question, b"question"),
+    (List::Only, b"only"),
+    (List::NotChange, b"not change"),
+    (List::GoOn, b"go on"),
+    (List::Tell, b"tell"),
+    (List::Do, b"do"),
+    (List::Later, b"later"),
+    (List::All, b"all"),
+    (List::Courtesy, b"courtesy"),
+    (List::Plan, b"plan"),
+    (List::Ends, b"ends"),
 ];
 
-/// What a step is called, before or behind its number.
-const STEP: &[&str] = &[
-    "step",
-    "steps",
-    "phase",
-    "phases",
-    "task",
-    "tasks",
-    "item",
-    "items",
-    "number",
-    "no",
-    "nr",
-    "part",
-    "schritt",
-    "schritte",
-    "punkt",
-    "aufgabe",
-    "aufgaben",
-    "etape",
-    "etapes",
-    "tache",
-    "taches",
-    "paso",
-    "pasos",
-    "tarea",
-    "tareas",
-    "fase",
-    "passo",
-    "passos",
-    "tarefa",
-    "tarefas",
-    "passi",
-    "punto",
-    "stap",
-    "stappen",
-    "taak",
-    "krok",
-    "kroki",
-    "zadanie",
-    "punkt",
-    "adim",
-    "adimlari",
-    "madde",
-    "gorev",
-    "шаг",
-    "шаги",
-    "пункт",
-    "задача",
-    "步",
-    "第",
-    "项",
-    "ステップ",
-    "手順",
-    "番",
-    "단계",
-    "번",
-];
-
-/// What is not to be done follows.
-const NOT: &[&str] = &[
-    "not",
-    "don't",
-    "dont",
-    "never",
-    "without",
-    "except",
-    "nicht",
-    "kein",
-    "keine",
-    "ohne",
-    "ne",
-    "pas",
-    "sans",
-    "sauf",
-    "no",
-    "ni",
-    "sin",
-    "nao",
-    "sem",
-    "non",
-    "senza",
-    "niet",
-    "geen",
-    "zonder",
-    "nie",
-    "bez",
-    "degil",
-    "не",
-    "без",
-    "кроме",
-    "不",
-    "别",
-    "ない",
-    "なし",
-    "말",
-    "skip",
-    "but",
-];
-
-/// What is a bound for every turn, whatever it is that is asked for.
-pub(super) const STANDING: &[&str] = &[
-    "one step per turn",
-    "one step at a time",
-    "one task at a time",
-    "one at a time",
-    "one by one",
-    "one per turn",
-    "step by step and wait",
-    "stop after each",
-    "stop after every",
-    "wait after each",
-    "wait after every",
-    "after each step",
-    "after every step",
-    "between steps",
-    "einen schritt pro",
-    "ein schritt pro",
-    "nach jedem schritt",
-    "schritt fur schritt und",
-    "une etape par",
-    "une etape a la fois",
-    "apres chaque etape",
-    "un paso por",
-    "un paso a la vez",
-    "despues de cada paso",
-    "um passo por",
-    "um passo de cada vez",
-    "depois de cada passo",
-    "un passo alla volta",
-    "un passo per",
-    "dopo ogni passo",
-    "een stap per",
-    "een stap tegelijk",
-    "na elke stap",
-    "jeden krok na",
-    "po kazdym kroku",
-    "po jednym kroku",
-    "her adimdan sonra",
-    "tek tek",
-    "adim adim ve",
-    "по одному шагу",
-    "один шаг за",
-    "после каждого шага",
-    "一步一步",
-    "每一步",
-    "每步",
-    "一次一步",
-    "一次只做",
-    "一つずつ",
-    "一個ずつ",
-    "1ステップずつ",
-    "各ステップ",
-    "ステップごと",
-    "하나씩",
-    "한 단계씩",
-    "단계마다",
-    "각 단계",
-];
-
-/// Words of a prompt that says no more than to go on.
-pub(super) const GOES_ON: &[&str] = &[
-    "go",
-    "go on",
-    "going",
-    "keep going",
-    "continue",
-    "please",
-    "pls",
-    "proceed",
-    "carry on",
-    "resume",
-    "yes",
-    "y",
-    "yep",
-    "yeah",
-    "yup",
-    "sure",
-    "do it",
-    "do that",
-    "go ahead",
-    "onward",
-    "next",
-    "now",
-    "ok",
-    "okay",
-    "with it",
-    "with that",
-    "and",
-    "then",
-    "weiter",
-    "mach weiter",
-    "weitermachen",
-    "ja",
-    "bitte",
-    "los",
-    "gut",
-    "fortfahren",
-    "mach das",
-    "continue",
-    "continuez",
-    "vas-y",
-    "allez-y",
-    "oui",
-    "s'il te plait",
-    "stp",
-    "sigue",
-    "continua",
-    "adelante",
-    "dale",
-    "si",
-    "por favor",
-    "segue",
-    "prossiga",
-    "sim",
-    "pode",
-    "continuar",
-    "pode continuar",
-    "vai",
-    "avanti",
-    "vai avanti",
-    "procedi",
-    "prosegui",
-    "per favore",
-    "ga verder",
-    "verder",
-    "doorgaan",
-    "ga door",
-    "alsjeblieft",
-    "graag",
-    "dalej",
-    "kontynuuj",
-    "tak",
-    "prosze",
-    "lec dalej",
-    "devam",
-    "devam et",
-    "evet",
-    "lutfen",
-    "hadi",
-    "дальше",
-    "продолжай",
-    "продолжайте",
-    "да",
-    "давай",
-    "давай дальше",
-    "пожалуйста",
-    "继续",
-    "请继续",
-    "接着",
-    "接着做",
-    "好",
-    "好的",
-    "可以",
-    "行",
-    "吧",
-    "请",
-    "続けて",
-    "続けてください",
-    "はい",
-    "お願いします",
-    "進めて",
-    "進めてください",
-    "계속",
-    "계속해",
-    "계속해줘",
-    "계속해주세요",
-    "네",
-    "응",
-    "진행해",
-    "진행해줘",
-    "진행해주세요",
-];
-
-/// An approval of what was proposed: by itself it asks for nothing.
-pub(super) const APPROVES: &[&str] = &[
-    "yes",
-    "y",
-    "yep",
-    "yeah",
-    "ok",
-    "okay",
-    "sure",
-    "good",
-    "fine",
-    "great",
-    "perfect",
-    "agreed",
-    "approved",
-    "lgtm",
-    "sounds good",
-    "looks good",
-    "good plan",
-    "the plan",
-    "plan",
-    "that",
-    "is",
-    "ja",
-    "gut",
-    "passt",
-    "einverstanden",
-    "klingt gut",
-    "oui",
-    "d'accord",
-    "parfait",
-    "si",
-    "vale",
-    "perfecto",
-    "de acuerdo",
-    "sim",
-    "perfeito",
-    "va bene",
-    "perfetto",
-    "goed",
-    "akkoord",
-    "tak",
-    "dobrze",
-    "zgoda",
-    "evet",
-    "tamam",
-    "olur",
-    "да",
-    "хорошо",
-    "согласен",
-    "好",
-    "好的",
-    "可以",
-    "行",
-    "同意",
-    "はい",
-    "いいですね",
-    "了解",
-    "네",
-    "좋아",
-    "좋아요",
-    "그래",
-];
-
-/// What holds steps.
-pub(super) const PLAN: &[&str] = &[
-    "md",
-    "plan",
-    "todo",
-    "todos",
-    "roadmap",
-    "checklist",
-    "backlog",
-    "tasks",
-    "spec",
-    "steps",
-    "phases",
-    "tickets",
-    "issue",
-    "issues",
-    "boxes",
-    "milestone",
-    "schritte",
-    "aufgaben",
-    "aufgabenliste",
-    "liste",
-    "etapes",
-    "taches",
-    "pasos",
-    "tareas",
-    "lista",
-    "passos",
-    "tarefas",
-    "passi",
-    "compiti",
-    "stappen",
-    "taken",
-    "kroki",
-    "zadania",
-    "adimlar",
-    "gorevler",
-    "план",
-    "плану",
-    "шаги",
-    "задачи",
-    "список",
-    "计划",
-    "步骤",
-    "清单",
-    "任务",
-    "計画",
-    "手順",
-    "タスク",
-    "チェックリスト",
-    "계획",
-    "단계",
-    "목록",
-    "작업",
-];
-
-/// What puts a boundary behind what is asked for.
-pub(super) const ENDS: &[&str] = &[
-    "that's all",
-    "thats all",
-    "that's it",
-    "and no more",
-    "nothing on top",
-    "nothing outside",
-    "not the",
-    "but not",
-    "no more",
-    "hands off",
-    "without",
-    "except",
-    "then over to me",
-    "is on me",
-    "is mine",
-    "i do",
-    "i'll do",
-    "i'll take",
-    "i want to try",
-    "mehr nicht",
-    "aber nicht",
-    "nicht mehr",
-    "ohne",
-    "mache ich",
-    "mach ich",
-    "rest mache ich",
-    "pas plus",
-    "mais pas",
-    "sans",
-    "c'est tout",
-    "je m'en occupe",
-    "moi",
-    "y ya",
-    "no la",
-    "sin",
-    "yo me",
-    "lo hago yo",
-    "e so",
-    "sem",
-    "eu faco",
-    "mas nao",
-    "e basta",
-    "non la",
-    "senza",
-    "ci penso io",
-    "e fermati",
-    "meer niet",
-    "maar niet",
-    "zonder",
-    "doe ik",
-    "i tyle",
-    "bez",
-    "ja zrobie",
-    "ale nie",
-    "yeter",
-    "ama",
-    "ben yaparim",
-    "cozumu verme",
-    "и всё",
-    "и все",
-    "но не",
-    "без",
-    "я сам",
-    "就好",
-    "就够",
-    "不要",
-    "我自己",
-    "我来",
-    "なし",
-    "いらない",
-    "自分で",
-    "私がやる",
-    "빼고",
-    "말고",
-    "내가",
-];
-
-/// What a question begins with.
-pub(super) const QUESTION: &[&str] = &[
-    "what",
-    "what's",
-    "whats",
-    "why",
-    "how",
-    "how's",
-    "when",
-    "where",
-    "which",
-    "who",
-    "whose",
-    "is",
-    "are",
-    "was",
-    "were",
-    "does",
-    "did",
-    "do we",
-    "do you",
-    "has",
-    "have you",
-    "should",
-    "could it",
-    "any",
-    "can i",
-    "can we",
-    "am i",
-    "warum",
-    "wieso",
-    "weshalb",
-    "wie",
-    "was",
-    "wann",
-    "wo",
-    "wer",
-    "welche",
-    "welcher",
-    "welches",
-    "ist",
-    "sind",
-    "hat",
-    "pourquoi",
-    "comment",
-    "quand",
-    "ou",
-    "quel",
-    "quelle",
-    "quels",
-    "quelles",
-    "qui",
-    "combien",
-    "est-ce",
-    "qu'est-ce",
-    "c'est quoi",
-    "por que",
-    "porque",
-    "como",
-    "cuando",
-    "donde",
-    "cual",
-    "cuales",
-    "quien",
-    "cuanto",
-    "cuantos",
-    "cuanta",
-    "que",
-    "hay",
-    "o que",
-    "quando",
-    "onde",
-    "qual",
-    "quais",
-    "quem",
-    "quanto",
-    "quantos",
-    "sera",
-    "perche",
-    "come",
-    "dove",
-    "quale",
-    "quali",
-    "chi",
-    "quanti",
-    "quante",
-    "cosa",
-    "che",
-    "che cosa",
-    "c'e",
-    "waarom",
-    "hoe",
-    "wat",
-    "wanneer",
-    "waar",
-    "welke",
-    "wie",
-    "hoeveel",
-    "klopt",
-    "dlaczego",
-    "czemu",
-    "jak",
-    "co",
-    "kiedy",
-    "gdzie",
-    "ktory",
-    "ktora",
-    "ktore",
-    "kto",
-    "ile",
-    "czy",
-    "neden",
-    "niye",
-    "nasil",
-    "ne",
-    "ne zaman",
-    "nerede",
-    "hangi",
-    "kim",
-    "kac",
-    "mi",
-    "mu",
-    "var mi",
-    "почему",
-    "зачем",
-    "как",
-    "что",
-    "когда",
-    "где",
-    "какой",
-    "какая",
-    "какие",
-    "кто",
-    "сколько",
-    "чем",
-    "为什么",
-    "为啥",
-    "怎么",
-    "什么",
-    "哪",
-    "谁",
-    "多少",
-    "多久",
-    "吗",
-    "呢",
-    "是不是",
-    "有没有",
-    "能不能",
-    "几",
-    "如何",
-    "なぜ",
-    "なんで",
-    "どう",
-    "何",
-    "いつ",
-    "どこ",
-    "どれ",
-    "どの",
-    "誰",
-    "いくつ",
-    "ですか",
-    "ますか",
-    "왜",
-    "어떻게",
-    "무엇",
-    "뭐",
-    "언제",
-    "어디",
-    "어느",
-    "누가",
-    "몇",
-    "얼마",
-    "나요",
-    "까요",
-    "습니까",
-    "인가요",
-];
-
-/// What sets bounds.
-pub(super) const ONLY: &[&str] = &[
-    "only",
-    "just",
-    "nothing else",
-    "nothing more",
-    "no further",
-    "then stop",
-    "and stop",
-    "one by one",
-    "one at a time",
-    "up to",
-    "until",
-    "first",
-    "nur",
-    "bloss",
-    "lediglich",
-    "erst",
-    "sonst nichts",
-    "mehr nicht",
-    "bis",
-    "danach warten",
-    "seulement",
-    "uniquement",
-    "juste",
-    "rien d'autre",
-    "que le",
-    "jusqu'a",
-    "d'abord",
-    "solo",
-    "solamente",
-    "unicamente",
-    "nada mas",
-    "hasta",
-    "primero",
-    "so",
-    "apenas",
-    "somente",
-    "nada mais",
-    "ate",
-    "primeiro",
-    "soltanto",
-    "solamente",
-    "nient'altro",
-    "fino a",
-    "prima",
-    "alleen",
-    "enkel",
-    "verder niets",
-    "tot",
-    "eerst",
-    "tylko",
-    "wylacznie",
-    "nic wiecej",
-    "do",
-    "najpierw",
-    "sadece",
-    "yalnizca",
-    "baska bir sey",
-    "kadar",
-    "once",
-    "tek",
-    "только",
-    "лишь",
-    "больше ничего",
-    "до",
-    "сначала",
-    "只",
-    "仅",
-    "就行",
-    "别的",
-    "其他",
-    "其余",
-    "先",
-    "一个一个",
-    "一步",
-    "だけ",
-    "のみ",
-    "まで",
-    "一つずつ",
-    "まずは",
-    "他は",
-    "만",
-    "까지",
-    "하나씩",
-    "먼저",
-    "나머지",
-];
-
-/// What forbids changes.
-pub(super) const NOT_CHANGE: &[&str] = &[
-    "change nothing",
-    "don't change",
-    "do not change",
-    "dont change",
-    "no changes",
-    "without changing",
-    "don't touch",
-    "do not touch",
-    "dont touch",
-    "don't edit",
-    "no edits",
-    "read only",
-    "don't fix",
-    "nothing to change",
-    "no code",
-    "nichts andern",
-    "nicht andern",
-    "ohne anderungen",
-    "nichts anfassen",
-    "ne change rien",
-    "sans rien modifier",
-    "sans modifier",
-    "ne touche",
-    "no cambies",
-    "sin cambiar",
-    "sin tocar",
-    "no toques",
-    "nao mude",
-    "sem mexer",
-    "nao altere",
-    "sem alterar",
-    "nao mexa",
-    "non cambiare",
-    "senza modificare",
-    "non toccare",
-    "niets veranderen",
-    "niet aanpassen",
-    "niks aanpassen",
-    "nic nie zmieniaj",
-    "nie zmieniaj",
-    "bez zmian",
-    "nie ruszaj",
-    "degistirme",
-    "dokunma",
-    "ничего не меняй",
-    "не меняй",
-    "не трогай",
-    "别改",
-    "不要改",
-    "不要动",
-    "别动",
-    "不用改",
-    "変更しないで",
-    "変えないで",
-    "触らないで",
-    "いじらないで",
-    "바꾸지",
-    "건드리지",
-    "수정하지",
-    "고치지",
-];
-
-/// What asks to go on.
-pub(super) const GO_ON: &[&str] = &[
-    "go",
-    "go on",
-    "continue",
-    "proceed",
-    "carry on",
-    "keep going",
-    "keep at it",
-    "resume",
-    "next",
-    "yes",
-    "y",
-    "yep",
-    "yeah",
-    "sure",
-    "do it",
-    "go ahead",
-    "onward",
-    "all of them",
-    "everything",
-    "the rest",
-    "finish",
-    "weiter",
-    "mach",
-    "ja",
-    "los",
-    "alles",
-    "fortfahren",
-    "rest",
-    "continue",
-    "continuez",
-    "vas-y",
-    "oui",
-    "allez-y",
-    "tout",
-    "la suite",
-    "sigue",
-    "continua",
-    "adelante",
-    "dale",
-    "si",
-    "todo",
-    "segue",
-    "continue",
-    "sim",
-    "tudo",
-    "vai",
-    "pode seguir",
-    "avanti",
-    "vai avanti",
-    "continua",
-    "tutto",
-    "procedi",
-    "ga verder",
-    "verder",
-    "doorgaan",
-    "alles",
-    "ga door",
-    "dalej",
-    "kontynuuj",
-    "tak",
-    "wszystko",
-    "jedz",
-    "devam",
-    "devam et",
-    "evet",
-    "hepsini",
-    "tamamini",
-    "дальше",
-    "продолжай",
-    "да",
-    "давай",
-    "все",
-    "继续",
-    "接着",
-    "好",
-    "可以",
-    "全部",
-    "都",
-    "続けて",
-    "続き",
-    "はい",
-    "お願い",
-    "全部",
-    "進めて",
-    "계속",
-    "네",
-    "응",
-    "진행",
-    "전부",
-    "다",
-];
-
-/// What asks to be told something.
-pub(super) const TELL: &[&str] = &[
-    "explain",
-    "describe",
-    "tell me",
-    "show me",
-    "summarize",
-    "summarise",
-    "list",
-    "review",
-    "status",
-    "walk me",
-    "compare",
-    "give me",
-    "check",
-    "look at",
-    "plan",
-    "think",
-    "propose",
-    "suggest",
-    "estimate",
-    "overview",
-    "eta",
-    "opinion",
-    "erklar",
-    "erklare",
-    "beschreib",
-    "sag mir",
-    "zeig",
-    "zahl",
-    "stand",
-    "uberblick",
-    "vergleich",
-    "prufe",
-    "explique",
-    "decris",
-    "dis-moi",
-    "montre",
-    "resume",
-    "etat",
-    "explica",
-    "explicame",
-    "dime",
-    "muestra",
-    "resumen",
-    "estado",
-    "explicar",
-    "me diz",
-    "diga",
-    "mostra",
-    "resumo",
-    "situacao",
-    "spiega",
-    "spiegami",
-    "dimmi",
-    "mostrami",
-    "riassumi",
-    "stato",
-    "leg uit",
-    "vertel",
-    "laat zien",
-    "overzicht",
-    "wyjasnij",
-    "powiedz",
-    "pokaz",
-    "opisz",
-    "podsumuj",
-    "acikla",
-    "anlat",
-    "goster",
-    "soyle",
-    "ozet",
-    "durum",
-    "объясни",
-    "расскажи",
-    "покажи",
-    "опиши",
-    "статус",
-    "скажи",
-    "解释",
-    "说明",
-    "讲",
-    "列",
-    "看看",
-    "总结",
-    "状态",
-    "评估",
-    "説明",
-    "教えて",
-    "見せて",
-    "まとめて",
-    "状況",
-    "レビュー",
-    "설명",
-    "알려",
-    "보여",
-    "요약",
-    "상태",
-    "검토",
-];
-
-/// What asks for work.
-pub(super) const DO: &[&str] = &[
-    "fix",
-    "implement",
-    "add",
-    "write",
-    "make",
-    "do",
-    "execute",
-    "build",
-    "create",
-    "update",
-    "migrate",
-    "refactor",
-    "rename",
-    "remove",
-    "delete",
-    "replace",
-    "port",
-    "convert",
-    "run",
-    "finish",
-    "complete",
-    "deploy",
-    "merge",
-    "rebase",
-    "bump",
-    "install",
-    "set up",
-    "wire",
-    "clean",
-    "move",
-    "repair",
-    "change",
-    "apply",
-    "release",
-    "publish",
-    "commit",
-    "push",
-    "upgrade",
-    "extend",
-    "translate",
-    "sort",
-    "work through",
-    "get it",
-    "take care",
-    "handle",
-    "undo",
-    "revert",
-    "rewrite",
-    "generate",
-    "integrate",
-    "split",
-    "extract",
-    "document",
-    "test",
-    "speed up",
-    "solve",
-    "help me",
-    "i need",
-    "i want",
-    "please",
-    "behebe",
-    "behebt",
-    "implementiere",
-    "fuge",
-    "schreib",
-    "schreibe",
-    "mach",
-    "mache",
-    "fuhre",
-    "baue",
-    "bau",
-    "erstelle",
-    "aktualisiere",
-    "migriere",
-    "benenne",
-    "entferne",
-    "losche",
-    "ersetze",
-    "ubersetze",
-    "repariere",
-    "andere",
-    "setz",
-    "setze",
-    "zieh",
-    "umsetzen",
-    "durchziehen",
-    "erledige",
-    "erledigen",
-    "einbauen",
-    "beheben",
-    "corrige",
-    "corriger",
-    "ajoute",
-    "ajouter",
-    "ecris",
-    "fais",
-    "faire",
-    "execute",
-    "executer",
-    "cree",
-    "creer",
-    "mets",
-    "supprime",
-    "remplace",
-    "traduis",
-    "deplace",
-    "repare",
-    "lance",
-    "termine",
-    "nettoie",
-    "implemente",
-    "migre",
-    "passe",
-    "arregla",
-    "anade",
-    "agrega",
-    "escribe",
-    "haz",
-    "hace",
-    "hazme",
-    "ejecuta",
-    "crea",
-    "actualiza",
-    "migra",
-    "borra",
-    "quita",
-    "cambia",
-    "reemplaza",
-    "traduce",
-    "mueve",
-    "pon",
-    "pone",
-    "completa",
-    "cierra",
-    "limpia",
-    "sube",
-    "corrija",
-    "conserta",
-    "arruma",
-    "adiciona",
-    "acrescenta",
-    "escreve",
-    "faz",
-    "faca",
-    "executa",
-    "execute",
-    "cria",
-    "atualiza",
-    "apaga",
-    "remove",
-    "troca",
-    "muda",
-    "traduz",
-    "termina",
-    "fecha",
-    "sistema",
-    "correggi",
-    "aggiungi",
-    "scrivi",
-    "fai",
-    "fa",
-    "esegui",
-    "aggiorna",
-    "elimina",
-    "togli",
-    "sostituisci",
-    "traduci",
-    "sposta",
-    "metti",
-    "finisci",
-    "chiudi",
-    "ripara",
-    "cambia",
-    "herstel",
-    "fix",
-    "voeg",
-    "schrijf",
-    "doe",
-    "voer",
-    "maak",
-    "werk",
-    "verwijder",
-    "vervang",
-    "vertaal",
-    "verplaats",
-    "zet",
-    "los",
-    "pas",
-    "repareer",
-    "rond",
-    "napraw",
-    "dodaj",
-    "napisz",
-    "zrob",
-    "wykonaj",
-    "stworz",
-    "utworz",
-    "zaktualizuj",
-    "usun",
-    "zamien",
-    "przetlumacz",
-    "przenies",
-    "popraw",
-    "zmien",
-    "dokoncz",
-    "wdroz",
-    "przepisz",
-    "duzelt",
-    "ekle",
-    "yaz",
-    "yap",
-    "uygula",
-    "olustur",
-    "guncelle",
-    "sil",
-    "kaldir",
-    "degistir",
-    "cevir",
-    "tasi",
-    "bitir",
-    "tamamla",
-    "onar",
-    "kur",
-    "исправь",
-    "исправить",
-    "почини",
-    "добавь",
-    "добавить",
-    "напиши",
-    "написать",
-    "сделай",
-    "сделать",
-    "выполни",
-    "выполнить",
-    "создай",
-    "обнови",
-    "удали",
-    "замени",
-    "переведи",
-    "перенеси",
-    "закончи",
-    "доделай",
-    "реализуй",
-    "перепиши",
-    "修复",
-    "修",
-    "实现",
-    "加",
-    "写",
-    "做",
-    "执行",
-    "建",
-    "更新",
-    "迁移",
-    "删",
-    "替换",
-    "改",
-    "翻译",
-    "完成",
-    "弄",
-    "搞",
-    "重构",
-    "部署",
-    "合并",
-    "把",
-    "帮我",
-    "直して",
-    "修正",
-    "実装",
-    "追加",
-    "書いて",
-    "作って",
-    "作成",
-    "実行",
-    "更新して",
-    "削除",
-    "置き換え",
-    "移行",
-    "終わらせ",
-    "やって",
-    "して",
-    "お願いします",
-    "ください",
-    "고쳐",
-    "구현",
-    "추가",
-    "작성",
-    "써줘",
-    "만들어",
-    "실행",
-    "업데이트",
-    "삭제",
-    "바꿔",
-    "옮겨",
-    "끝내",
-    "완료",
-    "해줘",
-    "해주세요",
-    "처리",
-    "주세요",
-    "하세요",
-];
-
-/// What leaves something for another time, another person, or out.
-pub(super) const LATER: &[&str] = &[
-    "leave",
-    "not today",
-    "later",
-    "tomorrow",
-    "monday",
-    "tuesday",
-    "next week",
-    "wait for",
-    "don't push",
-    "do not push",
-    "no push",
-    "don't send",
-    "do not send",
-    "then wait",
-    "before you",
-    "out of scope",
-    "not yet",
-    "for now",
-    "hold off",
-    "ask me",
-    "let me look",
-    "let me see",
-    "so i can",
-    "i'll review",
-    "my ok",
-    "my approval",
-    "lass",
-    "morgen",
-    "montag",
-    "noch nicht",
-    "warte",
-    "danach",
-    "den rest",
-    "nicht pushen",
-    "nicht heute",
-    "laisse",
-    "demain",
-    "lundi",
-    "plus tard",
-    "attends",
-    "pas encore",
-    "le reste",
-    "deja",
-    "dejalo",
-    "manana",
-    "lunes",
-    "luego",
-    "espera",
-    "todavia no",
-    "el resto",
-    "ni lo",
-    "deixa",
-    "amanha",
-    "segunda",
-    "depois",
-    "espera",
-    "ainda nao",
-    "o resto",
-    "lascia",
-    "domani",
-    "lunedi",
-    "dopo",
-    "aspetta",
-    "non ancora",
-    "il resto",
-    "laat",
-    "maandag",
-    "later",
-    "wacht",
-    "nog niet",
-    "de rest",
-    "zostaw",
-    "jutro",
-    "poniedzialek",
-    "pozniej",
-    "czekaj",
-    "jeszcze nie",
-    "reszta",
-    "reszte",
-    "birak",
-    "yarin",
-    "pazartesi",
-    "sonra",
-    "bekle",
-    "henuz",
-    "gerisi",
-    "gerisini",
-    "kalani",
-    "оставь",
-    "завтра",
-    "понедельник",
-    "потом",
-    "подожди",
-    "пока",
-    "остальное",
-    "明天",
-    "周一",
-    "以后",
-    "等我",
-    "不要推",
-    "别推",
-    "不做",
-    "不用",
-    "明日",
-    "月曜",
-    "後で",
-    "待って",
-    "残りは",
-    "まだ",
-    "내일",
-    "월요일",
-    "나중",
-    "기다",
-    "아직",
-    "말고",
-];
-
-/// What asks for all of it.
-pub(super) const ALL: &[&str] = &[
-    "all",
-    "everything",
-    "whole",
-    "entire",
-    "the lot",
-    "to the end",
-    "every",
-    "both",
-    "rest of",
-    "remaining",
-    "until green",
-    "until all",
-    "alle",
-    "alles",
-    "ganze",
-    "ganzen",
-    "komplett",
-    "bis zum ende",
-    "restlichen",
-    "tout",
-    "toutes",
-    "tous",
-    "entier",
-    "jusqu'au bout",
-    "todo",
-    "todos",
-    "todas",
-    "entero",
-    "hasta el final",
-    "tudo",
-    "inteiro",
-    "ate o fim",
-    "tutto",
-    "tutti",
-    "tutte",
-    "fino in fondo",
-    "alle",
-    "allemaal",
-    "hele",
-    "tot het eind",
-    "wszystko",
-    "wszystkie",
-    "caly",
-    "do konca",
-    "hepsi",
-    "hepsini",
-    "tum",
-    "tamami",
-    "sonuna kadar",
-    "все",
-    "всё",
-    "весь",
-    "до конца",
-    "целиком",
-    "全部",
-    "所有",
-    "都",
-    "到底",
-    "整个",
-    "すべて",
-    "全て",
-    "最後まで",
-    "全部",
-    "모두",
-    "전부",
-    "끝까지",
-    "전체",
-];
-
-/// What is said besides.
-const COURTESY: &[&str] = &[
-    "thanks",
-    "thank you",
-    "thx",
-    "great",
-    "nice",
-    "good morning",
-    "hello",
-    "hi",
-    "hey",
-    "fyi",
-    "lol",
-    "haha",
-    "danke",
-    "super",
-    "hallo",
-    "moin",
-    "guten",
-    "merci",
-    "bonjour",
-    "salut",
-    "parfait",
-    "gracias",
-    "hola",
-    "buenos",
-    "genial",
-    "obrigado",
-    "obrigada",
-    "oi",
-    "bom dia",
-    "grazie",
-    "ciao",
-    "buongiorno",
-    "bedankt",
-    "dank",
-    "hoi",
-    "dzieki",
-    "dziekuje",
-    "czesc",
-    "tesekkurler",
-    "sagol",
-    "merhaba",
-    "selam",
-    "спасибо",
-    "привет",
-    "здравствуйте",
-    "谢谢",
-    "你好",
-    "辛苦",
-    "ありがとう",
-    "おはよう",
-    "お疲れ",
-    "감사",
-    "고마",
-    "안녕",
-    "수고",
-];
+/// The hash of the name of a feature.
+const fn name(name: &str) -> Hash {
+    Hash::NONE.with(b"=").with(name.as_bytes())
+}
 
 /// Whether a word is a number.
 fn is_number(word: &str) -> bool {
@@ -1752,52 +375,7 @@ fn is_number(word: &str) -> bool {
 }
 
 fn is_sign_word(word: &str) -> bool {
-    word.chars().next().is_some_and(is_unspaced)
-}
-
-/// Whether `words` have `phrase`, which is words with spaces, or signs as they stand.
-pub(super) fn has_phrase(words: &[String], phrase: &str) -> bool {
-    (0..words.len()).any(|at| begins(&words[at..], phrase))
-}
-
-/// How many words a phrase takes.
-fn length(phrase: &str) -> usize {
-    if is_sign_word(phrase) { phrase.chars().count() } else { phrase.split(' ').count() }
-}
-
-/// Whether `words` begin with `phrase`.
-fn begins(words: &[String], phrase: &str) -> bool {
-    // Most phrases begin otherwise than a word, and are done with.
-    if words.first().and_then(|word| word.as_bytes().first()) != phrase.as_bytes().first() {
-        return false;
-    }
-    let mut words = words.iter();
-    if is_sign_word(phrase) {
-        return phrase.chars().all(|sign| words.next().is_some_and(|word| word.starts_with(sign)));
-    }
-    phrase.split(' ').all(|part| words.next().is_some_and(|word| word == part))
-}
-
-fn each_gram(words: &[String], mut give: impl FnMut(String)) {
-    for (at, word) in words.iter().enumerate() {
-        give(word.clone());
-        let next = words.get(at + 1);
-        if let Some(next) = next {
-            give(format!("{word} {next}"));
-            if let Some(third) = words.get(at + 2) {
-                if is_sign_word(word) && is_sign_word(next) && is_sign_word(third) {
-                    give(format!("{word} {next} {third}"));
-                } else {
-                    give(format!("{word} _ {third}"));
-                }
-            }
-        }
-        let length = word.chars().count();
-        if length > STEM_CHARS {
-            give(word.chars().take(STEM_CHARS).chain(['*']).collect());
-            give(['*'].into_iter().chain(word.chars().skip(length - ENDING_CHARS)).collect());
-        }
-    }
+    word.starts_with(is_unspaced)
 }
 
 /// `prompt` with code as a mark of its own.
@@ -1847,55 +425,4 @@ fn without_logs(text: &str) -> String {
         }
     }
     out
-}
-
-/// The words of each sentence: lower case without marks, numbers as `0`, and what signs say by themselves.
-fn sentences(text: &str) -> Vec<Vec<String>> {
-    let mut all: Vec<Vec<String>> = vec![Vec::new()];
-    let mut rest = text;
-    let push = |all: &mut Vec<Vec<String>>, word: String| {
-        if let Some(last) = all.last_mut() {
-            last.push(word);
-        }
-    };
-    while let Some(first) = rest.chars().next() {
-        let length = if first.is_ascii_digit() {
-            let length = rest.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(rest.len());
-            push(&mut all, rest[..length].to_owned());
-            length
-        } else if is_unspaced(first) {
-            push(&mut all, first.to_string());
-            first.len_utf8()
-        } else if first.is_alphabetic() {
-            let within = |sign: char| sign.is_alphabetic() || matches!(sign, '\'' | '\u{2019}' | '-' | '_');
-            let length = rest.find(|sign| !within(sign) || is_unspaced(sign)).unwrap_or(rest.len());
-            let word = rest[..length].trim_end_matches(['-', '_', '\'']);
-            push(&mut all, word.chars().map(|sign| if sign == '\u{2019}' { '\'' } else { lower(sign) }).collect());
-            length
-        } else {
-            match first {
-                '?' | '\u{ff1f}' => {
-                    push(&mut all, "?".to_owned());
-                    all.push(Vec::new());
-                }
-                '.' | '!' | '\n' | '\u{3002}' | '\u{ff01}' | ';' => {
-                    if first == '!' {
-                        push(&mut all, "!".to_owned());
-                    }
-                    all.push(Vec::new());
-                }
-                ',' | ':' | '/' | '>' | '\u{a7}' | '\u{b6}' | '$' | '+' | '\u{2192}' | '=' | '{' | '~' => {
-                    push(&mut all, first.to_string());
-                }
-                '\u{ff0c}' | '\u{3001}' => push(&mut all, ",".to_owned()),
-                '#' | '[' | ']' | '(' | '|' | '*' | '-' => push(&mut all, first.to_string()),
-                _ if !first.is_ascii() && !first.is_whitespace() => push(&mut all, first.to_string()),
-                _ => {}
-            }
-            first.len_utf8()
-        };
-        rest = &rest[length..];
-    }
-    all.retain(|words| !words.is_empty());
-    all
 }
