@@ -49,7 +49,7 @@ impl PromptModels {
 
 /// By how much (log-odds) a job has to be likelier than anything else: to hold who was not asked for a job is worse than
 /// to let go who was. Chosen on authors that the models were not trained on.
-const EXECUTE_MARGIN: f32 = 1.5;
+const EXECUTE_MARGIN: f32 = 1.0;
 
 /// The features of a prompt that [`PromptModels`] are trained on.
 pub fn features(prompt: &str) -> Vec<Feature> {

@@ -43,10 +43,14 @@ pub(super) enum List {
     DoStrictly,
     /// Words that ask to be told something even beside such a verb.
     TellStrictly,
+    /// Begins a request that has the form of a question.
+    Request,
+    /// Begins a wish.
+    Wish,
 }
 
 /// The phrases of each [`List`], in its order.
-const LISTS: [&str; 18] = [
+const LISTS: [&str; 20] = [
     QUESTION,
     ONLY,
     NOT_CHANGE,
@@ -65,6 +69,8 @@ const LISTS: [&str; 18] = [
     APPROVES,
     DO_STRICTLY,
     TELL_STRICTLY,
+    REQUEST,
+    WISH,
 ];
 
 /// A set of lists.
@@ -251,7 +257,11 @@ const QUESTION: &str = "\
     welke|hoeveel|klopt|dlaczego|czemu|jak|co|kiedy|gdzie|ktory|ktora|ktore|kto|ile|czy|neden|niye|nasil|ne|\
     ne zaman|nerede|hangi|kim|kac|mi|mu|var mi|почему|зачем|как|что|когда|где|какой|какая|какие|кто|сколько|чем|\
     为什么|为啥|怎么|什么|哪|谁|多少|多久|吗|呢|是不是|有没有|能不能|几|如何|なぜ|なんで|どう|何|いつ|どこ|どれ|\
-    どの|誰|いくつ|ですか|ますか|왜|어떻게|무엇|뭐|언제|어디|어느|누가|몇|얼마|나요|까요|습니까|인가요";
+    どの|誰|いくつ|ですか|ますか|왜|어떻게|무엇|뭐|언제|어디|어느|누가|몇|얼마|나요|까요|습니까|인가요|\
+    can you tell|could you tell|do you know|is there|are there|where are|what does|how many|how much|how long|\
+    wie weit|wie viele|gibt es|kannst du mir sagen|combien de|est-ce que|y a-t-il|puedes decirme|tem algum|\
+    a che punto|puoi dirmi|hoe ver|kun je zeggen|czy moglbys powiedziec|ne kadar|nerede kaldik|можешь сказать|\
+    на каком|怎么样|到哪|ご教示|どこまで|ますでしょうか|어디까지|뭔가요";
 
 const ONLY: &str = "\
     only|just|nothing else|nothing more|no further|then stop|and stop|one by one|one at a time|up to|until|first|\
@@ -259,7 +269,12 @@ const ONLY: &str = "\
     que le|jusqu'a|d'abord|solo|solamente|unicamente|nada mas|hasta|primero|so|apenas|somente|nada mais|ate|\
     primeiro|soltanto|nient'altro|fino a|prima|alleen|enkel|verder niets|tot|eerst|tylko|wylacznie|nic wiecej|do|\
     najpierw|sadece|yalnizca|baska bir sey|kadar|once|tek|только|лишь|больше ничего|до|сначала|只|仅|就行|别的|\
-    其他|其余|先|一个一个|一步|だけ|のみ|まで|一つずつ|まずは|他は|만|까지|하나씩|먼저|나머지";
+    其他|其余|先|一个一个|一步|だけ|のみ|まで|一つずつ|まずは|他は|만|까지|하나씩|먼저|나머지|\
+    solely|exclusively|merely|at most|max|limit yourself|restrict yourself|no more than|and nothing|one item|\
+    one commit|this one|step 1|ausschliesslich|sonst nix|beschranken sie|jeweils|nicht mehr als|exclusivement|\
+    limitez-vous|pas plus que|exclusivamente|limitese|de uno en uno|limite-se|um de cada vez|null'altro|\
+    esclusivamente|si limiti|uitsluitend|en niets|niet meer dan|niczego wiecej|nic poza|po kolei i|en fazla|\
+    birer birer|исключительно|не больше|дальше не|不超过|一次一个|即可|暂不|限り|ずつ|일단|만 해";
 
 const NOT_CHANGE: &str = "\
     change nothing|don't change|do not change|dont change|no changes|without changing|don't touch|do not touch|\
@@ -268,7 +283,9 @@ const NOT_CHANGE: &str = "\
     sin cambiar|sin tocar|no toques|nao mude|sem mexer|nao altere|sem alterar|nao mexa|non cambiare|\
     senza modificare|non toccare|niets veranderen|niet aanpassen|niks aanpassen|nic nie zmieniaj|nie zmieniaj|\
     bez zmian|nie ruszaj|degistirme|dokunma|ничего не меняй|не меняй|не трогай|别改|不要改|不要动|别动|不用改|\
-    変更しないで|変えないで|触らないで|いじらないで|바꾸지|건드리지|수정하지|고치지";
+    変更しないで|変えないで|触らないで|いじらないで|바꾸지|건드리지|수정하지|고치지|\
+    no action|no coding|without fixing|must remain untouched|abstain from|nichts mehr bauen|sans corriger|\
+    sin arreglar|nao otimiza|non toccarlo|niets meer bouwen|niczego prosze nie zmieniac|勿改动|暂不修改|やらないで";
 
 const GO_ON: &str = "\
     go|go on|continue|proceed|carry on|keep going|keep at it|resume|next|yes|y|yep|yeah|sure|do it|go ahead|\
@@ -285,7 +302,11 @@ const TELL: &str = "\
     estado|explicar|me diz|diga|mostra|resumo|situacao|spiega|spiegami|dimmi|mostrami|riassumi|stato|leg uit|\
     vertel|laat zien|overzicht|wyjasnij|powiedz|pokaz|opisz|podsumuj|acikla|anlat|goster|soyle|ozet|durum|объясни|\
     расскажи|покажи|опиши|статус|скажи|解释|说明|讲|列|看看|总结|状态|评估|説明|教えて|見せて|まとめて|状況|\
-    レビュー|설명|알려|보여|요약|상태|검토";
+    レビュー|설명|알려|보여|요약|상태|검토|\
+    assess|analyze|analyse|talk me|set out|identify|specify|clarify|outline|recommend|advise|brief|remind me|\
+    put the pros|pros and cons|bewerte|analysiere|nenne|erlautern sie|analyse|expliquez|compara|analiza|\
+    explicarme|proponme|analisa|analizza|confronta|vergelijk|beoordeel|przeanalizuj|porownaj|wyjasnic|karsilastir|\
+    degerlendir|сравни|оцени|проанализируй|分析|比较|提出意见|比較|評価|분석|비교|평가";
 
 const DO: &str = "\
     fix|implement|add|write|make|do|execute|build|create|update|migrate|refactor|rename|remove|delete|replace|\
@@ -306,7 +327,24 @@ const DO: &str = "\
     сделай|сделать|выполни|выполнить|создай|обнови|удали|замени|переведи|перенеси|закончи|доделай|реализуй|\
     перепиши|修复|修|实现|加|写|做|执行|建|更新|迁移|删|替换|改|翻译|完成|弄|搞|重构|部署|合并|把|帮我|直して|\
     修正|実装|追加|書いて|作って|作成|実行|更新して|削除|置き換え|移行|終わらせ|やって|して|お願いします|ください|\
-    고쳐|구현|추가|작성|써줘|만들어|실행|업데이트|삭제|바꿔|옮겨|끝내|완료|해줘|해주세요|처리|주세요|하세요";
+    고쳐|구현|추가|작성|써줘|만들어|실행|업데이트|삭제|바꿔|옮겨|끝내|완료|해줘|해주세요|처리|주세요|하세요|\
+    optimize|optimise|prepare|configure|enable|disable|switch|set|pin|rotate|restructure|rework|redesign|rebuild|\
+    restore|bring|put|get|take|turn|drop|correct|proofread|purge|download|upload|reset|center|align|simplify|\
+    improve|train|draft|clear|close|connect|hook up|increase|decrease|reduce|raise|lower|debug|investigate|kindly|\
+    reproduce|support|allow|let's|lets|vervollstandige|bereite|richte|stelle|stell|schliesse|losch|trag|trainier|\
+    spiel|nimm|rechne|erganze|korrigiere|verschiebe|optimiere|bitte|fertig machen|fertigstellen|weitermachen|\
+    einrichten|ausfuhren|abarbeiten|prepare|accelere|genere|configure|regle|remets|renomme|publie|mettez|faites|\
+    ajoutez|corrigez|supprimez|relancez|creez|ecrivez|executez|terminez|veuillez|installe|deploie|optimise|\
+    prepara|configura|genera|ordena|saca|remata|deja|optimiza|instala|despliega|implementa|revierte|ejecutar|\
+    prepare|proceda|corregir|poe|coloca|prossegue|processa|conclui|concluir|otimiza|ajusta|resolve|avanca|\
+    implementa|configure|instala|rifai|prepara|passiamo|implementa|ottimizza|predisponga|proceda|configura|\
+    installa|pubblica|risolvi|vul|haal|breng|stel|draai|bouw|pas aan|zoek uit|afronden|afwerken|uitvoeren|\
+    przygotuj|zloz|wgraj|wlacz|wylacz|podepnij|skonfiguruj|zbuduj|uruchom|prosze|dokonczyc|wyslij|zrobmy|hazirla|\
+    baslat|indir|yukle|donustur|yenile|temizle|ekleyelim|yapalim|alalim|gider|подними|поправь|подключи|собери|\
+    залей|переделай|настрой|запусти|доведи|разберись|почините|исправьте|сделайте|добавьте|прошу|оптимизируй|\
+    установи|измени|优化|整理|编译|生成|配置|安装|发布|提交|修改|处理|解决|添加|调整|升级|整理|仕上げ|替えて|\
+    変えて|追加して|対応して|作り直|最適化|しましょう|したい|만들고|붙여|넣어|마무리|수정해|정리해|부탁|올려|해라|\
+    하자";
 
 const LATER: &str = "\
     leave|not today|later|tomorrow|monday|tuesday|next week|wait for|don't push|do not push|no push|don't send|\
@@ -317,14 +355,20 @@ const LATER: &str = "\
     il resto|laat|maandag|wacht|nog niet|de rest|zostaw|jutro|poniedzialek|pozniej|czekaj|jeszcze nie|reszta|\
     reszte|birak|yarin|pazartesi|sonra|bekle|henuz|gerisi|gerisini|kalani|оставь|завтра|понедельник|потом|подожди|\
     пока|остальное|明天|周一|以后|等我|不要推|别推|不做|不用|明日|月曜|後で|待って|残りは|まだ|내일|월요일|나중|\
-    기다|아직|말고";
+    기다|아직|말고|\
+    the rest stays|stays for|hold the rest|for this week|the remaining|will be undertaken|before anyone|next pr|\
+    and end the turn|and then i|der rest|schau ich mir|bespreche ich|les autres|los demas|os outros|gli altri|\
+    de andere|pozostale|sonrasi|остальные|дальше не|剩下|节后|別の人|보고 나서|나머지는";
 
 const ALL: &str = "\
     all|everything|whole|entire|the lot|to the end|every|both|rest of|remaining|until green|until all|alle|alles|\
     ganze|ganzen|komplett|bis zum ende|restlichen|tout|toutes|tous|entier|jusqu'au bout|todo|todos|todas|entero|\
     hasta el final|tudo|inteiro|ate o fim|tutto|tutti|tutte|fino in fondo|allemaal|hele|tot het eind|wszystko|\
     wszystkie|caly|do konca|hepsi|hepsini|tum|tamami|sonuna kadar|все|весь|до конца|целиком|全部|所有|都|到底|\
-    整个|すべて|全て|最後まで|모두|전부|끝까지|전체";
+    整个|すべて|全て|最後まで|모두|전부|끝까지|전체|\
+    completely|in full|until done|until it works|no matter|end to end|vollstandig|bis schluss|gesamte|\
+    integralement|en entier|completo|integralmente|ate ao fim|ate a ultima|fino alla fine|volledig|volledige|\
+    wszystkich|w calosci|butun|tamamen|полностью|всех|до последн|做完|다 고쳐|모든";
 
 const COURTESY: &str = "\
     thanks|thank you|thx|great|nice|good morning|hello|hi|hey|fyi|lol|haha|danke|super|hallo|moin|guten|merci|\
@@ -344,7 +388,8 @@ const ENDS: &str = "\
     nicht mehr|ohne|mache ich|mach ich|rest mache ich|pas plus|mais pas|sans|c'est tout|je m'en occupe|moi|y ya|\
     no la|sin|yo me|lo hago yo|e so|sem|eu faco|mas nao|e basta|non la|senza|ci penso io|e fermati|meer niet|\
     maar niet|zonder|doe ik|i tyle|bez|ja zrobie|ale nie|yeter|ama|ben yaparim|cozumu verme|и все|но не|без|я сам|\
-    就好|就够|不要|我自己|我来|なし|いらない|自分で|私がやる|빼고|말고|내가";
+    就好|就够|不要|我自己|我来|なし|いらない|自分で|私がやる|빼고|말고|내가|\
+    et rien|and nothing";
 
 const STEP: &str = "\
     step|steps|phase|phases|task|tasks|item|items|number|no|nr|part|schritt|schritte|punkt|aufgabe|aufgaben|etape|\
@@ -363,7 +408,8 @@ const STANDING: &str = "\
     um passo por|um passo de cada vez|depois de cada passo|un passo alla volta|un passo per|dopo ogni passo|\
     een stap per|een stap tegelijk|na elke stap|jeden krok na|po kazdym kroku|po jednym kroku|her adimdan sonra|\
     tek tek|adim adim ve|по одному шагу|один шаг за|после каждого шага|一步一步|每一步|每步|一次一步|一次只做|\
-    一つずつ|一個ずつ|各ステップ|ステップごと|하나씩|단계마다";
+    一つずつ|一個ずつ|各ステップ|ステップごと|하나씩|단계마다|\
+    각 단계|한 단계씩|1ステップずつ";
 
 const GOES_ON: &str = "\
     go|go on|going|keep going|continue|please|pls|proceed|carry on|resume|yes|y|yep|yeah|yup|sure|do it|do that|\
@@ -389,6 +435,22 @@ const DO_STRICTLY: &str = "\
 
 const TELL_STRICTLY: &str = "\
     explain|status|summarize|review|write a handoff|handoff|plan for|draft";
+
+const REQUEST: &str = "\
+    can you|could you|would you|will you|can we|could we|would you kindly|would you mind|kannst du|konntest du|konnen sie|\
+    konnten sie|wurdest du|wurden sie|peux-tu|tu peux|pouvez-vous|pourrais-tu|pourriez-vous|auriez-vous|tu pourrais|\
+    puedes|podrias|puede|podria|me puedes|podes|pode|poderia|voce pode|consegues|agradecia|puoi|potresti|puo|potrebbe|\
+    kun je|kunt u|wil je|wilt u|zou je|zou u|czy mozesz|czy moglbys|czy moge prosic|mozesz|moglbys|uprzejmie|\
+    можешь|можете|мог бы|могли бы|не мог бы|能不能|能否|可以帮|麻烦|请您|もらえます|いただけ|くれる|くれません|\
+    해줄 수|해주실|주실 수|줄래|주시겠";
+
+const WISH: &str = "\
+    i want|i need|i'd like|i would like|we need|we have to|we want|we should|should be|should have|let's|lets|\
+    ich will|ich mochte|ich brauche|wir brauchen|wir mussen|wir wollen|soll weg|muss|je veux|je voudrais|j'aimerais|\
+    on a besoin|il faut|il faudrait|quiero|quisiera|necesito|necesitamos|hay que|queremos|quero|queria|preciso|precisamos|\
+    voglio|vorrei|serve|dobbiamo|bisogna|ik wil|wij wensen|we moeten|we willen|ik heb nodig|chce|chcialbym|potrzebujemy|\
+    trzeba|istiyorum|istiyoruz|lazim|gerekiyor|хочу|хотим|нужно|надо|давайте|我想|我要|我们需要|需要|希望|たい|ほしい|\
+    필요|싶어|싶습니다|하고 싶";
 
 #[cfg(test)]
 mod tests {

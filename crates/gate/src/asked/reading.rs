@@ -15,6 +15,8 @@ const SHOWN_BYTES: usize = 2_000;
 /// How many letters of a longer word are taken for its stem, and how many for its ending.
 const STEM_CHARS: usize = 4;
 const ENDING_CHARS: usize = 3;
+/// How many words of its beginning count apart.
+const FIRST_WORDS: usize = 3;
 
 /// A prompt, read once.
 #[derive(Debug)]
@@ -184,7 +186,14 @@ impl Reading {
                     }
                 }
             }
+            if first {
+                // How a verb that asks for something is formed, and the words that stand near it.
+                let place = name("1.");
+                names.extend(range.clone().take(FIRST_WORDS).map(|at| place.with(self.shown(at)).get()));
+                self.parts(range.start, name("1^"), &mut names);
+            }
             if last {
+                self.parts(self.last_word(range.clone()), name("9$"), &mut names);
                 let (end, any) = (name("9$"), name("9"));
                 names.push(end.with(self.shown(range.end - 1)).get());
                 if range.len() > 1 {
@@ -227,15 +236,26 @@ impl Reading {
                     names.push(before.with(self.shown(at + 2)).get());
                 }
             }
-            let word = self.word(at);
-            if !is_number(word)
-                && let Some((stem, _)) = word.char_indices().nth(STEM_CHARS)
-            {
-                names.push(name("").with(&word.as_bytes()[..stem]).with(b"*").get());
-                let ending = word.char_indices().rev().nth(ENDING_CHARS - 1).map_or(0, |(at, _)| at);
-                names.push(name("*").with(&word.as_bytes()[ending..]).get());
-            }
+            self.parts(at, name(""), names);
         }
+    }
+
+    /// The stem and the ending of a longer word.
+    fn parts(&self, at: usize, mark: Hash, names: &mut Vec<u32>) {
+        let word = self.word(at);
+        if !is_number(word)
+            && let Some((stem, _)) = word.char_indices().nth(STEM_CHARS)
+        {
+            names.push(mark.with(&word.as_bytes()[..stem]).with(b"*").get());
+            let ending = word.char_indices().rev().nth(ENDING_CHARS - 1).map_or(0, |(at, _)| at);
+            names.push(mark.with(b"*").with(&word.as_bytes()[ending..]).get());
+        }
+    }
+
+    /// The last of `range` that is no mark.
+    fn last_word(&self, range: Range<usize>) -> usize {
+        let is_word = |at: &usize| self.word(*at).starts_with(char::is_alphabetic);
+        range.clone().rev().find(is_word).unwrap_or(range.start)
     }
 
     /// Gives what its form gives away.
@@ -350,7 +370,7 @@ impl Reading {
 const FORM_SHARE: f32 = 0.5;
 
 /// The lists whose phrases are features of the form.
-const FORM_LISTS: [(List, &[u8]); 11] = [
+const FORM_LISTS: [(List, &[u8]); 14] = [
     (List::Question, b"question"),
     (List::Only, b"only"),
     (List::NotChange, b"not change"),
@@ -362,6 +382,9 @@ const FORM_LISTS: [(List, &[u8]); 11] = [
     (List::Courtesy, b"courtesy"),
     (List::Plan, b"plan"),
     (List::Ends, b"ends"),
+    (List::Request, b"request"),
+    (List::Wish, b"wish"),
+    (List::TellStrictly, b"tell strictly"),
 ];
 
 /// The hash of the name of a feature.
