@@ -306,6 +306,11 @@ impl Recording {
 }
 
 #[cfg(test)]
+mod decision_tests;
+#[cfg(test)]
+mod monotone_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use stopgate_core::json::snake_case_fields;

@@ -106,6 +106,12 @@ impl Signals {
         Self(signals.into_iter().map(|signal| Sighting { signal, span: 0..0, at_end: true }).collect())
     }
 
+    /// The set of what was seen.
+    #[cfg(test)]
+    pub(crate) fn seen(sightings: impl IntoIterator<Item = Sighting>) -> Self {
+        Self(sightings.into_iter().collect())
+    }
+
     /// Whether `signal` is in the set.
     pub fn has(&self, signal: Signal) -> bool {
         self.0.iter().any(|seen| seen.signal == signal)

@@ -123,6 +123,9 @@ fn by_form(reading: &Reading) -> Option<PromptClass> {
     if reading.sentences() == 1 && reading.ends_as_question() && reading.begins(List::Question) {
         return Some(Question);
     }
+    if asks_for_handoff(reading) {
+        return Some(Narrow);
+    }
     let is_bounded = is_bounded(reading);
     let is_plain = reading.sentences() <= 2 && !reading.asks() && !reading.has(List::TellStrictly);
     if is_plain
@@ -133,6 +136,12 @@ fn by_form(reading: &Reading) -> Option<PromptClass> {
         return Some(Execute);
     }
     None
+}
+
+/// Whether it asks for a note for whoever goes on, and for nothing before that.
+fn asks_for_handoff(reading: &Reading) -> bool {
+    let is_begun = reading.begins(List::Write) || reading.has(List::WriteAnywhere);
+    reading.sentences() <= 2 && is_begun && reading.has(List::Handoff)
 }
 
 /// Whether it has words that set bounds.

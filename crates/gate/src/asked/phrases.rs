@@ -47,10 +47,16 @@ pub(super) enum List {
     Request,
     /// Begins a wish.
     Wish,
+    /// Verbs with which a text is asked for, where they begin a prompt.
+    Write,
+    /// The same where words are not spaced, or the verb stands last.
+    WriteAnywhere,
+    /// What is written for whoever goes on.
+    Handoff,
 }
 
 /// The phrases of each [`List`], in its order.
-const LISTS: [&str; 20] = [
+const LISTS: [&str; 23] = [
     QUESTION,
     ONLY,
     NOT_CHANGE,
@@ -71,6 +77,9 @@ const LISTS: [&str; 20] = [
     TELL_STRICTLY,
     REQUEST,
     WISH,
+    WRITE,
+    WRITE_ANYWHERE,
+    HANDOFF,
 ];
 
 /// A set of lists.
@@ -451,6 +460,20 @@ const WISH: &str = "\
     voglio|vorrei|serve|dobbiamo|bisogna|ik wil|wij wensen|we moeten|we willen|ik heb nodig|chce|chcialbym|potrzebujemy|\
     trzeba|istiyorum|istiyoruz|lazim|gerekiyor|хочу|хотим|нужно|надо|давайте|我想|我要|我们需要|需要|希望|たい|ほしい|\
     필요|싶어|싶습니다|하고 싶";
+
+const WRITE: &str = "\
+    write|please write|draft|please draft|prepare|please prepare|leave|schreib|schreibe|bitte schreib|erstelle|verfasse|\
+    hinterlasse|redige|ecris|laisse|escribe|redacta|prepara|deja|escreve|escreva|deixa|scrivi|lascia|schrijf|maak|\
+    napisz|przygotuj|напиши|составь|оставь";
+
+const WRITE_ANYWHERE: &str = "写|書|작성|써|yaz|hazirla";
+
+const HANDOFF: &str = "\
+    handoff note|handoff notes|hand off note|handover note|handover notes|handover document|handoff document|\
+    a handoff|a handover|the handoff|the handover|note for the next session|notes for the next session|ubergabe|\
+    ubergabenotiz|note de passation|passation|nota de traspaso|notas de traspaso|traspaso|nota de passagem|\
+    notas de passagem|passagem de servico|passaggio di consegne|overdracht|overdrachtsnotitie|notatke przekazania|\
+    передаточную записку|заметку для следующей|devir notu|交接|引き継ぎ|引継ぎ|인수인계";
 
 #[cfg(test)]
 mod tests {

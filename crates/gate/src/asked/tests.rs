@@ -196,3 +196,27 @@ fn the_weights_are_those_that_are_listed() {
     let how = "cargo run --release -p stopgate-gate --example train-prompts";
     assert!(sums.lines().any(|line| line == format!("{}  prompts.bin", digest.concat())), "{how}");
 }
+
+#[test]
+fn a_note_for_whoever_goes_on_is_a_part_and_a_job_with_one_behind_it_is_not() {
+    let notes = [
+        "Write a handoff note for the next session into NOTES.md",
+        "Schreib eine Übergabe für die nächste Sitzung in NOTES.md, sonst nichts.",
+        "Rédige une note de passation pour la prochaine session dans NOTES.md.",
+        "Escribe una nota de traspaso en NOTES.md.",
+        "Напиши заметку для следующей сессии.",
+        "次のセッション用の引き継ぎメモを NOTES.md に書いて。",
+        "把交接说明写到 NOTES.md。",
+    ];
+    each(Narrow, &notes);
+    for note in notes {
+        assert_eq!(Asked::of(["Execute docs/plan.md.", note]).bounds, [""; 0], "{note}");
+    }
+    each(
+        Execute,
+        &[
+            "Execute docs/plan.md, and write a handoff note at the end.",
+            "Implement the plan. Write a handoff note when all of it is done.",
+        ],
+    );
+}

@@ -154,28 +154,27 @@ fn is_outweighed(stop: &Stop<'_>, reason: &Weighed) -> bool {
     }
 }
 
-/// A legitimate reason that the message gives: on record anywhere in it, else at its end and without an excuse.
+/// A legitimate reason that the message gives: on record anywhere in it, else at its end. What is on record speaks first:
+/// words beside it take nothing of its weight.
 fn reason_to_stop(stop: &Stop<'_>) -> Option<Weighed> {
     let Stop { signals, turn_end, .. } = *stop;
-    let speaks = |rule: RuleId| {
-        // What is finished is for the plan to say.
-        let signal = rule.legitimate_signal().filter(|signal| *signal != Signal::ClaimsCompletion)?;
-        let is_on_record = match signal {
-            Signal::BlockedByError => turn_end.failed_call.is_some(),
+    let on_record = |rule: RuleId| {
+        let is_on_record = match rule.legitimate_signal()? {
+            Signal::BlockedByError => turn_end.failed_call.is_some() || turn_end.denied_call.is_some(),
             Signal::ApprovalNeeded | Signal::MissingInfo => turn_end.denied_call.is_some(),
             _ => false,
         };
-        if signals.has(signal) && is_on_record {
-            Some(Weighed::by(rule, Why::OnRecord))
-        } else {
-            signals.at_end(signal).then(|| Weighed::by(rule, Why::SaidAtEnd))
-        }
+        (is_on_record && signals.has(rule.legitimate_signal()?)).then(|| Weighed::by(rule, Why::OnRecord))
     };
-    RuleId::ALL.into_iter().find_map(speaks).or_else(|| {
-        // A call that was refused is the person's word, or their permissions', whatever the agent says of it.
-        let is_refused = turn_end.denied_call.is_some() && !signals.has_excuse();
-        is_refused.then(|| Weighed::by(RuleId::LegitApproval, Why::OnRecord))
-    })
+    let at_end = |rule: RuleId| {
+        // What is finished is for the plan to say.
+        let signal = rule.legitimate_signal().filter(|signal| *signal != Signal::ClaimsCompletion)?;
+        signals.at_end(signal).then(|| Weighed::by(rule, Why::SaidAtEnd))
+    };
+    // A call that was refused is the person's word, or their permissions', whatever the agent says of it.
+    let is_refused = turn_end.denied_call.is_some() && !signals.has_excuse();
+    let refused = is_refused.then(|| Weighed::by(RuleId::LegitApproval, Why::OnRecord));
+    RuleId::ALL.into_iter().find_map(on_record).or(refused).or_else(|| RuleId::ALL.into_iter().find_map(at_end))
 }
 
 fn reads_needy(stop: &Stop<'_>) -> Option<Weighed> {
@@ -247,7 +246,8 @@ pub fn weigh(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
     };
     let is_executing = job == Job::Asked && is_executing(facts, stop.turn_end);
     let is_last = open_steps(facts) <= 1;
-    if let Some(reason) = reason_to_stop(stop).filter(|_| !is_executing || is_last) {
+    let is_excused = |found: &Weighed| job != Job::Unknown && stop.signals.has_excuse() && is_outweighed(stop, found);
+    if let Some(reason) = reason_to_stop(stop).filter(|found| (!is_executing || is_last) && !is_excused(found)) {
         return reason;
     }
     if let Some(found) = not_updated(stop, facts, modes, is_executing) {
@@ -281,8 +281,8 @@ fn not_updated(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes, is_executing: 
         return None;
     }
     let plan = plan_of_job(facts)?;
-    let is_left = signals.has(Signal::PromisedNextStep) || signals.has(Signal::SelfDeferral);
-    let is_said = signals.has(Signal::ClaimsCompletion) && !signals.wants_to_leave();
+    let is_left = signals.has(Signal::PromisedNextStep) || signals.has(Signal::SelfDeferral) || signals.hands_back();
+    let is_said = signals.has(Signal::ClaimsCompletion) && !signals.wants_to_leave() && !signals.hands_back();
     let is_doubtful = is_said || (!is_left && open_steps(facts) > 1 && is_never_ticked(plan, facts));
     let is_due = (is_executing && is_doubtful) || plan_not_updated(signals, facts, turn).is_some();
     let is_told = turn.plan_reminded || modes.silences(RuleId::PlanNotUpdated);
@@ -305,19 +305,16 @@ fn held(stop: &Stop<'_>, job: Job, is_executing: bool, is_last: bool) -> Result<
     if signals.has_excuse() {
         return Ok(Why::Excuse);
     }
-    if is_executing {
-        let is_about_it = is_last && reading.milli_log_odds < READS_SURE;
-        return if is_about_it {
-            Err(Weighed::released(Release::ReadsLegitimate, Why::LastStep))
-        } else {
-            Ok(Why::Executing)
-        };
+    let agree = job == Job::Asked && signals.wants_to_leave() && reading.milli_log_odds > AGREES;
+    if !is_executing && !agree {
+        let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
+        return Err(Weighed::released(release, Why::NoExcuse));
     }
-    if job == Job::Asked && signals.wants_to_leave() && reading.milli_log_odds > AGREES {
-        return Ok(Why::BothAgree);
+    // Whether the plan is being executed or nobody knows: that is no reason to hold what would be let go if it were.
+    if is_last && reading.milli_log_odds < READS_SURE {
+        return Err(Weighed::released(Release::ReadsLegitimate, Why::LastStep));
     }
-    let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
-    Err(Weighed::released(release, Why::NoExcuse))
+    Ok(if is_executing { Why::Executing } else { Why::BothAgree })
 }
 
 /// Whether the job is demonstrably being done: boxes of the plan ticked, commits while a plan that was asked for is open,
