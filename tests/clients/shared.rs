@@ -76,7 +76,7 @@ fn shared(client: Client) -> Outcome {
     let asked = second.turn(CONTEST, 2);
     assert!(asked[1].brings("the next stop of this session goes through"), "{asked:#?}");
     assert_eq!(reminders(&asked), Vec::<String>::new());
-    assert_eq!(reminders(&second.turn("and now the parser", 2)).len(), 1, "it counted once");
+    assert_eq!(reminders(&second.turn("execute docs/plan.md, and now the parser", 2)).len(), 1, "it counted once");
     let verdicts = site.verdicts(0);
     let contested: Vec<_> = verdicts.iter().filter(|row| row.short_circuit.as_deref() == Some("contested")).collect();
     assert_eq!(contested.iter().map(|row| &row.session_id).collect::<Vec<_>>(), [&other], "{verdicts:#?}");
@@ -121,7 +121,7 @@ fn writes(client: Client) -> Outcome {
     assert_eq!(reminders(&asked), Vec::<String>::new());
     let notes = || std::fs::read_dir(site.checkout.top.join(".stopgate/contests")).unwrap().count();
     eventually("the note is used up", || (notes() == 0).then_some(()));
-    assert_eq!(reminders(&live.turn("and now the parser", 2)).len(), 1, "it counted once");
+    assert_eq!(reminders(&live.turn("execute docs/plan.md, and now the parser", 2)).len(), 1, "it counted once");
     let verdicts = site.verdicts(2);
     assert_eq!(verdicts[0].short_circuit.as_deref(), Some("contested"), "{verdicts:#?}");
 
@@ -140,7 +140,7 @@ fn reads(client: Client) -> Outcome {
     script.rules[0] = Rule::contains(START, [Turn::bash(start)]);
     script.rules.extend(contests(&site));
     let live = site.in_sandbox("read", script, "read-only");
-    let asked = live.turn(CONTEST, 3);
+    let asked = live.turn(&format!("Execute docs/plan.md. {CONTEST}"), 3);
     assert!(
         asked[1].brings("say in your last message why the stop is right") && asked[1].brings("CONTESTED 1"),
         "{asked:#?}"

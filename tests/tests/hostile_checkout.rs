@@ -242,6 +242,10 @@ fn a_transcript(#[values(Plant::Link, Plant::Fifo, Plant::Zero, Plant::Directory
     let path = json!(stage.top().join("transcript.jsonl"));
     let started = with(session_start(SESSION, stage.top(), "startup"), "transcript_path", path.clone());
     assert_silent(&stage.world.run_hook("session-start-recorder", &started));
+    // What the person asked for is known from what the hooks heard: nothing is to be read of it there.
+    let asked = json!({"session_id": SESSION, "cwd": stage.top(), "hook_event_name": "UserPromptSubmit", "prompt_id": "p",
+                       "prompt": "Execute docs/plan.md", "transcript_path": path});
+    assert_silent(&stage.world.run_hook("session-start-recorder", &asked));
     let stopped = with(stop(SESSION, stage.top(), EXCUSE), "transcript_path", path);
     let said = stage.world.run_hook("stop-gate-router", &stopped);
     assert!(block_reason(std::str::from_utf8(&said.stdout).unwrap()).contains("write the parser"), "{plant:?}");

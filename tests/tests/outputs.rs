@@ -6,7 +6,7 @@ use stopgate_tests::person::text;
 use stopgate_tests::world::{EXCUSE, World, block_reason};
 
 /// What differs from run to run.
-const FILTERS: [(&str, &str); 11] = [
+const FILTERS: [(&str, &str); 13] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "EVENT-ID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"/[^ \n]*/sg[A-Za-z0-9]{6}", "DIR"),
@@ -16,6 +16,9 @@ const FILTERS: [(&str, &str); 11] = [
     (r"\bversion \d+\.\d+\.\d+", "version X"),
     (r"(?m)^( *)[0-9a-f]{8}(-[0-9a-f]{4})*\b", "${1}EVENT"),
     (r"\b\d+ (second|minute)s?\b", "N ${1}s"),
+    // What the model makes of a message, and by which words, changes whenever it is trained.
+    (r"\d+ % like work handed back \(log-odds [^)]*\)", "N % like work handed back (log-odds N; weights ID)"),
+    (r#"(?m)^ *("[^"\n]+" [+-]\d+\.\d\d(, )?)+$"#, "  WORDS"),
     // Columns are as wide as what stands in them.
     (r" {2,}", "  "),
     (r" +\n", "\n"),

@@ -55,7 +55,7 @@ fn ids_may_be_cut_short_and_what_fits_several_or_none_is_refused_by_name() {
         .refused(1, &["2 sessions begin with aaa", "claude:aaa-1", "claude:aaa-2"]);
     said(&world, &["sessions", "show", "zzz"]).refused(1, &["no session has the id zzz", "--all"]);
     said(&world, &["resume", "a b"]).refused(1, &["session id \"a b\""]);
-    said(&world, &["resume", ""]).refused(1, &["session id \"\""]);
+    said(&world, &["resume", ""]).refused(2, &["a value is required"]);
     said(&world, &["sessions", "show", "aaa%"]).refused(1, &["no session has the id aaa%"]);
     said(&world, &["sessions", "--all", "show", "bbb"]).refused(2, &["cannot be used"]);
 }

@@ -156,5 +156,10 @@ fn likeliest(reading: &Reading, odds: [f32; 5]) -> PromptClass {
     // Only words can set bounds: where there are none, a part is hardly meant.
     let margin = if other == 1 && !is_bounded(reading) { 0.0 } else { EXECUTE_MARGIN };
     let is_job = odds[0] > odds[other] + margin && !reading.has(List::NotChange);
-    if is_job { PromptClass::Execute } else { PromptClass::ALL[other] }
+    match PromptClass::ALL[other] {
+        _ if is_job => PromptClass::Execute,
+        // A word to stop is heard by its phrases alone: one that is guessed would take back a job that was asked for.
+        PromptClass::Stop => PromptClass::Other,
+        class => class,
+    }
 }
