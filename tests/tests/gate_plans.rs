@@ -123,7 +123,7 @@ fn all_done_with_open_boxes_is_reminded_of_them_once_for_a_prompt() {
     for _ in 0..2 {
         let reason = block_reason(&world.stop_session("s", &checkout.top, ALL_DONE));
         assert!(reason.contains("Tick in docs/plan.md") && !reason.contains("Do it now"), "{reason}");
-        assert_eq!(authority.log()[0].rule.map(|rule| rule.id()), Some("U5_PLAN_NOT_UPDATED"));
+        assert_eq!(authority.log()[0].rule.map(stopgate_gate::RuleId::id), Some("U5_PLAN_NOT_UPDATED"));
         checkout.work();
         assert_eq!(world.stop_session("s", &checkout.top, ALL_DONE), "", "said twice");
         checkout.work();

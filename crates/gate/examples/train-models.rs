@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let is_other = |line: &&str| !models.iter().any(|(name, _)| line.ends_with(&format!("  {name}")));
     let mut digests: Vec<String> = there.lines().filter(is_other).map(str::to_owned).collect();
     for (name, bytes) in &models {
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         digests.push(format!("{digest}  {name}"));
         put(&root.join("models").join(name), bytes, checks)?;
         println!("{name}: {} bytes, sha256 {digest}, of {} stops", bytes.len(), labelled.len());

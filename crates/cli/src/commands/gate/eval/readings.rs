@@ -67,7 +67,7 @@ pub(super) fn curve(cases: &[Case], readings: &[Option<Reading>]) -> Vec<TextOnl
     #[expect(clippy::cast_precision_loss, reason = "numbers of messages")]
     let share = |percent: u32| TextOnly {
         held_wrongly_percent: percent,
-        caught_percent: caught(percent as usize) as f64 * 100.0 / continues.max(1) as f64,
+        caught_percent: f64::from(caught(percent as usize)) * 100.0 / continues.max(1) as f64,
     };
     [1, 2, 4, 8].map(share).to_vec()
 }
