@@ -170,8 +170,8 @@ fn an_older_authority_is_asked_to_hand_over() {
     let mut start = world.autostarting("stopgate");
     start.args(["authority", "start"]).stdout(Stdio::piped());
     let starter = std::thread::spawn(move || finish(start, Stdin::from("")));
-    // Health, then shutdown; then the old one goes, as a real one does.
-    eventually("the old authority is asked to stop", || (fake.connections() >= 2).then_some(()));
+    // Who it is, health, then shutdown; then the old one goes, as a real one does.
+    eventually("the old authority is asked to stop", || (fake.connections() >= 3).then_some(()));
     drop(fake);
     let outcome = starter.join().unwrap();
     assert!(outcome.status.success(), "{outcome:?}");

@@ -141,6 +141,7 @@ fn what_is_no_reason_to_hold_lets_go() {
     let plain = world.root().join("plain");
     std::fs::create_dir(&plain).unwrap();
 
+    // An excuse beside a reason of which nothing is on record is an excuse.
     for (session, cwd, message, why) in [
         ("no-excuse", &checkout.top, PLAIN, "no-signal"),
         (
@@ -149,13 +150,8 @@ fn what_is_no_reason_to_hold_lets_go() {
             "I'm low on context. Which of the two formats should the parser read?",
             "U_LEGIT_DESIGN_QUESTION",
         ),
-        (
-            "error",
-            &checkout.top,
-            "I cannot proceed: the disk is full. Next, I'll try again in a fresh session.",
-            "U_LEGIT_ERROR",
-        ),
-        ("info", &checkout.top, "I need your API key; then I'll continue in a new session.", "U_LEGIT_MISSING_INFO"),
+        ("error", &checkout.top, "I cannot proceed: the disk is full. Next, I'll try again.", "U_LEGIT_ERROR"),
+        ("info", &checkout.top, "I need your API key; then I'll continue.", "U_LEGIT_MISSING_INFO"),
         ("done", &checkout.top, "All tasks are complete. A new session can pick something else.", "U_LEGIT_COMPLETION"),
         ("finished-plan", &finished.top, EXCUSE, "no-evidence"),
         ("no-plan", &fresh.top, EXCUSE, "no-evidence"),

@@ -122,7 +122,7 @@ fn an_injected_turn_does_not_begin_the_count_of_a_prompt_anew() {
             let seat = Seat::new(&world, &checkout, harness, &id);
             seat.says(Sender::Typed, "Write the parser.");
             assert!(seat.is_held() && seat.is_held(), "{id}: twice for one prompt");
-            seat.says(*sender, "The tests have ended.");
+            seat.says(*sender, "Go on with the parser.");
             assert_eq!(seat.is_held(), sender.is_person(), "{id}");
             if !sender.is_person() {
                 assert_eq!(short_circuit(&authority, &id).as_deref(), Some("continue-ceiling"), "{id}");

@@ -54,6 +54,8 @@ pub(crate) struct Session<'a> {
     pub(crate) told: Option<&'a Transcript>,
     /// What the transcript shows of the person.
     pub(crate) person: &'a Person,
+    /// The end of the last prompt that is known otherwise, where the transcript shows none.
+    pub(crate) heard: Option<&'a str>,
     pub(crate) started_at_ms: UnixMillis,
     /// The time of day was not set since. Otherwise no time of a file or a commit can be compared with the start, and only
     /// what git has of that moment counts.

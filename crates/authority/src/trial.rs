@@ -250,6 +250,7 @@ impl TriedWorld<'_> {
             transcript: Some(self.directory),
             told: Some(&told),
             person: &self.person,
+            heard: None,
             started_at_ms: self.began.at_ms,
             clock_held: true,
             head_at_start: self.began.head.as_deref(),

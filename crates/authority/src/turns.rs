@@ -54,6 +54,14 @@ fn asked(remembered: &AskedRecord, stored: &AskedRecord, person: &Person) -> Opt
     })
 }
 
+/// The end of the last prompt that is known, be it shown or heard.
+pub(crate) fn last_said(state: &State, key: &SessionKey, mode: Mode, stored: &TurnRecord) -> Option<String> {
+    let remembered = state.memory().turn(key, mode).asked;
+    let known = remembered.shown.as_ref().or(stored.asked.shown.as_ref()).into_iter();
+    let known = known.chain(remembered.heard.as_ref().or(stored.asked.heard.as_ref()));
+    known.max_by_key(|known| known.at_ms).map(|known| known.said.clone())
+}
+
 /// What to write down of that, if the transcript shows when it was said.
 pub(crate) fn shown(asked: &Asked, person: &Person) -> Option<AskedAt> {
     let last = person.prompt.as_ref()?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use stopgate_core::VERSION;
+use stopgate_core::client::ClientError;
 use stopgate_core::holder::HolderProcess;
 use stopgate_protocol::{Failure, Health, Shutdown, Stopping};
 
@@ -46,7 +47,11 @@ impl Authority<'_> {
     /// Has `running` make way for an authority of this program's version, and waits until it has. An agent may ask for
     /// that as well, if `running` is older.
     pub fn hand_over(&self, running: &Health) -> Result<(), AskError> {
-        self.ask_to_end(running, &Shutdown::for_version(VERSION))
+        match self.ask_to_end(running, &Shutdown::for_version(VERSION)) {
+            // It has gone meanwhile, which is all that was wanted.
+            Err(AskError::Unreachable(ClientError::Absent)) => Ok(()),
+            done => done,
+        }
     }
 
     fn ask_to_end(&self, running: &Health, how: &Shutdown) -> Result<(), AskError> {

@@ -90,6 +90,7 @@ pub(super) fn judge(
         config,
         session,
         person: &person,
+        heard: turns::last_said(state, &request.event.key, request.mode, &stored),
         told: told.as_ref(),
         message: &message,
         until,
@@ -154,6 +155,8 @@ struct Live<'a> {
     config: &'a Config,
     session: Option<SessionFacts>,
     person: &'a Person,
+    /// The end of the last prompt that the store, or memory, has.
+    heard: Option<String>,
     /// What the end of the transcript tells, if that is known.
     told: Option<&'a Transcript>,
     message: &'a str,
@@ -173,6 +176,7 @@ impl Live<'_> {
             cwd: event.cwd.as_deref()?,
             transcript: event.transcript_path.as_deref(),
             person: self.person,
+            heard: self.heard.as_deref().filter(|_| self.person.prompt.is_none()),
             told: self.told,
             started_at_ms: known.started_at_ms?,
             clock_held: known.has_comparable_start(self.state.storage.moment()),

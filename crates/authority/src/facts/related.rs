@@ -76,7 +76,7 @@ pub(super) fn plans(
     let others = checkout.others(MAX_TREES);
     let touched = Touched::of(checkout, &others, session.cwd, files);
     let said = session.person.prompt.iter().chain(&session.person.earlier);
-    let prompts = Prompts::of(said.map(|prompt| prompt.text.as_str()));
+    let prompts = Prompts::of(said.map(|prompt| prompt.text.as_str()).chain(session.heard));
     let jobs: Vec<String> = prompts.jobs().filter_map(|said| plans::job(git.top, session.cwd, said)).collect();
     let rank = |path: &str| {
         if touched.ticked.contains_key(path) {

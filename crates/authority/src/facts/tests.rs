@@ -60,6 +60,7 @@ impl Repository {
             transcript: None,
             told: None,
             person: const { &Person { prompt: None, earlier: Vec::new(), end: None, headless: false } },
+            heard: None,
             clock_held: true,
             started_at_ms: START,
             head_at_start: None,

@@ -20,6 +20,8 @@ const READS_SURE: i32 = 3000;
 const AGREES: i32 = 0;
 /// Above this it outweighs phrases that give a reason without evidence, where a plan is being executed.
 const OUTWEIGHS: i32 = 500;
+/// The same of a question that only the person can answer.
+const OUTWEIGHS_QUESTION: i32 = 1500;
 /// Below this it agrees with words that give a reason, beside an excuse.
 const AGREES_NEEDY: i32 = -500;
 
@@ -149,7 +151,7 @@ fn is_outweighed(stop: &Stop<'_>, reason: &Weighed) -> bool {
     match reason.finding.rule {
         _ if reason.why != Why::SaidAtEnd => false,
         Some(RuleId::LegitAsAsked) => false,
-        Some(RuleId::LegitDesignQuestion) => reads > OUTWEIGHS,
+        Some(RuleId::LegitDesignQuestion) => reads > OUTWEIGHS_QUESTION,
         _ => reads > OUTWEIGHS || by_excuse,
     }
 }

@@ -35,6 +35,7 @@ fn facts(repository: &Repository, head: &str, done: &Done<'_>) -> Facts {
         cwd,
         transcript: Some(&transcript),
         person: &person,
+        heard: None,
         head_at_start: Some(head),
         ..repository.session()
     })
@@ -277,6 +278,7 @@ fn a_bare_repository_has_only_linked_worktrees_and_a_submodule_none() {
             cwd,
             start_cwd: Some(&start_cwd),
             person: &person,
+            heard: None,
             head_at_start: Some(&head),
             ..source.session()
         };
