@@ -156,7 +156,7 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         stage("model", read_as(reading, &inputs.message, inputs.turn_end.failed_call.as_deref()));
     }
     if let Some(facts) = &trace.facts {
-        stage("facts", describe(facts));
+        stage("facts", describe(facts, inputs.reading.is_some()));
     }
     match &trace.judgement {
         Some(Judgement::Opinion { rule, rationale, .. }) => stage("judge", vec![format!("{}: {rationale}", rule.id())]),
@@ -212,17 +212,19 @@ fn read_as(reading: &Reading, message: &str, failed_call: Option<&str>) -> Vec<S
     lines
 }
 
-fn describe(facts: &Facts) -> Vec<String> {
+/// The facts; `is_related` if it was asked what a plan has to do with the session, which 0.1.0 did not.
+fn describe(facts: &Facts, is_related: bool) -> Vec<String> {
     let plan = |plan: &Plan| {
-        if let Some(aside) = plan.set_aside() {
+        if let Some(aside) = plan.set_aside().filter(|_| is_related) {
             return aside;
         }
         let age = if plan.predates_session { "older than the session" } else { "made in this session" };
-        let (relation, commits) = (plan.relation().meaning(), plan.session_commits.len());
+        let relation = if is_related { format!(", {}", plan.relation().meaning()) } else { String::new() };
+        let commits = plan.session_commits.len();
         let ticked =
             if plan.ticked_by_session > 0 { format!(", {} ticked", plan.ticked_by_session) } else { String::new() };
         format!(
-            "{}: {} open, {age}, {relation}{ticked}, {commits} commits of it; next: {}",
+            "{}: {} open, {age}{relation}{ticked}, {commits} commits of it; next: {}",
             plan.path, plan.open_steps, plan.next_step
         )
     };
