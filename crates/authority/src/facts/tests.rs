@@ -108,6 +108,7 @@ fn a_plan_from_before_and_a_commit_that_moved_it_on() {
             session_commits: vec![moved.clone()],
             ticked_by_session: 1,
             open_step_texts: vec!["two".into()],
+            done_steps: Some(1),
             ..Plan::default()
         };
         let expected = Facts {
