@@ -1,4 +1,4 @@
-//! A stop that is only tried: the pipeline of [`crate::evaluate`] with the facts of the real checkout, for somebody who
+//! A stop that is only tried: the pipeline of `evaluate` with the facts of the real checkout, for somebody who
 //! asks what it would say. Reads alone: no home, no store, no authority, and nobody's judge.
 
 use std::fs::File;
