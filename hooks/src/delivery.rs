@@ -56,7 +56,12 @@ impl RunningHook {
 /// `event` as it may lie on disk: what people and agents said may hold secrets.
 pub(crate) fn redacted(mut event: Event) -> Event {
     match &mut event.kind {
-        EventKind::Stop(stop) => stop.last_assistant_message = redact(&stop.last_assistant_message),
+        EventKind::Stop(stop) => {
+            stop.last_assistant_message = redact(&stop.last_assistant_message);
+            for command in &mut stop.shells {
+                *command = redact(command);
+            }
+        }
         EventKind::UserPromptSubmit { prompt } => *prompt = redact(prompt),
         _ => {}
     }

@@ -219,6 +219,15 @@ impl World {
         payload
     }
 
+    /// [`World::stop_session`] while `command` runs in the background.
+    pub fn stop_beside(&self, id: &str, cwd: &Path, message: &str, command: &str) -> String {
+        let shell = json!([{"id": "b", "type": "shell", "status": "running", "command": command}]);
+        let payload = with(self.stop(id, cwd, message), "background_tasks", shell);
+        let output = self.run_hook("stop-gate-router", &payload);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Lets a session stop with `message`; what the router prints.
     pub fn stop_session(&self, id: &str, cwd: &Path, message: &str) -> String {
         let output = self.run_hook("stop-gate-router", &self.stop(id, cwd, message));

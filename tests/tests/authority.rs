@@ -198,7 +198,8 @@ fn another_protocol_is_refused_and_the_hook_fails_open() {
 fn what_could_not_be_delivered_is_drained_and_told_as_it_was() {
     let world = World::new();
     world.home.create().unwrap();
-    assert_eq!(world.stop_session("s1", world.root(), &format!("{EXCUSE} token=hunter2")), "");
+    let said = format!("{EXCUSE} token=hunter2");
+    assert_eq!(world.stop_beside("s1", world.root(), &said, "TOKEN=hunter2 npm run dev"), "");
     assert_eq!(world.spooled().len(), 1);
     assert!(!text(&world.spooled()[0].body).contains("hunter2"), "secrets do not lie on disk");
     std::fs::write(world.home.spool().join("00000000-0000-7000-8000-000000000000.event.json"), "{broken").unwrap();

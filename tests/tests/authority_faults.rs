@@ -322,7 +322,7 @@ fn a_verdict_that_was_given_outlives_store_and_authority() {
     let locked = rusqlite::Connection::open(world.home.database()).unwrap();
     locked.execute_batch("BEGIN IMMEDIATE").unwrap();
     let said = format!("All done. token=hunter2 {}", "And so on. ".repeat(100));
-    assert_eq!(world.stop_session("s", &checkout.top, &said), "");
+    assert_eq!(world.stop_beside("s", &checkout.top, &said, "TOKEN=hunter2 npm run dev"), "");
     assert_eq!(world.spooled().len(), 0, "it was answered");
     let journal = world.home.run().join("answered.jsonl");
     assert!(!std::fs::read_to_string(&journal).unwrap().contains("hunter2"));

@@ -52,7 +52,7 @@ pub(crate) struct Given {
 }
 
 impl JournalAnswer {
-    /// Without what the agent said, which may hold secrets, and which the store does not keep.
+    /// Without what the agent said, and what it runs, which may hold secrets, and which the store does not keep.
     fn stripped(mut self) -> Self {
         let request = match &mut self {
             Self::Taken { request } => request,
@@ -60,6 +60,7 @@ impl JournalAnswer {
         };
         if let EventKind::Stop(stop) = &mut request.event.kind {
             stop.last_assistant_message.clear();
+            stop.shells.clear();
         }
         self
     }
