@@ -11,7 +11,7 @@ const WRAPPERS: [&str; 15] = [
     "pipenv",
 ];
 /// Programs that serve or watch until somebody ends them.
-const SERVERS: [&str; 38] = [
+const SERVERS: [&str; 34] = [
     "uvicorn",
     "gunicorn",
     "hypercorn",
@@ -40,15 +40,11 @@ const SERVERS: [&str; 38] = [
     "caddy",
     "mailpit",
     "mailhog",
-    "start-storybook",
     "jupyter-lab",
     "jupyter-notebook",
     "code-server",
-    "vite-node-dev",
     "ts-node-dev",
     "chokidar",
-    "dev-server",
-    "wrangler-dev",
     "hivemind",
 ];
 /// A program, and a word after it with which it serves or watches.
@@ -111,6 +107,8 @@ const FOLLOWING: [(&str, &[&str]); 5] = [
 ];
 /// Words with which any program watches or serves.
 const FLAGS: [&str; 3] = ["--watch", "--watchAll", "--serve"];
+/// Programs that end whatever they are given: with a limit, or when what they watch is over (`gh pr checks --watch`).
+const ENDING: [&str; 9] = ["timeout", "gtimeout", "echo", "printf", "grep", "git", "gh", "glab", "kill"];
 /// Loops without an end.
 const LOOPS: [&str; 4] = ["while true", "while :", "while sleep", "until false"];
 
@@ -136,8 +134,7 @@ fn serves(part: &str) -> bool {
     let has = |wanted: &str| rest.contains(&wanted);
     let script = |word: &&&str| !word.starts_with('-') && **word != "run" && **word != "run-script";
     let is_serving_script = |word: &str| SCRIPTS.iter().any(|name| word.split([':', '-']).next() == Some(name));
-    // A shell that is given a script reads it as it is.
-    if matches!(program, "timeout" | "gtimeout" | "echo" | "printf" | "grep" | "git" | "kill" | "pkill") {
+    if ENDING.contains(&program) || program == "kubectl" && has("rollout") {
         return false;
     }
     SERVERS.contains(&program)
@@ -234,6 +231,8 @@ mod tests {
             "until curl -sf localhost:3000; do sleep 1; done",
             "while true; do curl -sf localhost && break; sleep 1; done",
             "gh run watch 123 --exit-status",
+            "gh pr checks --watch",
+            "kubectl rollout status deploy/web --watch",
             "terraform apply",
             "tail -n 100 build.log",
             "./run-benchmarks.sh",
