@@ -8,7 +8,6 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use stopgate_core::decision::Decision;
-use stopgate_core::switch::Mode;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::asked::{Asked as PersonAsked, PromptClass};
 use stopgate_gate::circumstances::Circumstances;
@@ -249,15 +248,7 @@ fn what_the_message_alone_decides_is_what_all_stages_decide() {
 /// What the pipeline is given of a session that began, and of which nothing else is known.
 fn started(message: &str) -> Inputs {
     Inputs {
-        circumstances: Circumstances {
-            killed: false,
-            mode: Mode::Enforce,
-            subagent: false,
-            stop_hook_active: false,
-            pending_tasks: 0,
-            ended_by: None,
-            session_start_ms: Some(1),
-        },
+        circumstances: Circumstances::plain(1),
         message: message.to_owned(),
         turn: PersonTurn::default(),
         limits: Ceilings::default(),

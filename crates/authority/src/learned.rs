@@ -8,7 +8,7 @@ use stopgate_gate::model::correction::{self, Correction};
 use stopgate_gate::model::reading;
 
 /// The correction in force.
-pub(crate) struct Learned {
+pub(crate) struct LearnedCorrection {
     home: Home,
     held: Mutex<Held>,
 }
@@ -20,7 +20,7 @@ struct Held {
     correction: Option<Arc<Correction>>,
 }
 
-impl Learned {
+impl LearnedCorrection {
     /// What `home` has.
     pub(crate) fn load(home: Home) -> Self {
         Self { home, held: Mutex::default() }

@@ -24,7 +24,7 @@ mod descriptors;
 mod evaluate;
 mod facts;
 mod git;
-mod heard;
+mod heard_prompt;
 mod instance;
 mod journal;
 mod judge;

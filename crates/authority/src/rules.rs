@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::storage::Storage;
 
 /// What was said of rules, and their grades.
-pub(crate) struct Rules {
+pub(crate) struct RuleModesOfHome {
     home: Home,
     held: Mutex<Held>,
 }
@@ -29,7 +29,7 @@ struct Held {
     checked: Option<(PromotionConfig, RulesConfig)>,
 }
 
-impl Rules {
+impl RuleModesOfHome {
     /// What `home` has.
     pub(crate) fn load(home: Home, storage: &Storage) -> Self {
         let rules = Self { home, held: Mutex::default() };

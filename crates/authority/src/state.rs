@@ -15,10 +15,10 @@ use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::journal::Journal;
 use crate::judge::Judges;
-use crate::learned::Learned;
+use crate::learned::LearnedCorrection;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
-use crate::rules::Rules;
+use crate::rules::RuleModesOfHome;
 use crate::settings::Settings;
 use crate::slot::Slot;
 use crate::storage::Storage;
@@ -69,9 +69,9 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) judges: Judges,
     /// What was learned of grades.
-    pub(crate) learned: Learned,
+    pub(crate) learned: LearnedCorrection,
     /// What single rules may do.
-    pub(crate) rules: Rules,
+    pub(crate) rules: RuleModesOfHome,
     pub(crate) reaper: Arc<Reaper>,
     /// What git said about the checkouts that are worked in.
     pub(crate) memo: facts::Memo,
@@ -107,10 +107,10 @@ impl State {
         memo.remember(&newest.unwrap_or_default());
         let mut memory = Memory::default();
         continued::recall(&home, &mut memory, storage.boot_id());
-        let rules = Rules::load(home.clone(), &storage);
+        let rules = RuleModesOfHome::load(home.clone(), &storage);
         let state = Arc::new(Self {
             rules,
-            learned: Learned::load(home.clone()),
+            learned: LearnedCorrection::load(home.clone()),
             journal: Journal::of(&home),
             judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),

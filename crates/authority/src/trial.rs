@@ -16,7 +16,6 @@ use stopgate_core::protocol::search_path;
 use stopgate_core::redact::redact;
 use stopgate_core::session::SessionKey;
 use stopgate_core::stop_request::asks_to_stop;
-use stopgate_core::switch::Mode;
 use stopgate_core::text;
 use stopgate_gate::EvidencePointer;
 use stopgate_gate::asked::Asked;
@@ -115,13 +114,8 @@ fn inputs(trial: &Trial, config: &Config, began: &Began, message: String) -> Inp
     let asked = Asked::of(trial.prompts.iter().map(String::as_str));
     Inputs {
         circumstances: Circumstances {
-            killed: false,
-            mode: Mode::Enforce,
-            subagent: false,
-            stop_hook_active: false,
-            pending_tasks: 0,
             ended_by: trial.plan_mode.then_some(EndedBy::PlanMode),
-            session_start_ms: Some(began.at_ms),
+            ..Circumstances::plain(began.at_ms)
         },
         message,
         turn: PersonTurn {

@@ -74,7 +74,7 @@ pub struct Prompt {
 pub struct Person {
     /// The last prompt.
     pub prompt: Option<Prompt>,
-    /// Those before it that were asked for, the latest first, as far as they stand within [`EARLIER_BYTES`] of it.
+    /// Those before it that were asked for, the latest first, as far as they stand within 1 MiB of it.
     pub earlier: Vec<Prompt>,
     /// How the person ended the last turn, if nothing of the person's came after that.
     pub end: Option<End>,

@@ -30,6 +30,21 @@ pub struct Circumstances {
     pub session_start_ms: Option<UnixMillis>,
 }
 
+impl Circumstances {
+    /// In enforce, of a session that began at `session_start_ms`, with nothing that lets go.
+    pub const fn plain(session_start_ms: UnixMillis) -> Self {
+        Self {
+            killed: false,
+            mode: Mode::Enforce,
+            subagent: false,
+            stop_hook_active: false,
+            pending_tasks: 0,
+            ended_by: None,
+            session_start_ms: Some(session_start_ms),
+        }
+    }
+}
+
 /// What ends a turn besides what the agent says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,15 +88,7 @@ mod tests {
 
     #[test]
     fn each_reason_alone_releases_and_none_judges() {
-        let plain = Circumstances {
-            killed: false,
-            mode: Mode::Enforce,
-            subagent: false,
-            stop_hook_active: false,
-            pending_tasks: 0,
-            ended_by: None,
-            session_start_ms: Some(1),
-        };
+        let plain = Circumstances::plain(1);
         let turn = PersonTurn::default();
         let ask = |known: Circumstances| before_judging(&known, &turn);
         assert_eq!(ask(plain.clone()), None);

@@ -6,7 +6,7 @@ use super::asked::Asked;
 use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::{Facts, Plan, PlanRelation};
 use super::model::Reading;
-use super::rules::{self, RuleFinding, RuleId, RuleModes, Weighed, Why};
+use super::rules::{self, Grounds, RuleFinding, RuleId, RuleModes, Weighed};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
 use super::turn_end::TurnEnd;
@@ -117,7 +117,7 @@ pub struct Trace {
     /// The rule that spoke.
     pub rule: Option<RuleId>,
     /// What decided, in the rules' own words; `None` where a judge did, or nothing of it was judged.
-    pub why: Option<Why>,
+    pub why: Option<Grounds>,
     /// What its continue rests on.
     pub evidence: Option<EvidencePointer>,
     /// Why that was refused.
@@ -230,7 +230,7 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorl
 pub fn foregone(signals: &Signals, reading: &Reading, asked: Option<&Asked>, has_judge: bool) -> Option<Trace> {
     let turn = PersonTurn { asked: asked.cloned().unwrap_or_default(), ..PersonTurn::default() };
     let turn_end = TurnEnd::default();
-    let stop = rules::Stop { signals, reading, turn: &turn, turn_end: &turn_end };
+    let stop = rules::KnownStop { signals, reading, turn: &turn, turn_end: &turn_end };
     let rules = Rules::New(stop);
     let found = rules::before_facts(&stop, asked.is_some())?;
     let asks_judge = has_judge && rules.asks_judge(Some(&found));
@@ -239,7 +239,7 @@ pub fn foregone(signals: &Signals, reading: &Reading, asked: Option<&Asked>, has
 
 /// By which rules a stop is judged.
 enum Rules<'a> {
-    New(rules::Stop<'a>),
+    New(rules::KnownStop<'a>),
     /// Those of 0.1.0, which knew nothing of what was asked for: for what it wrote down.
     Old(&'a Signals),
 }
@@ -247,26 +247,26 @@ enum Rules<'a> {
 impl<'a> Rules<'a> {
     fn of(inputs: &'a Inputs, signals: &'a Signals) -> Self {
         inputs.reading.as_ref().map_or(Self::Old(signals), |reading| {
-            Self::New(rules::Stop { signals, reading, turn: &inputs.turn, turn_end: &inputs.turn_end })
+            Self::New(rules::KnownStop { signals, reading, turn: &inputs.turn, turn_end: &inputs.turn_end })
         })
     }
 
     fn before_facts(&self) -> Option<Weighed> {
         match self {
             Self::New(stop) => rules::before_facts(stop, true),
-            Self::Old(signals) => rules::legitimate_stop(signals)
-                .map(Weighed::of_old)
-                .or_else(|| (!signals.wants_to_leave()).then(|| Weighed::released(Release::NoSignal, Why::NoExcuse))),
+            Self::Old(signals) => rules::legitimate_stop(signals).map(Weighed::of_old).or_else(|| {
+                (!signals.wants_to_leave()).then(|| Weighed::released(Release::NoSignal, Grounds::NoExcuse))
+            }),
         }
     }
 
     /// Whether the rules' word is a weak one, of which a judge may know more: an excuse beside a legitimate reason, or talk
     /// of the context window with neither. Without a judge both are let go.
     fn asks_judge(&self, early: Option<&Weighed>) -> bool {
-        let (Self::New(rules::Stop { signals, .. }) | Self::Old(signals)) = self;
+        let (Self::New(rules::KnownStop { signals, .. }) | Self::Old(signals)) = self;
         match early {
             Some(found) if found.finding.rule.is_some() => signals.wants_to_leave(),
-            Some(found) if found.why == Why::NotAskedFor => false,
+            Some(found) if found.why == Grounds::NotAskedFor => false,
             _ => !signals.wants_to_leave() && signals.has(Signal::ContextLimit),
         }
     }

@@ -16,7 +16,7 @@ use stopgate_core::decision::Decision;
 pub use modes::{ModeSource, RuleMode, RuleModes};
 pub use not_updated::{may_be_not_updated, plan_not_updated};
 pub use table::{Basis, RuleId};
-pub use weigh::{Stop, Weighed, Why, before_facts, weigh};
+pub use weigh::{Grounds, KnownStop, Weighed, before_facts, weigh};
 
 /// What the rules found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,6 @@ use crate::turn_end::{ContextUsage, TurnEnd};
 use serde::Deserialize;
 use stopgate_config::HeadlessHold;
 use stopgate_core::stop_request::asks_to_stop;
-use stopgate_core::switch::Mode;
 
 /// A scene; what is left out was not there.
 #[derive(Debug, Default, Deserialize)]
@@ -125,13 +124,9 @@ impl Scene {
             self.asked_by_tool.then_some(EndedBy::Question)
         };
         Circumstances {
-            killed: false,
-            mode: Mode::Enforce,
-            subagent: false,
-            stop_hook_active: false,
             pending_tasks: self.background.iter().filter(|task| task.wakes).count(),
             ended_by,
-            session_start_ms: Some(1),
+            ..Circumstances::plain(1)
         }
     }
 

@@ -90,7 +90,11 @@ pub(super) fn judge(
         config,
         session,
         person: &person,
-        heard: turns::last_said(state, &request.event.key, request.mode, &stored),
+        heard: if person.prompt.is_none() {
+            turns::last_said(state, &request.event.key, request.mode, &stored)
+        } else {
+            None
+        },
         told: told.as_ref(),
         message: &message,
         until,
@@ -106,8 +110,7 @@ pub(super) fn judge(
     Judged { recording: Recording { inputs, answers }, trace, contest: stored.contest, person }
 }
 
-/// What is known of a stop before its stages run, but for its message. `is_open` if that decides nothing: until when more
-/// may be read.
+/// What is known of a stop before its stages run, but for its message and how that reads.
 fn inputs(
     state: &State,
     request: &EvaluateRequest,
@@ -155,7 +158,7 @@ struct Live<'a> {
     config: &'a Config,
     session: Option<SessionFacts>,
     person: &'a Person,
-    /// The end of the last prompt that the store, or memory, has.
+    /// The end of the last prompt that the store, or memory, has, where the transcript shows none.
     heard: Option<String>,
     /// What the end of the transcript tells, if that is known.
     told: Option<&'a Transcript>,
@@ -176,7 +179,7 @@ impl Live<'_> {
             cwd: event.cwd.as_deref()?,
             transcript: event.transcript_path.as_deref(),
             person: self.person,
-            heard: self.heard.as_deref().filter(|_| self.person.prompt.is_none()),
+            heard: self.heard.as_deref(),
             told: self.told,
             started_at_ms: known.started_at_ms?,
             clock_held: known.has_comparable_start(self.state.storage.moment()),

@@ -17,7 +17,7 @@ use super::{Routes, off_loop, problem, unavailable};
 use crate::git::Git;
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{facts, heard, operator, process_files};
+use crate::{facts, heard_prompt, operator, process_files};
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -65,7 +65,7 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> 
             reported.event.cwd.clone(),
         );
     }
-    let heard = heard::asked(state, reported);
+    let heard = heard_prompt::asked(state, reported);
     let recorded = state.storage.with_store(|store| store.record_event(reported))?;
     if let Some(asked) = heard.filter(|_| recorded) {
         // The event is stored: this is remembered in any case.

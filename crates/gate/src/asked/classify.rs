@@ -7,7 +7,7 @@ use stopgate_core::stop_request::Meaning;
 
 use super::PromptClass;
 use super::phrases::List;
-use super::reading::Reading;
+use super::reading::PromptReading;
 use crate::model::{Feature, Model};
 
 /// What a prompt says.
@@ -23,7 +23,7 @@ pub(super) struct Said {
     pub(super) bounds: Vec<String>,
 }
 
-/// A model for each class, in the order of [`PromptClass::List::All`].
+/// A model for each class, in the order of [`PromptClass::ALL`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptModels(pub [Model; 5]);
 
@@ -53,7 +53,7 @@ const EXECUTE_MARGIN: f32 = 1.0;
 
 /// The features of a prompt that [`PromptModels`] are trained on.
 pub fn features(prompt: &str) -> Vec<Feature> {
-    Reading::of(prompt).features()
+    PromptReading::of(prompt).features()
 }
 
 /// The weights of each class, one after the other; see `examples/train-prompts.rs`.
@@ -72,13 +72,13 @@ pub fn class_of(prompt: &str) -> PromptClass {
 
 /// [`class_of`] by other models.
 pub fn class_by(models: &PromptModels, prompt: &str) -> PromptClass {
-    let reading = Reading::of(prompt);
+    let reading = PromptReading::of(prompt);
     by_form(&reading).unwrap_or_else(|| likeliest(&reading, models.odds(&reading.features())))
 }
 
 /// What `prompt` says.
 pub(super) fn read(prompt: &str) -> Said {
-    let reading = Reading::of(prompt);
+    let reading = PromptReading::of(prompt);
     let class = by_form(&reading).unwrap_or_else(|| match models() {
         Some(models) => likeliest(&reading, models.odds(&reading.features())),
         None => PromptClass::Other,
@@ -91,16 +91,16 @@ pub(super) fn read(prompt: &str) -> Said {
 /// How many words there are at most in a prompt that says no more than to go on.
 const MOST_TO_GO_ON: usize = 12;
 
-fn is_short(reading: &Reading) -> bool {
+fn is_short(reading: &PromptReading) -> bool {
     (1..=MOST_TO_GO_ON).contains(&reading.count())
 }
 
-fn goes_on(reading: &Reading) -> bool {
+fn goes_on(reading: &PromptReading) -> bool {
     is_short(reading) && reading.is_only(List::GoesOn)
 }
 
 /// The class where the form leaves no doubt.
-fn by_form(reading: &Reading) -> Option<PromptClass> {
+fn by_form(reading: &PromptReading) -> Option<PromptClass> {
     use PromptClass::{Execute, Narrow, Other, Question, Stop};
     if reading.command.as_deref().is_some_and(stopgate_core::person::is_local_command) {
         return Some(Other);
@@ -139,18 +139,18 @@ fn by_form(reading: &Reading) -> Option<PromptClass> {
 }
 
 /// Whether it asks for a note for whoever goes on, and for nothing before that.
-fn asks_for_handoff(reading: &Reading) -> bool {
+fn asks_for_handoff(reading: &PromptReading) -> bool {
     let is_begun = reading.begins(List::Write) || reading.has(List::WriteAnywhere);
     reading.sentences() <= 2 && is_begun && reading.has(List::Handoff)
 }
 
 /// Whether it has words that set bounds.
-fn is_bounded(reading: &Reading) -> bool {
+fn is_bounded(reading: &PromptReading) -> bool {
     [List::Only, List::Later, List::Ends, List::NotChange].into_iter().any(|list| reading.has(list))
 }
 
 /// The class that these odds speak for.
-fn likeliest(reading: &Reading, odds: [f32; 5]) -> PromptClass {
+fn likeliest(reading: &PromptReading, odds: [f32; 5]) -> PromptClass {
     let best = |classes: &[usize]| classes.iter().copied().max_by(|one, other| odds[*one].total_cmp(&odds[*other]));
     let other = best(&[1, 2, 3, 4]).unwrap_or(4);
     // Only words can set bounds: where there are none, a part is hardly meant.

@@ -477,17 +477,17 @@ const HANDOFF: &str = "\
 
 #[cfg(test)]
 mod tests {
-    use super::super::reading::Reading;
+    use super::super::reading::PromptReading;
     use super::*;
 
     #[test]
     fn every_phrase_is_found_as_prompts_are_read() {
         for (number, list) in LISTS.iter().enumerate() {
             for phrase in list.split('|') {
-                let reading = Reading::of_words(&format!("{phrase} \u{2192}"));
+                let reading = PromptReading::of_words(&format!("{phrase} \u{2192}"));
                 let first = reading.begins_first();
                 assert!(first.0 & (1 << number) != 0, "{phrase:?} of list {number} is never found: {reading:?}");
-                let longer = Reading::of_words(&format!("x{phrase}x"));
+                let longer = PromptReading::of_words(&format!("x{phrase}x"));
                 assert!(phrase.starts_with(is_unspaced) || longer.begins_first().0 & (1 << number) == 0, "{phrase:?}");
             }
         }

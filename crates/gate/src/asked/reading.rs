@@ -20,8 +20,8 @@ const FIRST_WORDS: usize = 3;
 
 /// A prompt, read once.
 #[derive(Debug)]
-pub(super) struct Reading {
-    /// Its words, one after the other, as [`Reading::push`] reads them.
+pub(super) struct PromptReading {
+    /// Its words, one after the other, as [`PromptReading::push`] reads them.
     text: String,
     /// Words, marks (`?`) and signs.
     words: Vec<Word>,
@@ -42,7 +42,7 @@ struct Word {
     lists: Lists,
 }
 
-impl Reading {
+impl PromptReading {
     pub(super) fn of(prompt: &str) -> Self {
         let prompt = text::ends(prompt, MAX_PROMPT_BYTES);
         let shown = stop_request::shown(&without_code(&prompt));

@@ -228,7 +228,7 @@ pub fn write(home: &Home, correction: &Correction) -> io::Result<()> {
     fsx::write_atomic(&file, &text, 0o600)
 }
 
-/// Goes back to what counted before the last [`write`], and from there to nothing.
+/// Goes back to what counted before the last [`write()`], and from there to nothing.
 pub fn undo(home: &Home) -> io::Result<()> {
     match std::fs::rename(home.correction_before(), home.correction_file()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&home.correction_file()),

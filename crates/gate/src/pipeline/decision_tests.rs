@@ -6,7 +6,6 @@ use crate::circumstances::EndedBy;
 use crate::facts::{TaskItem, TaskStatus};
 use rstest::rstest;
 use stopgate_core::stop_request::asks_to_stop;
-use stopgate_core::switch::Mode;
 
 const EXECUTE: &str = "Execute docs/plan.md.";
 const EXCUSE: &str = "Steps 1 and 2 are in and committed. I'm running low on context, so this is a good place to stop; let's \
@@ -33,15 +32,7 @@ impl Scene {
             message: message.to_owned(),
             plan: moved(),
             tasks: Vec::new(),
-            circumstances: Circumstances {
-                killed: false,
-                mode: Mode::Enforce,
-                subagent: false,
-                stop_hook_active: false,
-                pending_tasks: 0,
-                ended_by: None,
-                session_start_ms: Some(1),
-            },
+            circumstances: Circumstances::plain(1),
             turn_end: TurnEnd::default(),
             commits: 2,
         }
@@ -136,7 +127,7 @@ fn moved() -> Plan {
 fn a_status_that_was_asked_for_is_an_answer(#[case] prompt: &'static str, #[case] message: &str) {
     Scene::new(prompt, message).is_let_go();
     Scene::new(prompt, message).after(EXECUTE).is_let_go();
-    assert_eq!(Scene::new(prompt, message).trace().why, Some(Why::NotAskedFor));
+    assert_eq!(Scene::new(prompt, message).trace().why, Some(Grounds::NotAskedFor));
 }
 
 #[rstest]
@@ -306,7 +297,7 @@ fn no_stray_word_vetoes_an_excuse_in_the_middle_of_a_job() {
 #[case("L'étape 2 est faite. Je continue avec l'étape 3 ?")]
 #[case("Лексер закоммичен, экспортёр ещё не начат. Мне продолжать?")]
 fn a_question_whether_to_go_on_hands_the_job_back(#[case] message: &str) {
-    assert_eq!(Scene::new(EXECUTE, message).is_held().why, Some(Why::Executing));
+    assert_eq!(Scene::new(EXECUTE, message).is_held().why, Some(Grounds::Executing));
     Scene::new("What is in step 2?", message).after(EXECUTE).is_let_go();
     Scene { prompts: vec![], ..Scene::new(EXECUTE, message) }.is_let_go();
 }
@@ -351,7 +342,7 @@ fn where_nobody_knows_what_was_asked_for_only_an_excuse_holds_and_only_with_work
     for other in
         [GO_ON, "Steps 3 and 4 are still open.", "Next, I'll write the parser.", "I'll leave CRLF for a follow-up PR."]
     {
-        assert_eq!(unknown(other).is_let_go().why, Some(Why::AskedUnknown));
+        assert_eq!(unknown(other).is_let_go().why, Some(Grounds::AskedUnknown));
     }
 }
 
@@ -379,7 +370,7 @@ fn a_call_that_failed_lets_go_who_speaks_of_it(#[case] message: &str) {
     let report = "\n\nStep 1 is in, with its tests.\n\nStep 2 is in, with its tests.\n\nSteps 3 and 4 are open.";
     for message in [message.to_owned(), format!("{message}{report}"), format!("{message}\n\n{}", EXCUSES[0])] {
         let trace = Scene { turn_end: failed.clone(), ..Scene::new(EXECUTE, &message) }.is_let_go();
-        assert_eq!((trace.rule, trace.why), (Some(RuleId::LegitError), Some(Why::OnRecord)));
+        assert_eq!((trace.rule, trace.why), (Some(RuleId::LegitError), Some(Grounds::OnRecord)));
     }
     for silent in [EXCUSE, EXCUSES[1], EXCUSES[2]] {
         Scene { turn_end: failed.clone(), ..Scene::new(EXECUTE, silent) }.is_held();

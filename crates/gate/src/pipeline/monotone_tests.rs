@@ -7,7 +7,6 @@ use crate::facts::{TaskItem, TaskStatus};
 use crate::signals::Sighting;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use stopgate_core::switch::Mode;
 
 fn any_signals() -> impl Strategy<Value = Signals> {
     let said = subsequence(Signal::ALL.to_vec(), 0..=4);
@@ -78,15 +77,7 @@ fn any_stop() -> impl Strategy<Value = (Inputs, Signals, Facts)> {
             let turn_end =
                 TurnEnd { failed_call: call(failed), denied_call: call(denied), tasks_moved, ..TurnEnd::default() };
             let inputs = Inputs {
-                circumstances: Circumstances {
-                    killed: false,
-                    mode: Mode::Enforce,
-                    subagent: false,
-                    stop_hook_active: false,
-                    pending_tasks: 0,
-                    ended_by: None,
-                    session_start_ms: Some(1),
-                },
+                circumstances: Circumstances::plain(1),
                 message: String::new(),
                 turn: PersonTurn { asked, ..PersonTurn::default() },
                 limits: Ceilings::default(),

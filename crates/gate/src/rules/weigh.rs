@@ -27,7 +27,7 @@ const AGREES_NEEDY: i32 = -500;
 
 /// What is known of a stop besides the facts.
 #[derive(Debug, Clone, Copy)]
-pub struct Stop<'a> {
+pub struct KnownStop<'a> {
     /// What the message says.
     pub signals: &'a Signals,
     /// How it reads.
@@ -46,12 +46,12 @@ pub struct Weighed {
     /// Why the stop is let go, where no rule speaks.
     pub release: Option<Release>,
     /// What decided.
-    pub why: Why,
+    pub why: Grounds,
 }
 
 /// What decided over a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum Grounds {
     /// A reason to stop is on record.
     OnRecord,
     /// The end of the message gives a reason to stop, and no excuse stands beside it.
@@ -84,7 +84,7 @@ pub enum Why {
     Told,
 }
 
-impl Why {
+impl Grounds {
     /// The reason in one sentence, for people.
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -119,24 +119,24 @@ enum Job {
 }
 
 impl Weighed {
-    fn by(rule: RuleId, why: Why) -> Self {
+    fn by(rule: RuleId, why: Grounds) -> Self {
         Self { finding: RuleFinding::of(rule), release: None, why }
     }
 
     /// What the rules of 0.1.0 found.
     pub(crate) fn of_old(finding: RuleFinding) -> Self {
         let held = finding.rule.is_some_and(|rule| rule.basis().is_some());
-        Self { finding, release: None, why: if held { Why::Excuse } else { Why::SaidAtEnd } }
+        Self { finding, release: None, why: if held { Grounds::Excuse } else { Grounds::SaidAtEnd } }
     }
 
-    pub(crate) fn released(release: Release, why: Why) -> Self {
+    pub(crate) fn released(release: Release, why: Grounds) -> Self {
         Self { finding: RuleFinding::NOTHING, release: Some(release), why }
     }
 }
 
 /// What lets the stop go whatever the facts are: a reason that the message gives where it counts, or that nobody asked for
 /// what is left. Before it is known what was asked for (`is_asked_known`), that decides nothing.
-pub fn before_facts(stop: &Stop<'_>, is_asked_known: bool) -> Option<Weighed> {
+pub fn before_facts(stop: &KnownStop<'_>, is_asked_known: bool) -> Option<Weighed> {
     let foreign = if is_asked_known { job(stop, None).err() } else { None };
     let is_elsewhere = foreign.is_some();
     let reason = reason_to_stop(stop).filter(|found| is_elsewhere || !is_outweighed(stop, found));
@@ -145,11 +145,11 @@ pub fn before_facts(stop: &Stop<'_>, is_asked_known: bool) -> Option<Weighed> {
 
 /// Whether a reason is only said, and all of the message reads otherwise, or an excuse stands beside it: that decides where
 /// a plan is being executed. What the person said is never doubted, nor a question for an excuse beside it.
-fn is_outweighed(stop: &Stop<'_>, reason: &Weighed) -> bool {
+fn is_outweighed(stop: &KnownStop<'_>, reason: &Weighed) -> bool {
     let reads = stop.reading.milli_log_odds;
     let by_excuse = stop.signals.has_excuse() && reads >= AGREES_NEEDY;
     match reason.finding.rule {
-        _ if reason.why != Why::SaidAtEnd => false,
+        _ if reason.why != Grounds::SaidAtEnd => false,
         Some(RuleId::LegitAsAsked) => false,
         Some(RuleId::LegitDesignQuestion) => reads > OUTWEIGHS_QUESTION,
         _ => reads > OUTWEIGHS || by_excuse,
@@ -158,37 +158,37 @@ fn is_outweighed(stop: &Stop<'_>, reason: &Weighed) -> bool {
 
 /// A legitimate reason that the message gives: on record anywhere in it, else at its end. What is on record speaks first:
 /// words beside it take nothing of its weight.
-fn reason_to_stop(stop: &Stop<'_>) -> Option<Weighed> {
-    let Stop { signals, turn_end, .. } = *stop;
+fn reason_to_stop(stop: &KnownStop<'_>) -> Option<Weighed> {
+    let KnownStop { signals, turn_end, .. } = *stop;
     let on_record = |rule: RuleId| {
         let is_on_record = match rule.legitimate_signal()? {
             Signal::BlockedByError => turn_end.failed_call.is_some() || turn_end.denied_call.is_some(),
             Signal::ApprovalNeeded | Signal::MissingInfo => turn_end.denied_call.is_some(),
             _ => false,
         };
-        (is_on_record && signals.has(rule.legitimate_signal()?)).then(|| Weighed::by(rule, Why::OnRecord))
+        (is_on_record && signals.has(rule.legitimate_signal()?)).then(|| Weighed::by(rule, Grounds::OnRecord))
     };
     let at_end = |rule: RuleId| {
         // What is finished is for the plan to say.
         let signal = rule.legitimate_signal().filter(|signal| *signal != Signal::ClaimsCompletion)?;
-        signals.at_end(signal).then(|| Weighed::by(rule, Why::SaidAtEnd))
+        signals.at_end(signal).then(|| Weighed::by(rule, Grounds::SaidAtEnd))
     };
     // A call that was refused is the person's word, or their permissions', whatever the agent says of it.
     let is_refused = turn_end.denied_call.is_some() && !signals.has_excuse();
-    let refused = is_refused.then(|| Weighed::by(RuleId::LegitApproval, Why::OnRecord));
+    let refused = is_refused.then(|| Weighed::by(RuleId::LegitApproval, Grounds::OnRecord));
     RuleId::ALL.into_iter().find_map(on_record).or(refused).or_else(|| RuleId::ALL.into_iter().find_map(at_end))
 }
 
-fn reads_needy(stop: &Stop<'_>) -> Option<Weighed> {
+fn reads_needy(stop: &KnownStop<'_>) -> Option<Weighed> {
     let is_needy = stop.reading.milli_log_odds < READS_NEEDY && !stop.signals.has_excuse();
-    is_needy.then(|| Weighed::released(Release::ReadsLegitimate, Why::ReadsNeedy))
+    is_needy.then(|| Weighed::released(Release::ReadsLegitimate, Grounds::ReadsNeedy))
 }
 
 /// What the job that was asked for has to do with the stop, as far as it is known without facts.
 #[expect(clippy::result_large_err, reason = "made once for a stop")]
-fn job(stop: &Stop<'_>, facts: Option<&Facts>) -> Result<Job, Weighed> {
+fn job(stop: &KnownStop<'_>, facts: Option<&Facts>) -> Result<Job, Weighed> {
     let excuse = stop.signals.has_excuse();
-    let foreign = Weighed::released(Release::NotAskedFor, Why::NotAskedFor);
+    let foreign = Weighed::released(Release::NotAskedFor, Grounds::NotAskedFor);
     match stop.turn.asked.class {
         Some(PromptClass::Execute) => Ok(Job::Asked),
         Some(PromptClass::Narrow) => {
@@ -199,8 +199,8 @@ fn job(stop: &Stop<'_>, facts: Option<&Facts>) -> Result<Job, Weighed> {
         Some(PromptClass::Question | PromptClass::Other) if excuse && stop.turn.asked.has_job => Ok(Job::Behind),
         Some(PromptClass::Question | PromptClass::Other | PromptClass::Stop) => Err(foreign),
         None if excuse => Ok(Job::Unknown),
-        None if stop.signals.wants_to_leave() => Err(Weighed::released(Release::NotAskedFor, Why::AskedUnknown)),
-        None => Err(Weighed::released(Release::NoSignal, Why::AskedUnknown)),
+        None if stop.signals.wants_to_leave() => Err(Weighed::released(Release::NotAskedFor, Grounds::AskedUnknown)),
+        None => Err(Weighed::released(Release::NoSignal, Grounds::AskedUnknown)),
     }
 }
 
@@ -234,10 +234,10 @@ fn related(facts: &Facts) -> impl Iterator<Item = &Plan> {
 }
 
 /// What the rules make of a stop with everything that is known.
-pub fn weigh(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
+pub fn weigh(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
     if facts.person_asked_to_stop {
         // The person's own last words, whatever the agent makes of them.
-        return Weighed::by(RuleId::LegitAsAsked, Why::PersonFirst);
+        return Weighed::by(RuleId::LegitAsAsked, Grounds::PersonFirst);
     }
     if let Some(weighed) = before_facts(stop, true) {
         return weighed;
@@ -260,7 +260,7 @@ pub fn weigh(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
         Err(weighed) => return weighed,
     };
     if facts.is_stopgate {
-        return Weighed::by(RuleId::MetaSelfReference, Why::OwnCheckout);
+        return Weighed::by(RuleId::MetaSelfReference, Grounds::OwnCheckout);
     }
     let rests_on = |plan: &Plan| match plan.relation() {
         PlanRelation::Untouched => false,
@@ -270,15 +270,15 @@ pub fn weigh(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed {
     let has_tasks = stop.turn_end.tasks_moved || job == Job::Asked;
     match work_on_record(facts, modes, rests_on, has_tasks) {
         Some(finding) => Weighed { finding, release: None, why: held_by },
-        None if stop.signals.has(Signal::SelfDeferral) => Weighed::by(RuleId::SelfDeferral, Why::NothingOpen),
-        None => Weighed::released(Release::NoEvidence, Why::NothingOpen),
+        None if stop.signals.has(Signal::SelfDeferral) => Weighed::by(RuleId::SelfDeferral, Grounds::NothingOpen),
+        None => Weighed::released(Release::NoEvidence, Grounds::NothingOpen),
     }
 }
 
 /// What is found where the plan of the job is more likely out of date than undone: all is said to be done, or no box of it
 /// was ever ticked. One reminder for a prompt, and nothing more.
-fn not_updated(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes, is_executing: bool) -> Option<Weighed> {
-    let Stop { signals, turn, .. } = *stop;
+fn not_updated(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes, is_executing: bool) -> Option<Weighed> {
+    let KnownStop { signals, turn, .. } = *stop;
     if signals.has_excuse() || facts.is_stopgate {
         return None;
     }
@@ -290,33 +290,33 @@ fn not_updated(stop: &Stop<'_>, facts: &Facts, modes: &RuleModes, is_executing: 
     let is_told = turn.plan_reminded || modes.silences(RuleId::PlanNotUpdated);
     is_due.then(|| {
         if is_told {
-            Weighed::by(RuleId::LegitCompletion, Why::Told)
+            Weighed::by(RuleId::LegitCompletion, Grounds::Told)
         } else {
-            Weighed { finding: reminder_of(plan), release: None, why: Why::NotTicked }
+            Weighed { finding: reminder_of(plan), release: None, why: Grounds::NotTicked }
         }
     })
 }
 
 /// Why the stop is to be held, if there is work on record.
 #[expect(clippy::result_large_err, reason = "made once for a stop")]
-fn held(stop: &Stop<'_>, job: Job, is_executing: bool, is_last: bool) -> Result<Why, Weighed> {
-    let Stop { signals, reading, .. } = *stop;
+fn held(stop: &KnownStop<'_>, job: Job, is_executing: bool, is_last: bool) -> Result<Grounds, Weighed> {
+    let KnownStop { signals, reading, .. } = *stop;
     if !is_executing && signals.has(Signal::ClaimsCompletion) {
-        return Err(Weighed::by(RuleId::LegitCompletion, Why::SaidAtEnd));
+        return Err(Weighed::by(RuleId::LegitCompletion, Grounds::SaidAtEnd));
     }
     if signals.has_excuse() {
-        return Ok(Why::Excuse);
+        return Ok(Grounds::Excuse);
     }
     let agree = job == Job::Asked && signals.wants_to_leave() && reading.milli_log_odds > AGREES;
     if !is_executing && !agree {
         let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
-        return Err(Weighed::released(release, Why::NoExcuse));
+        return Err(Weighed::released(release, Grounds::NoExcuse));
     }
     // Whether the plan is being executed or nobody knows: that is no reason to hold what would be let go if it were.
     if is_last && reading.milli_log_odds < READS_SURE {
-        return Err(Weighed::released(Release::ReadsLegitimate, Why::LastStep));
+        return Err(Weighed::released(Release::ReadsLegitimate, Grounds::LastStep));
     }
-    Ok(if is_executing { Why::Executing } else { Why::BothAgree })
+    Ok(if is_executing { Grounds::Executing } else { Grounds::BothAgree })
 }
 
 /// Whether the job is demonstrably being done: boxes of the plan ticked, commits while a plan that was asked for is open,

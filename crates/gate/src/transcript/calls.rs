@@ -18,7 +18,7 @@ const MAX_SAID_CHARS: usize = 160;
 
 /// What came of a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     /// Not known, or nobody's failure: it still runs, was interrupted, or the agent called it wrongly.
     #[default]
     Unknown,
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Refused { said: String },
 }
 
-impl Outcome {
+impl CallOutcome {
     /// It failed, and printed `output`.
     pub(super) fn failed(output: &str) -> Self {
         Self::Failed { said: first_words(output), lacks_rights: lacks_rights(output) }
@@ -44,7 +44,7 @@ impl Outcome {
 
 /// A call.
 #[derive(Debug, Default)]
-struct Call {
+struct ToolCall {
     id: String,
     /// Its tool, and of a command what that runs: calls that agree in this are alike.
     like: String,
@@ -52,20 +52,20 @@ struct Call {
     looks: bool,
     /// Of a command, that its exit code is another one's.
     piped: bool,
-    outcome: Outcome,
+    outcome: CallOutcome,
 }
 
-impl Call {
+impl ToolCall {
     fn refused(&self) -> Option<&str> {
         match &self.outcome {
-            Outcome::Refused { said } | Outcome::Failed { said, lacks_rights: true } => Some(said),
+            CallOutcome::Refused { said } | CallOutcome::Failed { said, lacks_rights: true } => Some(said),
             _ => None,
         }
     }
 
     fn failed(&self) -> Option<&str> {
         match &self.outcome {
-            Outcome::Failed { said, .. } => Some(said),
+            CallOutcome::Failed { said, .. } => Some(said),
             _ => None,
         }
     }
@@ -73,7 +73,7 @@ impl Call {
 
 /// The last calls of a turn.
 #[derive(Debug, Default)]
-pub(super) struct Calls(VecDeque<Call>);
+pub(super) struct Calls(VecDeque<ToolCall>);
 
 impl Calls {
     /// `tool` is called; with `command` where it runs one.
@@ -81,18 +81,18 @@ impl Calls {
         if self.0.len() == NEAR {
             self.0.pop_front();
         }
-        let (tool, command) = (one_line(tool, 64), command.map(Command::of).unwrap_or_default());
+        let (tool, command) = (one_line(tool, 64), command.map(ShellCommand::of).unwrap_or_default());
         let like = if command.runs.is_empty() { tool } else { format!("{tool} ({})", command.runs) };
         let (looks, piped) = (command.looks(), command.piped);
-        self.0.push_back(Call { id: one_line(id, 128), like, looks, piped, outcome: Outcome::Unknown });
+        self.0.push_back(ToolCall { id: one_line(id, 128), like, looks, piped, outcome: CallOutcome::Unknown });
     }
 
     /// What came of the call `id`.
-    pub(super) fn end(&mut self, id: &str, outcome: Outcome) {
+    pub(super) fn end(&mut self, id: &str, outcome: CallOutcome) {
         if let Some(call) = self.0.iter_mut().rev().find(|call| !id.is_empty() && call.id == id) {
             call.outcome = match outcome {
-                Outcome::Done if call.piped => Outcome::Unknown,
-                Outcome::Failed { lacks_rights: false, .. } if call.looks => Outcome::Unknown,
+                CallOutcome::Done if call.piped => CallOutcome::Unknown,
+                CallOutcome::Failed { lacks_rights: false, .. } if call.looks => CallOutcome::Unknown,
                 outcome => outcome,
             };
         }
@@ -100,17 +100,17 @@ impl Calls {
 
     /// The last call that failed, where none like it went well after that.
     pub(super) fn failed(&self) -> Option<String> {
-        self.last(Call::failed, |later| later.outcome == Outcome::Done)
+        self.last(ToolCall::failed, |later| later.outcome == CallOutcome::Done)
     }
 
     /// The last call that was refused, where none like it was let through after that.
     pub(super) fn refused(&self) -> Option<String> {
-        self.last(Call::refused, |later| {
-            matches!(later.outcome, Outcome::Done | Outcome::Failed { lacks_rights: false, .. })
+        self.last(ToolCall::refused, |later| {
+            matches!(later.outcome, CallOutcome::Done | CallOutcome::Failed { lacks_rights: false, .. })
         })
     }
 
-    fn last(&self, said: fn(&Call) -> Option<&str>, mends: fn(&Call) -> bool) -> Option<String> {
+    fn last(&self, said: fn(&ToolCall) -> Option<&str>, mends: fn(&ToolCall) -> bool) -> Option<String> {
         self.0.iter().enumerate().rev().find_map(|(at, call)| {
             let said = said(call)?;
             let is_mended = self.0.iter().skip(at + 1).any(|later| later.like == call.like && mends(later));
@@ -121,7 +121,7 @@ impl Calls {
 
 /// What a command line runs.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Command {
+struct ShellCommand {
     /// The program, and what of many it is to do: `cargo test`.
     runs: String,
     /// Another program has the last word.
@@ -143,7 +143,7 @@ fn is_in(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
 }
 
-impl Command {
+impl ShellCommand {
     fn of(line: &str) -> Self {
         let line = head(line, MAX_COMMAND_BYTES);
         let piped = line
@@ -229,24 +229,24 @@ mod tests {
     #[case("", "", false)]
     #[case("&&&& | ;", "", false)]
     fn what_a_command_line_runs(#[case] line: &str, #[case] runs: &str, #[case] piped: bool) {
-        assert_eq!(Command::of(line), Command { runs: runs.to_owned(), piped });
+        assert_eq!(ShellCommand::of(line), ShellCommand { runs: runs.to_owned(), piped });
     }
 
     #[test]
     fn a_failure_counts_until_one_like_it_goes_well() {
         let mut calls = Calls::default();
         calls.begin("1", "Bash", Some("cargo test"));
-        calls.end("1", Outcome::failed("Exit code 101\n\nerror: no"));
+        calls.end("1", CallOutcome::failed("Exit code 101\n\nerror: no"));
         assert_eq!(calls.failed().as_deref(), Some("Bash (cargo test): Exit code 101: error: no"));
         assert_eq!(calls.refused(), None);
         calls.begin("2", "Bash", Some("cargo build"));
-        calls.end("2", Outcome::Done);
+        calls.end("2", CallOutcome::Done);
         assert!(calls.failed().is_some(), "another one");
         calls.begin("3", "Bash", Some("cd x; cargo test -p y | tail"));
-        calls.end("3", Outcome::Done);
+        calls.end("3", CallOutcome::Done);
         assert!(calls.failed().is_some(), "whose exit code was tail's");
         calls.begin("4", "Bash", Some("cargo test -p y"));
-        calls.end("4", Outcome::Done);
+        calls.end("4", CallOutcome::Done);
         assert_eq!(calls.failed(), None);
     }
 
@@ -254,12 +254,12 @@ mod tests {
     fn what_is_far_from_the_end_does_not_count_and_what_looks_for_something_does_not_fail() {
         let mut calls = Calls::default();
         calls.begin("1", "Bash", Some("npm publish"));
-        calls.end("1", Outcome::failed("Exit code 1\nnpm ERR! 403 Forbidden"));
+        calls.end("1", CallOutcome::failed("Exit code 1\nnpm ERR! 403 Forbidden"));
         assert!(calls.refused().is_some() && calls.failed().is_some());
         for id in 0..NEAR {
             let id = format!("c{id}");
             calls.begin(&id, "Bash", Some("grep -n x y"));
-            calls.end(&id, Outcome::failed("Exit code 1"));
+            calls.end(&id, CallOutcome::failed("Exit code 1"));
         }
         assert_eq!((calls.failed(), calls.refused()), (None, None));
     }
@@ -268,11 +268,11 @@ mod tests {
     fn a_call_that_was_let_through_later_was_not_refused() {
         let mut calls = Calls::default();
         calls.begin("1", "WebFetch", None);
-        calls.end("1", Outcome::refused("you haven't granted it yet. password=hunter2"));
+        calls.end("1", CallOutcome::refused("you haven't granted it yet. password=hunter2"));
         let refused = calls.refused().unwrap();
         assert!(refused.starts_with("WebFetch: you haven't granted") && !refused.contains("hunter2"), "{refused}");
         calls.begin("2", "WebFetch", None);
-        calls.end("2", Outcome::failed("404"));
+        calls.end("2", CallOutcome::failed("404"));
         assert_eq!(calls.refused(), None);
         assert_eq!(calls.failed().as_deref(), Some("WebFetch: 404"));
     }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use stopgate_core::text::one_line;
 
-use super::calls::{Calls, Outcome};
+use super::calls::{CallOutcome, Calls};
 use super::files::Access;
 use super::{LastTurn, MAX_TASK_CHARS, Reader, TaskStatus, shown, text_of};
 use crate::turn_end::ContextUsage;
@@ -254,25 +254,25 @@ const REFUSALS: [&str; 8] = [
 ];
 
 /// What came of a call; `kind` is what the client calls a refusal (`user-rejected`, `permission-rule`, `automode-blocked`).
-fn outcome(is_error: bool, text: &str, kind: Option<&str>, told: &Value) -> Outcome {
+fn outcome(is_error: bool, text: &str, kind: Option<&str>, told: &Value) -> CallOutcome {
     match kind {
-        Some("interrupted" | "cancelled") => return Outcome::Unknown,
-        Some(_) => return Outcome::refused(text),
+        Some("interrupted" | "cancelled") => return CallOutcome::Unknown,
+        Some(_) => return CallOutcome::refused(text),
         None => {}
     }
     let slip = text.strip_prefix("<tool_use_error>");
     if !is_error {
-        return if told["interrupted"] == true { Outcome::Unknown } else { Outcome::Done };
+        return if told["interrupted"] == true { CallOutcome::Unknown } else { CallOutcome::Done };
     }
     let is_refusal = |text: &str| REFUSALS.iter().any(|begins| text.starts_with(begins));
     match slip {
         // The agent called it wrongly: it tries again, or not.
-        Some(slip) if slip.contains("denied by your permission") => Outcome::refused(slip),
-        Some(_) => Outcome::Unknown,
+        Some(slip) if slip.contains("denied by your permission") => CallOutcome::refused(slip),
+        Some(_) => CallOutcome::Unknown,
         None if is_refusal(text) || text.contains("requires approval") && !text.starts_with("Exit code") => {
-            Outcome::refused(text)
+            CallOutcome::refused(text)
         }
-        None if text.starts_with("[Request interrupted") => Outcome::Unknown,
-        None => Outcome::failed(text),
+        None if text.starts_with("[Request interrupted") => CallOutcome::Unknown,
+        None => CallOutcome::failed(text),
     }
 }

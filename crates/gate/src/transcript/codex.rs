@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::calls::Outcome;
+use super::calls::CallOutcome;
 use super::{LastTurn, Reader, text_of};
 use crate::turn_end::ContextUsage;
 use stopgate_core::person;
@@ -162,30 +162,30 @@ const SLIPS: [&str; 3] = ["unsupported call", "failed to parse function argument
 const FAILURES: [&str; 5] = ["exec_command failed", "execution error", "tool call error", "failed to ", "Error: "];
 
 /// What came of a call that printed `text`.
-fn outcome(text: &str, output: &Value) -> Outcome {
+fn outcome(text: &str, output: &Value) -> CallOutcome {
     let begins = |with: &[&str]| with.iter().any(|begin| text.starts_with(begin));
     let beginning = head(text, MAX_HEAD_BYTES);
     if begins(&SLIPS) {
-        return Outcome::Unknown;
+        return CallOutcome::Unknown;
     }
     if begins(&REFUSALS) || text.starts_with('`') && beginning.contains("` rejected: ") {
-        return Outcome::refused(text);
+        return CallOutcome::refused(text);
     }
     if beginning.contains("Process running with session ID") {
-        return Outcome::Unknown;
+        return CallOutcome::Unknown;
     }
     let code = exit_code(beginning, text);
     let is_sandboxed =
         || ["denied by sandbox", "sandbox denied", "Sandbox(Denied"].iter().any(|mark| beginning.contains(mark));
     match code {
-        Some(0) => Outcome::Done,
-        _ if is_sandboxed() => Outcome::refused(text),
+        Some(0) => CallOutcome::Done,
+        _ if is_sandboxed() => CallOutcome::refused(text),
         Some(code) => {
             let printed = text.split_once("Output:\n").map_or(text, |(_, printed)| printed);
-            Outcome::failed(&format!("exit code {code}\n{}", ends(printed, MAX_ENDS_BYTES)))
+            CallOutcome::failed(&format!("exit code {code}\n{}", ends(printed, MAX_ENDS_BYTES)))
         }
-        None if output["success"] == false || begins(&FAILURES) => Outcome::failed(text),
-        None => Outcome::Done,
+        None if output["success"] == false || begins(&FAILURES) => CallOutcome::failed(text),
+        None => CallOutcome::Done,
     }
 }
 
