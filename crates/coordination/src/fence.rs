@@ -1,0 +1,124 @@
+//! What a tool call would do to files, and what is asked and answered about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stopgate_core::clock::UnixMillis;
+use stopgate_core::session::SessionKey;
+
+/// What git can do to a whole working tree, or to what all of them share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeVerb {
+    /// `git stash`, `stash push|save`: takes all edits away.
+    Stash,
+    /// `git stash pop|apply|branch`: takes what may be another's.
+    StashTake,
+    /// `git stash drop|clear`: loses what may be another's.
+    StashDrop,
+    /// `git reset --hard|--merge|--keep`.
+    ResetHard,
+    /// `git checkout|switch` to another branch or commit.
+    Switch,
+    /// `git restore .`, `git checkout .`, `git checkout -- .`.
+    RestoreAll,
+    /// `git clean -f`.
+    Clean,
+    /// `git merge`, `pull`, `rebase`, `cherry-pick`, `revert`, `am`.
+    Merge,
+    /// `git commit -a`: commits all edits.
+    CommitAll,
+    /// `git add -A|.|-u`: stages all edits.
+    AddAll,
+    /// `git worktree remove`.
+    WorktreeRemove,
+}
+
+/// A path that would be written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WriteTarget {
+    /// Absolute, without `.` and `..`.
+    pub path: PathBuf,
+    /// Everything below it too: a directory that is moved or removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_subtree: bool,
+}
+
+/// A verb that would be run, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TreeAct {
+    /// Which.
+    pub verb: TreeVerb,
+    /// The directory that git would be started in: absolute. For [`TreeVerb::WorktreeRemove`] the tree that is removed.
+    pub directory: PathBuf,
+}
+
+/// What a tool call would do, as far as it is seen. What is not understood is opaque: let go, and recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Intent {
+    /// What it would write.
+    pub writes: Vec<WriteTarget>,
+    /// What it would do to a whole tree.
+    pub acts: Vec<TreeAct>,
+    /// Whether a part of it is not understood, and may write.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_opaque: bool,
+}
+
+/// What the fence's hook asks the authority, of a call that touches a working tree in which there is another session or
+/// another's lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceQuestion {
+    /// Id of this call's event.
+    pub event_id: String,
+    /// Who calls.
+    #[serde(flatten)]
+    pub session: SessionKey,
+    /// The subagent of that session that calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// When.
+    pub at_ms: UnixMillis,
+    /// The tool, as the harness calls it.
+    pub tool: String,
+    /// What the call would do.
+    #[serde(flatten)]
+    pub intent: Intent,
+    /// The shell command or the tool's own words, without secrets, bounded.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub said: String,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceVerdict {
+    /// Nothing is said.
+    Allow,
+    /// The call goes on, and the agent is told something.
+    Note,
+    /// The call is refused.
+    Deny,
+}
+
+impl fmt::Display for FenceVerdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Allow => "allow",
+            Self::Note => "note",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// The authority's answer: what the hook does, which in shadow is always to allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceAnswer {
+    /// What becomes of the call.
+    pub verdict: FenceVerdict,
+    /// What the agent is told; empty with [`FenceVerdict::Allow`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
