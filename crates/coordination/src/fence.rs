@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 
+mod patch;
+mod place;
+mod read;
+
+pub use self::place::{Around, FileLinks, Links, NoLinks};
+pub use self::read::{MAX_TARGETS, read};
+
 /// What git can do to a whole working tree, or to what all of them share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

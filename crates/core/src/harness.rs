@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::registration::HooksLost;
-pub use self::spec::{BlockCap, EventName, Spec, VariableFormat, VariablePlace, WRITTEN_FIELDS};
+pub use self::spec::{
+    BlockCap, EventName, SaysTargets, Spec, VariableFormat, VariablePlace, WRITTEN_FIELDS, WritingTool,
+};
 use crate::session::SessionKey;
 
 /// A coding-agent client that runs hooks.

@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::wire::RawPayload;
-use super::{BlockCap, EventName, Harness, Payload as Read, PayloadError, Spec, Stop, VariableFormat, VariablePlace};
+use super::{
+    BlockCap, EventName, Harness, Payload as Read, PayloadError, SaysTargets, Spec, Stop, VariableFormat,
+    VariablePlace, WritingTool,
+};
 use crate::process::{ProcessRole, ProcessSight};
 
 /// Claude Code's row.
@@ -45,6 +48,13 @@ pub(super) const SPEC: Spec = Spec {
     names_session_to_hooks: true,
     changing_fields: &["if", "shell", "onFailure", "once", "async", "asyncRewake", "holdsTools", "cloud"],
     harmless_fields: &["statusMessage", "rewakeMessage", "rewakeSummary"],
+    writing_tools: &[
+        WritingTool { name: "Edit", says: SaysTargets::Path("file_path") },
+        WritingTool { name: "Write", says: SaysTargets::Path("file_path") },
+        WritingTool { name: "MultiEdit", says: SaysTargets::Path("file_path") },
+        WritingTool { name: "NotebookEdit", says: SaysTargets::Path("notebook_path") },
+        WritingTool { name: "Bash", says: SaysTargets::Command },
+    ],
     block_cap: Some(BlockCap { variable: "CLAUDE_CODE_STOP_HOOK_BLOCK_CAP", usual: 8 }),
     woken_by_hook,
     recognises,

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::wire::RawPayload;
-use super::{EventName, Harness, Payload as Read, PayloadError, Spec, Stop, VariableFormat, VariablePlace};
+use super::{
+    EventName, Harness, Payload as Read, PayloadError, SaysTargets, Spec, Stop, VariableFormat, VariablePlace,
+    WritingTool,
+};
 use crate::process::{ProcessRole, ProcessSight};
 use crate::text;
 
@@ -53,6 +56,11 @@ pub(super) const SPEC: Spec = Spec {
         "once",
         "shell",
         "onFailure",
+    ],
+    // The shell tool is called so, whatever the model calls it.
+    writing_tools: &[
+        WritingTool { name: "apply_patch", says: SaysTargets::Patch },
+        WritingTool { name: "Bash", says: SaysTargets::Command },
     ],
     block_cap: None,
     woken_by_hook: |_| false,

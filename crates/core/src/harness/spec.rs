@@ -56,6 +56,8 @@ pub struct Spec {
     pub changing_fields: &'static [&'static str],
     /// Those that change nothing for a hook of ours.
     pub harmless_fields: &'static [&'static str],
+    /// Its tools that may write to a working tree. The fence stands before these and no others.
+    pub writing_tools: &'static [WritingTool],
     /// After how many blocks in a row it ends a turn, whatever a hook says, if it does.
     pub block_cap: Option<BlockCap>,
     /// Whether a prompt is the one with which a Stop hook woke the session.
@@ -107,6 +109,26 @@ pub enum VariableFormat {
     Json,
     /// As lines `NAME=value`.
     Lines,
+}
+
+/// A tool of a harness that may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WritingTool {
+    /// What its hooks are told that it is called.
+    pub name: &'static str,
+    /// Where its input says what it writes.
+    pub says: SaysTargets,
+}
+
+/// Where a tool's input says what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaysTargets {
+    /// In a field that is a path.
+    Path(&'static str),
+    /// In the lines of a patch (`*** Update File: ...`).
+    Patch,
+    /// In a command of a shell, as far as it says so.
+    Command,
 }
 
 /// A harness's own limit on blocks in a row.
