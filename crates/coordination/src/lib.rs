@@ -5,3 +5,4 @@ pub mod fence;
 pub mod held;
 pub mod lease;
 pub mod resource;
+pub mod room;

@@ -4,9 +4,11 @@
 //! is followed, and a linked worktree is believed only if its repository points back. What files do not tell (HEAD in a
 //! repository with reftable, for instance) is unknown here; the authority asks git.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use crate::fsx::read_regular_text;
+use crate::fsx::{read_regular, read_regular_text};
 
 /// How many parents are looked at for a `.git`.
 const MAX_PARENTS: usize = 64;
@@ -100,9 +102,10 @@ fn linked(top: &Path, git_dir: &Path, dot_git: &Path) -> Option<Checkout> {
 
 /// The path that `file` holds after `prefix`, made absolute against `base` and without `.` and `..`.
 fn pointer(file: &Path, prefix: &str, base: &Path) -> Option<PathBuf> {
-    let text = read_regular_text(file, MAX_POINTER_BYTES).ok()?;
-    let path = text.strip_prefix(prefix)?.trim();
-    (!path.is_empty()).then(|| normalise(&base.join(path)))
+    let bytes = read_regular(file, MAX_POINTER_BYTES).ok()?;
+    let path = bytes.strip_prefix(prefix.as_bytes())?.trim_ascii();
+    // A path is bytes, whatever encoding they are in.
+    (!path.is_empty()).then(|| normalise(&base.join(OsStr::from_bytes(path))))
 }
 
 fn normalise(path: &Path) -> PathBuf {
@@ -150,6 +153,11 @@ impl Checkout {
                 && !std::fs::canonicalize(&self.worktree).is_ok_and(|top| same(&other.worktree, &top))
         };
         tops.filter_map(|top| at(&top)).filter(is_other).take(most).collect()
+    }
+
+    /// The repository's git directory, which all its working trees share; links on the way to it are not resolved.
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
     }
 
     /// The index of this working tree.
