@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use stopgate_core::hook::{MAX_DYNAMIC_BYTES, MAX_STATIC_BYTES, SQLITE_BYTES};
+use stopgate_core::hook::{MAX_STATIC_BYTES, SQLITE_BYTES};
 
 use crate::binaries::{Binaries, Program};
 use crate::elf::{self, Linkage};
@@ -33,11 +33,11 @@ impl Size {
     /// How large the binary may be.
     fn most(&self) -> Option<u64> {
         let Program::Hook(hook) = self.program else { return None };
-        let plain = match self.linkage? {
-            Linkage::Dynamic => MAX_DYNAMIC_BYTES,
+        Some(match self.linkage? {
+            Linkage::Dynamic => hook.most_bytes(),
+            Linkage::Static if hook.row().sqlite => MAX_STATIC_BYTES + SQLITE_BYTES,
             Linkage::Static => MAX_STATIC_BYTES,
-        };
-        Some(if hook.row().sqlite { plain + SQLITE_BYTES } else { plain })
+        })
     }
 
     fn kept(&self) -> Option<bool> {
@@ -91,6 +91,8 @@ mod tests {
         assert_eq!(size(Program::Hook(Hook::StopGateRouter), 1_331, Linkage::Static), "PASS");
         assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_376, Linkage::Dynamic), "PASS");
         assert_eq!(size(Program::Hook(Hook::SessionStartRecorder), 1_377, Linkage::Dynamic), "short");
+        assert_eq!(size(Program::Hook(Hook::WriteFence), 450, Linkage::Dynamic), "PASS");
+        assert_eq!(size(Program::Hook(Hook::WriteFence), 451, Linkage::Dynamic), "short");
         assert_eq!(size(Program::Stopgate, 99_999, Linkage::Dynamic), "");
     }
 }

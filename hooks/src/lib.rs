@@ -3,7 +3,7 @@
 //! A hook transports and answers; it does not judge. Whatever goes wrong here lets the harness go on, prints
 //! nothing, and leaves a line in `log/hooks.jsonl`.
 //!
-//! `run` is the frame of every hook. `router`, `build_stop` and `recorder` are the three that there are, each with a
+//! `run` is the frame of every hook. `router`, `build_stop`, `recorder` and `write_fence` are those that there are, each with a
 //! `main` in `bin/`; `delivery` is how they reach the authority, and `start` how their processes begin.
 
 mod build_stop;
@@ -13,6 +13,7 @@ mod router;
 mod start;
 #[cfg(panic = "abort")]
 mod unwinding;
+mod write_fence;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub use stopgate_core::startup::as_the_standard_library;
 pub use build_stop::build_stop_hook;
 pub use recorder::session_start_recorder;
 pub use router::stop_gate_router;
+pub use write_fence::write_fence;
 
 /// Share of the total for reading the input; a harness writes it at once.
 const STDIN_DEADLINE: Duration = Duration::from_secs(1);

@@ -1,12 +1,13 @@
 //! The manifest: exactly the bytes that are deployed, file by file, and the table they were made from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stopgate_core::fsx;
 use stopgate_core::harness::EventName;
-use stopgate_core::hook::{self, Hook, TABLE, Wire};
+use stopgate_core::hook::{self, Hook, TABLE, Wire, WireSet};
 use stopgate_core::session::Harness;
 
 use crate::digest::sha256;
@@ -68,12 +69,24 @@ pub(crate) struct ManifestRow {
     /// The harness that alone has the event; all that have it where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) harness: Option<Harness>,
+    /// The set that it belongs to.
+    #[serde(default, skip_serializing_if = "WireSet::is_base")]
+    pub(crate) set: WireSet,
+    /// The matcher of its group for each harness, where it has one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) matchers: BTreeMap<Harness, String>,
 }
 
 /// The only harness that has `event`; `None` where several do.
 fn only(event: EventName) -> Option<Harness> {
     let mut having = Harness::ALL.into_iter().filter(|harness| harness.spec().has(event));
     having.next().filter(|_| having.next().is_none())
+}
+
+/// The matcher of each harness that has the event.
+fn matchers(wire: Wire) -> BTreeMap<Harness, String> {
+    let having = Harness::ALL.into_iter().filter(|harness| wire.is_of(*harness));
+    having.filter_map(|harness| Some((harness, wire.matcher(harness)?))).collect()
 }
 
 /// The rows of the table.
@@ -84,6 +97,8 @@ pub(crate) fn rows() -> Vec<ManifestRow> {
         timeout_seconds: wire.timeout.as_seconds(),
         position: TABLE[..index].iter().filter(|(_, other)| other.event == wire.event).count(),
         harness: only(wire.event),
+        set: hook.set(),
+        matchers: matchers(*wire),
     };
     TABLE.iter().enumerate().map(row).collect()
 }

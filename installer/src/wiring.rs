@@ -117,7 +117,8 @@ impl Wiring {
             };
             (hook, Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout, status: None })
         };
-        let entries = TABLE.into_iter().filter(|(_, wire)| wire.is_of(harness)).map(entry).collect();
+        let registered = |(hook, wire): &(Hook, Wire)| hook.set().is_base() && wire.is_of(harness);
+        let entries = TABLE.into_iter().filter(registered).map(entry).collect();
         Ok(Self { harness, bin: bin.to_owned(), entries })
     }
 

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use stopgate_core::env::{Env as _, HOME, ProcessEnv};
-use stopgate_core::hook::{Hook, MAX_DYNAMIC_BYTES, SQLITE_BYTES};
+use stopgate_core::hook::Hook;
 use stopgate_tests::person::{Person, WIRING, mode, text, tree};
 use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, binary};
@@ -247,7 +247,7 @@ fn a_released_hook_is_as_small_as_is_promised_and_has_nothing_for_unwinding() {
         let bytes = std::fs::read(dir.join(hook.name())).unwrap();
         let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
         assert!(!has(b".eh_frame"), "{}: see hooks/build.rs", hook.name());
-        let most = MAX_DYNAMIC_BYTES + if hook.row().sqlite { SQLITE_BYTES } else { 0 };
+        let most = hook.most_bytes();
         assert!(bytes.len() as u64 <= most, "{}: {} bytes, at most {most}", hook.name(), bytes.len());
     }
 }

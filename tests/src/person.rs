@@ -15,13 +15,13 @@ use crate::world::{StopsAuthority, World, binary};
 
 /// What `init` registers for Claude Code: event, hook, timeout in seconds.
 pub static WIRING: LazyLock<Vec<(&str, &str, u16)>> = LazyLock::new(|| {
-    let wires = TABLE.into_iter().filter(|(_, wire)| wire.is_of(Harness::Claude));
+    let wires = TABLE.into_iter().filter(|(hook, wire)| hook.set().is_base() && wire.is_of(Harness::Claude));
     wires.map(|(hook, wire)| (wire.event.name(), hook.name(), wire.timeout.as_seconds())).collect()
 });
 
 /// How much of the table Codex has.
 pub static CODEX_WIRES: LazyLock<usize> =
-    LazyLock::new(|| TABLE.iter().filter(|(_, wire)| wire.is_of(Harness::Codex)).count());
+    LazyLock::new(|| TABLE.iter().filter(|(hook, wire)| hook.set().is_base() && wire.is_of(Harness::Codex)).count());
 
 /// For an installation that is not to be tried: neither authority nor live check.
 pub const QUIETLY: [&str; 2] = ["--yes", "--no-live-check"];

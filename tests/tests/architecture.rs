@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use stopgate_core::env::{Env as _, ProcessEnv};
-use stopgate_core::hook::{Hook, MAX_DYNAMIC_BYTES, MAX_STATIC_BYTES, SQLITE_BYTES, When};
+use stopgate_core::hook::{Hook, MAX_DYNAMIC_BYTES, MAX_FENCE_BYTES, MAX_STATIC_BYTES, SQLITE_BYTES, When, WireSet};
 use stopgate_tests::world::binary;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -83,7 +83,10 @@ fn arrows_between_crates_point_one_way() {
     let core: Vec<_> = members["stopgate-core"].iter().map(String::as_str).collect();
     assert_eq!(core, ["libc", "rustix", "serde", "serde_json"], "every hook carries what core uses");
     let hooks: Vec<_> = members["stopgate-hooks"].iter().map(String::as_str).collect();
-    assert_eq!(hooks, ["serde_json", "stopgate-build-guard", "stopgate-core", "stopgate-store"]);
+    assert_eq!(
+        hooks,
+        ["serde_json", "stopgate-build-guard", "stopgate-coordination", "stopgate-core", "stopgate-store"]
+    );
 }
 
 /// Whether a program has these bytes in it.
@@ -123,6 +126,7 @@ fn the_page_shows_the_hooks_and_what_is_promised_of_them() {
     const BUDGETS: &str = "| what | promise |\n| --- | --- |\n";
     let times = |hook: Hook, when| hook.most_times(when).unwrap();
     let [router, build, recorder] = [Hook::StopGateRouter, Hook::BuildStop, Hook::SessionStartRecorder];
+    let fence = Hook::WriteFence;
     let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10 + (1 << 19)) >> 20);
     for hook in Hook::ALL {
         assert_eq!(hook.most_times(When::SwitchedOff), router.most_times(When::SwitchedOff), "one line for all");
@@ -146,21 +150,39 @@ fn the_page_shows_the_hooks_and_what_is_promised_of_them() {
             times(recorder, When::Unanswered)
         ),
         format!(
+            "| `{}` where no other session lives / asked / refusing | at most {:.2} x / {:.1} x / {:.1} x that program |",
+            fence.name(),
+            times(fence, When::NothingHeld),
+            times(fence, When::Answered),
+            times(fence, When::Denied)
+        ),
+        format!(
             "| `{}` beside 50 archived builds | at most {:.2} x itself in a checkout without builds |",
             build.name(),
             times(build, When::BesideArchive)
         ),
         format!(
-            "| a hook's file | at most {} KiB linked dynamically, {} statically; SQLite may add {} |",
+            "| a hook's file | at most {} KiB linked dynamically, {} statically; SQLite may add {}; `{}` linked \
+             dynamically {} KiB |",
             MAX_DYNAMIC_BYTES >> 10,
             mib(MAX_STATIC_BYTES),
-            mib(SQLITE_BYTES)
+            mib(SQLITE_BYTES),
+            fence.name(),
+            MAX_FENCE_BYTES >> 10
         ),
     ];
     let row = |hook: Hook| {
         let events: Vec<_> = hook.row().wires.iter().map(|wire| wire.event.name()).collect();
-        let (row, seconds) = (hook.row(), hook.row().deadline.as_secs());
-        format!("| `{}` | {} | {} | {seconds} s |\n", row.name, row.subject, events.join(", "))
+        let row = hook.row();
+        let most = match row.deadline.subsec_millis() {
+            0 => format!("{} s", row.deadline.as_secs()),
+            _ => format!("{} ms", row.deadline.as_millis()),
+        };
+        let only = match hook.set() {
+            WireSet::Base => "",
+            WireSet::Coordination => " of writing tools, once coordination is on",
+        };
+        format!("| `{}` | {} | {}{only} | {most} |\n", row.name, row.subject, events.join(", "))
     };
     let path = Path::new(ROOT).join("docs/architecture.md");
     let written = std::fs::read_to_string(&path).unwrap();

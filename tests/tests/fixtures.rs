@@ -11,10 +11,11 @@ use stopgate_tests::run::{Stdin, finish};
 use stopgate_tests::world::{HOOKS, World, assert_silent};
 
 /// Events that stopgate has a use for; all others are skipped.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "SessionStart",
     "SessionEnd",
     "UserPromptSubmit",
+    "PreToolUse",
     "PermissionRequest",
     "Stop",
     "Interrupt",

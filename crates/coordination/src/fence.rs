@@ -1,5 +1,7 @@
 //! What a tool call would do to files, and what is asked and answered about it.
 
+pub mod mode;
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -14,13 +14,14 @@ mod wire;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use self::registration::HooksLost;
 pub use self::spec::{
     BlockCap, EventName, SaysTargets, Spec, VariableFormat, VariablePlace, WRITTEN_FIELDS, WritingTool,
 };
 use crate::session::SessionKey;
+use crate::text;
 
 /// A coding-agent client that runs hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,6 +142,8 @@ pub enum EventKind {
         /// Its beginning.
         prompt: String,
     },
+    /// The agent is about to use a tool.
+    PreToolUse(ToolCall),
     /// The agent asks the person whether it may use a tool.
     PermissionRequest {
         /// Which.
@@ -172,6 +175,7 @@ impl EventKind {
             Self::SessionStart { .. } => "SessionStart",
             Self::SessionEnd { .. } => "SessionEnd",
             Self::UserPromptSubmit { .. } => "UserPromptSubmit",
+            Self::PreToolUse(_) => "PreToolUse",
             Self::PermissionRequest { .. } => "PermissionRequest",
             Self::Stop(_) => "Stop",
             Self::Interrupt => "Interrupt",
@@ -214,6 +218,19 @@ impl StartSource {
             Self::Other => "other",
         }
     }
+}
+
+/// A tool that is about to be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolCall {
+    /// Its name, in the harness's words.
+    pub tool: String,
+    /// The harness's id of this call.
+    pub use_id: Option<String>,
+    /// What the model gave it. It stays in the hook: it may hold secrets, and whole files.
+    #[serde(skip)]
+    pub input: Value,
 }
 
 /// The agent's wish to end its turn.
@@ -295,10 +312,10 @@ fn recognised(wire: &wire::RawPayload) -> Option<Harness> {
     those.next().filter(|_| those.next().is_none())
 }
 
-/// What a Stop hook tells its harness.
+/// What a hook tells its harness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// The turn may end: nothing is printed.
+    /// The turn may end, or the tool be used: nothing is printed.
     Allow,
     /// The turn may end, and the person is told something; the model is not.
     Note {
@@ -307,6 +324,16 @@ pub enum Reply {
     },
     /// The turn goes on with this text for the model.
     Block {
+        /// Why, and what to do next.
+        reason: String,
+    },
+    /// The tool may be used, and the model is told something beside.
+    Context {
+        /// What.
+        text: String,
+    },
+    /// The tool is not used, and the model is told this instead of its result.
+    Deny {
         /// Why, and what to do next.
         reason: String,
     },
@@ -322,8 +349,20 @@ impl Reply {
             // All know it, and show it to the person alone.
             Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
             Self::Block { reason } => (harness.spec().block)(&filled(reason)?),
+            Self::Context { text } => before_tool(harness, &[("additionalContext", &filled(text)?)]),
+            Self::Deny { reason } => {
+                before_tool(harness, &[("permissionDecision", "deny"), ("permissionDecisionReason", &filled(reason)?)])
+            }
         }
     }
+}
+
+/// The answer to `PreToolUse` with these fields. Both harnesses take the same, and Codex drops an answer with any other.
+fn before_tool(harness: Harness, fields: &[(&str, &str)]) -> Option<String> {
+    let most = harness.spec().most_said;
+    let said = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text::head(text, most))));
+    let output: Map<_, _> = [("hookEventName".to_owned(), Value::from("PreToolUse"))].into_iter().chain(said).collect();
+    serde_json::to_string(&json!({ "hookSpecificOutput": output })).ok()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::session::Harness;
 
 /// Number of the table of what is registered, as `migrations/wiring` has it: another one with each change of a [`Wire`],
 /// because that is a change of what stands in people's files, and makes Codex ask for trust again.
-pub const WIRING: u32 = 5;
+pub const WIRING: u32 = 6;
 
 /// How long a hook takes at most, where nothing else is said: well below the [`USUAL`] time it is registered with.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -35,6 +35,9 @@ pub const MAX_STATIC_BYTES: u64 = 13 * 1024 * KIB / 10;
 /// What SQLite may add: 1.1 MiB.
 pub const SQLITE_BYTES: u64 = 11 * 1024 * KIB / 10;
 
+/// Largest file of the hook that reads shell commands: that much more than any other.
+pub const MAX_FENCE_BYTES: u64 = 450 * KIB;
+
 /// A hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
@@ -44,6 +47,37 @@ pub enum Hook {
     BuildStop,
     /// Reports everything else.
     SessionStartRecorder,
+    /// Asks, before a tool writes, whether another session is at that.
+    WriteFence,
+}
+
+/// A set of lines that are registered, and taken back, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireSet {
+    /// What every installation has.
+    #[default]
+    Base,
+    /// What only those have that turned coordination on.
+    Coordination,
+}
+
+impl WireSet {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Base, Self::Coordination];
+
+    /// The word in the ledger, in JSON and as an argument.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Coordination => "coordination",
+        }
+    }
+
+    /// Whether it is [`Self::Base`].
+    pub fn is_base(&self) -> bool {
+        *self == Self::Base
+    }
 }
 
 /// A hook's row.
@@ -55,6 +89,8 @@ pub struct Row {
     pub subject: &'static str,
     /// How long it takes at most, whatever else is broken.
     pub deadline: Duration,
+    /// The set that its lines belong to.
+    pub set: WireSet,
     /// What it is registered for.
     pub wires: &'static [Wire],
     /// Whether it carries SQLite.
@@ -67,6 +103,7 @@ const STOP_GATE_ROUTER: Row = Row {
     name: "stop-gate-router",
     subject: "asks the authority whether a turn may end",
     deadline: DEADLINE,
+    set: WireSet::Base,
     wires: &[Wire::on(EventName::Stop)],
     sqlite: false,
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 1.5)],
@@ -76,6 +113,7 @@ const BUILD_STOP: Row = Row {
     name: "build-stop-hook",
     subject: "holds the session that owns a live build",
     deadline: DEADLINE,
+    set: WireSet::Base,
     wires: &[Wire::on(EventName::Stop)],
     sqlite: false,
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::BesideArchive, 1.1)],
@@ -86,6 +124,7 @@ const SESSION_START_RECORDER: Row = Row {
     subject: "reports what happens to sessions, and starts the authority",
     // Below what Codex gives the two events below at most.
     deadline: Duration::from_secs(2),
+    set: WireSet::Base,
     wires: &[
         Wire::on(EventName::SessionStart),
         Wire::on(EventName::UserPromptSubmit),
@@ -103,9 +142,25 @@ const SESSION_START_RECORDER: Row = Row {
     paces: &[Pace(When::SwitchedOff, 1.1), Pace(When::Answered, 2.0), Pace(When::Unanswered, 4.0)],
 };
 
+const WRITE_FENCE: Row = Row {
+    name: "write-fence",
+    subject: "asks the authority, before a tool writes, whether another session is at that",
+    // It stands before every write.
+    deadline: Duration::from_millis(250),
+    set: WireSet::Coordination,
+    wires: &[Wire::on(EventName::PreToolUse).within(Timeout::seconds(5)).of(Tools::Writing)],
+    sqlite: false,
+    paces: &[
+        Pace(When::SwitchedOff, 1.1),
+        Pace(When::NothingHeld, 1.15),
+        Pace(When::Answered, 1.5),
+        Pace(When::Denied, 1.7),
+    ],
+};
+
 impl Hook {
     /// All hooks, in the order in which those of one event are registered.
-    pub const ALL: [Self; 3] = [Self::StopGateRouter, Self::BuildStop, Self::SessionStartRecorder];
+    pub const ALL: [Self; 4] = [Self::StopGateRouter, Self::BuildStop, Self::SessionStartRecorder, Self::WriteFence];
     /// The names of all.
     pub const NAMES: [&'static str; Self::ALL.len()] = {
         let mut names = [""; Self::ALL.len()];
@@ -123,12 +178,27 @@ impl Hook {
             Self::StopGateRouter => &STOP_GATE_ROUTER,
             Self::BuildStop => &BUILD_STOP,
             Self::SessionStartRecorder => &SESSION_START_RECORDER,
+            Self::WriteFence => &WRITE_FENCE,
         }
     }
 
     /// Name of its file, in its heartbeats and in the hooks' log.
     pub const fn name(self) -> &'static str {
         self.row().name
+    }
+
+    /// The set that its lines belong to.
+    pub const fn set(self) -> WireSet {
+        self.row().set
+    }
+
+    /// Largest file of it that is linked dynamically, in bytes.
+    pub const fn most_bytes(self) -> u64 {
+        match self {
+            Self::WriteFence => MAX_FENCE_BYTES,
+            _ if self.row().sqlite => MAX_DYNAMIC_BYTES + SQLITE_BYTES,
+            _ => MAX_DYNAMIC_BYTES,
+        }
     }
 
     /// Whether it waits for a judge's word.
@@ -183,18 +253,43 @@ impl Timeout {
     }
 }
 
+/// Of which tools a hook hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tools {
+    /// Of all, and of events that are of none.
+    All,
+    /// Of those that write files ([`Spec::writing_tools`](crate::harness::Spec::writing_tools)).
+    Writing,
+}
+
 /// One registration of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wire {
-    /// The event; all of its kind, whatever tool or trigger it names.
+    /// The event; all of its kind, whatever trigger it names.
     pub event: EventName,
     /// How long the harness lets the hook run.
     pub timeout: Timeout,
+    /// Of which tools.
+    pub tools: Tools,
 }
 
 impl Wire {
     const fn on(event: EventName) -> Self {
-        Self { event, timeout: USUAL }
+        Self { event, timeout: USUAL, tools: Tools::All }
+    }
+
+    const fn of(self, tools: Tools) -> Self {
+        Self { tools, ..self }
+    }
+
+    /// The matcher of its group in `harness`' settings; `None` where it has none.
+    pub fn matcher(self, harness: Harness) -> Option<String> {
+        match self.tools {
+            Tools::All => None,
+            Tools::Writing => {
+                Some(harness.spec().writing_tools.iter().map(|tool| tool.name).collect::<Vec<_>>().join("|"))
+            }
+        }
     }
 
     const fn within(self, timeout: Timeout) -> Self {
@@ -258,6 +353,10 @@ pub enum When {
     Unanswered,
     /// In a checkout with fifty archived builds.
     BesideArchive,
+    /// No other session lives where something would be written.
+    NothingHeld,
+    /// The authority refuses.
+    Denied,
 }
 
 #[cfg(test)]

@@ -116,6 +116,11 @@ impl Home {
         self.root.join("switches/mode")
     }
 
+    /// One word, as [`Home::mode_file`]; absent while coordination was never turned on.
+    pub fn fence_file(&self) -> PathBuf {
+        self.root.join("switches/fence")
+    }
+
     /// Present while the kill switch is on.
     pub fn kill_file(&self) -> PathBuf {
         self.root.join("switches/kill")

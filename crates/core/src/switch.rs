@@ -13,7 +13,7 @@ use crate::env::{self, Env};
 use crate::fsx;
 use crate::paths::Home;
 
-/// How much the gate, or a rule of it, may do: the least first.
+/// How much the gate, a rule of it, or the fence may do: the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -89,7 +89,12 @@ const MAX_MODE_BYTES: u64 = 64;
 
 /// Reads the mode file.
 pub fn read_mode(home: &Home) -> ModeReading {
-    match fsx::read_regular(&home.mode_file(), MAX_MODE_BYTES) {
+    read_word(&home.mode_file())
+}
+
+/// Reads a file with the word of a mode in it. What applies where nobody chose one is the reader's to say.
+pub fn read_word(file: &Path) -> ModeReading {
+    match fsx::read_regular(file, MAX_MODE_BYTES) {
         Ok(bytes) => std::str::from_utf8(&bytes)
             .ok()
             .and_then(|word| word.trim().parse().ok())
@@ -101,7 +106,12 @@ pub fn read_mode(home: &Home) -> ModeReading {
 
 /// Writes down an operator's choice.
 pub fn write_mode(home: &Home, mode: Mode) -> io::Result<()> {
-    write_switch(&home.mode_file(), mode.name())
+    write_word(&home.mode_file(), mode)
+}
+
+/// Writes the word of a mode into `file`.
+pub fn write_word(file: &Path, mode: Mode) -> io::Result<()> {
+    write_switch(file, mode.name())
 }
 
 /// Why the kill switch is on.

@@ -53,6 +53,13 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
             "tool_input": { "command": "true" },
             "permission_suggestions": [],
         }),
+        // The same.
+        "PreToolUse" => json!({
+            "permission_mode": "default",
+            "tool_name": "Bash",
+            "tool_input": { "command": "true" },
+            "tool_use_id": "stopgate-live-check",
+        }),
         "PreCompact" => json!({ "trigger": "manual", "custom_instructions": "" }),
         "PostCompact" => json!({ "trigger": "manual", "compact_summary": "" }),
         // No settings at all: nothing is found missing.

@@ -30,6 +30,7 @@ pub(super) const SPEC: Spec = Spec {
     events: &[
         EventName::SessionStart,
         EventName::UserPromptSubmit,
+        EventName::PreToolUse,
         EventName::PermissionRequest,
         EventName::Stop,
         EventName::PreCompact,
@@ -60,6 +61,7 @@ pub(super) const SPEC: Spec = Spec {
     recognises,
     read,
     block,
+    most_said: usize::MAX,
 };
 
 /// Sessions run in processes called `claude`, in `claude.exe` where npm has installed it, and, below the daemon of

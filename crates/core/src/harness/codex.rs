@@ -27,6 +27,7 @@ pub(super) const SPEC: Spec = Spec {
     events: &[
         EventName::SessionStart,
         EventName::UserPromptSubmit,
+        EventName::PreToolUse,
         EventName::PermissionRequest,
         EventName::Stop,
         EventName::Interrupt,
@@ -67,6 +68,7 @@ pub(super) const SPEC: Spec = Spec {
     recognises,
     read,
     block,
+    most_said: MAX_REASON_BYTES,
 };
 
 /// Codex cuts a block's reason at about 10,000 characters and says so in the text; stay well below.

@@ -68,6 +68,8 @@ pub struct Spec {
     pub(super) read: fn(&RawPayload) -> Result<Read, PayloadError>,
     /// What to print for a Stop block with this reason.
     pub(super) block: fn(&str) -> Option<String>,
+    /// Most bytes of what a tool call is refused with, or a model told beside it, that it passes on whole.
+    pub(super) most_said: usize,
 }
 
 impl Spec {
@@ -147,6 +149,8 @@ pub enum EventName {
     SessionStart,
     /// The person sends a prompt.
     UserPromptSubmit,
+    /// The agent is about to use a tool.
+    PreToolUse,
     /// The agent asks whether it may use a tool.
     PermissionRequest,
     /// The agent wants to end its turn.
@@ -165,9 +169,10 @@ pub enum EventName {
 
 impl EventName {
     /// All of them, in the order of a session's life: that of our groups in a settings file.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SessionStart,
         Self::UserPromptSubmit,
+        Self::PreToolUse,
         Self::PermissionRequest,
         Self::Stop,
         Self::Interrupt,
@@ -182,6 +187,7 @@ impl EventName {
         match self {
             Self::SessionStart => "SessionStart",
             Self::UserPromptSubmit => "UserPromptSubmit",
+            Self::PreToolUse => "PreToolUse",
             Self::PermissionRequest => "PermissionRequest",
             Self::Stop => "Stop",
             Self::Interrupt => "Interrupt",

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::{Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Read, PayloadError, StartSource, Stop};
+use super::{
+    Event, EventKind, MAX_MESSAGE_BYTES, MAX_PROMPT_BYTES, Payload as Read, PayloadError, StartSource, Stop, ToolCall,
+};
 use crate::session::{Harness, SessionKey};
 use crate::text;
 
@@ -100,6 +102,11 @@ impl RawPayload {
                     ..tasks
                 })
             }
+            "PreToolUse" => EventKind::PreToolUse(ToolCall {
+                tool: self.word("tool_name")?.unwrap_or_default(),
+                use_id: self.word("tool_use_id")?,
+                input: self.0.get("tool_input").cloned().unwrap_or(Value::Null),
+            }),
             "PermissionRequest" => {
                 EventKind::PermissionRequest { tool: self.text("tool_name")?.map(|name| text::one_line(name, 64)) }
             }
