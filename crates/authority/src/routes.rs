@@ -3,6 +3,7 @@
 mod breaker;
 mod control;
 mod events;
+mod fence;
 mod gate;
 mod operators;
 mod reaper;
@@ -31,9 +32,10 @@ use crate::peer::Peer;
 use crate::state::State;
 
 /// What each subject serves.
-const SUBJECTS: [fn(Routes) -> Routes; 8] = [
+const SUBJECTS: [fn(Routes) -> Routes; 9] = [
     views::routes,
     events::routes,
+    fence::routes,
     gate::routes,
     trust::routes,
     control::routes,

@@ -19,7 +19,7 @@ pub use last_good::LastGood;
 pub use load::{load, load_for_checkout, parse, project_file, user_file};
 pub use page::page;
 pub use reference::{ShownValue, effective, missing_keys, reference, values, with_missing_keys};
-pub use setting::{HeadlessHold, JudgeKind, JudgeWire, Project};
+pub use setting::{HeadlessHold, JudgeKind, JudgeWire, ObservedWrites, Project};
 pub use tables::{Config, GateConfig, JudgeConfig, KeyOf, OperatorConfig, PromotionConfig, ReaperConfig, RulesConfig};
 
 #[cfg(test)]

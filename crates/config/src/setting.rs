@@ -236,3 +236,13 @@ words! {
         ChatCompletions = "chat-completions",
     }
 }
+
+words! {
+    /// What becomes of a write to a file that another session was seen to write.
+    ObservedWrites {
+        /// The agent is told, and goes on.
+        Note = "note",
+        /// It is refused.
+        Deny = "deny",
+    }
+}

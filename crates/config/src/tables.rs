@@ -5,7 +5,7 @@ use std::time::Duration;
 use stopgate_core::hook::LONGEST_WAIT_MS;
 
 use crate::keys::{ConfigKey, table};
-use crate::setting::{HeadlessHold, JudgeKind, JudgeWire, Project};
+use crate::setting::{HeadlessHold, JudgeKind, JudgeWire, ObservedWrites, Project};
 use stopgate_core::switch::Mode;
 
 /// All that is configured.
@@ -21,6 +21,8 @@ pub struct Config {
     pub judge: JudgeConfig,
     /// `[reaper]`
     pub reaper: ReaperConfig,
+    /// `[fence]`
+    pub fence: FenceConfig,
     /// `[operator]`
     pub operator: OperatorConfig,
 }
@@ -34,6 +36,7 @@ impl Config {
             PromotionConfig::KEYS,
             JudgeConfig::KEYS,
             ReaperConfig::KEYS,
+            FenceConfig::KEYS,
             OperatorConfig::KEYS,
         ];
         tables.into_iter().flatten()
@@ -244,6 +247,15 @@ table! {
         /// Session ids, names of tmux sessions or windows (`work`, `editor`, `work:editor`) as they are now, or directories: a
         /// session of that id, in a pane of that name, or in that directory, is never cleared away.
         protected: Vec<String> = Vec::new(), (), Project::Never;
+    }
+}
+
+table! {
+    /// What becomes of writes by sessions that share a working tree, where coordination is on.
+    FenceConfig at "fence" (fence) {
+        /// A write to a file that another living session was seen to write, and has no declared lease of: `note` tells the
+        /// agent and lets it go on, `deny` refuses it.
+        observed: ObservedWrites = ObservedWrites::Note, (), Project::Only("deny");
     }
 }
 

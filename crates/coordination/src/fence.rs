@@ -12,6 +12,7 @@ use stopgate_core::session::SessionKey;
 mod patch;
 mod place;
 mod read;
+pub mod verdict;
 
 pub use self::place::{Around, FileLinks, Links, NoLinks};
 pub use self::read::{MAX_TARGETS, read};
@@ -76,6 +77,9 @@ pub struct Intent {
     pub is_opaque: bool,
 }
 
+/// Where the fence's hook asks.
+pub const ROUTE: &str = "/fence";
+
 /// What the fence's hook asks the authority, of a call that touches a working tree in which there is another session or
 /// another's lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +104,8 @@ pub struct FenceQuestion {
     pub said: String,
 }
 
-/// What becomes of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of a call, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FenceVerdict {
     /// Nothing is said.

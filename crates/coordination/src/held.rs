@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use stopgate_core::session::{Harness, SessionKey};
 
+use crate::fence::Intent;
 use crate::lease::LeaseMode;
 use crate::resource::Resource;
 
@@ -72,18 +73,38 @@ pub fn render(trees: &[HeldTree]) -> String {
     text
 }
 
+/// Whether the authority has to be asked about what `own` would do: another session lives in the working tree that is
+/// touched, or holds something of it. All working trees of a room share one stash, so for what is done to that any other
+/// session is enough. `text` is the file's.
+pub fn must_ask(text: &str, intent: &Intent, own: &SessionKey) -> bool {
+    let concerns = |path: &Path| covering(text, path).is_some_and(|tree| tree.concerns_others(own));
+    intent.writes.iter().any(|write| concerns(&write.path))
+        || intent.acts.iter().any(|act| {
+            concerns(&act.directory)
+                || act.verb.concerns_stash()
+                    && text.lines().filter_map(line).any(|(_, rest)| tree(PathBuf::new(), rest).concerns_others(own))
+        })
+}
+
 /// The innermost working tree of `text` that `path` lies in, which is absolute and plain. A line that is not understood is
 /// skipped.
 pub fn covering(text: &str, path: &Path) -> Option<HeldTree> {
-    let lines = text.lines().filter_map(|line| {
-        let (tree, rest) = line.split_once('\t')?;
-        let tree = unescape(tree)?;
-        path.starts_with(&tree).then_some((tree, rest))
-    });
-    let (tree, rest) = lines.max_by_key(|(tree, _)| tree.as_os_str().len())?;
+    let lines = text.lines().filter_map(line).filter(|(top, _)| path.starts_with(top));
+    let (top, rest) = lines.max_by_key(|(top, _)| top.as_os_str().len())?;
+    Some(tree(top, rest))
+}
+
+/// The tree of a line, and the rest of it.
+fn line(line: &str) -> Option<(PathBuf, &str)> {
+    let (tree, rest) = line.split_once('\t')?;
+    Some((unescape(tree)?, rest))
+}
+
+/// A tree by what its line has after its top.
+fn tree(tree: PathBuf, rest: &str) -> HeldTree {
     let mut fields = rest.split('\t');
-    let sessions = fields.next()?.split(' ').filter_map(session).collect();
-    Some(HeldTree { tree, sessions, leases: fields.filter_map(lease).collect() })
+    let sessions = fields.next().unwrap_or_default().split(' ').filter_map(session).collect();
+    HeldTree { tree, sessions, leases: fields.filter_map(lease).collect() }
 }
 
 fn lease(field: &str) -> Option<HeldLease> {
@@ -133,6 +154,7 @@ fn unescape(text: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fence::{TreeAct, TreeVerb, WriteTarget};
 
     fn key(harness: Harness, id: &str) -> SessionKey {
         SessionKey::new(harness, id).unwrap_or_else(|| panic!("{id}"))
@@ -155,6 +177,28 @@ mod tests {
         assert_eq!(covering(&text, Path::new("/a b/c")), Some(outer.clone()));
         assert_eq!(covering(&text, Path::new("/a bc")), None);
         assert!(inner.concerns_others(&mine) && !outer.concerns_others(&mine) && outer.concerns_others(&other));
+    }
+
+    #[test]
+    fn who_is_alone_in_its_tree_asks_about_the_stash_alone() {
+        let (mine, other) = (key(Harness::Claude, "mine"), key(Harness::Codex, "other"));
+        let alone =
+            |tree: &str, who: &SessionKey| HeldTree { tree: tree.into(), sessions: vec![who.clone()], leases: vec![] };
+        let text = render(&[alone("/a", &mine), alone("/b", &other)]);
+        let writes = |path: &str| Intent {
+            writes: vec![WriteTarget { path: path.into(), is_subtree: false }],
+            ..Intent::default()
+        };
+        let does = |verb| Intent { acts: vec![TreeAct { verb, directory: "/a".into() }], ..Intent::default() };
+        assert!(!must_ask(&text, &writes("/a/x"), &mine) && must_ask(&text, &writes("/b/x"), &mine));
+        assert!(!must_ask(&text, &writes("/elsewhere"), &mine) && !must_ask(&text, &Intent::default(), &mine));
+        assert!(
+            !must_ask(&text, &does(TreeVerb::ResetHard), &mine) && must_ask(&text, &does(TreeVerb::ResetHard), &other)
+        );
+        for verb in [TreeVerb::Stash, TreeVerb::StashTake, TreeVerb::StashDrop] {
+            assert!(must_ask(&text, &does(verb), &mine), "{verb:?}");
+            assert!(!must_ask(&render(&[alone("/a", &mine)]), &does(verb), &mine), "{verb:?} of one who is all alone");
+        }
     }
 
     #[test]

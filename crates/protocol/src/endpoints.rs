@@ -1,5 +1,6 @@
 //! Every route of the socket, one line each: method, path, what is sent, what comes back, and who may ask.
 
+use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, ROUTE as ROUTE_FENCE};
 use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse, HookEvent, ROUTE_EVALUATE, ROUTE_EVENTS};
 use stopgate_gate::report::GateReport;
 use stopgate_reaper::report::{self as reaper, ReaperAudit, ReaperStatus};
@@ -57,6 +58,9 @@ endpoints! {
     Post ROUTE_EVENTS HookEvent => EventTaken, anybody;
     /// Judge a stop. Hooks send it. In shadow it is answered without a verdict.
     Post ROUTE_EVALUATE EvaluateRequest => Option<EvaluateResponse>, anybody;
+
+    /// May a tool call touch what another session lives in or holds? The fence's hook asks.
+    Post ROUTE_FENCE FenceQuestion => FenceAnswer, anybody;
 
     /// Set the mode. Everybody may tighten it.
     Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, now| {

@@ -1,0 +1,251 @@
+use super::*;
+use crate::fence::TreeVerb::*;
+use rstest::rstest;
+use stopgate_core::session::Harness;
+
+fn resource(text: &str) -> Resource {
+    text.parse().unwrap_or_else(|why| panic!("{text}: {why}"))
+}
+
+fn party(name: &str) -> Party {
+    let key = SessionKey::new(Harness::Codex, &format!("id-of-{name}")).unwrap_or_else(|| panic!("{name}"));
+    Party { key, name: name.to_owned() }
+}
+
+fn lease(name: &str, of: &str, origin: LeaseOrigin) -> ForeignLease {
+    let resource = resource(of);
+    ForeignLease { holder: party(name), resource, mode: LeaseMode::Write, origin, since_ms: 1_000 }
+}
+
+fn declared(name: &str, of: &str) -> ForeignLease {
+    lease(name, of, LeaseOrigin::Declared)
+}
+
+fn observed(name: &str, of: &str) -> ForeignLease {
+    lease(name, of, LeaseOrigin::Observed)
+}
+
+fn reading(name: &str, of: &str) -> ForeignLease {
+    ForeignLease { mode: LeaseMode::Read, ..declared(name, of) }
+}
+
+fn of_write(path: &str, leases: Vec<ForeignLease>, observed_denies: bool) -> FenceDecision {
+    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/') };
+    let write =
+        WriteFacts { target, tree: "/w".into(), resource: Some(resource(path)), others: vec![party("amber")], leases };
+    decide(&FenceFacts { at_ms: 2_000, observed_denies, writes: vec![write], acts: vec![] })
+}
+
+#[rstest]
+#[case::nobody(vec![], FenceVerdict::Allow)]
+#[case::elsewhere(vec![declared("amber", "src/b.rs")], FenceVerdict::Allow)]
+#[case::its_neighbour_by_letters(vec![declared("amber", "src/a.rsx")], FenceVerdict::Allow)]
+#[case::a_name_is_no_path(vec![declared("amber", "@merge:main")], FenceVerdict::Allow)]
+#[case::declared(vec![declared("amber", "src/a.rs")], FenceVerdict::Deny)]
+#[case::declared_above(vec![declared("amber", "src/")], FenceVerdict::Deny)]
+#[case::declared_tree(vec![declared("amber", "/")], FenceVerdict::Deny)]
+#[case::a_write_disturbs_a_reader(vec![reading("amber", "src/")], FenceVerdict::Deny)]
+#[case::observed(vec![observed("amber", "src/a.rs")], FenceVerdict::Note)]
+#[case::both(vec![observed("birch", "src/a.rs"), declared("amber", "src/a.rs")], FenceVerdict::Deny)]
+fn a_write_is_weighed_by_the_leases_of_others(#[case] leases: Vec<ForeignLease>, #[case] expected: FenceVerdict) {
+    let decision = of_write("src/a.rs", leases, false);
+    assert_eq!(decision.verdict, expected, "{decision:?}");
+    assert_eq!(decision.grounds.is_empty(), expected == FenceVerdict::Allow);
+}
+
+#[test]
+fn what_is_seen_is_refused_where_that_is_configured() {
+    let seen = |denies| of_write("src/a.rs", vec![observed("amber", "src/a.rs")], denies).verdict;
+    assert_eq!((seen(false), seen(true)), (FenceVerdict::Note, FenceVerdict::Deny));
+}
+
+#[test]
+fn a_directory_that_goes_takes_what_is_leased_in_it() {
+    assert_eq!(of_write("src/", vec![declared("amber", "src/deep/a.rs")], false).verdict, FenceVerdict::Deny);
+}
+
+#[test]
+fn a_session_is_told_of_once_and_what_weighs_most_comes_first() {
+    let leases = vec![observed("amber", "src/a.rs"), observed("birch", "src/a.rs"), declared("amber", "src/")];
+    let decision = of_write("src/a.rs", leases, false);
+    let kinds: Vec<_> = decision.grounds.iter().map(|ground| (ground.verdict(), ground.against().unwrap())).collect();
+    assert_eq!(kinds, [(FenceVerdict::Deny, &party("amber")), (FenceVerdict::Note, &party("birch"))]);
+}
+
+fn changed(path: &str, change: Change) -> ChangedFile {
+    ChangedFile { path: Some(resource(path)), change, is_below: true }
+}
+
+fn act(verb: TreeVerb, others: Vec<Party>, leases: Vec<ForeignLease>, work: WorkSeen) -> ActFacts {
+    let act = TreeAct { verb, directory: "/w".into() };
+    ActFacts { act, tree: "/w".into(), others, leases, work, entry: None }
+}
+
+fn of_act(facts: ActFacts) -> FenceDecision {
+    decide(&FenceFacts { at_ms: 2_000, observed_denies: false, writes: vec![], acts: vec![facts] })
+}
+
+/// What becomes of `verb` with `amber` in the tree, who holds `leases`, and `files` changed of which `own` are the caller's.
+fn beside_amber(verb: TreeVerb, leases: &[ForeignLease], own: &[Resource], files: &[ChangedFile]) -> FenceDecision {
+    let work = WorkSeen::Known(attribute(verb, files, leases, own));
+    of_act(act(verb, vec![party("amber")], leases.to_vec(), work))
+}
+
+const ALL: [TreeVerb; 11] =
+    [Stash, StashTake, StashDrop, ResetHard, Switch, RestoreAll, Clean, Merge, CommitAll, AddAll, WorktreeRemove];
+
+#[test]
+fn work_of_another_is_touched_by_what_touches_its_kind_of_change() {
+    use Change::{Edited, Staged, Untracked};
+    let denied = |verb, change| {
+        beside_amber(verb, &[observed("amber", "src/a.rs")], &[], &[changed("src/a.rs", change)]).verdict
+    };
+    let (yes, told, no) = (FenceVerdict::Deny, FenceVerdict::Note, FenceVerdict::Allow);
+    for (verb, expected) in [
+        (Stash, [yes, yes, told]),
+        (StashTake, [no, no, no]),
+        (StashDrop, [no, no, no]),
+        (ResetHard, [yes, yes, no]),
+        (Switch, [yes, yes, no]),
+        (RestoreAll, [yes, no, no]),
+        (Clean, [no, no, yes]),
+        (Merge, [yes, yes, no]),
+        (CommitAll, [yes, yes, no]),
+        (AddAll, [yes, no, yes]),
+        (WorktreeRemove, [yes, yes, yes]),
+    ] {
+        let mut found = [Edited, Staged, Untracked].map(|change| denied(verb, change));
+        if verb == WorktreeRemove {
+            found = found.map(|verdict| verdict.max(FenceVerdict::Note));
+        }
+        assert_eq!(found, expected, "{verb:?}");
+    }
+}
+
+#[test]
+fn own_work_and_a_clean_tree_are_let_go() {
+    for verb in ALL.into_iter().filter(|verb| *verb != WorktreeRemove) {
+        let own = [changed("src/a.rs", Change::Edited), changed("new", Change::Untracked)];
+        let mine = [resource("src/"), resource("new")];
+        let decision = beside_amber(verb, &[observed("amber", "src/other.rs")], &mine, &own);
+        assert_eq!((decision.verdict, decision.grounds), (FenceVerdict::Allow, vec![]), "{verb:?}");
+        assert_eq!(beside_amber(verb, &[observed("amber", "src/other.rs")], &[], &[]).verdict, FenceVerdict::Allow);
+    }
+}
+
+#[test]
+fn work_of_nobody_known_is_told_beside_others_and_never_refused() {
+    for verb in ALL {
+        let files = [changed("src/a.rs", Change::Edited), changed("x", Change::Untracked)];
+        let decision = beside_amber(verb, &[], &[], &files);
+        let expected = if verb.touches_work() { FenceVerdict::Note } else { FenceVerdict::Allow };
+        assert_eq!(decision.verdict, expected, "{verb:?}");
+        let work = WorkSeen::Known(attribute(verb, &files, &[], &[]));
+        assert_eq!(of_act(act(verb, vec![], vec![], work)).verdict, FenceVerdict::Allow, "alone: {verb:?}");
+    }
+}
+
+#[test]
+fn a_file_that_no_lease_can_be_of_is_nobodys() {
+    let odd = ChangedFile { path: None, change: Change::Edited, is_below: true };
+    assert_eq!(beside_amber(Stash, &[declared("amber", "src/")], &[], &[odd]).verdict, FenceVerdict::Note);
+}
+
+#[test]
+fn who_reads_beside_others_has_no_work_there() {
+    let decision = beside_amber(CommitAll, &[reading("amber", "src/")], &[], &[changed("src/a", Change::Edited)]);
+    assert_eq!(decision.verdict, FenceVerdict::Note);
+}
+
+#[test]
+fn what_lies_beside_the_directory_is_not_touched_by_a_dot() {
+    let beside = |change| ChangedFile { is_below: false, ..changed("src/a.rs", change) };
+    let of = |verb, change| beside_amber(verb, &[observed("amber", "src/")], &[], &[beside(change)]).verdict;
+    assert_eq!(of(RestoreAll, Change::Edited), FenceVerdict::Allow);
+    assert_eq!(of(Clean, Change::Untracked), FenceVerdict::Allow);
+    assert_eq!(of(AddAll, Change::Edited), FenceVerdict::Note, "-A is the whole tree, . is not");
+    assert_eq!(of(CommitAll, Change::Edited), FenceVerdict::Deny);
+}
+
+#[test]
+fn a_tree_that_is_held_as_a_whole_is_left_as_it_is() {
+    for verb in ALL {
+        let decision = beside_amber(verb, &[declared("amber", "/")], &[], &[]);
+        let expected = if verb.changes_files() { FenceVerdict::Deny } else { FenceVerdict::Allow };
+        assert_eq!(decision.verdict, expected, "{verb:?}");
+    }
+}
+
+#[test]
+fn files_that_may_come_and_go_under_a_lease_are_told() {
+    for verb in ALL {
+        let decision = beside_amber(verb, &[declared("amber", "src/")], &[], &[]);
+        let expected = if verb.moves_files() { FenceVerdict::Note } else { FenceVerdict::Allow };
+        assert_eq!(decision.verdict, expected, "{verb:?}");
+    }
+}
+
+#[test]
+fn a_tree_that_another_lives_in_is_told_of_before_it_is_removed() {
+    let decision = beside_amber(WorktreeRemove, &[], &[], &[]);
+    assert_eq!(decision.grounds, [FenceGround::OthersLiveThere { verb: WorktreeRemove, others: vec![party("amber")] }]);
+    let alone = act(WorktreeRemove, vec![], vec![], WorkSeen::Known(Work::default()));
+    assert_eq!(of_act(alone).verdict, FenceVerdict::Allow);
+}
+
+#[test]
+fn a_git_that_says_nothing_refuses_nothing() {
+    for verb in ALL {
+        let decision = of_act(act(verb, vec![party("amber")], vec![], WorkSeen::Silent));
+        let expected = if verb == WorktreeRemove { FenceVerdict::Note } else { FenceVerdict::Allow };
+        assert_eq!(decision.verdict, expected, "{verb:?}");
+    }
+}
+
+#[rstest]
+#[case::none(StashEntry::Empty, FenceVerdict::Allow)]
+#[case::own(StashEntry::Own, FenceVerdict::Allow)]
+#[case::anothers(StashEntry::Of { who: party("amber"), since_ms: 7 }, FenceVerdict::Deny)]
+#[case::unknown(StashEntry::Unknown, FenceVerdict::Note)]
+fn the_stash_is_shared(#[case] entry: StashEntry, #[case] expected: FenceVerdict) {
+    for verb in [StashTake, StashDrop] {
+        let facts =
+            ActFacts { entry: Some(entry.clone()), ..act(verb, vec![party("amber")], vec![], WorkSeen::NotAsked) };
+        assert_eq!(of_act(facts.clone()).verdict, expected, "{verb:?}");
+        // An entry that is known to be another's is so when that has left, too.
+        let alone = of_act(ActFacts { others: vec![], ..facts }).verdict;
+        assert_eq!(alone == FenceVerdict::Deny, expected == FenceVerdict::Deny, "{verb:?} alone");
+        assert_ne!(alone, FenceVerdict::Note, "{verb:?} alone");
+    }
+}
+
+#[test]
+fn the_first_files_are_named_and_the_rest_are_counted() {
+    let files: Vec<_> = (0..30).map(|at| changed(&format!("src/{at}.rs"), Change::Edited)).collect();
+    let work = attribute(ResetHard, &files, &[declared("amber", "src/")], &[]);
+    assert_eq!((work.foreign.len(), work.foreign_count), (MAX_NAMED, 30));
+}
+
+#[test]
+fn the_same_denial_has_the_same_signature_however_much_later() {
+    let of = |since_ms, count| FenceGround::OthersWork {
+        verb: Stash,
+        lease: ForeignLease { since_ms, ..observed("amber", "src/a.rs") },
+        file: resource("src/a.rs"),
+        count,
+    };
+    assert_eq!(of(1, 2).signature(), of(3, 4).signature());
+    let other = FenceGround::DeclaredLease { path: resource("src/a.rs"), lease: declared("birch", "src/") };
+    assert_ne!(of(1, 2).signature(), other.signature());
+}
+
+proptest::proptest! {
+    /// Without another's lease or stash entry nothing is ever refused, whatever is changed.
+    #[test]
+    fn a_guess_never_refuses(files in proptest::collection::vec(("[a-c]/[a-c]", 0_usize..3), 0..9), verb in 0_usize..11) {
+        let changes = [Change::Edited, Change::Staged, Change::Untracked];
+        let files: Vec<_> = files.iter().map(|(path, change)| changed(path, changes[*change])).collect();
+        let decision = beside_amber(ALL[verb], &[], &[], &files);
+        proptest::prop_assert!(decision.verdict < FenceVerdict::Deny);
+    }
+}
