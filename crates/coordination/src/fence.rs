@@ -9,12 +9,21 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 
+mod classify;
+mod command;
+mod fetch;
+mod git;
+mod options;
+mod parts;
 mod patch;
 mod place;
+mod put;
 mod read;
+mod script;
 pub mod verdict;
+mod words;
 
-pub use self::place::{Around, FileLinks, Links, NoLinks};
+pub use self::place::{Around, FileLinks, Kind, Links, NoLinks};
 pub use self::read::{MAX_TARGETS, read};
 
 /// What git can do to a whole working tree, or to what all of them share.

@@ -10,6 +10,21 @@ pub trait Links {
     /// Where `path`, which is absolute and has no `.` and `..`, leads if it is a link itself; absolute, and without links
     /// as far as it exists. `None` for what is no link.
     fn target(&self, path: &Path) -> Option<PathBuf>;
+
+    /// What stands at `path`; `None` where nothing does, or where that is not known.
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let _ = path;
+        None
+    }
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    File,
 }
 
 /// A world without links: paths are taken as they are written.
@@ -31,6 +46,11 @@ impl Links for FileLinks {
         let leads = std::fs::read_link(path).ok()?;
         // What it leads to need not exist.
         std::fs::canonicalize(path).ok().or_else(|| plain(path.parent()?, &leads))
+    }
+
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(if found.is_dir() { Kind::Directory } else { Kind::File })
     }
 }
 

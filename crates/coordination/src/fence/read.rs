@@ -6,6 +6,8 @@ use serde_json::Value;
 use stopgate_core::harness::{Harness, SaysTargets};
 
 use super::place::Around;
+use super::script::Shell;
+use super::words::Word;
 use super::{Intent, TreeAct, TreeVerb, WriteTarget, patch};
 
 /// Most targets that are kept of one call; what is beyond them is opaque.
@@ -25,7 +27,18 @@ pub fn read(harness: Harness, tool: &str, input: &Value, around: &Around<'_>) ->
             Some(text) => draft.patch(&cwd, text),
             None => draft.intent.is_opaque = true,
         },
-        (Some(SaysTargets::Command), Some(_)) => draft.intent.is_opaque = true,
+        (Some(SaysTargets::Command), Some(cwd)) => match input.get("command") {
+            Some(Value::String(script)) => Shell::new(&mut draft, cwd).read(script),
+            // Words that are a command already.
+            Some(Value::Array(said)) => {
+                let words: Option<Vec<Word>> = said.iter().map(|word| word.as_str().map(Word::quoted)).collect();
+                match words {
+                    Some(words) if !words.is_empty() => Shell::new(&mut draft, cwd).run_words(&words),
+                    _ => draft.opaque(),
+                }
+            }
+            _ => draft.opaque(),
+        },
         _ => draft.intent.is_opaque = true,
     }
     draft.intent

@@ -1,0 +1,427 @@
+//! What a git command does: to files that it names, or to a whole working tree.
+//!
+//! An alias may mean anything, so that a command that git does not have is opaque.
+
+use std::path::PathBuf;
+
+use super::TreeVerb;
+use super::classify::{kind, whole};
+use super::command::GitVariables;
+use super::options::{Grammar, Parsed};
+use super::place::Kind;
+use super::read::Reach;
+use super::script::Shell;
+use super::words::{HOLE, Word};
+
+/// Commands that leave the files of a working tree alone, and the stash. Those of the index and of references are here, too:
+/// nobody's edit is lost by them.
+#[rustfmt::skip]
+const HARMLESS: &[&str] = &[
+    "annotate", "blame", "branch", "bugreport", "cat-file", "check-attr", "check-ignore", "check-mailmap", "check-ref-format",
+    "cherry", "clone", "column", "commit-graph", "commit-tree", "config", "count-objects", "credential", "describe", "diff-files",
+    "diff-index", "diff-tree", "difftool", "fetch", "fetch-pack", "for-each-ref", "fsck", "gc", "get-tar-commit-id", "grep",
+    "hash-object", "help", "init", "interpret-trailers", "log", "ls-files", "ls-remote", "ls-tree", "maintenance", "merge-base",
+    "merge-tree", "mktag", "mktree", "name-rev", "notes", "pack-objects", "pack-refs", "patch-id", "prune", "prune-packed",
+    "push", "range-diff", "reflog", "remote", "repack", "replace", "request-pull", "rerere", "rev-list", "rev-parse", "send-email",
+    "shortlog", "show-branch", "show-index", "show-ref", "stripspace", "symbolic-ref", "tag", "unpack-objects", "update-index",
+    "update-ref", "var", "verify-commit", "verify-pack", "verify-tag", "version", "whatchanged", "write-tree", "status",
+];
+
+/// `git` with `arguments`, run in the shell's directory.
+pub(super) fn run(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &GitVariables) {
+    shell.subshell(|shell| in_its_directory(shell, arguments, variables));
+}
+
+fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &GitVariables) {
+    let mut rest = arguments;
+    let mut tree = variables.work_tree.clone();
+    while let [first, after @ ..] = rest
+        && first.text.starts_with('-')
+    {
+        rest = after;
+        let text = first.text.as_str();
+        match text {
+            "-C" | "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--exec-path" | "--config-env" => {
+                let [value, after @ ..] = rest else { return };
+                rest = after;
+                match text {
+                    "-C" => shell.go(value.literal()),
+                    "--work-tree" => tree = Some(value.clone()),
+                    "-c" if value.text.starts_with("alias.") => return shell.draft.opaque(),
+                    _ => {}
+                }
+            }
+            "--version" | "--help" | "-h" | "-v" | "--html-path" | "--man-path" | "--info-path" => return,
+            "--bare" => return shell.draft.opaque(),
+            _ => {
+                if text.starts_with("--work-tree=") {
+                    tree = Some(super::options::tail(first, "--work-tree=".len()));
+                }
+            }
+        }
+    }
+    let [command, arguments @ ..] = rest else { return };
+    let Some(name) = command.literal() else { return shell.draft.opaque() };
+    if arguments.iter().take_while(|word| word.text != "--").any(|word| matches!(word.text.as_str(), "--help" | "-h")) {
+        return;
+    }
+    if let Some(tree) = tree {
+        shell.go(tree.literal());
+    }
+    match name {
+        "stash" => stash(shell, arguments),
+        "reset" => {
+            if Parsed::of(arguments, Grammar::default()).has(&["hard", "merge", "keep"]) {
+                shell.act(TreeVerb::ResetHard, None);
+            }
+        }
+        "checkout" => checkout(shell, arguments),
+        "switch" => switch(shell, arguments),
+        "restore" => restore(shell, arguments),
+        "clean" => clean(shell, arguments),
+        "merge" => {
+            if !Parsed::of(arguments, Grammar::default()).has(&["continue", "quit"]) {
+                shell.act(TreeVerb::Merge, None);
+            }
+        }
+        "pull" => {
+            if !Parsed::of(arguments, Grammar::default()).has(&["dry-run"]) {
+                shell.act(TreeVerb::Merge, None);
+            }
+        }
+        "rebase" | "cherry-pick" | "revert" | "am" => {
+            const IDLE: [&str; 4] = ["quit", "edit-todo", "show-current-patch", "no-commit-hook"];
+            if !Parsed::of(arguments, Grammar::default()).has(&IDLE) {
+                shell.act(TreeVerb::Merge, None);
+            }
+        }
+        "bisect" => {
+            let verb = arguments.first().map_or("", |word| word.text.as_str());
+            let moves = matches!(verb, "good" | "bad" | "new" | "old" | "skip" | "reset" | "run" | "replay");
+            if moves || verb == "start" && arguments.len() > 2 {
+                shell.act(TreeVerb::Switch, None);
+            }
+        }
+        "commit" => {
+            let grammar = Grammar {
+                short: "mFCct",
+                attached: "uS",
+                long: &[
+                    "message",
+                    "file",
+                    "reuse-message",
+                    "reedit-message",
+                    "template",
+                    "author",
+                    "date",
+                    "fixup",
+                    "squash",
+                    "trailer",
+                    "cleanup",
+                ],
+            };
+            let parsed = Parsed::of(arguments, grammar);
+            if parsed.has(&["a", "all"]) && !parsed.has(&["dry-run"]) && !variables.has_own_index {
+                shell.act(TreeVerb::CommitAll, None);
+            }
+        }
+        "add" | "stage" => {
+            if !variables.has_own_index {
+                add(shell, arguments);
+            }
+        }
+        "worktree" => worktree(shell, arguments),
+        "rm" => remove(shell, arguments),
+        "mv" => rename(shell, arguments),
+        "apply" => {
+            let reading = ["check", "stat", "numstat", "summary", "cached"];
+            if !Parsed::of(arguments, Grammar::default()).has(&reading) {
+                shell.draft.opaque();
+            }
+        }
+        "show" | "diff" | "archive" | "bundle" | "format-patch" => output(shell, name, arguments),
+        "merge-file" => {
+            let parsed = Parsed::of(arguments, Grammar { short: "L", ..Grammar::default() });
+            if let Some(file) = parsed.operands.first().filter(|_| !parsed.has(&["p", "stdout"])) {
+                shell.target(file, Reach::File);
+            }
+        }
+        _ if HARMLESS.contains(&name) => {}
+        _ => shell.draft.opaque(),
+    }
+}
+
+/// Whether the shell stands at the top of a working tree: all of it lies below.
+fn is_at_top(shell: &Shell<'_, '_>) -> bool {
+    shell.cwd.as_ref().is_some_and(|cwd| shell.draft.around.links.kind(&cwd.join(".git")).is_some())
+}
+
+/// Whether `pathspec` means the whole tree.
+fn is_all(shell: &Shell<'_, '_>, pathspec: &Word) -> bool {
+    match pathspec.literal() {
+        Some(":/" | ":/." | ":(top)" | ":/*") => true,
+        Some("." | "./" | "*") => is_at_top(shell),
+        Some(path) if path.starts_with('/') => {
+            let path = std::path::Path::new(path);
+            is_at_top(shell) && shell.cwd.as_deref() == Some(path)
+        }
+        _ => false,
+    }
+}
+
+/// What a pathspec leads to, if that is one path and no pattern.
+fn one_path(pathspec: &Word) -> Option<&Word> {
+    let text = pathspec.literal()?;
+    (!text.starts_with(':') && !text.contains(['*', '?', '['])).then_some(pathspec)
+}
+
+/// The files of pathspecs get another content. The whole tree does by `all`.
+fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb) {
+    for pathspec in pathspecs {
+        if is_all(shell, pathspec) {
+            shell.act(all, None);
+        } else if let Some(path) = one_path(pathspec) {
+            let is_directory = path.text.ends_with('/')
+                || matches!(path.text.as_str(), "." | "..")
+                || kind(shell, path) == Some(Kind::Directory);
+            shell.target(path, if is_directory { Reach::Subtree } else { Reach::Entry });
+        } else {
+            shell.draft.opaque();
+        }
+    }
+}
+
+fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let (command, rest) = match arguments {
+        [first, rest @ ..] if !first.text.starts_with('-') => (first.text.as_str(), rest),
+        _ => ("push", arguments),
+    };
+    match command {
+        "push" => {
+            let grammar = Grammar { short: "m", attached: "", long: &["message", "pathspec-from-file"] };
+            let parsed = Parsed::of(rest, grammar);
+            if parsed.has(&["p", "patch", "pathspec-from-file"]) {
+                shell.draft.opaque();
+            } else if parsed.operands.is_empty() {
+                shell.act(TreeVerb::Stash, None);
+            } else {
+                write(shell, &parsed.operands, TreeVerb::Stash);
+            }
+        }
+        "save" => shell.act(TreeVerb::Stash, None),
+        "pop" | "apply" | "branch" => shell.act(TreeVerb::StashTake, None),
+        "drop" | "clear" => shell.act(TreeVerb::StashDrop, None),
+        "list" | "show" | "create" | "store" | "export" | "import" => {}
+        _ => shell.draft.opaque(),
+    }
+}
+
+/// Whether `word` looks like the name of a file, and not like that of a branch or a version.
+fn is_file_name(word: &str) -> bool {
+    const ENDINGS: [&str; 42] = [
+        "rs", "py", "js", "ts", "tsx", "jsx", "mjs", "cjs", "go", "java", "kt", "swift", "c", "h", "cc", "cpp", "hpp",
+        "cs", "rb", "php", "md", "txt", "json", "toml", "yml", "yaml", "html", "css", "scss", "sh", "sql", "lock",
+        "xml", "vue", "svelte", "ini", "cfg", "env", "svg", "lua", "ex", "exs",
+    ];
+    let name = word.rsplit('/').next().unwrap_or(word);
+    name.rsplit_once('.').is_some_and(|(stem, ending)| {
+        !stem.is_empty() && !stem.ends_with(|last: char| last.is_ascii_digit()) && ENDINGS.contains(&ending)
+    })
+}
+
+fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let grammar = Grammar { short: "bB", attached: "", long: &["orphan", "conflict", "pathspec-from-file"] };
+    let parsed = Parsed::of(arguments, grammar);
+    if parsed.has(&["p", "patch", "pathspec-from-file"]) {
+        return shell.draft.opaque();
+    }
+    if let Some(before) = parsed.before_dashes {
+        let paths = parsed.operands.get(before..).unwrap_or_default();
+        if !paths.is_empty() {
+            return write(shell, paths, TreeVerb::RestoreAll);
+        }
+    }
+    if parsed.has(&["b", "B", "orphan"]) {
+        // The edits stay as they are, unless it begins elsewhere.
+        if parsed.operands.first().is_some_and(|start| start.text != "HEAD") {
+            shell.act(TreeVerb::Switch, None);
+        }
+        return;
+    }
+    match &parsed.operands[..] {
+        [] => {
+            if parsed.has(&["f", "force"]) {
+                shell.act(TreeVerb::RestoreAll, None);
+            }
+        }
+        [only] => one_word(shell, only, &parsed),
+        [first, paths @ ..] => {
+            if kind(shell, first).is_some() || first.literal().is_some_and(is_file_name) {
+                write(shell, &parsed.operands, TreeVerb::RestoreAll);
+            } else {
+                write(shell, paths, TreeVerb::RestoreAll);
+            }
+        }
+    }
+}
+
+/// `git checkout WORD`: a path, or what git switches to.
+fn one_word(shell: &mut Shell<'_, '_>, word: &Word, parsed: &Parsed<'_>) {
+    let is_path = parsed.has(&["ours", "theirs", "m", "merge"])
+        || matches!(word.text.as_str(), "." | "./" | "..")
+        || word.text.starts_with(':')
+        || kind(shell, word).is_some()
+        || word.literal().is_some_and(is_file_name);
+    if is_path {
+        write(shell, &[word], TreeVerb::RestoreAll);
+    } else if word.literal().is_none() {
+        // A commit in part: `origin/$branch`, `v$version`. Or a path.
+        shell.draft.opaque();
+    } else if word.text != "HEAD" && word.text != "@" {
+        shell.act(TreeVerb::Switch, None);
+    } else if parsed.has(&["f", "force"]) {
+        shell.act(TreeVerb::RestoreAll, None);
+    }
+}
+
+fn switch(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let grammar = Grammar { short: "cC", attached: "", long: &["create", "force-create", "orphan", "conflict"] };
+    let parsed = Parsed::of(arguments, grammar);
+    let is_new = parsed.has(&["c", "C", "create", "force-create"]);
+    let start = parsed.operands.first().filter(|start| start.text != "HEAD" && start.text != "@");
+    // An orphan takes all files that are tracked away.
+    if start.is_some() || parsed.has(&["orphan"]) || !is_new && parsed.has(&["discard-changes", "f", "force"]) {
+        shell.act(TreeVerb::Switch, None);
+    }
+}
+
+fn restore(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let grammar = Grammar { short: "s", attached: "", long: &["source", "conflict", "pathspec-from-file"] };
+    let parsed = Parsed::of(arguments, grammar);
+    let is_index_only = parsed.has(&["S", "staged"]) && !parsed.has(&["W", "worktree"]);
+    if is_index_only {
+        return;
+    }
+    if parsed.has(&["p", "patch", "pathspec-from-file"]) {
+        return shell.draft.opaque();
+    }
+    write(shell, &parsed.operands, TreeVerb::RestoreAll);
+}
+
+fn clean(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar { short: "e", attached: "", long: &["exclude"] });
+    if parsed.has(&["n", "dry-run"]) || !parsed.has(&["f", "force", "i", "interactive"]) {
+        return;
+    }
+    if parsed.has(&["i", "interactive"]) {
+        return shell.draft.opaque();
+    }
+    if parsed.operands.is_empty() {
+        return shell.act(TreeVerb::Clean, None);
+    }
+    for pathspec in &parsed.operands {
+        if is_all(shell, pathspec) {
+            shell.act(TreeVerb::Clean, None);
+        } else if let Some(path) = one_path(pathspec) {
+            if kind(shell, path) == Some(Kind::File) {
+                shell.target(path, Reach::Entry);
+                continue;
+            }
+            // As if it were started there.
+            let directory = shell.cwd.clone().and_then(|cwd| shell.draft.around.resolve(&cwd, &path.text, true));
+            match directory {
+                Some(directory) => shell.act(TreeVerb::Clean, Some(directory)),
+                None => shell.draft.opaque(),
+            }
+        } else {
+            shell.draft.opaque();
+        }
+    }
+}
+
+fn add(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar { short: "", attached: "", long: &["chmod", "pathspec-from-file"] });
+    if parsed.has(&["n", "dry-run", "p", "patch", "i", "interactive", "e", "edit", "N", "intent-to-add"]) {
+        return;
+    }
+    let takes_all = parsed.has(&["A", "all", "u", "update", "no-ignore-removal"]);
+    // What is named is meant: it is the caller's own, or no secret to whom it belongs.
+    if parsed.operands.is_empty() && takes_all || parsed.operands.iter().any(|pathspec| is_all(shell, pathspec)) {
+        shell.act(TreeVerb::AddAll, None);
+    }
+}
+
+fn worktree(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let [command, rest @ ..] = arguments else { return };
+    let operands = Parsed::of(rest, Grammar::default()).operands;
+    match command.text.as_str() {
+        "remove" => {
+            let Some(tree) = operands.first() else { return };
+            let path: Option<PathBuf> = tree
+                .literal()
+                .zip(shell.cwd.as_deref())
+                .and_then(|(path, cwd)| shell.draft.around.resolve(cwd, path, true));
+            match path {
+                Some(path) => shell.act(TreeVerb::WorktreeRemove, Some(path)),
+                None => shell.draft.opaque(),
+            }
+        }
+        "move" => {
+            for tree in &operands {
+                shell.target(tree, Reach::Subtree);
+            }
+        }
+        "add" | "list" | "prune" | "lock" | "unlock" | "repair" => {}
+        _ => shell.draft.opaque(),
+    }
+}
+
+fn remove(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar { long: &["pathspec-from-file"], ..Grammar::default() });
+    if parsed.has(&["cached", "n", "dry-run"]) {
+        return;
+    }
+    for pathspec in &parsed.operands {
+        let Some(path) = one_path(pathspec) else {
+            shell.draft.opaque();
+            continue;
+        };
+        let reach = if parsed.has(&["r"]) { whole(shell, path) } else { Reach::Entry };
+        shell.target(path, reach);
+    }
+}
+
+fn rename(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar::default());
+    if !parsed.has(&["n", "dry-run"]) {
+        super::put::copy(shell, arguments, &super::put::MOVE);
+    }
+}
+
+/// Commands that print, or write to a file that they are told.
+fn output(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar { short: "o", attached: "", long: &["output", "output-directory"] });
+    match name {
+        "bundle" => {
+            if let [command, file, ..] = &parsed.operands[..]
+                && command.text == "create"
+            {
+                shell.target(file, Reach::File);
+            }
+        }
+        // Names that it makes up.
+        "format-patch" => {
+            if !parsed.has(&["stdout"]) {
+                shell.draft.opaque();
+            }
+        }
+        _ => {
+            let names: &[&str] = if name == "archive" { &["o", "output"] } else { &["output"] };
+            match parsed.value(names) {
+                Some(file) if !file.text.contains(HOLE) => shell.target(file, Reach::File),
+                Some(_) => shell.draft.opaque(),
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Programs that put files somewhere else: under another name, or into a directory.
+
+use super::classify::{kind, whole};
+use super::options::{Grammar, Parsed};
+use super::place::Kind;
+use super::read::Reach;
+use super::script::Shell;
+use super::words::Word;
+
+/// A program that puts sources at a destination.
+pub(super) struct Putter {
+    grammar: Grammar,
+    /// What becomes of what stands at the destination.
+    reach: Reach,
+    /// Options with which directories are put with all that is in them; `None`: always, and the sources are gone.
+    deep: Option<&'static [&'static str]>,
+    /// Options with which the destination is no directory, whatever stands there.
+    never_into: &'static [&'static str],
+    /// Options with which it puts nothing.
+    idle: &'static [&'static str],
+}
+
+pub(super) const COPY: Putter = Putter {
+    grammar: Grammar { short: "tS", attached: "", long: &["target-directory", "suffix"] },
+    reach: Reach::File,
+    deep: Some(&["r", "R", "a", "recursive", "archive"]),
+    never_into: &["T", "no-target-directory"],
+    idle: &[],
+};
+pub(super) const MOVE: Putter = Putter {
+    grammar: Grammar { short: "tS", attached: "", long: &["target-directory", "suffix"] },
+    reach: Reach::Entry,
+    deep: None,
+    never_into: &["T", "no-target-directory"],
+    idle: &[],
+};
+pub(super) const INSTALL: Putter = Putter {
+    grammar: Grammar { short: "tSmogf", attached: "", long: &["target-directory", "suffix", "mode", "owner", "group"] },
+    reach: Reach::File,
+    deep: Some(&[]),
+    never_into: &["T", "no-target-directory"],
+    idle: &["d", "directory"],
+};
+pub(super) const LINK: Putter = Putter {
+    grammar: Grammar { short: "tS", attached: "", long: &["target-directory", "suffix"] },
+    reach: Reach::Entry,
+    deep: Some(&[]),
+    never_into: &["T", "n", "h", "no-target-directory", "no-dereference"],
+    idle: &[],
+};
+
+/// Puts what `arguments` say.
+pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putter) {
+    let parsed = Parsed::of(arguments, putter.grammar);
+    if parsed.has(putter.idle) {
+        return;
+    }
+    let is_deep = putter.deep.is_none_or(|options| parsed.has(options));
+    let named = parsed.value(&["t", "target-directory"]);
+    let (sources, destination) = match (&parsed.operands[..], named) {
+        (sources, Some(named)) => (sources, named),
+        // `ln -s ../a`
+        ([only], None) if putter.never_into.contains(&"h") => {
+            return put(shell, only, ".", putter.reach);
+        }
+        ([sources @ .., destination], None) if !sources.is_empty() => (sources, *destination),
+        _ => return,
+    };
+    let is_into = named.is_some()
+        || sources.len() > 1
+        || destination.text.ends_with('/')
+        || !parsed.has(putter.never_into) && kind(shell, destination) == Some(Kind::Directory);
+    for source in sources {
+        let reach = if is_deep && whole(shell, source) == Reach::Subtree { Reach::Subtree } else { putter.reach };
+        if putter.deep.is_none() {
+            shell.target(source, reach);
+        }
+        if source.pattern.is_some() {
+            // Nobody knows how many there are, nor what they are called.
+            shell.draft.opaque();
+        } else if !is_into {
+            shell.target(destination, reach);
+        } else if let Some(directory) = destination.literal() {
+            put(shell, source, directory, reach);
+        } else {
+            shell.draft.opaque();
+        }
+    }
+}
+
+/// `source` comes into `directory` under its own name.
+fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach) {
+    let Some(path) = source.literal() else { return shell.draft.opaque() };
+    match path.trim_end_matches('/').rsplit('/').next() {
+        None | Some("" | "..") => shell.draft.opaque(),
+        Some(".") => shell.target_path(directory, reach),
+        Some(name) => shell.target_path(&format!("{}/{name}", directory.trim_end_matches('/')), reach),
+    }
+}
+
+/// `rsync` with `arguments`.
+pub(super) fn rsync(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
+    const LONG: &[&str] = &[
+        "rsh",
+        "exclude",
+        "include",
+        "filter",
+        "files-from",
+        "exclude-from",
+        "include-from",
+        "chmod",
+        "chown",
+        "backup-dir",
+        "suffix",
+        "max-size",
+        "min-size",
+        "bwlimit",
+        "port",
+        "log-file",
+        "partial-dir",
+        "compare-dest",
+        "copy-dest",
+        "link-dest",
+        "info",
+        "debug",
+        "password-file",
+        "timeout",
+        "out-format",
+        "rsync-path",
+        "temp-dir",
+        "max-delete",
+    ];
+    let parsed = Parsed::of(arguments, Grammar { short: "efBTM", attached: "", long: LONG });
+    if parsed.has(&["n", "dry-run", "list-only"]) {
+        return;
+    }
+    let [sources @ .., destination] = &parsed.operands[..] else { return };
+    if parsed.has(&["remove-source-files"]) {
+        shell.draft.opaque();
+    }
+    let is_remote = destination.text.split('/').next().is_some_and(|host| host.contains(':'));
+    if is_remote || sources.is_empty() {
+        return;
+    }
+    let is_deep = parsed.has(&["r", "a", "recursive", "archive"]);
+    let is_into =
+        sources.len() > 1 || destination.text.ends_with('/') || kind(shell, destination) == Some(Kind::Directory);
+    for source in sources {
+        let reach = if is_deep && whole(shell, source) == Reach::Subtree { Reach::Subtree } else { Reach::Entry };
+        let is_content = reach == Reach::Subtree && source.text.ends_with('/');
+        if is_into && !is_content && source.pattern.is_none() {
+            match destination.literal() {
+                Some(directory) => put(shell, source, directory, reach),
+                None => shell.draft.opaque(),
+            }
+        } else if is_into && !is_content {
+            shell.draft.opaque();
+        } else {
+            shell.target(destination, reach);
+        }
+    }
+}
