@@ -1,5 +1,6 @@
 //! Handing a request to the authority, or putting it away for later.
 
+use std::path::Path;
 use std::time::Instant;
 
 use stopgate_core::client::{self, ClientError, Response};
@@ -31,9 +32,20 @@ impl RunningHook {
     /// Posts `body` to `route`; any answer but 200 and 202 counts as undelivered. Waits longer if it is asked to.
     pub(crate) fn post(&self, route: SpoolRoute, body: &[u8], deadline: Instant) -> Result<Response, Undelivered> {
         let socket = self.home.socket_to_connect().map_err(|_| Undelivered::Absent)?;
+        self.request(&socket, route.path(), body, deadline)
+    }
+
+    /// The same for a route whose requests are not put away.
+    pub(crate) fn request(
+        &self,
+        socket: &Path,
+        path: &str,
+        body: &[u8],
+        deadline: Instant,
+    ) -> Result<Response, Undelivered> {
         let deadline = deadline.min(self.deadline.get());
         let mut prolong = |wait| self.prolong(wait);
-        match client::request_that_may_wait(&socket, "POST", route.path(), body, deadline, &mut prolong) {
+        match client::request_that_may_wait(socket, "POST", path, body, deadline, &mut prolong) {
             Ok(response) if matches!(response.status, 200 | 202) => Ok(response),
             Ok(response) => {
                 Err(Undelivered::Refused(format!("the authority answered with status {}", response.status)))

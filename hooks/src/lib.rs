@@ -41,6 +41,9 @@ const STDIN_DEADLINE: Duration = Duration::from_secs(1);
 /// what is not written by then is left.
 const RESERVE: Duration = Duration::from_millis(200);
 
+/// How long shadow waits for the authority to take a question in. The verdict is not waited for.
+pub(crate) const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
+
 /// No hook is tried in tests where there is no memory; they say so when they fail.
 #[cfg(not(test))]
 #[global_allocator]
@@ -144,7 +147,12 @@ fn deadline(environment: &dyn Env, usual: Duration, longest: Duration) -> Durati
 impl RunningHook {
     /// Reads and parses the payload; `Err` holds how the hook ends without one.
     fn event(&self) -> Result<Event, HookOutcome> {
-        let until = self.deadline.get().min(self.started + env::patiently(STDIN_DEADLINE));
+        self.event_within(STDIN_DEADLINE)
+    }
+
+    /// [`RunningHook::event`], which is there after `limit` at the latest.
+    fn event_within(&self, limit: Duration) -> Result<Event, HookOutcome> {
+        let until = self.deadline.get().min(self.started + env::patiently(limit));
         let (bytes, ending) = stdin::read(std::io::stdin(), stdin::MAX_BYTES, until)
             .map_err(|error| HookOutcome::Failed { problem: "stdin unreadable", detail: error.to_string() })?;
         if ending == stdin::ReadEnding::TooLarge {

@@ -1,6 +1,6 @@
 //! stop-gate-router: asks the authority whether a turn may end, and says so.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::decision::Decision;
@@ -16,10 +16,7 @@ use stopgate_core::switch::{self, Mode};
 use stopgate_core::woken;
 
 use crate::delivery::{Undelivered, redacted};
-use crate::{HookOutcome, RunningHook};
-
-/// How long shadow waits for the authority to take the stop in. The verdict is not waited for.
-const SHADOW_ACKNOWLEDGEMENT: Duration = Duration::from_millis(150);
+use crate::{HookOutcome, RunningHook, SHADOW_ACKNOWLEDGEMENT};
 
 /// The hook's `main`.
 pub fn stop_gate_router() {

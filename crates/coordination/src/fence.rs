@@ -54,6 +54,13 @@ pub enum TreeVerb {
     WorktreeRemove,
 }
 
+impl TreeVerb {
+    /// Whether it is about what is stashed, which all working trees of a repository share.
+    pub const fn is_about_the_stash(self) -> bool {
+        matches!(self, Self::Stash | Self::StashTake | Self::StashDrop)
+    }
+}
+
 /// A path that would be written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WriteTarget {
@@ -140,7 +147,8 @@ impl fmt::Display for FenceVerdict {
 pub struct FenceAnswer {
     /// What becomes of the call.
     pub verdict: FenceVerdict,
-    /// What the agent is told; empty with [`FenceVerdict::Allow`].
+    /// What the agent is told; empty with [`FenceVerdict::Allow`]. It begins with `[stopgate]`: a hook shows nothing else, and
+    /// refuses nothing for it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }

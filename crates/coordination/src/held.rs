@@ -11,9 +11,9 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use stopgate_core::paths::Home;
 use stopgate_core::session::{Harness, SessionKey};
 
-use crate::fence::Intent;
 use crate::lease::LeaseMode;
 use crate::resource::Resource;
 
@@ -51,6 +51,11 @@ impl HeldTree {
     }
 }
 
+/// Where it is.
+pub fn file(home: &Home) -> PathBuf {
+    home.run().join(FILE)
+}
+
 /// The file's text.
 pub fn render(trees: &[HeldTree]) -> String {
     let mut text = String::new();
@@ -73,35 +78,43 @@ pub fn render(trees: &[HeldTree]) -> String {
     text
 }
 
-/// Whether the authority has to be asked about what `own` would do: another session lives in the working tree that is
-/// touched, or holds something of it. All working trees of a room share one stash, so for what is done to that any other
-/// session is enough. `text` is the file's.
-pub fn must_ask(text: &str, intent: &Intent, own: &SessionKey) -> bool {
-    let concerns = |path: &Path| covering(text, path).is_some_and(|tree| tree.concerns_others(own));
-    intent.writes.iter().any(|write| concerns(&write.path))
-        || intent.acts.iter().any(|act| {
-            concerns(&act.directory)
-                || act.verb.concerns_stash()
-                    && text.lines().filter_map(line).any(|(_, rest)| tree(PathBuf::new(), rest).concerns_others(own))
-        })
-}
-
 /// The innermost working tree of `text` that `path` lies in, which is absolute and plain. A line that is not understood is
 /// skipped.
 pub fn covering(text: &str, path: &Path) -> Option<HeldTree> {
-    let lines = text.lines().filter_map(line).filter(|(top, _)| path.starts_with(top));
-    let (top, rest) = lines.max_by_key(|(top, _)| top.as_os_str().len())?;
-    Some(tree(top, rest))
+    let lines = text.lines().filter_map(|line| {
+        let (tree, rest) = line.split_once('\t')?;
+        let tree = unescape(tree)?;
+        path.starts_with(&tree).then_some((tree, rest))
+    });
+    let (tree, rest) = lines.max_by_key(|(tree, _)| tree.as_os_str().len())?;
+    Some(parsed(tree, rest))
 }
 
-/// The tree of a line, and the rest of it.
-fn line(line: &str) -> Option<(PathBuf, &str)> {
-    let (tree, rest) = line.split_once('\t')?;
-    Some((unescape(tree)?, rest))
+/// The working trees of `text` that a change at `path` touches: the innermost that it lies in and, where all below it is
+/// changed, each that lies below it.
+pub fn touched(text: &str, path: &Path, is_subtree: bool) -> Vec<HeldTree> {
+    let mut found: Vec<_> = covering(text, path).into_iter().collect();
+    if is_subtree {
+        let below = text.lines().filter_map(|line| {
+            let (tree, rest) = line.split_once('\t')?;
+            let tree = unescape(tree)?;
+            (tree != path && tree.starts_with(path)).then(|| parsed(tree, rest))
+        });
+        found.extend(below);
+    }
+    found
 }
 
-/// A tree by what its line has after its top.
-fn tree(tree: PathBuf, rest: &str) -> HeldTree {
+/// `path` as a resource of the working tree `tree`; `None` if it lies elsewhere, or cannot be written as one.
+pub fn resource(tree: &Path, path: &Path, is_subtree: bool) -> Option<Resource> {
+    if is_subtree && tree.starts_with(path) {
+        return Some(Resource::tree());
+    }
+    let inside = path.strip_prefix(tree).ok()?.to_str()?;
+    if is_subtree { format!("{inside}/").parse().ok() } else { inside.parse().ok() }
+}
+
+fn parsed(tree: PathBuf, rest: &str) -> HeldTree {
     let mut fields = rest.split('\t');
     let sessions = fields.next().unwrap_or_default().split(' ').filter_map(session).collect();
     HeldTree { tree, sessions, leases: fields.filter_map(lease).collect() }
@@ -154,7 +167,6 @@ fn unescape(text: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fence::{TreeAct, TreeVerb, WriteTarget};
 
     fn key(harness: Harness, id: &str) -> SessionKey {
         SessionKey::new(harness, id).unwrap_or_else(|| panic!("{id}"))
@@ -180,25 +192,28 @@ mod tests {
     }
 
     #[test]
-    fn who_is_alone_in_its_tree_asks_about_the_stash_alone() {
-        let (mine, other) = (key(Harness::Claude, "mine"), key(Harness::Codex, "other"));
-        let alone =
-            |tree: &str, who: &SessionKey| HeldTree { tree: tree.into(), sessions: vec![who.clone()], leases: vec![] };
-        let text = render(&[alone("/a", &mine), alone("/b", &other)]);
-        let writes = |path: &str| Intent {
-            writes: vec![WriteTarget { path: path.into(), is_subtree: false }],
-            ..Intent::default()
+    fn what_takes_a_directory_away_touches_every_tree_below_it() {
+        let tops = |path: &str, is_subtree| {
+            let text = "/a\tclaude:x\n/a/b\tclaude:x\n/a/b/c\tclaude:x\n/ab\tclaude:x\n";
+            let found = touched(text, Path::new(path), is_subtree);
+            found.into_iter().map(|tree| tree.tree.display().to_string()).collect::<Vec<_>>()
         };
-        let does = |verb| Intent { acts: vec![TreeAct { verb, directory: "/a".into() }], ..Intent::default() };
-        assert!(!must_ask(&text, &writes("/a/x"), &mine) && must_ask(&text, &writes("/b/x"), &mine));
-        assert!(!must_ask(&text, &writes("/elsewhere"), &mine) && !must_ask(&text, &Intent::default(), &mine));
-        assert!(
-            !must_ask(&text, &does(TreeVerb::ResetHard), &mine) && must_ask(&text, &does(TreeVerb::ResetHard), &other)
-        );
-        for verb in [TreeVerb::Stash, TreeVerb::StashTake, TreeVerb::StashDrop] {
-            assert!(must_ask(&text, &does(verb), &mine), "{verb:?}");
-            assert!(!must_ask(&render(&[alone("/a", &mine)]), &does(verb), &mine), "{verb:?} of one who is all alone");
-        }
+        assert_eq!(tops("/a/b/x", false), ["/a/b"]);
+        assert_eq!(tops("/a/b", true), ["/a/b", "/a/b/c"]);
+        assert_eq!(tops("/", true).len(), 4);
+        assert!(tops("/x", true).is_empty());
+    }
+
+    #[test]
+    fn a_path_is_a_resource_of_the_tree_that_it_lies_in() {
+        let of = |path: &str, is_subtree| {
+            resource(Path::new("/a"), Path::new(path), is_subtree).map(|found| found.as_str().to_owned())
+        };
+        assert_eq!(of("/a/src/x", false).as_deref(), Some("src/x"));
+        assert_eq!(of("/a/src", true).as_deref(), Some("src/"));
+        assert_eq!(of("/a", true).as_deref(), Some("/"));
+        assert_eq!(of("/", true).as_deref(), Some("/"));
+        assert_eq!((of("/b", false), of("/ab/x", true), of("/a", false)), (None, None, None));
     }
 
     #[test]

@@ -23,3 +23,5 @@ pub const WAIT_HEADER: &str = "x-stopgate-wait-ms";
 pub const ROUTE_EVENTS: &str = "/hooks/events";
 /// `POST`: judge a stop.
 pub const ROUTE_EVALUATE: &str = "/internal/stop-gate/evaluate";
+/// `POST`: may a tool write what it would? What is asked and answered is in the crate `stopgate-coordination`.
+pub const ROUTE_FENCE: &str = "/fence";

@@ -1,6 +1,6 @@
 //! Who is speaking: a harness and its session id, never a working directory.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,18 @@ impl SessionKey {
     /// A key, if `session_id` can be one: not blank, at most 128 bytes, printable ASCII, and no word for nothing.
     pub fn new(harness: Harness, session_id: &str) -> Option<Self> {
         is_session_id(session_id).then(|| Self { harness, session_id: session_id.to_owned() })
+    }
+
+    /// A file's name that is this session's alone: an id may have any sign in it that is printed.
+    pub fn file_name(&self) -> String {
+        let mut name = format!("{}-", self.harness);
+        for byte in self.session_id.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
+                byte => drop(write!(name, "_{byte:02x}")),
+            }
+        }
+        name
     }
 }
 

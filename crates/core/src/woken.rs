@@ -2,7 +2,6 @@
 //! that follows says `stop_hook_active`, although nothing has kept that turn going. The recorder marks the session when
 //! the turn begins; its first stop takes the mark, and is judged as any other.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
@@ -37,16 +36,7 @@ pub fn take(home: &Home, session: &SessionKey, hook: Hook) -> bool {
 }
 
 fn path(home: &Home, session: &SessionKey, hook: Hook) -> PathBuf {
-    let mut name = format!("{}-", session.harness);
-    for byte in session.session_id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
-            byte => drop(write!(name, "_{byte:02x}")),
-        }
-    }
-    name.push('.');
-    name.push_str(hook.name());
-    home.run().join("woken").join(name)
+    home.run().join("woken").join(format!("{}.{}", session.file_name(), hook.name()))
 }
 
 #[cfg(test)]
