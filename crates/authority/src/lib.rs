@@ -8,6 +8,7 @@
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
 //! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns`, `contests` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
+//! * Coordination: `leases`.
 //! * On its own: `reaper`, `retention`, `process_files`.
 //! * For whoever asks what it would say of a stop: [`trial`].
 //! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
@@ -29,6 +30,7 @@ mod instance;
 mod journal;
 mod judge;
 mod learned;
+mod leases;
 mod memory;
 mod operator;
 mod peer;

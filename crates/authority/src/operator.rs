@@ -15,10 +15,21 @@ use stopgate_core::switch;
 use stopgate_protocol::endpoint::{Caller as MayAsk, Endpoint, Serving};
 use stopgate_protocol::{CallerKind, CallerProcess, Failure};
 use stopgate_registry::Caller;
+use stopgate_store::StoreError;
 
 use crate::peer::Peer;
 use crate::state::State;
 use crate::version;
+
+/// Which session connected, or whether the person did; `told` are the sessions that the caller's environment names. Blocks.
+pub(crate) fn who(
+    state: &State,
+    peer: &Peer,
+    told: &[SessionKey],
+) -> Result<stopgate_registry::caller::Caller, StoreError> {
+    let seen = caller(state, peer);
+    state.storage.with_store(|store| stopgate_registry::caller::who(store, &seen, told))
+}
 
 /// Who connected, by what the kernel says now.
 fn caller(state: &State, peer: &Peer) -> Caller {

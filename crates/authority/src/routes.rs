@@ -5,6 +5,7 @@ mod control;
 mod events;
 mod fence;
 mod gate;
+mod leases;
 mod operators;
 mod reaper;
 mod trust;
@@ -42,6 +43,7 @@ const SUBJECTS: [fn(Routes) -> Routes; 9] = [
     breaker::routes,
     reaper::routes,
     operators::routes,
+    leases::routes,
 ];
 
 /// All routes.

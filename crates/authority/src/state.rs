@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use crate::journal::Journal;
 use crate::judge::Judges;
 use crate::learned::LearnedCorrection;
+use crate::leases::Leases;
 use crate::memory::Memory;
 use crate::reaper::Reaper;
 use crate::rules::RuleModesOfHome;
@@ -70,6 +71,8 @@ pub(crate) struct State {
     pub(crate) judges: Judges,
     /// What was learned of grades.
     pub(crate) learned: LearnedCorrection,
+    /// Who holds what of the trees that sessions share.
+    pub(crate) leases: Arc<Leases>,
     /// What single rules may do.
     pub(crate) rules: RuleModesOfHome,
     pub(crate) reaper: Arc<Reaper>,
@@ -112,6 +115,7 @@ impl State {
             rules,
             learned: LearnedCorrection::load(home.clone()),
             journal: Journal::of(&home),
+            leases: Arc::new(Leases::of(home.clone(), Arc::clone(&storage), Arc::clone(&settings))),
             judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),
             home,

@@ -20,7 +20,9 @@ pub use load::{load, load_for_checkout, parse, project_file, user_file};
 pub use page::page;
 pub use reference::{ShownValue, effective, missing_keys, reference, values, with_missing_keys};
 pub use setting::{HeadlessHold, JudgeKind, JudgeWire, ObservedWrites, Project};
-pub use tables::{Config, GateConfig, JudgeConfig, KeyOf, OperatorConfig, PromotionConfig, ReaperConfig, RulesConfig};
+pub use tables::{
+    Config, GateConfig, JudgeConfig, KeyOf, LeaseConfig, OperatorConfig, PromotionConfig, ReaperConfig, RulesConfig,
+};
 
 #[cfg(test)]
 mod tests;

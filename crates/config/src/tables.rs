@@ -25,6 +25,8 @@ pub struct Config {
     pub fence: FenceConfig,
     /// `[operator]`
     pub operator: OperatorConfig,
+    /// `[lease]`
+    pub lease: LeaseConfig,
 }
 
 impl Config {
@@ -38,6 +40,7 @@ impl Config {
             ReaperConfig::KEYS,
             FenceConfig::KEYS,
             OperatorConfig::KEYS,
+            LeaseConfig::KEYS,
         ];
         tables.into_iter().flatten()
     }
@@ -265,5 +268,16 @@ table! {
         /// Refuse what loosens the gate to whoever has no terminal: `cron`, a command over ssh, CI, and what an agent has cut
         /// loose from itself. Otherwise that is allowed, and `stopgate status` shows it until you have seen it.
         terminal_only: bool = false, (), Project::Never;
+    }
+}
+
+table! {
+    /// How long leases last, where sessions that share a checkout coordinate.
+    LeaseConfig at "lease" (lease) {
+        /// How long a lease stays after the turn of its holder is over and nothing is heard of it, in minutes. A holder of which
+        /// nothing was heard for as long, and which is not proven to be at work, may lose it to one that takes it.
+        idle_minutes: u32 = 10, 1..=1440, Project::Never;
+        /// How long a lease stays at most, however busy its holder is, unless that renews it by name, in minutes.
+        longest_minutes: u32 = 240, 1..=10_080, Project::Never;
     }
 }

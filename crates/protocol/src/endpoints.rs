@@ -9,11 +9,11 @@ use stopgate_reaper::switch::ReaperSwitch;
 use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
-    AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken, ExplainReaper,
-    ExplainStop, GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaveGiven, ListBreakers, ListSessions,
-    ListUnattended, LogFilter, MarkSeen, MarkedSeen, ModeState, ReadReaperAudit, ReadReport, ResetBreakers,
-    RuleModeState, SessionEnded, SessionRow, SetCorrection, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode,
-    Shutdown, StopExplanation, Stopping, UnattendedAct,
+    AskLease, AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken,
+    ExplainReaper, ExplainStop, GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaseAnswer, LeaseRoom,
+    LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen, MarkedSeen, ModeState,
+    ReadReaperAudit, ReadReport, ResetBreakers, RuleModeState, SessionEnded, SessionRow, SetCorrection, SetGrade,
+    SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -95,6 +95,11 @@ endpoints! {
     Get "/sessions" ListSessions => Vec<SessionRow>, anybody;
     /// End a session.
     Post "/sessions/end" EndSession => SessionEnded, |wanted, _| Caller::operator(wanted.action());
+
+    /// Ask for a lease, give one back, or wait for one: as the session that calls, or the person.
+    Post "/leases" AskLease => LeaseAnswer, anybody;
+    /// Who holds what in a room, and who waits.
+    Get "/leases" ListLeases => LeaseRoom, anybody;
 
     /// How the reaper is.
     Get "/sessions/reaper" GetReaper => ReaperStatus, anybody;

@@ -87,7 +87,9 @@ macro_rules! codes {
                 match self { $(Self::$variant => $status,)+ }
             }
 
-            /// The exit code of a command that ends with it: 1 failed, 2 refused or wrong usage.
+            /// The exit code of a command that ends with it: 1 failed, 2 refused or wrong usage, and of coordination 10 held
+            /// by another, 11 held and may be taken, 12 no such recipient or resource, 13 stale token, 14 time is up, 15 would
+            /// deadlock.
             pub const fn exit_code(self) -> u8 {
                 match self { $(Self::$variant => $exit,)+ }
             }
@@ -137,6 +139,20 @@ codes! {
     NotStopped "not_stopped", 500, 1, None;
     /// The store cannot be read or written.
     StoreUnavailable "store_unavailable", 503, 1, Some("`installer doctor` shows what is wrong with it");
+    /// Others hold it, or wait for it.
+    Held "held", 409, 10, Some("`stopgate lease wait` waits for it, and `stopgate room` shows who holds what");
+    /// Others hold it, and it may be taken from them.
+    MayBeTaken "may_be_taken", 409, 11, Some("`stopgate lease take RESOURCE --reason TEXT` takes it");
+    /// No living session of that name, or nobody holds such a resource.
+    NoSuchTarget "no_such_target", 404, 12, Some("`stopgate room` shows who is there and who holds what");
+    /// The token is not the one that counts.
+    StaleToken "stale_token", 409, 13, Some("nothing was done: what it was good for is another's by now, or nobody's");
+    /// Nothing happened in the time that was given.
+    TimeUp "time_up", 408, 14, Some("ask again: a place in the queue is kept for 60 s, and one that is parked for longer");
+    /// Waiting for it would never end.
+    WouldDeadlock "would_deadlock", 409, 15, Some("release what the others wait for, then ask for all of it at once");
+    /// Who asks cannot be told.
+    UnprovenCaller "unproven_caller", 403, 1, None;
     /// Anything else.
     Failed "failed", 500, 1, None;
 }
@@ -154,7 +170,7 @@ mod tests {
             assert_eq!(json["error"]["message"], "it: \"quoted\"");
             assert_eq!(json["error"]["remedy"].as_str(), code.remedy());
             assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
-            assert!((400..600).contains(&code.status()) && (1..=2).contains(&code.exit_code()), "{code:?}");
+            assert!((400..600).contains(&code.status()) && matches!(code.exit_code(), 1..=2 | 10..=15), "{code:?}");
         }
         assert!(serde_json::from_str::<Problem>(r#"{"error": "as protocol 1 said it"}"#).is_err());
     }

@@ -5,6 +5,7 @@
 //! itself, and `writer_lock` who has loaded a session of a process that many share. [`snapshot`] is the whole process table.
 //! `operator` asks who a caller is, `switched_off` which settings forbid all hooks, and `taken_back` keeps that stopgate was uninstalled.
 
+pub mod caller;
 pub mod neighbours;
 pub mod snapshot;
 pub mod taken_back;

@@ -5,13 +5,14 @@
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
-//! `retention`, `operator`, `clock_looks` (how much time has gone by).
+//! `retention`, `operator`, `leases`, `clock_looks` (how much time has gone by).
 
 mod breaker;
 mod clock_looks;
 mod gate;
 mod grades;
 mod hooks_lost;
+mod leases;
 mod migrate;
 mod operator;
 mod processes;
@@ -38,6 +39,7 @@ pub use breaker::BreakerRow;
 pub use clock_looks::ClockLook;
 pub use gate::blank_row;
 pub use grades::{Grading, NewGrade, PastStop};
+pub use leases::LeaseCommit;
 use migrate::Older;
 pub use migrate::{LATEST_VERSION, MigrationStep};
 pub use operator::OperatorAction;

@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0011_clocks_and_large_stores.sql"),
     include_str!("../../../migrations/db/0012_what_was_asked.sql"),
     include_str!("../../../migrations/db/0013_fence.sql"),
+    include_str!("../../../migrations/db/0014_leases.sql"),
 ];
 
 /// The version this program writes.

@@ -60,6 +60,7 @@ impl Store {
                 ))?
                 .execute(params![before, batch])
         };
+        delete("lease_events", "id")?;
         let pruned = Pruned {
             verdicts: delete("gate_events", "event_id")?,
             events: delete("hook_events", "event_id")?,
