@@ -8,6 +8,7 @@ mod gate;
 mod leases;
 mod operators;
 mod reaper;
+mod rooms;
 mod trust;
 mod views;
 
@@ -42,6 +43,7 @@ const SUBJECTS: [fn(Routes) -> Routes; 9] = [
     control::routes,
     breaker::routes,
     reaper::routes,
+    rooms::routes,
     operators::routes,
     leases::routes,
 ];

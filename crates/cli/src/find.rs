@@ -39,7 +39,7 @@ pub(crate) fn sessions_in_store(context: &CliContext) -> Vec<SessionRow> {
     rows
 }
 
-/// The one session whose id is `id`, or begins so.
+/// The one session whose id is `id`, or begins so, or whose name it is. A name is that of the session which lives, if one does.
 pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionRow> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!(
@@ -53,13 +53,21 @@ pub(crate) fn session(context: &CliContext, id: &str) -> anyhow::Result<SessionR
         stopgate_registry::look(&mut rows, &context.home, context.now_ms);
         Ok(rows)
     })?;
-    // An id of that very name wins over those that begin so.
-    if rows.iter().filter(|row| row.session_id == id).count() == 1 {
-        rows.retain(|row| row.session_id == id);
+    // That very id wins over the name of one that lives, and that over ids that begin so and names of old.
+    let is_called = |row: &SessionRow| row.name.as_deref() == Some(id);
+    let ways: [&dyn Fn(&SessionRow) -> bool; 3] =
+        [&|row| row.session_id == id, &|row| is_called(row) && !row.state.is_over(), &|row| {
+            row.session_id.starts_with(id)
+        }];
+    if let Some(way) = ways.into_iter().find(|way| rows.iter().any(way)) {
+        rows.retain(way);
+    } else {
+        // Who had the name last: the last active comes first.
+        rows.truncate(1);
     }
     match rows.as_slice() {
         [] => bail!(
-            Failure::new(ErrorCode::NotFound, format!("no session has the id {id}"))
+            Failure::new(ErrorCode::NotFound, format!("no session has the id {id}, or that name"))
                 .with_remedy("`stopgate sessions --all` lists them")
         ),
         [_] => Ok(rows.swap_remove(0)),

@@ -4,5 +4,6 @@
 pub mod fence;
 pub mod held;
 pub mod lease;
+pub mod name;
 pub mod resource;
 pub mod room;

@@ -12,8 +12,9 @@ use crate::{
     AskLease, AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken,
     ExplainReaper, ExplainStop, GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaseAnswer, LeaseRoom,
     LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen, MarkedSeen, ModeState,
-    ReadReaperAudit, ReadReport, ResetBreakers, RuleModeState, SessionEnded, SessionRow, SetCorrection, SetGrade,
-    SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping, UnattendedAct,
+    ReadReaperAudit, ReadReport, RenameSession, ResetBreakers, RuleModeState, SessionEnded, SessionRenamed, SessionRow,
+    SetCorrection, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping,
+    UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -93,6 +94,8 @@ endpoints! {
 
     /// Known sessions.
     Get "/sessions" ListSessions => Vec<SessionRow>, anybody;
+    /// Give a session another name.
+    Post "/sessions/rename" RenameSession => SessionRenamed, |wanted, _| Caller::operator(wanted.action());
     /// End a session.
     Post "/sessions/end" EndSession => SessionEnded, |wanted, _| Caller::operator(wanted.action());
 

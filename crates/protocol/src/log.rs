@@ -61,6 +61,9 @@ pub struct GateLogRow {
     pub harness: Harness,
     /// Which session.
     pub session_id: String,
+    /// What that is called.
+    #[serde(default)]
+    pub name: Option<String>,
     /// When the hook saw it.
     pub at_ms: UnixMillis,
     /// The mode it was judged in.

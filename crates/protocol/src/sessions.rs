@@ -30,6 +30,33 @@ fn flag<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
     Ok(!matches!(String::deserialize(field)?.as_str(), "" | "0" | "false"))
 }
 
+/// Gives a session another name, as the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenameSession {
+    /// Which client.
+    pub harness: Harness,
+    /// Which session.
+    pub session_id: String,
+    /// What it is to be called.
+    pub name: String,
+}
+
+impl RenameSession {
+    /// What is asked, by the session's id.
+    pub fn action(&self) -> String {
+        format!("rename {}", SessionKey { harness: self.harness, session_id: self.session_id.clone() })
+    }
+}
+
+/// Answer of [`RenameSession`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRenamed {
+    /// What it is called.
+    pub name: String,
+    /// What it was called.
+    pub was: Option<String>,
+}
+
 /// Ends a session, as the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSession {
@@ -64,6 +91,9 @@ pub struct SessionRow {
     pub harness: Harness,
     /// Which session.
     pub session_id: String,
+    /// What people and agents call it; unique among sessions that live.
+    #[serde(default)]
+    pub name: Option<String>,
     /// What it is doing.
     pub state: SessionState,
     /// Whether its process lives.

@@ -63,8 +63,9 @@ impl LivingSession {
     }
 }
 
+/// Its name, or the beginning of its id where the store could not be written to give it one.
 fn name_of(row: &SessionRow) -> String {
-    row.session_id.chars().take(8).collect()
+    row.name.clone().unwrap_or_else(|| row.session_id.chars().take(8).collect())
 }
 
 /// The place of a working directory. One that is gone is nobody else's: what is around it is not where the session works.

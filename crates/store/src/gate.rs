@@ -33,6 +33,11 @@ const UPSERT: &str = "
         checkout = excluded.checkout, inputs = excluded.inputs
     WHERE decision IS NULL AND fail_open = 'pending'";
 
+/// What the session of a stop is called.
+const NAME: &str = "
+    (SELECT name FROM session_names AS named
+     WHERE named.harness = gate_events.harness AND named.session_id = gate_events.session_id) AS session_name";
+
 /// `fail_open` of a stop that was accepted and is not judged yet.
 pub(crate) const PENDING: &str = "pending";
 /// `fail_open` of a stop whose judging ended with the authority.
@@ -95,7 +100,10 @@ impl Store {
         let mut values: Vec<(&str, &dyn ToSql)> = vec![(":tail", &tail)];
         if let Some(session) = &filter.session {
             // Ids are printable ASCII, see `SessionKey`: what follows that comes after all that begin with the text.
-            wanted.push("session_id >= :session AND session_id < :session || char(127)");
+            wanted.push(
+                "(session_id >= :session AND session_id < :session || char(127)
+                  OR (harness, session_id) IN (SELECT harness, session_id FROM session_names WHERE name = :session))",
+            );
             values.push((":session", session));
         }
         let decision = filter.decision.map(|decided| decided.decision().map(Decision::name));
@@ -127,7 +135,8 @@ impl Store {
             }
         }
         let wanted = wanted.join(" AND ");
-        let query = format!("SELECT * FROM gate_events WHERE {wanted} ORDER BY at_ms DESC, event_id DESC LIMIT :tail");
+        let query =
+            format!("SELECT *, {NAME} FROM gate_events WHERE {wanted} ORDER BY at_ms DESC, event_id DESC LIMIT :tail");
         let mut query = self.connection.prepare_cached(&query)?;
         let rows = query.query_map(&*values, read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -143,9 +152,9 @@ impl Store {
     /// The stop whose event id begins with `prefix`, with what its verdict was reached from.
     pub fn explain(&self, prefix: &str) -> Result<StopExplanation, StoreError> {
         // Ids are hexadecimal digits and dashes: all that begin so stand before the prefix with a tilde.
-        let mut query = self.connection.prepare_cached(
-            "SELECT * FROM gate_events WHERE event_id >= ?1 AND event_id < ?1 || '~' ORDER BY event_id LIMIT 100",
-        )?;
+        let mut query = self.connection.prepare_cached(&format!(
+            "SELECT *, {NAME} FROM gate_events WHERE event_id >= ?1 AND event_id < ?1 || '~' ORDER BY event_id LIMIT 100"
+        ))?;
         let read = |row: &Row<'_>| Ok((read_row(row)?, row.get::<_, Option<String>>("inputs")?));
         let mut rows: Vec<_> = query.query_map([prefix], read)?.collect::<Result<_, _>>()?;
         let found = rows.len();
@@ -185,6 +194,7 @@ pub fn blank_row(request: &EvaluateRequest) -> GateRow {
         event_id: request.event_id.clone(),
         harness: request.event.key.harness,
         session_id: request.event.key.session_id.clone(),
+        name: None,
         at_ms: request.at_ms,
         mode: request.mode,
         decision: None,
@@ -261,6 +271,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<GateLogRow> {
         event_id: row.get("event_id")?,
         harness: parsed(row, "harness")?.ok_or_else(required("harness"))?,
         session_id: row.get("session_id")?,
+        name: row.get("session_name")?,
         at_ms: row.get("at_ms")?,
         mode: parsed(row, "mode")?.ok_or_else(required("mode"))?,
         decision: parsed(row, "decision")?,

@@ -5,7 +5,7 @@
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
-//! `retention`, `operator`, `leases`, `clock_looks` (how much time has gone by).
+//! `retention`, `operator`, `leases`, `names` (what sessions are called), `clock_looks` (how much time has gone by).
 
 mod breaker;
 mod clock_looks;
@@ -14,6 +14,7 @@ mod grades;
 mod hooks_lost;
 mod leases;
 mod migrate;
+mod names;
 mod operator;
 mod processes;
 mod reaper;
@@ -42,6 +43,7 @@ pub use grades::{Grading, NewGrade, PastStop};
 pub use leases::LeaseCommit;
 use migrate::Older;
 pub use migrate::{LATEST_VERSION, MigrationStep};
+pub use names::Renamed;
 pub use operator::OperatorAction;
 pub use retention::{Pruned, Space};
 pub use rows::{Aside, AskedRecord, Continued, Counted, GateRow, SessionFacts, TurnRecord};

@@ -23,6 +23,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0012_what_was_asked.sql"),
     include_str!("../../../migrations/db/0013_fence.sql"),
     include_str!("../../../migrations/db/0014_leases.sql"),
+    include_str!("../../../migrations/db/0015_session_names.sql"),
 ];
 
 /// The version this program writes.

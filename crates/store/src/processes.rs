@@ -156,6 +156,13 @@ fn recorded(transaction: &Transaction<'_>, key: &SessionKey) -> Result<Option<(P
     Ok(transaction.prepare_cached(&query)?.query_row(key, read).optional()?)
 }
 
+/// Whether a session that has not ended is known to have its process, or to have lost it.
+pub(crate) fn of_session(transaction: &Transaction<'_>, key: &SessionKey) -> Result<Liveness, StoreError> {
+    // What many sessions share says nothing of one.
+    let own = recorded(transaction, key)?.filter(|(process, _)| !process.shared);
+    Ok(own.map_or(Liveness::Unknown, |(process, of)| seen(&process, &of)))
+}
+
 /// Reads a process off a row of either table, but for whether it is shared.
 pub(crate) fn identity(row: &Row<'_>) -> rusqlite::Result<ProcessIdentity> {
     Ok(ProcessIdentity {

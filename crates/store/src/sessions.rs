@@ -16,7 +16,7 @@ use stopgate_protocol::SessionRow;
 
 use crate::processes::{self, Standing};
 use crate::rows::bad_text;
-use crate::{Store, StoreError, hooks_lost};
+use crate::{Store, StoreError, hooks_lost, names};
 
 const UPSERT: &str = "
     INSERT INTO sessions (harness, session_id, started_at_ms, source, last_event, last_event_at_ms, turn, turn_at_ms,
@@ -93,6 +93,8 @@ const COLUMNS: &str = "
     permission_mode, tmux_server, tmux_server_pid, tmux_session, tmux_pane, process_pid, process_start_ticks,
     process_command, process_executable, boot_id, pid_namespace, process_shared, host, predecessor, successor,
     booted_at_last_ms, clock_set,
+    (SELECT name FROM session_names AS named
+     WHERE named.harness = sessions.harness AND named.session_id = sessions.session_id) AS name,
     (SELECT max(at_ms) FROM gate_events AS held
      WHERE held.harness = sessions.harness AND held.session_id = sessions.session_id AND held.blocked = 1) AS held_at_ms,
     (SELECT json_group_object(event, at_ms) FROM session_events AS seen
@@ -160,11 +162,13 @@ impl Store {
         self.rows("WHERE ended_at_ms IS NULL ORDER BY last_event_at_ms DESC LIMIT ?1", [limit])
     }
 
-    /// Sessions whose id is `id` or begins with it, the last active first.
+    /// Sessions whose id is `id` or begins with it, and those that have it for a name, the last active first.
     pub fn sessions_named(&self, id: &str, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
         self.rows(
             // Ids are printable ASCII.
-            "WHERE session_id >= ?1 AND session_id < ?1 || char(127) ORDER BY session_id <> ?1, last_event_at_ms DESC LIMIT ?2",
+            "WHERE session_id >= ?1 AND session_id < ?1 || char(127)
+                OR (harness, session_id) IN (SELECT harness, session_id FROM session_names WHERE name = ?1)
+             ORDER BY session_id <> ?1, last_event_at_ms DESC LIMIT ?2",
             params![id, limit],
         )
     }
@@ -308,7 +312,7 @@ pub(crate) fn touch_session(transaction: &Transaction<'_>, reported: &HookEvent)
             ":namespace": namespace,
         })?;
     }
-    Ok(())
+    names::keep(transaction, reported)
 }
 
 /// `reported` with a time that stands in the order in which things came, should the time of day have been set since the
@@ -401,6 +405,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let hooks_lost: Option<String> = row.get("hooks_lost")?;
     let asked: Option<String> = row.get("asked")?;
     let mut session = SessionRow {
+        name: row.get("name")?,
         state: SessionState::Starting,
         liveness: Liveness::Unknown,
         turn: turn.and_then(|word| Turn::ALL.into_iter().find(|turn| turn.name() == word)),

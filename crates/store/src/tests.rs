@@ -12,6 +12,7 @@ use stopgate_protocol::{CallerKind, CallerProcess};
 use stopgate_reaper::candidacy::CandidateMemory;
 use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
+mod names;
 mod plans;
 mod trust;
 
@@ -193,6 +194,8 @@ fn a_verdict_and_its_count_are_written_together_and_once() {
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12).continues, once);
     assert_eq!(turn_of(&store, &key, Mode::Shadow, 12).continues, [], "shadow counts apart");
     assert_eq!(turn_of(&store, &key, Mode::Enforce, 12 + DAY_MS).continues, [], "a day later");
+    let row = GateRow { name: store.sessions(1).unwrap()[0].name.clone(), ..row };
+    assert!(row.name.is_some());
     let explained = store.explain(&request.event_id[..8]).unwrap();
     assert_eq!((explained.found, explained.event, explained.recording), (1, Some(row.clone()), None));
     assert_eq!(store.explain("zzzz").unwrap().found, 0);

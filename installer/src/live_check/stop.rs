@@ -219,6 +219,7 @@ mod tests {
             event_id: "e".into(),
             harness: Harness::Claude,
             session_id: "s".into(),
+            name: None,
             at_ms: 0,
             mode: Mode::Shadow,
             decision: Some(if would_block { Decision::Continue } else { Decision::Allow }),

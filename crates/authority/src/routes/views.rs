@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::response::Response;
 use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
-use stopgate_core::session::{Harness, SessionKey};
+use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX, SessionKey};
 use stopgate_core::switch::Mode;
 use stopgate_protocol::{
     CheckoutTrouble, GateLog, GetHealth, Health, HealthStatus, ListSessions, LogFilter, SessionRow,
 };
+use stopgate_store::Store;
 
 use tokio::time::timeout;
 
@@ -112,12 +113,23 @@ async fn log(state: Arc<State>, _: Peer, filter: LogFilter) -> Result<GateLog, R
     off_loop(read).await?.map_err(unavailable)
 }
 
+/// Whether a session should have a name, and has none.
+fn wants_name(row: &SessionRow) -> bool {
+    row.name.is_none() && row.ended_at_ms.is_none() && !row.session_id.starts_with(LIVE_CHECK_PREFIX)
+}
+
 async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Vec<SessionRow>, Response> {
     let read = move || {
-        let mut rows = state.storage.with_store(|store| match &wanted.id {
-            Some(id) => store.sessions_named(id, MAX_SESSIONS),
-            None if wanted.all => store.sessions(MAX_SESSIONS),
-            None => store.sessions_not_ended(MAX_SESSIONS),
+        let mut rows = state.storage.with_store(|store| {
+            let read = |store: &mut Store| match &wanted.id {
+                Some(id) => store.sessions_named(id, MAX_SESSIONS),
+                None if wanted.all => store.sessions(MAX_SESSIONS),
+                None => store.sessions_not_ended(MAX_SESSIONS),
+            };
+            let rows = read(store)?;
+            // Sessions of an older version have none. Where none can be given they are shown all the same.
+            let named = rows.iter().any(wants_name) && store.name_unnamed(state.storage.now_ms()).is_ok();
+            if named { read(store) } else { Ok(rows) }
         })?;
         stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
         Ok(rows)

@@ -15,7 +15,7 @@ use crate::{ExitStatus, find, printer};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The session's id, or the beginning of it
+    /// The session's name or id, or the beginning of that
     id: String,
     /// Run the command instead of printing it
     #[arg(long)]

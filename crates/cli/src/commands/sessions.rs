@@ -2,6 +2,7 @@
 
 pub(crate) mod end;
 mod list;
+mod rename;
 mod show;
 
 use std::io::IsTerminal as _;
@@ -11,7 +12,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use stopgate_protocol::SessionRow;
 
-pub(crate) use list::{age, is_of_interest, memory, project, state_text, unheard_detail};
+pub(crate) use list::{age, is_of_interest, memory, name, project, state_text, unheard_detail};
 pub(crate) use show::lines as detail_lines;
 
 use crate::context::CliContext;
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Show everything known of one session
     Show {
-        /// The session's id, or the beginning of it
+        /// The session's name or id, or the beginning of that
         id: String,
         /// Print JSON
         #[arg(long)]
@@ -48,6 +49,8 @@ enum Action {
     },
     /// Print the command that takes a session up again (the same as `stopgate resume`)
     Resume(super::resume::Arguments),
+    /// Give a session another name
+    Rename(rename::Arguments),
     /// End a session: SIGTERM to its harness, SIGKILL if that does not help, and close its tmux pane
     End(end::Arguments),
 }
@@ -56,6 +59,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     match &arguments.action {
         Some(Action::Show { id, json }) => show::run(context, id, *json),
         Some(Action::Resume(arguments)) => super::resume::run(context, arguments),
+        Some(Action::Rename(arguments)) => rename::run(context, arguments),
         Some(Action::End(arguments)) => end::run(context, arguments),
         None if arguments.watch => watch(context, arguments),
         None => {

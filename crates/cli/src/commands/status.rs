@@ -18,11 +18,11 @@ use stopgate_core::session::Harness;
 use stopgate_core::switch;
 use stopgate_core::text::one_line;
 use stopgate_gate::model::{correction, reading};
-use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, UnattendedAct, chain_text};
+use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, SessionRow, UnattendedAct, chain_text};
 use stopgate_registry::taken_back;
 use stopgate_store::Store;
 
-use super::sessions::unheard_detail;
+use super::sessions::{is_of_interest, name, unheard_detail};
 use super::{authority, kill, mode};
 use crate::context::CliContext;
 use crate::exclusions;
@@ -41,6 +41,8 @@ pub(crate) struct Arguments {
 
 /// How many acts are shown one by one.
 const MAX_ACTS: usize = 10;
+/// How many sessions are named.
+const MAX_NAMED: usize = 8;
 /// How long the store is waited for.
 const STORE_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -63,6 +65,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     };
     let is_news = |note: &taken_back::Uninstall| note.is_news_in(context.home.root());
     let taken_back: Vec<_> = taken_back::read(&ProcessEnv).into_iter().filter(is_news).collect();
+    let living: Vec<_> =
+        sessions.iter().filter(|row| is_of_interest(row, context.now_ms) && !row.state.is_over()).collect();
     let unheard: Vec<_> = sessions.iter().filter_map(|row| Some((row, unheard_detail(row, context.now_ms)?))).collect();
     let registered = Registered::look(context, &sessions);
     let exclusions = exclusions::of(context, &sessions);
@@ -114,6 +118,12 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "uninstalls": taken_back,
             "excluded_plans": exclusions,
             "rules_in_checkouts": in_checkouts,
+            "sessions": living.iter().map(|row| serde_json::json!({
+                "harness": row.harness,
+                "session_id": row.session_id,
+                "name": row.name,
+                "state": row.state,
+            })).collect::<Vec<_>>(),
             "unheard_sessions": unheard.iter().map(|(row, what)| serde_json::json!({
                 "harness": row.harness,
                 "session_id": row.session_id,
@@ -204,8 +214,11 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     for one in &in_checkouts {
         printer::line(format!("rules        {} has {} (gate.rules)", one.file.display(), one.described()));
     }
+    if !living.is_empty() {
+        printer::line(format!("sessions     {}", named(&living)));
+    }
     for (row, what) in &unheard {
-        printer::line(format!("hooks        {} is not guarded: {what}", row.key()));
+        printer::line(format!("hooks        {} ({}) is not guarded: {what}", name(row), row.key()));
     }
     // Seldom there, and of no use where it is not.
     let is_silenced = Hook::NAMES.iter().any(|hook| last(hook, Beat::Silenced).is_some());
@@ -228,6 +241,15 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         printer::line(line);
     }
     Ok(ExitStatus::Success)
+}
+
+/// Sessions by their names.
+fn named(living: &[&SessionRow]) -> String {
+    let shown: Vec<_> =
+        living.iter().take(MAX_NAMED).map(|row| format!("{} ({}, {})", name(row), row.harness, row.state)).collect();
+    let more = living.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// How long a client's stops wait for a judge.

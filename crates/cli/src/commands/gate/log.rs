@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// How many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     tail: u32,
-    /// Only those of a session, by the beginning of its id
+    /// Only those of a session, by its name or the beginning of its id
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Only those with this decision
@@ -139,7 +139,11 @@ pub(super) fn short_ids(rows: &[GateLogRow]) -> Vec<&str> {
 pub(super) fn session(row: &GateLogRow) -> String {
     match row.session_id.strip_prefix(LIVE_CHECK_PREFIX) {
         Some(id) => format!("live check {}", one_line(id, 8).trim_end_matches('…')),
-        None => format!("{} {}", row.harness, one_line(&row.session_id, 8).trim_end_matches('…')),
+        None => {
+            let name = row.name.as_ref().map(|name| format!(" {name}"));
+            let id = one_line(&row.session_id, 8);
+            format!("{} {}{}", row.harness, id.trim_end_matches('…'), name.unwrap_or_default())
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const MIN_LET_GO: usize = 5;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only those of a session, by the beginning of its id
+    /// Only those of a session, by its name or the beginning of its id
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Print what would be asked, as JSON, and ask nothing

@@ -13,7 +13,7 @@ pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The session's id, or the beginning of it
+    /// The session's name or id, or the beginning of that
     id: String,
     /// Do not ask
     #[arg(long, short)]

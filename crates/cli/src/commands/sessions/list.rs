@@ -56,7 +56,7 @@ pub(super) fn print(rows: &[SessionRow], hidden: usize, now_ms: UnixMillis) {
         printer::line(format!("no sessions{hidden}"));
         return;
     }
-    let head = ["STATE", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR", "LAST EVENT", "RESUME"];
+    let head = ["STATE", "NAME", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR", "LAST EVENT", "RESUME"];
     let lines: Vec<_> =
         std::iter::once(head.map(str::to_owned).to_vec()).chain(rows.iter().map(|row| columns(row, now_ms))).collect();
     for (number, line) in printer::columns(&lines).into_iter().enumerate() {
@@ -80,6 +80,7 @@ const fn tone(state: SessionState) -> Tone {
 fn columns(row: &SessionRow, now_ms: UnixMillis) -> Vec<String> {
     vec![
         state_text(row),
+        name(row).to_owned(),
         age(row.started_at_ms, now_ms),
         age(row.last_event_at_ms, now_ms),
         project(row),
@@ -128,6 +129,11 @@ pub(crate) fn unheard_detail(row: &SessionRow, now_ms: UnixMillis) -> Option<Str
 /// The span since `at`.
 pub(crate) fn age(at: Option<UnixMillis>, now_ms: UnixMillis) -> String {
     at.map_or_else(|| "?".to_owned(), |at| when::ago(at, now_ms))
+}
+
+/// What the session is called.
+pub(crate) fn name(row: &SessionRow) -> &str {
+    row.name.as_deref().unwrap_or("-")
 }
 
 /// The name of the directory that a session works in.

@@ -32,6 +32,7 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
     let at = |at: i64| format!("{} ({} ago)", when::rfc3339(at), when::ago(at, now_ms));
     let path = |path: &Path| one_line(&path.to_string_lossy(), 400);
     add("session", Some(row.session_id.clone()));
+    add("name", row.name.clone());
     add("harness", Some(row.harness.to_string()));
     add("state", Some(state_text(row)));
     add("waits for", row.waits_for.clone());

@@ -12,7 +12,7 @@ use stopgate_protocol::{GateLogRow, HealthStatus, SessionRow, chain_text};
 use stopgate_reaper::pressure::Tier;
 
 use super::super::reaper::pressure;
-use super::super::sessions::{age, detail_lines, memory, project, state_text};
+use super::super::sessions::{age, detail_lines, memory, name, project, state_text};
 use super::model::{Model, TopPrompt};
 use crate::when;
 
@@ -122,8 +122,9 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
         count(SessionState::Idle),
     );
     let wide = area.width >= WIDE;
-    let mut names = vec!["STATE", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR"];
+    let mut names = vec!["STATE", "NAME", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR"];
     let mut widths = vec![
+        Constraint::Length(9),
         Constraint::Length(9),
         Constraint::Length(6),
         Constraint::Length(6),
@@ -140,6 +141,7 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
         let state = Cell::from(Span::styled(state_text(row), style(model, colour(row.state))));
         let mut cells = vec![
             state,
+            Cell::from(name(row).to_owned()),
             Cell::from(age(row.started_at_ms, model.now_ms)),
             Cell::from(age(row.last_event_at_ms, model.now_ms)),
             Cell::from(project(row)),
@@ -195,7 +197,8 @@ fn draw_verdicts(frame: &mut Frame<'_>, model: &Model, area: Rect) {
 
 fn verdict(row: &GateLogRow, sessions: &[SessionRow], now_ms: i64) -> String {
     let known = sessions.iter().find(|known| known.harness == row.harness && known.session_id == row.session_id);
-    let who = known.map_or_else(|| one_line(&row.session_id, 16), project);
+    let who =
+        known.map_or_else(|| one_line(&row.session_id, 16), |known| format!("{} {}", name(known), project(known)));
     let effect = match (row.blocked, row.would_block) {
         (true, _) => "held",
         (false, true) => "would hold",
@@ -204,7 +207,7 @@ fn verdict(row: &GateLogRow, sessions: &[SessionRow], now_ms: i64) -> String {
     let why = row.rule.map(|rule| rule.id().to_owned()).or_else(|| row.short_circuit.clone());
     let why = why.or_else(|| row.fail_open.clone()).unwrap_or_default();
     let ago = when::ago(row.at_ms, now_ms);
-    format!("{ago:>6} ago  {effect:<10}  {who:<16}  {why}")
+    format!("{ago:>6} ago  {effect:<10}  {who:<20}  {why}")
 }
 
 fn bottom(model: &Model) -> Line<'static> {

@@ -5,7 +5,7 @@ use stopgate_core::session::{Harness, SessionKey};
 
 fn row(id: &str, state: SessionState) -> SessionRow {
     let json = serde_json::json!({
-        "harness": "claude", "session_id": id, "state": state, "liveness": "alive", "pending_tasks": 0,
+        "harness": "claude", "session_id": id, "name": "amber", "state": state, "liveness": "alive", "pending_tasks": 0,
         "last_events": {}, "resume_command": format!("claude --resume {id}"), "memory_bytes": 300 << 20,
         "started_at_ms": 0, "last_event_at_ms": 60_000, "checkout": "/w/parser", "waits_for": "a prompt",
     });
@@ -34,7 +34,7 @@ fn it_says_everything_at_80x24_without_colour() {
     let text = lines.join("\n");
     assert!(text.contains("2 sessions: 1 working, 0 waiting, 1 idle"), "{text}");
     let selected = lines.iter().find(|line| line.starts_with("> ")).unwrap();
-    for word in ["idle", "2 h", "1 h", "parser", "claude", "300 MiB", "a prompt"] {
+    for word in ["idle", "amber", "2 h", "1 h", "parser", "claude", "300 MiB", "a prompt"] {
         assert!(selected.contains(word), "{word}: {selected}");
     }
     assert!(lines.last().unwrap().starts_with("q quit"), "{text}");
