@@ -34,7 +34,7 @@ use crate::peer::Peer;
 use crate::state::State;
 
 /// What each subject serves.
-const SUBJECTS: [fn(Routes) -> Routes; 9] = [
+const SUBJECTS: [fn(Routes) -> Routes; 10] = [
     views::routes,
     events::routes,
     fence::routes,
