@@ -34,7 +34,7 @@ use crate::peer::Peer;
 use crate::state::State;
 
 /// What each subject serves.
-const SUBJECTS: [fn(Routes) -> Routes; 10] = [
+const SUBJECTS: [fn(Routes) -> Routes; 11] = [
     views::routes,
     events::routes,
     fence::routes,
