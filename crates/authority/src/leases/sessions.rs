@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -72,7 +72,10 @@ pub(super) struct Watched(Arc<OwnedFd>);
 impl Watched {
     /// Waits until it has ended.
     pub(super) async fn ended(self) {
-        match AsyncFd::register_with_interest(self.0, Interest::READABLE) {
+        // SAFETY: an owned handle has one number as long as it lives, and is closed only after it was given back.
+        #[expect(unsafe_code, reason = "the safe way is deprecated, for types whose handle may change")]
+        let registered = unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) };
+        match registered {
             Ok(handle) => drop(handle.readable().await),
             Err(error) => {
                 tracing::warn!(%error, "a process cannot be watched");
