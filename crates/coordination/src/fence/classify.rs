@@ -26,7 +26,7 @@ const READERS: &[&str] = &[
     "return", "rev", "rg", "ripgrep", "seq", "set", "sha1sum", "sha224sum", "sha256sum", "sha384sum", "sha512sum", "shasum",
     "shellcheck", "shift", "shopt", "size", "sleep", "ss", "stat", "strings", "stty", "sum", "sw_vers", "sync", "tac", "tail",
     "test", "tokei", "top", "tput", "tr", "tree", "true", "tsort", "tty", "type", "typeset", "ulimit", "umask", "unalias",
-    "uname", "unexpand", "unset", "uptime", "users", "vmstat", "w", "wait", "wc", "whatis", "where", "whereis", "which", "who",
+    "uname", "unexpand", "unset", "uptime", "users", "vmstat", "w", "wait", "wc", "print", "shuf", "whatis", "where", "whereis", "which", "who",
     "whoami", "xzcat", "yes", "zcat", "zgrep", "zstdcat", "bzcat", "pytest", "xmllint", "nvidia-smi", "fd", "fdfind",
 ];
 
@@ -101,7 +101,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word], sce
         }
         "unzip" => unless(shell, arguments, &["l", "t", "p", "Z", "v", "z"]),
         "gzip" | "gunzip" | "bzip2" | "bunzip2" | "xz" | "unxz" | "zstd" | "unzstd" => {
-            unless(shell, arguments, &["c", "stdout", "to-stdout", "l", "list", "t", "test"]);
+            // Without a file it is a filter.
+            if !operands(arguments, "S", &[]).is_empty() {
+                unless(shell, arguments, &["c", "stdout", "to-stdout", "l", "list", "t", "test"]);
+            }
         }
         "ed" | "ex" => each(shell, &operands(arguments, "cpS", &[]), Reach::File),
         "yq" => {

@@ -267,7 +267,7 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
 
 /// `git checkout WORD`: a path, or what git switches to.
 fn one_word(shell: &mut Shell<'_, '_>, word: &Word, parsed: &Parsed<'_>) {
-    let is_path = parsed.has(&["ours", "theirs", "m", "merge"])
+    let is_path = parsed.has(&["ours", "theirs"])
         || matches!(word.text.as_str(), "." | "./" | "..")
         || word.text.starts_with(':')
         || kind(shell, word).is_some()

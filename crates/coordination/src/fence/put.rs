@@ -64,16 +64,24 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
             return put(shell, only, ".", putter.reach);
         }
         ([sources @ .., destination], None) if !sources.is_empty() => (sources, *destination),
+        // A pattern may be many.
+        ([only], None) if only.literal().is_none() => return shell.draft.opaque(),
         _ => return,
     };
     let is_into = named.is_some()
         || sources.len() > 1
-        || destination.text.ends_with('/')
+        || is_directory_name(&destination.text)
         || !parsed.has(putter.never_into) && kind(shell, destination) == Some(Kind::Directory);
     for source in sources {
-        let reach = if is_deep && whole(shell, source) == Reach::Subtree { Reach::Subtree } else { putter.reach };
+        let own = whole(shell, source);
+        // Whether something that is not known is a directory, nobody says who moves it.
+        let is_tree = match putter.deep {
+            Some(_) => is_deep && own == Reach::Subtree,
+            None => kind(shell, source) == Some(Kind::Directory),
+        };
+        let reach = if is_tree { Reach::Subtree } else { putter.reach };
         if putter.deep.is_none() {
-            shell.target(source, reach);
+            shell.target(source, own);
         }
         if source.pattern.is_some() {
             // Nobody knows how many there are, nor what they are called.
@@ -144,7 +152,7 @@ pub(super) fn rsync(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     }
     let is_deep = parsed.has(&["r", "a", "recursive", "archive"]);
     let is_into =
-        sources.len() > 1 || destination.text.ends_with('/') || kind(shell, destination) == Some(Kind::Directory);
+        sources.len() > 1 || is_directory_name(&destination.text) || kind(shell, destination) == Some(Kind::Directory);
     for source in sources {
         let reach = if is_deep && whole(shell, source) == Reach::Subtree { Reach::Subtree } else { Reach::Entry };
         let is_content = reach == Reach::Subtree && source.text.ends_with('/');
@@ -159,4 +167,9 @@ pub(super) fn rsync(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
             shell.target(destination, reach);
         }
     }
+}
+
+/// Whether `path` can only be a directory.
+fn is_directory_name(path: &str) -> bool {
+    path.ends_with('/') || matches!(path.rsplit('/').next(), Some("." | ".."))
 }

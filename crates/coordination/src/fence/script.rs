@@ -398,6 +398,13 @@ impl<'d, 'a> Shell<'d, 'a> {
         match word.text.as_str() {
             "if" | "while" | "until" => frames.push(self.open(FrameKind::Branch)),
             "then" | "do" | "!" | "coproc" | "and" | "or" | "not" | "begin" => {}
+            // Before a compound command it is a keyword, else as good as a program.
+            "time" => {
+                cursor.skip_blanks();
+                if !matches!(cursor.peek(), Some(b'(' | b'{')) {
+                    return Keyword::No;
+                }
+            }
             "else" | "elif" => {
                 if let Some(frame) = frames.last_mut() {
                     self.branch(frame);

@@ -221,7 +221,8 @@ impl<'s> Cursor<'s> {
                 b'<' | b'>' if self.at == begin && self.second() == Some(b'(') => {
                     self.at += 2;
                     inner.substitution(self);
-                    word.text.push(HOLE);
+                    // As the program sees it: a pipe.
+                    word.text.push_str("/dev/fd/63");
                 }
                 b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b')' | b'<' | b'>' => break,
                 b'\r' if matches!(self.second(), Some(b'\n') | None) => break,
@@ -509,11 +510,14 @@ impl<'s> Cursor<'s> {
                 }
             } else if byte == b'\\' {
                 self.skip();
-            } else if matches!(byte, b'\'' | b'"') && open == b'{' {
+            } else if byte == b'"' && open == b'{' {
+                if let Some(length) = self.rest().find('"') {
+                    self.at += length + 1;
+                }
+            } else if byte == b'\'' && open == b'{' {
                 // An apostrophe within double quotes is none: only what ends is skipped.
-                if let Some(length) =
-                    self.rest().find([char::from(byte), '}']).filter(|at| self.rest().as_bytes()[*at] == byte)
-                {
+                let next = self.rest().find(['\'', '}']);
+                if let Some(length) = next.filter(|at| self.rest().as_bytes().get(*at) == Some(&b'\'')) {
                     self.at += length + 1;
                 }
             }
