@@ -34,7 +34,7 @@ impl Shell<'_, '_> {
         loop {
             cursor.skip_blanks();
             match cursor.peek() {
-                None | Some(b'\n' | b';' | b'&' | b'|' | b')') => return,
+                None | Some(b'\n' | b'#' | b';' | b'&' | b'|' | b')') => return,
                 Some(b'(') => cursor.skip_to(b'(', b')', self),
                 Some(b'{') if cursor.second().is_none_or(|next| next.is_ascii_whitespace()) => return,
                 Some(_) => {
@@ -55,6 +55,7 @@ impl Shell<'_, '_> {
             match cursor.peek() {
                 None => return self.draft.opaque(),
                 Some(b'\n') => cursor.end_line(),
+                Some(b'#') => cursor.skip_comment(),
                 Some(b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b';') => cursor.skip(),
                 Some(_) => {
                     let before = cursor.at();

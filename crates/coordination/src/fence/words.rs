@@ -85,11 +85,13 @@ pub(super) struct Cursor<'s> {
     text: &'s str,
     at: usize,
     heredocs: Vec<Heredoc>,
+    /// Within `name=(...)`, in which there is no other.
+    is_in_array: bool,
 }
 
 impl<'s> Cursor<'s> {
     pub(super) fn new(text: &'s str) -> Self {
-        Self { text, at: 0, heredocs: Vec::new() }
+        Self { text, at: 0, heredocs: Vec::new(), is_in_array: false }
     }
 
     pub(super) const fn at(&self) -> usize {
@@ -218,6 +220,7 @@ impl<'s> Cursor<'s> {
         let mut brace: Option<(usize, bool)> = None;
         while let Some(byte) = self.peek() {
             match byte {
+                b'#' if self.at == begin => break,
                 b'<' | b'>' if self.at == begin && self.second() == Some(b'(') => {
                     self.at += 2;
                     inner.substitution(self);
@@ -227,9 +230,11 @@ impl<'s> Cursor<'s> {
                 b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b')' | b'<' | b'>' => break,
                 b'\r' if matches!(self.second(), Some(b'\n') | None) => break,
                 b'(' => {
-                    if word.text.ends_with('=') && is_assignment(&word.text) {
+                    if !self.is_in_array && word.text.ends_with('=') && is_assignment(&word.text) {
                         self.at += 1;
+                        self.is_in_array = true;
                         self.array(inner);
+                        self.is_in_array = false;
                         word.text.push(HOLE);
                     } else if self.at > begin && word.text.ends_with(['@', '!', '+', '?', '*']) {
                         word.pattern.get_or_insert(word.text.len() - 1);
