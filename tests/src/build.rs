@@ -22,7 +22,7 @@ const LOOP: &str = r#"cd "$TOP" || exit 1
 echo $$ > "$AGENT/pid"
 n=1
 while :; do
-  while [ ! -e "$AGENT/$n.go" ]; do sleep 0.02; done
+  while [ ! -e "$AGENT/$n.go" ]; do [ -d "$AGENT" ] && sleep 0.02 || exit 1; done
   . "$AGENT/$n.sh" > "$AGENT/$n.out" 2> "$AGENT/$n.err"
   echo $? > "$AGENT/$n.code"
   mv "$AGENT/$n.code" "$AGENT/$n.rc"
