@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use stopgate_core::autostart::{Autostart, autostart, migrate_if_outdated};
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::event_id::new_event_id;
-use stopgate_core::harness::{Event, EventKind, Reply, registration};
+use stopgate_core::harness::{Event, EventKind, EventName, Reply, registration};
 use stopgate_core::hook;
 use stopgate_core::protocol::{HookEvent, Origin, search_path};
 use stopgate_core::spool::SpoolRoute;
@@ -25,6 +26,9 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_millis(400);
 const STORE_PATIENCE: Duration = Duration::from_millis(300);
 /// The same where an authority lives and does not answer: it may be what holds the store, and then it goes on holding it.
 const STORE_PATIENCE_BESIDE_HUNG: Duration = Duration::from_millis(20);
+
+/// An answer that says something to the agent is at least as long: with the field, its mark, and a word.
+const LEAST_TOLD_BYTES: usize = 100;
 
 /// The hook's `main`.
 pub fn session_start_recorder() {
@@ -66,9 +70,25 @@ fn record(hook: &RunningHook) -> HookOutcome {
         return HookOutcome::Nothing;
     };
     match hook.post(SpoolRoute::HookEvent, &body, Instant::now() + env::patiently(ACKNOWLEDGEMENT)) {
-        Ok(_) => HookOutcome::Answer(harness, Reply::Allow),
+        Ok(response) => HookOutcome::Answer(harness, told(&reported.event.kind, &response.body)),
         Err(undelivered) => without_authority(hook, reported, undelivered),
     }
+}
+
+/// What the authority has to say to the agent, with an event that takes it. Mostly nothing, and then its answer is not read.
+fn told(kind: &EventKind, answer: &[u8]) -> Reply {
+    let event = match kind {
+        EventKind::SessionStart { .. } => EventName::SessionStart,
+        EventKind::UserPromptSubmit { .. } => EventName::UserPromptSubmit,
+        _ => return Reply::Allow,
+    };
+    // Every answer has an id of 36 bytes and little else.
+    if answer.len() < LEAST_TOLD_BYTES {
+        return Reply::Allow;
+    }
+    let text =
+        serde_json::from_slice::<Value>(answer).ok().and_then(|answer| answer.get("tell")?.as_str().map(str::to_owned));
+    text.filter(|text| text.starts_with("[stopgate]")).map_or(Reply::Allow, |text| Reply::Told { event, text })
 }
 
 /// What only this process can see of the session.

@@ -307,7 +307,7 @@ fn settle(
 }
 
 /// How an agent calls the program.
-fn program(home: &Home) -> String {
+pub(crate) fn program(home: &Home) -> String {
     let installed = home.bin().join("stopgate");
     if installed.exists() { shell::shown(&installed.to_string_lossy()) } else { "stopgate".to_owned() }
 }

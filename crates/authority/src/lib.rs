@@ -32,6 +32,7 @@ mod judge;
 mod learned;
 mod leases;
 mod memory;
+mod neighbours;
 mod operator;
 mod peer;
 mod process_files;

@@ -11,7 +11,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_store::{SessionFacts, TurnRecord};
-use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::journal::Journal;
 use crate::judge::Judges;
@@ -91,6 +91,8 @@ pub(crate) struct State {
     /// Held from looking at a switch to writing it.
     pub(crate) flipping: Mutex<()>,
     memory: Mutex<Memory>,
+    /// Fires when something was heard of a session, or it was renamed.
+    pub(crate) sessions_changed: watch::Sender<u64>,
 }
 
 impl State {
@@ -132,6 +134,7 @@ impl State {
             counted: AtomicU64::new(0),
             flipping: Mutex::new(()),
             memory: Mutex::new(memory),
+            sessions_changed: watch::Sender::new(0),
         });
         // Grades may have been given, and the mode set, while nobody served.
         rules::demote(&state);

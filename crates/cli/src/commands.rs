@@ -9,6 +9,7 @@ pub(crate) mod kill;
 pub(crate) mod mode;
 pub(crate) mod reaper;
 pub(crate) mod resume;
+pub(crate) mod room;
 pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod top;

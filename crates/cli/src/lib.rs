@@ -60,6 +60,8 @@ enum Command {
     Build(commands::build::Arguments),
     /// List known sessions, the last active first; show, resume or end one
     Sessions(commands::sessions::Arguments),
+    /// Show the repository that a path lies in: its working trees, the sessions in them, leases, and what happens there
+    Room(commands::room::Arguments),
     /// Show what is configured, every key with its meaning, or check a config.toml
     Config(commands::config::Arguments),
     /// Print (or with --exec run) the command that takes a session up again
@@ -95,6 +97,7 @@ pub fn main(serve: Serve, try_stop: TryStop) -> ExitCode {
         Command::Mode(arguments) => commands::mode::run(&context, &arguments),
         Command::Kill(arguments) => commands::kill::run(&context, &arguments),
         Command::Gate(arguments) => commands::gate::run(&context, &arguments),
+        Command::Room(arguments) => commands::room::run(&context, &arguments),
         Command::Config(arguments) => commands::config::run(&context, &arguments),
         Command::Try(arguments) => commands::trial::run(&context, &arguments, try_stop),
         Command::Explain(arguments) => commands::explain::run(&context, &arguments),

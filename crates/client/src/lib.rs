@@ -2,12 +2,13 @@
 //! it alike. Hooks have a narrower one of their own in `core`, because every turn of every agent waits for it.
 //!
 //! * `ask`: one question. `error`: why there is no answer.
-//! * `find`: who serves, also while somebody holds the lock and does not listen. `start`: sees to it that one does.
+//! * `arrival`: waits for one that is not there yet. `find`: who serves, also while somebody holds the lock and does not listen. `start`: sees to it that one does.
 //! * `ending`: has one make way, or ends it. `silent`: what is said of one that lives and does not serve.
 //! * `secluded`: one that was started in a sandbox, and does not see who asks it from outside.
 //! * `owner`: whose the home is, where that is not the root user who asks.
 //! * `sandbox`: whether this process may ask at all. `limits`: how long each of this may take.
 
+mod arrival;
 mod ask;
 mod ending;
 mod error;
@@ -19,6 +20,7 @@ mod secluded;
 mod silent;
 mod start;
 
+pub use self::arrival::Arrival;
 pub use self::ask::Authority;
 pub use self::error::AskError;
 pub use self::limits::ANSWER;

@@ -7,3 +7,4 @@ pub mod lease;
 pub mod name;
 pub mod resource;
 pub mod room;
+pub mod told;

@@ -332,6 +332,13 @@ pub enum Reply {
         /// What.
         text: String,
     },
+    /// The session or turn that begins goes on, and the model is told something beside.
+    Told {
+        /// The event that is answered, one that takes this ([`EventName::SessionStart`], [`EventName::UserPromptSubmit`]).
+        event: EventName,
+        /// What.
+        text: String,
+    },
     /// The tool is not used, and the model is told this instead of its result.
     Deny {
         /// Why, and what to do next.
@@ -349,19 +356,22 @@ impl Reply {
             // All know it, and show it to the person alone.
             Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
             Self::Block { reason } => (harness.spec().block)(&filled(reason)?),
-            Self::Context { text } => before_tool(harness, &[("additionalContext", &filled(text)?)]),
-            Self::Deny { reason } => {
-                before_tool(harness, &[("permissionDecision", "deny"), ("permissionDecisionReason", &filled(reason)?)])
-            }
+            Self::Context { text } => output(harness, "PreToolUse", &[("additionalContext", &filled(text)?)]),
+            Self::Told { event, text } => output(harness, event.name(), &[("additionalContext", &filled(text)?)]),
+            Self::Deny { reason } => output(
+                harness,
+                "PreToolUse",
+                &[("permissionDecision", "deny"), ("permissionDecisionReason", &filled(reason)?)],
+            ),
         }
     }
 }
 
-/// The answer to `PreToolUse` with these fields. Both harnesses take the same, and Codex drops an answer with any other.
-fn before_tool(harness: Harness, fields: &[(&str, &str)]) -> Option<String> {
+/// The answer to `event` with these fields. Both harnesses take the same, and Codex drops an answer with any other.
+fn output(harness: Harness, event: &str, fields: &[(&str, &str)]) -> Option<String> {
     let most = harness.spec().most_said;
     let said = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text::head(text, most))));
-    let output: Map<_, _> = [("hookEventName".to_owned(), Value::from("PreToolUse"))].into_iter().chain(said).collect();
+    let output: Map<_, _> = [("hookEventName".to_owned(), Value::from(event))].into_iter().chain(said).collect();
     serde_json::to_string(&json!({ "hookSpecificOutput": output })).ok()
 }
 

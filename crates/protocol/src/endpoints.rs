@@ -10,11 +10,11 @@ use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
     AskLease, AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken,
-    ExplainReaper, ExplainStop, GateLog, GetHealth, GetReaper, Graded, Health, KillState, LeaseAnswer, LeaseRoom,
-    LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen, MarkedSeen, ModeState,
-    ReadReaperAudit, ReadReport, RenameSession, ResetBreakers, RuleModeState, SessionEnded, SessionRenamed, SessionRow,
-    SetCorrection, SetGrade, SetKill, SetMode, SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping,
-    UnattendedAct,
+    ExplainReaper, ExplainStop, FollowRoom, GateLog, GetHealth, GetReaper, GetRoom, Graded, Health, KillState,
+    LeaseAnswer, LeaseRoom, LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen,
+    MarkedSeen, ModeState, ReadReaperAudit, ReadReport, RenameSession, ResetBreakers, RoomNews, RoomView,
+    RuleModeState, SessionEnded, SessionRenamed, SessionRow, SetCorrection, SetGrade, SetKill, SetMode, SetReaper,
+    SetRuleMode, Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -94,6 +94,10 @@ endpoints! {
 
     /// Known sessions.
     Get "/sessions" ListSessions => Vec<SessionRow>, anybody;
+    /// A room: its trees, who lives in them, who holds what.
+    Get "/rooms" GetRoom => RoomView, anybody;
+    /// What happens there, once something does.
+    Get "/rooms/follow" FollowRoom => RoomNews, anybody;
     /// Give a session another name.
     Post "/sessions/rename" RenameSession => SessionRenamed, |wanted, _| Caller::operator(wanted.action());
     /// End a session.

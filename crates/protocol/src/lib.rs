@@ -12,6 +12,7 @@ mod leases;
 mod log;
 mod operator;
 mod reaper;
+mod rooms;
 mod sessions;
 mod switches;
 pub mod version;
@@ -29,6 +30,7 @@ pub use self::leases::*;
 pub use self::log::*;
 pub use self::operator::*;
 pub use self::reaper::*;
+pub use self::rooms::*;
 pub use self::sessions::*;
 pub use self::switches::*;
 

@@ -80,6 +80,28 @@ pub fn living(store: &Store, home: &Home, now_ms: UnixMillis) -> Result<Vec<Livi
     Ok(rows.iter().filter_map(LivingSession::of).collect())
 }
 
+/// The other sessions of `home` that live in the working tree of `place`, the last active first. Blocks; looks at processes
+/// only where there may be any.
+pub fn beside(
+    store: &Store,
+    home: &Home,
+    now_ms: UnixMillis,
+    own: &SessionKey,
+    place: &Place,
+) -> Result<Vec<LivingSession>, StoreError> {
+    let mut places: BTreeMap<PathBuf, Option<Place>> = BTreeMap::new();
+    let mut rows = store.sessions_not_ended(MAX_SESSIONS)?;
+    rows.retain(|row| {
+        let Some(cwd) = row.cwd.as_ref().filter(|_| row.key() != *own) else { return false };
+        let found = places.entry(cwd.clone()).or_insert_with(|| place_of(cwd));
+        found.as_ref().is_some_and(|found| found.tree == place.tree)
+    });
+    if !rows.is_empty() {
+        crate::look(&mut rows, home, now_ms);
+    }
+    Ok(rows.iter().filter_map(LivingSession::of).collect())
+}
+
 /// The sessions of each working tree, by its top.
 pub fn by_tree(sessions: &[LivingSession]) -> BTreeMap<PathBuf, Vec<&LivingSession>> {
     let mut trees: BTreeMap<PathBuf, Vec<&LivingSession>> = BTreeMap::new();

@@ -24,6 +24,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/db/0013_fence.sql"),
     include_str!("../../../migrations/db/0014_leases.sql"),
     include_str!("../../../migrations/db/0015_session_names.sql"),
+    include_str!("../../../migrations/db/0016_neighbours_told.sql"),
 ];
 
 /// The version this program writes.

@@ -164,6 +164,35 @@ impl Store {
         Ok(unnamed.len())
     }
 
+    /// What a session is called.
+    pub fn name_of(&self, key: &SessionKey) -> Result<Option<String>, StoreError> {
+        let mut query =
+            self.connection.prepare_cached("SELECT name FROM session_names WHERE harness = ?1 AND session_id = ?2")?;
+        Ok(query.query_row(params![key.harness.name(), key.session_id], |row| row.get(0)).optional()?)
+    }
+
+    /// The sessions of the same tree that `key` was last told of, and their names; `None` if it never was told anything.
+    pub fn neighbours_told(&self, key: &SessionKey) -> Result<Option<Vec<(SessionKey, String)>>, StoreError> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT others FROM neighbours_told WHERE harness = ?1 AND session_id = ?2")?;
+        let told: Option<String> =
+            query.query_row(params![key.harness.name(), key.session_id], |row| row.get(0)).optional()?;
+        Ok(told.and_then(|told| serde_json::from_str(&told).ok()))
+    }
+
+    /// Notes whom `key` is told of.
+    pub fn set_neighbours_told(&self, key: &SessionKey, others: &[(SessionKey, String)]) -> Result<(), StoreError> {
+        let others = serde_json::to_string(others).map_err(|error| StoreError::Io(error.into()))?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO neighbours_told (harness, session_id, others) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET others = excluded.others",
+            )?
+            .execute(params![key.harness.name(), key.session_id, others])?;
+        Ok(())
+    }
+
     /// Gives the session another name, which is one by [`name::check`].
     pub fn rename(&mut self, key: &SessionKey, name: &str, now_ms: UnixMillis) -> Result<Renamed, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -17,7 +17,7 @@ use super::{Routes, off_loop, problem, unavailable};
 use crate::git::Git;
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{facts, heard_prompt, operator, process_files};
+use crate::{facts, heard_prompt, neighbours, operator, process_files};
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -48,7 +48,10 @@ async fn take(state: Arc<State>, peer: Peer, mut reported: HookEvent) -> Result<
         let claimed = reported.origin.harness_process.take();
         reported.origin.harness_process = claimed.and_then(|claimed| operator::proven_process(&peer, harness, claimed));
         let recorded = record(&state, &reported)?;
-        Ok(EventTaken { event_id: reported.event_id, recorded })
+        state.sessions_changed.send_modify(|count| *count += 1);
+        // One that comes again was answered before, or the hook has written the row itself: it waits no longer.
+        let tell = if recorded { neighbours::tell(&state, &reported) } else { String::new() };
+        Ok(EventTaken { event_id: reported.event_id, recorded, tell })
     };
     off_loop(take).await?.map_err(unavailable)
 }
