@@ -213,6 +213,8 @@ proptest! {
     ]), 1..8)) {
         let name = name.concat();
         let name = name.trim();
+        // At the end of a script a backslash has nothing to quote.
+        prop_assume!(!name.ends_with('\\'));
         prop_assume!(!name.is_empty() && !name.starts_with('#') && !name.contains(" #") && !name.contains('`'));
         let output = Command::new("bash").args(["-c", &format!("printf '%s\\0' {name}")]).output().unwrap();
         prop_assume!(output.status.success());
@@ -285,6 +287,7 @@ fn time_is_linear(
         "\u{1}",
         "é",
         "*** Update File: a\n",
+        "cd src && rm a.rs && git stash; echo \"$x\" > out.txt\n",
         "trap '",
         "esac",
         ";;"

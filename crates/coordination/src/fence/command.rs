@@ -220,6 +220,8 @@ impl Shell<'_, '_> {
             }
         }
         let mut command: Vec<Word> = rest.to_vec();
+        // Without `-I` it means itself, but nobody has a file that is called so.
+        fill(&mut command, "{}");
         match &replaced {
             Some(sign) => fill(&mut command, sign),
             None => command.push(Word::unknown()),

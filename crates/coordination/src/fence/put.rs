@@ -61,7 +61,7 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
         (sources, Some(named)) => (sources, named),
         // `ln -s ../a`
         ([only], None) if putter.never_into.contains(&"h") => {
-            return put(shell, only, ".", putter.reach);
+            return put(shell, only, ".", putter.reach, false);
         }
         ([sources @ .., destination], None) if !sources.is_empty() => (sources, *destination),
         // A pattern may be many.
@@ -89,21 +89,31 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
         } else if !is_into {
             shell.target(destination, reach);
         } else if let Some(directory) = destination.literal() {
-            put(shell, source, directory, reach);
+            put(shell, source, directory, reach, parsed.has(&["parents"]));
         } else {
             shell.draft.opaque();
         }
     }
 }
 
-/// `source` comes into `directory` under its own name.
-fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach) {
+/// `source` comes into `directory` under its own name, or under all of its path.
+fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach, with_parents: bool) {
     let Some(path) = source.literal() else { return shell.draft.opaque() };
-    match path.trim_end_matches('/').rsplit('/').next() {
-        None | Some("" | "..") => shell.draft.opaque(),
+    let path = path.trim_end_matches('/');
+    let name = if with_parents { Some(path.trim_start_matches("./")) } else { path.rsplit('/').next() };
+    match name {
         Some(".") => shell.target_path(directory, reach),
+        None | Some("" | "..") => shell.draft.opaque(),
+        Some(name) if with_parents && (name.starts_with("..") || name.contains("/./")) => shell.draft.opaque(),
         Some(name) => shell.target_path(&format!("{}/{name}", directory.trim_end_matches('/')), reach),
     }
+}
+
+/// The path on another machine in `host:path`, if `word` is that.
+fn remote(word: &Word) -> Option<Word> {
+    let host = word.text.split('/').next()?;
+    let at = host.find(':')?;
+    Some(super::options::tail(word, at + 1))
 }
 
 /// `rsync` with `arguments`.
@@ -146,19 +156,21 @@ pub(super) fn rsync(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if parsed.has(&["remove-source-files"]) {
         shell.draft.opaque();
     }
-    let is_remote = destination.text.split('/').next().is_some_and(|host| host.contains(':'));
-    if is_remote || sources.is_empty() {
+    if remote(destination).is_some() || sources.is_empty() {
         return;
     }
     let is_deep = parsed.has(&["r", "a", "recursive", "archive"]);
     let is_into =
         sources.len() > 1 || is_directory_name(&destination.text) || kind(shell, destination) == Some(Kind::Directory);
     for source in sources {
+        let there = remote(source);
+        let is_expanded_there = there.as_ref().is_some_and(|path| path.text.contains(['*', '?', '[', '$', '`', ' ']));
+        let source = there.as_ref().unwrap_or(source);
         let reach = if is_deep && whole(shell, source) == Reach::Subtree { Reach::Subtree } else { Reach::Entry };
         let is_content = reach == Reach::Subtree && source.text.ends_with('/');
-        if is_into && !is_content && source.pattern.is_none() {
+        if is_into && !is_content && source.pattern.is_none() && !is_expanded_there {
             match destination.literal() {
-                Some(directory) => put(shell, source, directory, reach),
+                Some(directory) => put(shell, source, directory, reach, parsed.has(&["R", "relative"])),
                 None => shell.draft.opaque(),
             }
         } else if is_into && !is_content {

@@ -86,7 +86,11 @@ impl<'a> Draft<'a> {
         }
         let Some(target) = self.around.resolve(directory, path, reach == Reach::File) else { return self.opaque() };
         let target = WriteTarget { path: target, is_subtree: reach == Reach::Subtree };
-        if self.intent.writes.contains(&target) {
+        // By their bytes, which are plain: part by part takes long.
+        let is_known = |known: &WriteTarget| {
+            known.is_subtree == target.is_subtree && known.path.as_os_str() == target.path.as_os_str()
+        };
+        if self.intent.writes.iter().any(is_known) {
             return;
         }
         if self.intent.writes.len() >= MAX_TARGETS { self.opaque() } else { self.intent.writes.push(target) }
@@ -102,7 +106,9 @@ impl<'a> Draft<'a> {
     /// `verb` would be run in `directory`.
     pub(super) fn act(&mut self, verb: TreeVerb, directory: PathBuf) {
         let act = TreeAct { verb, directory };
-        if self.intent.acts.contains(&act) {
+        let is_known =
+            |known: &TreeAct| known.verb == act.verb && known.directory.as_os_str() == act.directory.as_os_str();
+        if self.intent.acts.iter().any(is_known) {
             return;
         }
         if self.intent.acts.len() >= MAX_TARGETS { self.opaque() } else { self.intent.acts.push(act) }

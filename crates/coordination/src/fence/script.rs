@@ -297,7 +297,7 @@ impl<'d, 'a> Shell<'d, 'a> {
 
     /// Another branch begins.
     fn branch(&mut self, frame: &mut Frame) {
-        frame.has_moved |= self.cwd != frame.entry;
+        frame.has_moved |= !is_same(self.cwd.as_deref(), frame.entry.as_deref());
         self.cwd.clone_from(&frame.entry);
     }
 
@@ -311,7 +311,7 @@ impl<'d, 'a> Shell<'d, 'a> {
         match kind {
             FrameKind::Brace => {}
             FrameKind::Branch | FrameKind::Case => {
-                if has_moved || self.cwd != entry {
+                if has_moved || !is_same(self.cwd.as_deref(), entry.as_deref()) {
                     self.cwd = None;
                 }
             }
@@ -381,7 +381,7 @@ impl<'d, 'a> Shell<'d, 'a> {
         let before = (self.cwd.clone(), self.previous.clone());
         let scene = Scene { rest: cursor.rest(), is_fed: is_fed || cursor.awaits_heredoc() };
         self.run(&words, &scene);
-        if self.cwd != before.0 {
+        if !is_same(self.cwd.as_deref(), before.0.as_deref()) {
             let is_in_pipe = spot.is_after_pipe || cursor.peek() == Some(b'|') && cursor.second() != Some(b'|');
             if is_in_pipe {
                 (self.cwd, self.previous) = before;
@@ -476,4 +476,9 @@ enum Keyword {
     Goes,
     /// A compound command has ended, which began in this directory.
     Ended(Option<PathBuf>),
+}
+
+/// Whether two directories are one. Both are plain, so that their bytes tell; comparing them part by part takes long.
+fn is_same(one: Option<&Path>, other: Option<&Path>) -> bool {
+    one.map(Path::as_os_str) == other.map(Path::as_os_str)
 }

@@ -249,7 +249,8 @@ impl<'s> Cursor<'s> {
                         continue;
                     }
                     word.is_quoted = true;
-                    let sign = self.rest().chars().next().unwrap_or('\\');
+                    // At the end it has nothing to quote.
+                    let sign = self.rest().chars().next().unwrap_or(HOLE);
                     word.text.push(sign);
                     self.skip();
                 }
