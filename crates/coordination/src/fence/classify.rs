@@ -90,7 +90,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word], sce
         "wget" => fetch::wget(shell, arguments),
         "tar" | "bsdtar" => tar(shell, arguments),
         "zip" => {
-            if let Some(archive) = operands(arguments, "", &[]).first() {
+            if let Some(archive) =
+                operands(arguments, "PbtnO", &["password", "temp-path"]).first().filter(|word| word.text != "-")
+            {
                 match archive.literal() {
                     Some(path) if !path.rsplit('/').next().unwrap_or_default().contains('.') => {
                         shell.target_path(&format!("{path}.zip"), Reach::Entry);
