@@ -21,6 +21,7 @@ mod claude_stopgate;
 mod codex_installer;
 mod command_lines;
 mod coordination_fence_hook;
+mod coordination_leases;
 mod coordination_rooms;
 mod documentation;
 mod fail_open;

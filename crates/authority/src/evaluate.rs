@@ -365,6 +365,7 @@ impl Verdict {
             .inspect_err(|error| {
                 tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
             })
+            .inspect(|_| state.leases.heard(&self.request.event, self.request.search_path.as_deref()))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Leases of what sessions share. What becomes of them is decided in `stopgate_coordination::lease`; here is what that needs:
-//! what is known of sessions (`sessions`), tokens that rise whatever happens to the database (`tokens`), and who is told of a
+//! what is known of sessions (`sessions`, `observed`), tokens that rise whatever happens to the database (`tokens`), and who is told of a
 //! change (`listening`, and `told` for those who are not there to hear it).
 //!
 //! A change is written down before anybody hears of it, and is not done if it cannot be written. Nothing is looked at again
 //! and again: one sleep until the earliest end, and the kernel tells when a holder's process ends.
 
 mod listening;
+mod observed;
 mod sessions;
 mod shown;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use stopgate_core::clock::Moment;
 use stopgate_core::harness::{Event, EventKind, StartSource};
 use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
+use stopgate_core::session::state::Turn;
 use stopgate_store::{LeaseCommit, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -277,8 +279,9 @@ impl Leases {
         self.sessions.sign(session);
     }
 
-    /// An event of a session, which is stored. Blocks, and only where it holds something or waits.
-    pub(crate) fn heard(self: &Arc<Self>, event: &Event) {
+    /// An event of a session, which is stored, with the search path of whoever reported it. Blocks, and only where it holds
+    /// something or waits.
+    pub(crate) fn heard(self: &Arc<Self>, event: &Event, search_path: Option<&str>) {
         let key = &event.key;
         if let EventKind::SessionStart { source: StartSource::Clear } = event.kind
             && let Some(from) = self.sessions.cleared_by(key)
@@ -291,7 +294,7 @@ impl Leases {
             return;
         }
         self.sessions.sign(key);
-        let before = self.sessions.refresh(key);
+        let known = self.sessions.refresh(key);
         if matches!(&event.kind, EventKind::SessionEnd { reason } if reason.as_deref() == Some("clear")) {
             // Another session goes on with it, in a moment.
             let leases = Arc::clone(self);
@@ -303,9 +306,16 @@ impl Leases {
                 });
             }
         }
+        if Turn::of(&event.kind) == Some(Turn::Stopped) && event.agent_id.is_none() {
+            self.end_clean(key, search_path.map(str::to_owned));
+        }
         let is_offered = || !self.chosen(|lease| lease.holder == *key && lease.offered_boot_ms.is_some()).is_empty();
-        if before.has_ended(self.storage.moment().boot_ms) || is_offered() {
+        if known.has_ended(self.storage.moment().boot_ms) || is_offered() {
             self.everywhere(key, |_| Request::Look);
+        }
+        // Whatever becomes of one that is over is heard of anew.
+        if known.has_ended(self.storage.moment().boot_ms) {
+            self.sessions.forget(key);
         }
         self.due.notify_one();
     }

@@ -61,7 +61,11 @@ fn take(state: &State, spooled: &Spooled) -> bool {
         SpoolRoute::HookEvent => serde_json::from_slice::<HookEvent>(&spooled.body)
             .and_then(|reported| named(&reported.event).map(|()| reported))
             .map(|reported| HookEvent { origin: operator::unless_a_persons(reported.origin), ..reported })
-            .map(|event| state.storage.with_store(|store| store.record_event(&event).map(|_| ()))),
+            .map(|event| {
+                let stored = state.storage.with_store(|store| store.record_event(&event).map(|_| ()));
+                state.leases.heard(&event.event, event.origin.search_path.as_deref());
+                stored
+            }),
         SpoolRoute::Evaluate => serde_json::from_slice::<EvaluateRequest>(&spooled.body)
             .and_then(|request| named(&request.event).map(|()| request))
             .map(|request| state.storage.with_store(|store| record_undelivered(store, state, &request))),

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod explain;
 pub(crate) mod gate;
 pub(crate) mod kill;
+pub(crate) mod lease;
 pub(crate) mod mode;
 pub(crate) mod reaper;
 pub(crate) mod resume;

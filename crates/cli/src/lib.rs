@@ -58,6 +58,8 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Start and drive work that its session may not quit half-done
     Build(commands::build::Arguments),
+    /// Hold a file, a directory or a name for a session, wait for one, and hand it on
+    Lease(commands::lease::Arguments),
     /// List known sessions, the last active first; show, resume or end one
     Sessions(commands::sessions::Arguments),
     /// Show the repository that a path lies in: its working trees, the sessions in them, leases, and what happens there
@@ -102,6 +104,7 @@ pub fn main(serve: Serve, try_stop: TryStop) -> ExitCode {
         Command::Try(arguments) => commands::trial::run(&context, &arguments, try_stop),
         Command::Explain(arguments) => commands::explain::run(&context, &arguments),
         Command::Build(arguments) => commands::build::run(&context, &arguments),
+        Command::Lease(arguments) => commands::lease::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
         Command::Resume(arguments) => commands::resume::run(&context, &arguments),
         Command::Top(arguments) => commands::top::run(&context, &arguments),

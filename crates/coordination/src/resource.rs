@@ -105,11 +105,16 @@ impl FromStr for Resource {
         if text == "/" {
             return Ok(Self::tree());
         }
-        let text = text.strip_prefix("./").unwrap_or(text);
-        if text.starts_with('/') {
+        // A file whose name begins so is written with the directory before it, and stays so: it is no name.
+        let (text, path) = match text.strip_prefix("./") {
+            Some(path) if path.starts_with('@') => (text, path),
+            Some(path) => (path, path),
+            None => (text, text),
+        };
+        if path.starts_with('/') {
             return Err(NotAResource::Absolute);
         }
-        let parts = text.strip_suffix('/').unwrap_or(text);
+        let parts = path.strip_suffix('/').unwrap_or(path);
         if parts.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(NotAResource::NotPlain);
         }
@@ -156,6 +161,9 @@ mod tests {
     #[case("src/", "source/a.rs", false)]
     #[case("/", "anything", true)]
     #[case("/", "@leader", false)]
+    #[case("/", "./@leader", true)]
+    #[case("./@leader", "@leader", false)]
+    #[case("./@dir/", "./@dir/a", true)]
     #[case("@leader", "@leader", true)]
     #[case("@merge:main", "@merge:maint", false)]
     fn two_overlap_by_one_prefix_test(#[case] left: &str, #[case] right: &str, #[case] expected: bool) {

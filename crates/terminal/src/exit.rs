@@ -13,6 +13,8 @@ pub enum ExitStatus {
     Failure,
     /// Nothing was done, because nobody agreed to it or because it may not be.
     Refused,
+    /// What sessions that coordinate are told by a code of its own: held by another, and so on.
+    Told(ErrorCode),
 }
 
 impl ExitStatus {
@@ -22,13 +24,18 @@ impl ExitStatus {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Refused => 2,
+            Self::Told(code) => code.exit_code(),
         }
     }
 }
 
 impl From<ErrorCode> for ExitStatus {
     fn from(code: ErrorCode) -> Self {
-        if code.exit_code() == Self::Refused.code() { Self::Refused } else { Self::Failure }
+        match code.exit_code() {
+            2 => Self::Refused,
+            10.. => Self::Told(code),
+            _ => Self::Failure,
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) struct Known {
     handle: Option<Arc<OwnedFd>>,
     is_watched: bool,
     sign_boot_ms: i64,
+    name: Option<String>,
 }
 
 impl Known {
@@ -130,6 +131,12 @@ impl Sessions {
         rows.into_iter().find(|row| row.key() == *session)
     }
 
+    /// What `session` is called, as it was when it was looked at last.
+    pub(super) fn name(&self, session: &SessionKey) -> Option<String> {
+        let known = self.known().get(session).map(|known| known.name.clone());
+        known.unwrap_or_else(|| self.row(session)?.name)
+    }
+
     /// The session that `session` goes on with after `/clear`, if one of those that are known.
     pub(super) fn cleared_by(&self, session: &SessionKey) -> Option<SessionKey> {
         if self.known().is_empty() {
@@ -162,6 +169,7 @@ impl Sessions {
             process,
             handle,
             sign_boot_ms,
+            name: row.name,
         }
     }
 
@@ -221,15 +229,10 @@ impl FactsNow<'_> {
     /// What `session` is doing, by what the store says now: the gate may have sent it back to its work.
     fn look(&self, session: &SessionKey) -> Standing {
         let Some(mut row) = self.sessions.row(session) else { return Standing::Resting };
-        let is_shared = row.harness_process.as_ref().is_some_and(|process| process.shared);
-        let liveness = if is_shared {
-            // The registry knows more than the process tells.
-            let (home, now) = (&self.sessions.home, self.sessions.storage.now_ms());
-            stopgate_registry::look(std::slice::from_mut(&mut row), home, now);
-            row.liveness
-        } else {
-            self.liveness(session)
-        };
+        // What the client says of itself counts too: with the gate off nobody reports the end of a turn.
+        let (home, now) = (&self.sessions.home, self.sessions.storage.now_ms());
+        stopgate_registry::look(std::slice::from_mut(&mut row), home, now);
+        let liveness = row.liveness;
         match (row.state, liveness) {
             (SessionState::Working | SessionState::Waiting, Liveness::Alive) => Standing::Working,
             (SessionState::Working | SessionState::Waiting, _) => Standing::Unclear,

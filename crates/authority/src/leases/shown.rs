@@ -40,25 +40,22 @@ impl Leases {
             Standing::Resting => longest.min(idle),
         };
         LeaseRow {
-            name: name(&lease.holder),
+            name: self.name(&lease.holder),
             ends_ms: Some(now.wall_ms + ends.max(now.no_end_before_boot_ms) - now.boot_ms),
             may_be_taken: may_be_taken(&now, lease, &facts),
             lease: lease.clone(),
         }
     }
 
+    /// What a session is called.
+    pub(crate) fn name(&self, session: &SessionKey) -> String {
+        let named = self.sessions.name(session);
+        named.unwrap_or_else(|| session.session_id.chars().take(8).collect())
+    }
+
     fn rows(&self, leases: &[Lease]) -> Vec<LeaseRow> {
         leases.iter().map(|lease| self.row(lease)).collect()
     }
-}
-
-/// What a session is called.
-fn name(session: &SessionKey) -> String {
-    session.session_id.chars().take(8).collect()
-}
-
-fn handoff_row(handoff: &Handoff) -> HandoffRow {
-    HandoffRow { name: name(&handoff.from), handoff: handoff.clone() }
 }
 
 /// Who holds what in `room`, or in all, and who waits.
@@ -71,11 +68,15 @@ pub(crate) fn shown(state: &State, room: Option<&Path>) -> Result<LeaseRoom, Sto
     for room in rooms {
         shown.leases.extend(state.leases.rows(&room.leases));
         shown.waiters.extend(room.waiters.iter().map(|waiter| WaiterRow {
-            name: name(&waiter.session),
+            name: state.leases.name(&waiter.session),
             is_listening: state.leases.is_listening(&waiter.session),
             waiter: waiter.clone(),
         }));
-        shown.handoffs.extend(room.handoffs.iter().map(handoff_row));
+        shown.handoffs.extend(
+            room.handoffs
+                .iter()
+                .map(|handoff| HandoffRow { name: state.leases.name(&handoff.from), handoff: handoff.clone() }),
+        );
     }
     Ok(shown)
 }
@@ -197,7 +198,7 @@ pub(crate) fn said(state: &State, room: &Path, request: &Request, answer: Answer
                     claims: event.claims,
                     text: event.handoff?,
                 };
-                Some(HandoffRow { name: name(&from), handoff })
+                Some(HandoffRow { name: state.leases.name(&from), handoff })
             });
             LeaseAnswer {
                 token: Some(token),
@@ -254,8 +255,10 @@ pub(crate) fn said(state: &State, room: &Path, request: &Request, answer: Answer
             )
         }
         Answer::WouldDeadlock { cycle } => {
-            let steps: Vec<String> =
-                cycle.iter().map(|lease| format!("{} has {}", name(&lease.holder), lease.resource)).collect();
+            let steps: Vec<String> = cycle
+                .iter()
+                .map(|lease| format!("{} has {}", state.leases.name(&lease.holder), lease.resource))
+                .collect();
             let message =
                 format!("waiting would never end: {}, which this session has", steps.join(", and waits until "));
             refusal(ErrorCode::WouldDeadlock, message, leases.rows(&cycle))

@@ -159,7 +159,11 @@ fn answer(state: &State, caller: &Caller, asked: &AskLease) -> Result<LeaseAnswe
                 },
                 LeaseAct::Heard { token } => {
                     state.leases.told(&session, i64::MAX, Some(*token))?;
-                    Request::Look
+                    let room = state.leases.room(&asked.room);
+                    let is_it = |lease: &&Lease| lease.holder == session && lease.token == *token;
+                    let claims = room.leases.iter().filter(is_it).map(Lease::claim).collect();
+                    // To ask for what it has is to take it up.
+                    Request::Acquire { session, claims }
                 }
                 // Those of a session wait elsewhere; the person's is refused above.
                 _ => return Ok(needs_session()),
