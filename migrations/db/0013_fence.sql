@@ -44,7 +44,7 @@ CREATE TABLE fence_writes (
 CREATE INDEX fence_writes_of_file ON fence_writes (tree, path, at_ms);
 CREATE INDEX fence_writes_of_event ON fence_writes (event_id);
 
--- Who was let stash what, for the entries that all working trees of a room share.
+-- Who was let stash, and take or drop what is stashed: whose the entries are that all working trees of a room share.
 CREATE TABLE fence_stashes (
     at_ms       INTEGER NOT NULL,
     harness     TEXT NOT NULL,
@@ -53,6 +53,8 @@ CREATE TABLE fence_stashes (
     room        TEXT NOT NULL,
     -- What was checked out then; the entry has it as its first parent.
     head        TEXT,
+    -- 1 where an entry was taken or dropped.
+    takes       INTEGER NOT NULL,
     event_id    TEXT NOT NULL REFERENCES fence_events (event_id) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX fence_stashes_of_room ON fence_stashes (room, at_ms);

@@ -20,6 +20,7 @@ mod claude_sessions;
 mod claude_stopgate;
 mod codex_installer;
 mod command_lines;
+mod coordination_fence;
 mod coordination_fence_hook;
 mod coordination_leases;
 mod coordination_rooms;

@@ -365,7 +365,10 @@ impl Verdict {
             .inspect_err(|error| {
                 tracing::error!(%error, event = self.row.event_id, decision = ?self.row.decision, "verdict not stored");
             })
-            .inspect(|_| state.leases.heard(&self.request.event, self.request.search_path.as_deref()))
+            .inspect(|_| {
+                state.leases.heard(&self.request.event, self.request.search_path.as_deref());
+                state.fence.changed();
+            })
     }
 }
 

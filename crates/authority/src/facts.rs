@@ -31,6 +31,7 @@ use stopgate_gate::transcript::{TaskStatus, Transcript};
 pub(crate) use self::fingerprint::dirty_fingerprint;
 use self::memo::Asked;
 pub(crate) use self::memo::Memo;
+pub(crate) use self::tree::{FileStat, Tree};
 use crate::git::{Git, Outcome, Unlisted};
 
 /// Longest beginning of a prompt that is passed on.

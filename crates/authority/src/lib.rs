@@ -8,7 +8,7 @@
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
 //! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns`, `contests` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
-//! * Coordination: `leases`.
+//! * Coordination: `leases`, `fence`.
 //! * On its own: `reaper`, `retention`, `process_files`.
 //! * For whoever asks what it would say of a stop: [`trial`].
 //! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
@@ -24,6 +24,7 @@ mod continued;
 mod descriptors;
 mod evaluate;
 mod facts;
+mod fence;
 mod git;
 mod heard_prompt;
 mod instance;

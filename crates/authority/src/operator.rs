@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use stopgate_coordination::fence::mode as fence_mode;
 use stopgate_core::autostart;
 use stopgate_core::paths::Home;
 use stopgate_core::process::{
@@ -72,7 +73,8 @@ pub(crate) fn done(state: &State, peer: &Peer, action: &str, detail: &str) {
 /// Who may ask `request`. `is_deployed` tells whether the asker runs a program of this home.
 pub(crate) fn may_ask<E: Endpoint>(state: &State, request: &E, is_deployed: &dyn Fn() -> bool) -> MayAsk {
     let mode = || switch::read_mode(&state.home).mode();
-    request.caller(&Serving { version: &version::own(), mode: &mode, asker_is_deployed: is_deployed })
+    let fence = || fence_mode::of(fence_mode::read(&state.home));
+    request.caller(&Serving { version: &version::own(), mode: &mode, fence: &fence, asker_is_deployed: is_deployed })
 }
 
 /// Whether `peer` runs a program of this home.

@@ -85,8 +85,8 @@ fn prune(storage: &Storage, now: UnixMillis) {
         std::thread::sleep(PAUSE);
     };
     if pruned.total() > 0 {
-        let Pruned { verdicts, events, continues, contests } = pruned;
-        tracing::info!(days, verdicts, events, continues, contests, "took out what is old");
+        let Pruned { verdicts, events, continues, contests, fence } = pruned;
+        tracing::info!(days, verdicts, events, continues, contests, fence, "took out what is old");
     }
     let done = done.and_then(|()| storage.with_store(|store| store.prune_reaper_audit(cutoff(now, REAPER_AUDIT_DAYS))));
     if let Err(error) = done {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::instance::{InstanceLock, LockError, Place};
 use crate::peer::{OwnUserListener, Peer};
 use crate::state::State;
-use crate::{leases, reaper, retention, routes, spooled};
+use crate::{fence, leases, reaper, retention, routes, spooled};
 
 /// How long the end waits for requests that were taken in, and for stops that are being judged.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -173,6 +173,7 @@ async fn serve(home: &Home, listener: std::os::unix::net::UnixListener, place: P
     };
     tokio::spawn(spooled::keep_draining(Arc::clone(&state)));
     tokio::spawn(retention::keep_pruning(Arc::clone(&state.storage)));
+    tokio::spawn(fence::keep_written(Arc::clone(&state)));
     tokio::spawn(leases::keep_time(Arc::clone(&state.leases)));
     tokio::spawn(reaper::keep_looking(Arc::clone(&state.reaper)));
     tracing::info!(version = VERSION, pid = std::process::id(), socket = %home.socket().display(), "serving");

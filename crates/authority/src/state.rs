@@ -13,6 +13,7 @@ use stopgate_core::switch::Mode;
 use stopgate_store::{SessionFacts, TurnRecord};
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::fence::Fence;
 use crate::journal::Journal;
 use crate::judge::Judges;
 use crate::learned::LearnedCorrection;
@@ -73,6 +74,7 @@ pub(crate) struct State {
     pub(crate) learned: LearnedCorrection,
     /// Who holds what of the trees that sessions share.
     pub(crate) leases: Arc<Leases>,
+    pub(crate) fence: Fence,
     /// What single rules may do.
     pub(crate) rules: RuleModesOfHome,
     pub(crate) reaper: Arc<Reaper>,
@@ -117,6 +119,7 @@ impl State {
             rules,
             learned: LearnedCorrection::load(home.clone()),
             journal: Journal::of(&home),
+            fence: Fence::default(),
             leases: Arc::new(Leases::of(home.clone(), Arc::clone(&storage), Arc::clone(&settings))),
             judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),

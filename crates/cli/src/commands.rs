@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
 pub(crate) mod explain;
+pub(crate) mod fence;
 pub(crate) mod gate;
 pub(crate) mod kill;
 pub(crate) mod lease;

@@ -72,6 +72,8 @@ enum Command {
     Top(commands::top::Arguments),
     /// Look at the reaper, which ends idle sessions when the machine is short; turn it on and off
     Reaper(commands::reaper::Arguments),
+    /// Look at the fence, which keeps sessions that share a working tree from each other's work; set how much it may do
+    Fence(commands::fence::Arguments),
     /// Run, start, stop or look at the local authority that judges stops
     Authority(commands::authority::Arguments),
     /// Print a completion script for a shell
@@ -109,6 +111,7 @@ pub fn main(serve: Serve, try_stop: TryStop) -> ExitCode {
         Command::Resume(arguments) => commands::resume::run(&context, &arguments),
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),
+        Command::Fence(arguments) => commands::fence::run(&context, &arguments),
         Command::Authority(arguments) => commands::authority::run(&context, &arguments, serve),
         Command::Completions(arguments) => Ok(shell_help::completions(Arguments::command(), &arguments)),
         Command::Man(arguments) => shell_help::man(Arguments::command(), &arguments),

@@ -20,6 +20,7 @@ mod place;
 mod put;
 mod read;
 mod script;
+pub mod text;
 pub mod verdict;
 mod words;
 
@@ -92,9 +93,6 @@ pub struct Intent {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_opaque: bool,
 }
-
-/// Where the fence's hook asks.
-pub const ROUTE: &str = "/fence";
 
 /// What the fence's hook asks the authority, of a call that touches a working tree in which there is another session or
 /// another's lease.

@@ -55,6 +55,8 @@ pub struct Serving<'a> {
     pub version: &'a str,
     /// The mode.
     pub mode: &'a dyn Fn() -> Mode,
+    /// The mode of the fence.
+    pub fence: &'a dyn Fn() -> Mode,
     /// Whether the asker is one of the programs that are deployed in the authority's home.
     pub asker_is_deployed: &'a dyn Fn() -> bool,
 }
@@ -156,7 +158,7 @@ pub fn response<E: Endpoint>(body: &[u8]) -> Result<E::Response, serde_json::Err
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ListSessions, LogFilter, ResetBreakers, SetMode, Shutdown};
+    use crate::{ListSessions, LogFilter, ResetBreakers, SetFence, SetMode, Shutdown};
 
     #[test]
     fn a_body_that_is_garbage_is_refused_by_name() {
@@ -169,7 +171,12 @@ mod tests {
     #[test]
     fn an_end_is_asked_for_by_any_body_and_by_garbage_of_the_operator() {
         let who = |asked: &Shutdown, version, is_deployed: bool| {
-            asked.caller(&Serving { version, mode: &|| Mode::Enforce, asker_is_deployed: &|| is_deployed })
+            asked.caller(&Serving {
+                version,
+                mode: &|| Mode::Enforce,
+                fence: &|| Mode::Enforce,
+                asker_is_deployed: &|| is_deployed,
+            })
         };
         for body in ["", "{}", "nonsense", "null", "[", r#"{"for_version": 7}"#, "\u{fffd}"] {
             let asked: Shutdown = request("", body.as_bytes()).unwrap();
@@ -188,8 +195,22 @@ mod tests {
         for (at, now) in [Mode::Off, Mode::Shadow, Mode::Enforce].into_iter().enumerate() {
             for (to, mode) in [Mode::Off, Mode::Shadow, Mode::Enforce].into_iter().enumerate() {
                 let wanted = SetMode { mode, condition: crate::Condition::default() };
-                let who = wanted.caller(&Serving { version: "1", mode: &|| now, asker_is_deployed: &|| false });
+                let fence = SetFence { mode, condition: crate::Condition::default() };
+                let off = Mode::Off;
+                let who = wanted.caller(&Serving {
+                    version: "1",
+                    mode: &|| now,
+                    fence: &|| off,
+                    asker_is_deployed: &|| false,
+                });
                 assert_eq!(who == Caller::Anybody, to >= at, "{now:?} to {mode:?}");
+                let who = fence.caller(&Serving {
+                    version: "1",
+                    mode: &|| off,
+                    fence: &|| now,
+                    asker_is_deployed: &|| false,
+                });
+                assert_eq!(who == Caller::Anybody, to >= at, "the fence, {now:?} to {mode:?}");
             }
         }
     }

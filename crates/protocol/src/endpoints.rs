@@ -1,7 +1,9 @@
 //! Every route of the socket, one line each: method, path, what is sent, what comes back, and who may ask.
 
-use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, ROUTE as ROUTE_FENCE};
-use stopgate_core::protocol::{EvaluateRequest, EvaluateResponse, HookEvent, ROUTE_EVALUATE, ROUTE_EVENTS};
+use stopgate_coordination::fence::{FenceAnswer, FenceQuestion};
+use stopgate_core::protocol::{
+    EvaluateRequest, EvaluateResponse, HookEvent, ROUTE_EVALUATE, ROUTE_EVENTS, ROUTE_FENCE,
+};
 use stopgate_gate::report::GateReport;
 use stopgate_reaper::report::{self as reaper, ReaperAudit, ReaperStatus};
 use stopgate_reaper::switch::ReaperSwitch;
@@ -10,11 +12,12 @@ use crate::endpoint::{Caller, Endpoint, Method, Route, Serving};
 use crate::version::is_newer;
 use crate::{
     AskLease, AskLeave, BreakerStates, BreakersReset, Contest, Contested, CorrectionState, EndSession, EventTaken,
-    ExplainReaper, ExplainStop, FollowRoom, GateLog, GetHealth, GetReaper, GetRoom, Graded, Health, KillState,
-    LeaseAnswer, LeaseRoom, LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen,
-    MarkedSeen, ModeState, ReadReaperAudit, ReadReport, RenameSession, ResetBreakers, RoomNews, RoomView,
-    RuleModeState, SessionEnded, SessionRenamed, SessionRow, SetCorrection, SetGrade, SetKill, SetMode, SetReaper,
-    SetRuleMode, Shutdown, StopExplanation, Stopping, UnattendedAct,
+    ExplainFence, ExplainReaper, ExplainStop, FenceExplanation, FenceGraded, FenceReport, FenceState, FenceStatus,
+    FollowRoom, GateLog, GetFence, GetHealth, GetReaper, GetRoom, GradeFence, Graded, Health, KillState, LeaseAnswer,
+    LeaseRoom, LeaveGiven, ListBreakers, ListLeases, ListSessions, ListUnattended, LogFilter, MarkSeen, MarkedSeen,
+    ModeState, ReadFenceReport, ReadReaperAudit, ReadReport, RenameSession, ResetBreakers, RoomNews, RoomView,
+    RuleModeState, SessionEnded, SessionRenamed, SessionRow, SetCorrection, SetFence, SetGrade, SetKill, SetMode,
+    SetReaper, SetRuleMode, Shutdown, StopExplanation, Stopping, UnattendedAct,
 };
 
 /// A line is `method path request => response, who`; `who` is `anybody`, or what decides from the request and how
@@ -62,6 +65,18 @@ endpoints! {
 
     /// May a tool call touch what another session lives in or holds? The fence's hook asks.
     Post ROUTE_FENCE FenceQuestion => FenceAnswer, anybody;
+    /// How the fence is: its mode, working trees that are shared, leases.
+    Get "/fence/status" GetFence => FenceStatus, anybody;
+    /// Set its mode. Everybody may tighten it.
+    Post "/fence/mode" SetFence => FenceState, |wanted, now| {
+        if wanted.loosens((now.fence)()) { Caller::operator(wanted.action()) } else { Caller::Anybody }
+    };
+    /// What it did, counted.
+    Get "/fence/report" ReadFenceReport => FenceReport, anybody;
+    /// What a verdict of it was reached from.
+    Get "/fence/explain" ExplainFence => FenceExplanation, anybody;
+    /// Say whether a denial was right.
+    Post "/fence/annotations" GradeFence => FenceGraded, |_, _| Caller::operator(GradeFence::ACTION);
 
     /// Set the mode. Everybody may tighten it.
     Post "/internal/stop-gate/mode" SetMode => ModeState, |wanted, now| {

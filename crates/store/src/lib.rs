@@ -5,10 +5,11 @@
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
-//! `retention`, `operator`, `leases`, `names` (what sessions are called), `clock_looks` (how much time has gone by).
+//! `retention`, `operator`, `leases`, `fence`, `names` (what sessions are called), `clock_looks` (how much time has gone by).
 
 mod breaker;
 mod clock_looks;
+mod fence;
 mod gate;
 mod grades;
 mod hooks_lost;
@@ -38,6 +39,7 @@ use stopgate_core::paths::Home;
 
 pub use breaker::BreakerRow;
 pub use clock_looks::ClockLook;
+pub use fence::{FenceRecord, SeenStash};
 pub use gate::blank_row;
 pub use grades::{Grading, NewGrade, PastStop};
 pub use leases::LeaseCommit;

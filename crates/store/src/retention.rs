@@ -16,12 +16,14 @@ pub struct Pruned {
     pub continues: usize,
     /// Contests.
     pub contests: usize,
+    /// Verdicts of the fence; what it saw written goes with them.
+    pub fence: usize,
 }
 
 impl Pruned {
     /// All rows.
     pub const fn total(&self) -> usize {
-        self.verdicts + self.events + self.continues + self.contests
+        self.verdicts + self.events + self.continues + self.contests + self.fence
     }
 
     /// Both together.
@@ -32,6 +34,7 @@ impl Pruned {
             events: self.events + other.events,
             continues: self.continues + other.continues,
             contests: self.contests + other.contests,
+            fence: self.fence + other.fence,
         }
     }
 }
@@ -66,6 +69,7 @@ impl Store {
             events: delete("hook_events", "event_id")?,
             continues: delete("continues", "event_id")?,
             contests: delete("contests", "id")?,
+            fence: delete("fence_events", "event_id")?,
         };
         transaction.commit()?;
         Ok(pruned)

@@ -12,6 +12,7 @@ use stopgate_protocol::{CallerKind, CallerProcess};
 use stopgate_reaper::candidacy::CandidateMemory;
 use stopgate_reaper::report::{AuditRow, ReaperAuditEvent, Trip};
 
+mod fence;
 mod names;
 mod plans;
 mod trust;

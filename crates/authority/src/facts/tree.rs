@@ -17,14 +17,14 @@ const CLOCK_STRIDE: usize = 1_000;
 
 /// The tracked files as the index has them.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
-    pub(super) files: Vec<Tracked>,
+pub(crate) struct Tree {
+    pub(crate) files: Vec<Tracked>,
 }
 
 /// A tracked file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tracked {
-    pub(super) path: Box<[u8]>,
+pub(crate) struct Tracked {
+    pub(crate) path: Box<[u8]>,
     /// Size modulo 2^32, and time of change, when it was last compared.
     size: u32,
     changed: (i64, i64),
@@ -32,29 +32,35 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// How it was when it was last compared.
-    pub(super) fn indexed(&self) -> FileStat {
+    pub(crate) fn indexed(&self) -> FileStat {
         FileStat { size: u64::from(self.size), changed: self.changed }
     }
 }
 
 impl Tree {
     /// Lists the tracked files of `top`.
-    pub(super) fn list(git: &Git, top: &Path, deadline: Instant) -> Result<Self, Unlisted> {
-        let output = git.list(top, &["ls-files", "-z", "--debug"], deadline)?;
+    pub(crate) fn list(git: &Git, top: &Path, deadline: Instant) -> Result<Self, Unlisted> {
+        Self::list_within(git, top, &[], deadline)
+    }
+
+    /// [`Tree::list`] of what lies at or below `paths`; all, where none is named.
+    pub(crate) fn list_within(git: &Git, top: &Path, paths: &[&str], deadline: Instant) -> Result<Self, Unlisted> {
+        let arguments: Vec<&str> = ["ls-files", "-z", "--debug", "--"].iter().chain(paths).copied().collect();
+        let output = git.list(top, &arguments, deadline)?;
         Ok(Self { files: parse(&output, deadline).ok_or(Unlisted::NotInTime)? })
     }
 
-    pub(super) fn is_small(&self) -> bool {
+    pub(crate) fn is_small(&self) -> bool {
         self.files.len() <= MAX_SMALL
     }
 
-    pub(super) fn can_be_kept(&self) -> bool {
+    pub(crate) fn can_be_kept(&self) -> bool {
         self.files.len() <= MAX_REMEMBERED
     }
 
     /// Hands every tracked file that differs in size or time from the index to `take`, without reading any: comparing
     /// them (`git status`) would run the filters that the checkout's own configuration names. `false` if time ran out.
-    pub(super) fn changed(&self, top: &Path, deadline: Instant, mut take: impl FnMut(&Tracked, FileStat)) -> bool {
+    pub(crate) fn changed(&self, top: &Path, deadline: Instant, mut take: impl FnMut(&Tracked, FileStat)) -> bool {
         for (at, file) in self.files.iter().enumerate() {
             if at % CLOCK_STRIDE == 0 && Instant::now() >= deadline {
                 return false;
@@ -70,18 +76,18 @@ impl Tree {
 
 /// Size and time of a file; zeros for one that is gone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct FileStat {
-    pub(super) size: u64,
-    pub(super) changed: (i64, i64),
+pub(crate) struct FileStat {
+    pub(crate) size: u64,
+    pub(crate) changed: (i64, i64),
 }
 
 impl FileStat {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         std::fs::symlink_metadata(path).as_ref().map(Self::from).unwrap_or_default()
     }
 
     /// Adds it to what is hashed.
-    pub(super) fn append_to(self, state: &mut Vec<u8>) {
+    pub(crate) fn append_to(self, state: &mut Vec<u8>) {
         state.extend_from_slice(&self.size.to_le_bytes());
         state.extend_from_slice(&self.changed.0.to_le_bytes());
         state.extend_from_slice(&self.changed.1.to_le_bytes());

@@ -1,16 +1,15 @@
 //! The end of what the fence saw: a turn is over, and git says which of the files that were written have no changes any more.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::resource::Resource;
-use stopgate_core::checkout;
 use stopgate_core::session::SessionKey;
 
 use super::Leases;
-use crate::git::Git;
+use crate::fence;
 
 /// How long git may take for one tree.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -47,17 +46,7 @@ impl Leases {
 
 /// Which of `files` of `tree` have no changes; none where git does not say.
 fn clean(tree: &Path, files: &[Resource], search_path: Option<&str>) -> Vec<Resource> {
-    let Some(checkout) = checkout::find(tree) else { return Vec::new() };
-    let mut arguments =
-        vec!["--literal-pathspecs", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--"];
-    arguments.extend(files.iter().map(Resource::as_str));
-    let listed = Git::of(&checkout, search_path).list(tree, &arguments, Instant::now() + DEADLINE);
-    let Ok(listed) = listed else { return Vec::new() };
-    // Two letters, a space, and the path from the top.
-    let changed: HashSet<&str> =
-        listed.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry.get(3..)?).ok()).collect();
-    let is_clean = |file: &&Resource| !changed.contains(file.as_str().trim_start_matches("./"));
-    files.iter().filter(is_clean).cloned().collect()
+    fence::clean(tree, files.to_vec(), search_path, Instant::now() + DEADLINE).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,23 +7,27 @@ use clap::Args;
 use serde::Serialize;
 use stopgate_client::{AskError, Secluded};
 use stopgate_config::{Config, LastGood};
+use stopgate_coordination::fence::mode as fence_mode;
 use stopgate_core::VERSION;
 use stopgate_core::autostart;
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::client::ClientError;
+use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::ProcessEnv;
 use stopgate_core::harness::{EventName, registration};
 use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
-use stopgate_core::switch;
+use stopgate_core::switch::{self, Mode};
 use stopgate_core::text::one_line;
 use stopgate_gate::model::{correction, reading};
-use stopgate_protocol::{ListUnattended, MarkSeen, MarkedSeen, SessionRow, UnattendedAct, chain_text};
+use stopgate_protocol::{
+    FenceStatus, Health, ListUnattended, MarkSeen, MarkedSeen, SessionRow, UnattendedAct, chain_text,
+};
 use stopgate_registry::taken_back;
 use stopgate_store::Store;
 
 use super::sessions::{is_of_interest, name, unheard_detail};
-use super::{authority, kill, mode};
+use super::{authority, fence, kill, mode};
 use crate::context::CliContext;
 use crate::exclusions;
 use crate::registered::Registered;
@@ -80,6 +84,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let rules = rule_modes::shown(&context.home);
     let learned = correction::read(&context.home, reading::weights_id());
     let in_checkouts = rule_modes::in_checkouts(context, &sessions);
+    let fence_status = matches!(health, Ok(Some(_))).then(|| fence::status(context)).flatten();
     // Only a start that failed is worth a word: an authority ends when nothing happens.
     let problem = matches!(health, Ok(None)).then(|| autostart::problem(&context.home)).flatten();
     if arguments.json {
@@ -114,6 +119,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             "hooks_lost": registered.lost,
             "hooks_environment": registered.given,
             "hooks_switched_off": registered.off,
+            "fence": fence_json(context, fence_status.as_ref()),
             "unattended_acts": acts,
             "uninstalls": taken_back,
             "excluded_plans": exclusions,
@@ -163,6 +169,9 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
             error.meaning()
         )),
     }
+    fence_lines(context, fence_status.as_ref(), &health, last(Hook::WriteFence.name(), Beat::Failed))
+        .into_iter()
+        .for_each(printer::line);
     printer::line(format!("kill switch  {}", kill::describe(kill.as_ref(), context.now_ms)));
     printer::line(format!("authority    {authority}"));
     if let Some(secluded) = &secluded {
@@ -250,6 +259,42 @@ fn named(living: &[&SessionRow]) -> String {
     let more = living.len().saturating_sub(MAX_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))
+}
+
+/// The fence; `null` where coordination was never turned on.
+fn fence_json(context: &CliContext, status: Option<&FenceStatus>) -> Option<serde_json::Value> {
+    fence::describe(context)?;
+    let current = fence_mode::of(fence_mode::read(&context.home));
+    let is_open = status.is_none() && current != Mode::Off;
+    Some(serde_json::json!({"mode": current, "is_open": is_open, "status": status}))
+}
+
+/// What there is to say of the fence; nothing where coordination was never turned on. `failed_at` is when its hook last
+/// could not ask.
+fn fence_lines(
+    context: &CliContext,
+    status: Option<&FenceStatus>,
+    health: &Result<Option<Health>, AskError>,
+    failed_at: Option<UnixMillis>,
+) -> Vec<String> {
+    let Some(described) = fence::describe(context) else { return Vec::new() };
+    let mut lines = vec![format!("fence        {described}")];
+    if let Some(status) = status {
+        let trees = status.shared_trees.len();
+        if trees > 0 || status.declared > 0 {
+            let leases = status.declared + status.observed;
+            let counted = format!("{trees} working trees with more than one session, {leases} leases");
+            lines.push(format!("fence        {counted} (`stopgate fence status`)"));
+        }
+        lines.extend(fence::unfenced(status));
+        lines.extend(status.problem.as_ref().map(|problem| format!("fence        open: {problem}")));
+    } else if fence_mode::of(fence_mode::read(&context.home)) != Mode::Off && !matches!(health, Ok(Some(_))) {
+        let since =
+            failed_at.map(|at| format!("; a write was last let go unchecked {} ago", when::ago(at, context.now_ms)));
+        let since = since.unwrap_or_default();
+        lines.push(format!("fence        open: the authority does not answer, and every write goes through{since}"));
+    }
+    lines
 }
 
 /// How long a client's stops wait for a judge.

@@ -482,31 +482,29 @@ impl TreeVerb {
         matches!(self, Self::ResetHard | Self::Switch | Self::Merge | Self::StashTake | Self::WorktreeRemove)
     }
 
-    /// Whether it takes or loses what all working trees of a room share.
-    pub const fn concerns_stash(self) -> bool {
-        matches!(self, Self::Stash | Self::StashTake | Self::StashDrop)
-    }
-
     fn touches(self, file: &ChangedFile) -> Touched {
-        use Change::{Edited, Staged, Untracked};
         let when = |is_touched: bool| if is_touched { Touched::Yes } else { Touched::No };
-        match (self, file.change) {
-            // Those that nobody asked for by name: `--include-untracked`, `--all`.
-            (Self::Stash, Untracked) => Touched::Perhaps,
-            // git refuses to overwrite what is not tracked.
-            (Self::ResetHard | Self::Switch | Self::Merge, Untracked) => Touched::No,
+        let change = file.change;
+        match self {
+            // Those that are not tracked by `--include-untracked` and `--all` alone.
+            Self::Stash if change == Change::Untracked => Touched::Perhaps,
+            Self::Stash | Self::WorktreeRemove => Touched::Yes,
+            // git overwrites nothing that is not tracked.
+            Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => when(change != Change::Untracked),
             // `.` is the directory that it is started in, and the index is its source.
-            (Self::RestoreAll, Edited) | (Self::Clean, Untracked) => when(file.is_below),
-            (Self::RestoreAll, Staged | Untracked) | (Self::Clean, Edited | Staged) => Touched::No,
-            // `.` is that directory, and `-A` and `-u` are all of it.
-            (Self::AddAll, Edited | Untracked) if file.is_below => Touched::Yes,
-            (Self::AddAll, Edited | Untracked) => Touched::Perhaps,
-            (Self::AddAll, Staged) | (Self::CommitAll, Untracked) => Touched::No,
+            Self::RestoreAll => when(change == Change::Edited && file.is_below),
+            Self::Clean => when(change == Change::Untracked && file.is_below),
+            // `.` is that directory, and `-A` and `-u` are all of the tree.
+            Self::AddAll if change == Change::Staged => Touched::No,
+            Self::AddAll => {
+                if file.is_below {
+                    Touched::Yes
+                } else {
+                    Touched::Perhaps
+                }
+            }
             // What is taken is put beside what is there; git refuses where that would be overwritten.
-            (Self::StashTake | Self::StashDrop, _) => Touched::No,
-            (Self::Stash | Self::ResetHard | Self::Switch | Self::Merge, Edited | Staged)
-            | (Self::CommitAll, Edited | Staged)
-            | (Self::WorktreeRemove, _) => Touched::Yes,
+            Self::StashTake | Self::StashDrop => Touched::No,
         }
     }
 }

@@ -108,7 +108,7 @@ fn pruning_takes_exactly_what_is_old_a_batch_at_a_time() {
             ))
             .unwrap();
     }
-    let all = |rows| Pruned { verdicts: rows, events: rows, continues: rows, contests: rows };
+    let all = |rows| Pruned { verdicts: rows, events: rows, continues: rows, contests: rows, fence: 0 };
     assert_eq!(store.prune(100, 2).unwrap(), all(2));
     assert_eq!(store.prune(100, 2).unwrap(), all(1));
     assert_eq!(store.prune(100, 2).unwrap(), all(0));

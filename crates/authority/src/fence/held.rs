@@ -1,0 +1,108 @@
+//! Keeps `run/held` as things are: by it a hook knows whether it has to ask at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use stopgate_coordination::held::{self, HeldLease, HeldTree};
+use stopgate_coordination::lease::{Lease, LeaseOrigin};
+use stopgate_core::fsx;
+use stopgate_core::session::SessionKey;
+use stopgate_core::switch::Mode;
+use stopgate_registry::neighbours::LivingSession;
+
+use super::current_mode;
+use crate::state::State;
+
+/// Writes the file at the start and whenever sessions or leases change, for as long as the authority runs.
+pub(crate) async fn keep_written(state: Arc<State>) {
+    let mut written: Option<String> = None;
+    let mut leases = state.leases.subscribe();
+    loop {
+        let done = {
+            let state = Arc::clone(&state);
+            let before = written.clone();
+            tokio::task::spawn_blocking(move || write(&state, before.as_deref())).await
+        };
+        let problem = match done {
+            Ok(Ok(text)) => {
+                written = Some(text);
+                None
+            }
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        if let Some(error) = &problem {
+            tracing::error!(%error, "hooks cannot be told who works where");
+            written = None;
+        }
+        let said = problem.map(|error| format!("{}: {error}", held::file(&state.home).display()));
+        *state.fence.problem.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        tokio::select! {
+            () = state.fence.changed.notified() => {}
+            changed = leases.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Brings the file to what is true now, unless that is what stands there (`before`); returns what stands there.
+fn write(state: &State, before: Option<&str>) -> io::Result<String> {
+    let text = if current_mode(state) == Mode::Off {
+        String::new()
+    } else {
+        text(&state.fence.living.look(state), &super::leases::all(state))
+    };
+    let path = held::file(&state.home);
+    if before == Some(text.as_str()) && exists(&path) != text.is_empty() {
+        return Ok(text);
+    }
+    if text.is_empty() {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    } else {
+        fsx::write_atomic(&path, text.as_bytes(), 0o600)?;
+    }
+    Ok(text)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// What the file says; empty where no two sessions could be in each other's way.
+fn text(living: &[LivingSession], leases: &[Lease]) -> String {
+    let mut trees: BTreeMap<PathBuf, HeldTree> = BTreeMap::new();
+    let mut everybody: BTreeSet<&SessionKey> = BTreeSet::new();
+    let at = |trees: &mut BTreeMap<PathBuf, HeldTree>, tree: &Path| {
+        trees.entry(tree.to_owned()).or_insert_with(|| HeldTree {
+            tree: tree.to_owned(),
+            sessions: Vec::new(),
+            leases: Vec::new(),
+        });
+    };
+    for session in living {
+        let Some(tree) = session.tree() else { continue };
+        everybody.insert(&session.key);
+        at(&mut trees, tree);
+        trees.entry(tree.to_owned()).and_modify(|held| held.sessions.push(session.key.clone()));
+    }
+    for lease in leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
+        let Some(tree) = &lease.tree else { continue };
+        everybody.insert(&lease.holder);
+        at(&mut trees, tree);
+        let held = HeldLease { resource: lease.resource.clone(), mode: lease.mode, holder: lease.holder.clone() };
+        trees.entry(tree.clone()).and_modify(|tree| tree.leases.push(held));
+    }
+    if everybody.len() < 2 {
+        return String::new();
+    }
+    let trees: Vec<_> = trees.into_values().collect();
+    held::render(&trees)
+}

@@ -1,0 +1,68 @@
+//! Who lives where, looked at once for many questions: a look goes through the whole process table.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use stopgate_coordination::fence::verdict::Party;
+use stopgate_core::process::{Liveness, ProcFs, liveness};
+use stopgate_core::session::SessionKey;
+use stopgate_registry::neighbours::LivingSession;
+
+use crate::state::State;
+
+/// Sessions that are looked at, the last active first.
+const MAX_SESSIONS: u32 = 1_000;
+/// How old a look may be. Whoever comes or goes says so; who is killed does not.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Living {
+    seen: Mutex<Option<(Instant, Arc<Vec<LivingSession>>)>>,
+}
+
+impl Living {
+    /// Sessions may have come or gone.
+    pub(super) fn outdate(&self) {
+        *self.seen() = None;
+    }
+
+    /// The sessions whose process is proven to live. One of which that is not known neither holds nor is spared.
+    pub(super) fn current(&self, state: &State) -> Arc<Vec<LivingSession>> {
+        let seen = self.seen().clone();
+        match seen {
+            Some((at, living)) if at.elapsed() < FRESH => living,
+            _ => self.look(state),
+        }
+    }
+
+    /// The same, looked at now.
+    pub(super) fn look(&self, state: &State) -> Arc<Vec<LivingSession>> {
+        let began = Instant::now();
+        let Ok(mut rows) = state.storage.with_reader(|store| store.sessions_not_ended(MAX_SESSIONS)) else {
+            // What was known is better than nothing.
+            return self.seen().as_ref().map(|(_, living)| Arc::clone(living)).unwrap_or_default();
+        };
+        stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
+        let living = rows.iter().filter_map(LivingSession::of).filter(|session| session.is_proven);
+        let living: Arc<Vec<_>> = Arc::new(living.collect());
+        *self.seen() = Some((began, Arc::clone(&living)));
+        living
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(Instant, Arc<Vec<LivingSession>>)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the process of a session that lived at the last look is there still.
+pub(super) fn still_lives(session: &LivingSession) -> bool {
+    let gone = |process| liveness(&ProcFs, process) == Liveness::Gone;
+    !session.process.as_ref().is_some_and(gone)
+}
+
+/// A session by its name, or by the beginning of its id where it has none.
+pub(super) fn party(living: &[LivingSession], key: &SessionKey) -> Party {
+    let name = living.iter().find(|session| session.key == *key).map(|session| session.name.clone());
+    Party { key: key.clone(), name: name.unwrap_or_else(|| key.session_id.chars().take(8).collect()) }
+}
