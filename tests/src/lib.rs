@@ -32,6 +32,7 @@ pub mod codex_daemon;
 pub mod codex_driver;
 pub mod evaluations;
 pub mod fake_authority;
+pub mod field;
 mod loopback;
 pub mod mock_anthropic;
 pub mod mock_judge;

@@ -30,6 +30,7 @@ mod fixtures;
 mod gate;
 mod gate_ceilings;
 mod gate_corpus;
+mod gate_field;
 mod gate_git;
 mod gate_judge;
 mod gate_learn;
