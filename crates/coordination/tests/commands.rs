@@ -1,5 +1,6 @@
 //! What the fence sees of shell commands as agents write them: `tests/corpus/commands/`, of which a third was written before
 //! the reader and is not looked at to mend it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

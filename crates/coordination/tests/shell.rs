@@ -339,8 +339,8 @@ fn a_tool_says_where_it_writes(#[case] tool: &str, #[case] input: Value, #[case]
 
 #[test]
 fn too_many_targets_are_opaque_behind_the_last_that_is_kept() {
-    let many: String = (0..600).map(|number| format!("rm {number}.txt\n")).collect();
-    let intent = of(&many);
+    let many: Vec<String> = (0..600).map(|number| format!("rm {number}.txt")).collect();
+    let intent = of(&many.join("\n"));
     assert_eq!(intent.writes.len(), 512);
     assert!(intent.is_opaque);
 }
