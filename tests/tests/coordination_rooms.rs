@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
-use stopgate_protocol::SessionRow;
+use stopgate_coordination::lease::{Claim, LeaseMode};
+use stopgate_protocol::{AskLease, LeaseAct, LeaseOutcome, SessionRow};
 use stopgate_tests::build::{Agent, Said, Site};
 use stopgate_tests::world::{World, binary};
 
@@ -332,4 +333,43 @@ fn who_follows_a_room_hears_who_comes_and_goes_also_of_the_next_authority() {
     let ended = follower.child.wait().unwrap();
     assert!(std::os::unix::process::ExitStatusExt::signal(&ended) == Some(2) || ended.code() == Some(130), "{ended:?}");
     assert!(follower.lines.next().is_none(), "nothing is printed any more");
+}
+
+#[test]
+fn a_lease_is_shown_where_sessions_are_and_its_loss_is_told_once_to_whom_it_concerns() {
+    let site = Site::new();
+    let world = &site.world;
+    coordinate(world);
+    let authority = world.authority();
+    let (one, two) = (site.claude(), site.agent("codex"));
+    let top = site.top();
+    heard(&one, "one", top, "SessionStart");
+    heard(&two, "two", top, "SessionStart");
+    heard(&one, "one", top, "UserPromptSubmit");
+    let (first, second) = (name(world, "one"), name(world, "two"));
+    let mut follower = Follower::start(world, top);
+    follower.next();
+    let claims =
+        || vec![Claim { resource: "src/".parse().unwrap(), tree: Some(top.to_owned()), mode: LeaseMode::Write }];
+    let ask = |act: LeaseAct| authority.call(&AskLease { told: Vec::new(), room: top.to_owned(), act });
+    let given = ask(LeaseAct::Acquire { claims: claims(), for_session: Some("one".into()) });
+    assert_eq!(given.outcome, LeaseOutcome::Granted, "{given:?}");
+    assert_eq!(follower.next()["kind"], "granted");
+    let table = said(world, &["sessions"]).ok().out;
+    assert!(table.lines().next().unwrap().contains("LEASES") && table.contains("src/"), "{table}");
+    assert!(said(world, &["status"]).ok().out.contains(&format!("{first} (claude, working, 1 lease)")));
+    assert!(said(world, &["sessions", "show", &first]).ok().out.contains("src/"));
+    let shown = Said::from(world.stopgate_in(top, &["room"])).ok().out;
+    assert!(shown.contains(&format!("{first} (claude)  token {}", given.token.unwrap())), "{shown}");
+    // After compaction it hears what it holds.
+    let said_again = heard(&one, "one", top, "SessionStart").unwrap();
+    assert!(said_again.contains("You hold `src/`."), "{said_again}");
+    let taken = LeaseAct::Take { claims: claims(), reason: "it\nis mine".into(), for_session: Some("two".into()) };
+    assert_eq!(ask(taken).error, None);
+    let given = heard(&two, "two", top, "UserPromptSubmit").unwrap();
+    assert!(given.starts_with("[stopgate] You hold `src/` now, ") && !given.contains("lost"), "{given}");
+    assert_eq!(heard(&two, "two", top, "UserPromptSubmit"), None, "it is said once");
+    let lost = heard(&one, "one", top, "UserPromptSubmit").unwrap();
+    assert!(lost.starts_with(&format!("[stopgate] You lost `src/` to {second} (codex), ")), "{lost}");
+    assert_eq!(heard(&one, "one", top, "UserPromptSubmit"), None, "it is said once");
 }

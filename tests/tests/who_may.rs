@@ -29,7 +29,7 @@ const NOBODY: u32 = 65_534;
 const REFUSED: &[&str] = &["is the operator's"];
 
 /// What loosens, and how it is called.
-const LOOSENS: [&str; 11] = [
+const LOOSENS: [&str; 12] = [
     "mode shadow",
     "mode off",
     "mode shadow --rule U2",
@@ -40,6 +40,7 @@ const LOOSENS: [&str; 11] = [
     "authority stop",
     "reaper enable",
     "sessions end s --yes",
+    "sessions rename s parser",
     "build pause",
 ];
 

@@ -161,6 +161,9 @@ pub struct SessionRow {
     /// What the person asked for last, as far as it is known.
     #[serde(default)]
     pub asked: Option<AskedAt>,
+    /// What it holds by leases that it has asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<String>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.

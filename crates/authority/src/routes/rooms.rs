@@ -35,7 +35,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Events that are given at once.
 const MAX_EVENTS: u32 = 1_000;
 /// Longest wait in one request.
-const MAX_WAIT: Duration = Duration::from_secs(10 * 60);
+const MAX_WAIT: Duration = Duration::from_mins(10);
 /// How much longer than the wait the answer may take.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -211,7 +211,7 @@ async fn ended(process: ProcessIdentity) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn rename(state: Arc<State>, peer: Peer, wanted: RenameSession) -> Result<SessionRenamed, Response> {

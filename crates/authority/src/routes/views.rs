@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use stopgate_coordination::lease::LeaseOrigin;
 use stopgate_core::env;
 use stopgate_core::protocol::PROTOCOL_VERSION;
 use stopgate_core::session::{Harness, LIVE_CHECK_PREFIX, SessionKey};
@@ -132,6 +133,11 @@ async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Ve
             if named { read(store) } else { Ok(rows) }
         })?;
         stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
+        let held: Vec<_> = state.leases.all().into_values().flat_map(|room| room.leases).collect();
+        for lease in held.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
+            let holder = rows.iter_mut().find(|row| row.key() == lease.holder);
+            holder.into_iter().for_each(|row| row.leases.push(lease.resource.as_str().to_owned()));
+        }
         Ok(rows)
     };
     off_loop(read).await?.map_err(unavailable)

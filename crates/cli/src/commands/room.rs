@@ -22,7 +22,7 @@ const EVENTS: u32 = 5;
 /// The same with `--events`.
 const MANY_EVENTS: u32 = 50;
 /// How long one request waits for news; then it is sent again.
-const WAIT: Duration = Duration::from_secs(5 * 60);
+const WAIT: Duration = Duration::from_mins(5);
 /// How much longer the answer may take.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -216,19 +216,19 @@ fn print_news(news: &RoomNews, before: &[RoomTree], now_ms: i64, json: bool) -> 
     Ok(())
 }
 
-/// Sessions of `these` that are not where they are, by the same name, in `those`.
+/// Sessions of `here` that are not where they are, by the same name, in `elsewhere`.
 fn moved<'a>(
-    these: &'a [RoomTree],
-    those: &[RoomTree],
+    here: &'a [RoomTree],
+    elsewhere: &[RoomTree],
     what: &'static str,
 ) -> Vec<(&'static str, &'a str, &'a RoomSession)> {
     let is_there = |tree: &str, one: &RoomSession| {
         let same = |other: &RoomSession| {
             (other.harness, &other.session_id, &other.name) == (one.harness, &one.session_id, &one.name)
         };
-        those.iter().any(|other| other.tree == tree && other.sessions.iter().any(same))
+        elsewhere.iter().any(|other| other.tree == tree && other.sessions.iter().any(same))
     };
-    let all = these.iter().flat_map(|tree| tree.sessions.iter().map(move |session| (tree.tree.as_str(), session)));
+    let all = here.iter().flat_map(|tree| tree.sessions.iter().map(move |session| (tree.tree.as_str(), session)));
     all.filter(|(tree, session)| !is_there(tree, session)).map(|(tree, session)| (what, tree, session)).collect()
 }
 

@@ -254,8 +254,15 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
 
 /// Sessions by their names.
 fn named(living: &[&SessionRow]) -> String {
-    let shown: Vec<_> =
-        living.iter().take(MAX_NAMED).map(|row| format!("{} ({}, {})", name(row), row.harness, row.state)).collect();
+    let one = |row: &&SessionRow| {
+        let leases = match row.leases.len() {
+            0 => String::new(),
+            1 => ", 1 lease".to_owned(),
+            count => format!(", {count} leases"),
+        };
+        format!("{} ({}, {}{leases})", name(row), row.harness, row.state)
+    };
+    let shown: Vec<_> = living.iter().take(MAX_NAMED).map(one).collect();
     let more = living.len().saturating_sub(MAX_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))

@@ -137,14 +137,12 @@ pub(super) fn short_ids(rows: &[GateLogRow]) -> Vec<&str> {
 
 /// Which session a row is of.
 pub(super) fn session(row: &GateLogRow) -> String {
-    match row.session_id.strip_prefix(LIVE_CHECK_PREFIX) {
-        Some(id) => format!("live check {}", one_line(id, 8).trim_end_matches('…')),
-        None => {
-            let name = row.name.as_ref().map(|name| format!(" {name}"));
-            let id = one_line(&row.session_id, 8);
-            format!("{} {}{}", row.harness, id.trim_end_matches('…'), name.unwrap_or_default())
-        }
+    if let Some(id) = row.session_id.strip_prefix(LIVE_CHECK_PREFIX) {
+        return format!("live check {}", one_line(id, 8).trim_end_matches('…'));
     }
+    let name = row.name.as_ref().map(|name| format!(" {name}"));
+    let id = one_line(&row.session_id, 8);
+    format!("{} {}{}", row.harness, id.trim_end_matches('…'), name.unwrap_or_default())
 }
 
 fn columns(row: &GateLogRow) -> Vec<String> {

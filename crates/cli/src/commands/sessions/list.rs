@@ -57,8 +57,14 @@ pub(super) fn print(rows: &[SessionRow], hidden: usize, now_ms: UnixMillis) {
         return;
     }
     let head = ["STATE", "NAME", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR", "LAST EVENT", "RESUME"];
-    let lines: Vec<_> =
+    let mut lines: Vec<_> =
         std::iter::once(head.map(str::to_owned).to_vec()).chain(rows.iter().map(|row| columns(row, now_ms))).collect();
+    // Of use only where somebody holds something.
+    if rows.iter().any(|row| !row.leases.is_empty()) {
+        let held = rows.iter().map(|row| if row.leases.is_empty() { "-".to_owned() } else { leases(row) });
+        let held = std::iter::once("LEASES".to_owned()).chain(held);
+        lines.iter_mut().zip(held).for_each(|(line, held)| line.insert(6, held));
+    }
     for (number, line) in printer::columns(&lines).into_iter().enumerate() {
         let line = printer::fitted(&line);
         match number.checked_sub(1).and_then(|number| rows.get(number)) {
@@ -134,6 +140,15 @@ pub(crate) fn age(at: Option<UnixMillis>, now_ms: UnixMillis) -> String {
 /// What the session is called.
 pub(crate) fn name(row: &SessionRow) -> &str {
     row.name.as_deref().unwrap_or("-")
+}
+
+/// What the session holds: one resource, and how many more.
+fn leases(row: &SessionRow) -> String {
+    let first = row.leases.first().map(|first| one_line(first, 24)).unwrap_or_default();
+    match row.leases.len() {
+        0 | 1 => first,
+        count => format!("{first} +{}", count - 1),
+    }
 }
 
 /// The name of the directory that a session works in.

@@ -72,6 +72,7 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
             format!("{}pane {} of {}", session.unwrap_or_default(), place.pane, one_line(&place.server, 100))
         }),
     );
+    add("holds", (!row.leases.is_empty()).then(|| one_line(&row.leases.join(", "), 400)));
     add("continues", row.predecessor.clone());
     add("continued by", row.successor.clone());
     add("held by the gate", row.held_at_ms.map(at));

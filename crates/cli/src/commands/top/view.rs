@@ -147,7 +147,7 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
             Cell::from(project(row)),
             Cell::from(row.harness.name()),
             Cell::from(row.memory_bytes.map_or_else(|| "-".to_owned(), memory)),
-            Cell::from(row.waits_for.clone().unwrap_or_else(|| "-".to_owned())),
+            Cell::from(waits_and_holds(row)),
         ];
         if wide {
             cells.push(Cell::from(row.last_event.clone().unwrap_or_default()));
@@ -163,6 +163,14 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
         .highlight_symbol("> ")
         .block(Block::new().borders(Borders::TOP).title(title));
     frame.render_stateful_widget(table, area, &mut state);
+}
+
+/// What the session waits for, and how much it holds.
+fn waits_and_holds(row: &SessionRow) -> String {
+    let waits = row.waits_for.clone();
+    let holds = (!row.leases.is_empty()).then(|| format!("holds {}", row.leases.len()));
+    let both: Vec<_> = waits.into_iter().chain(holds).collect();
+    if both.is_empty() { "-".to_owned() } else { both.join(", ") }
 }
 
 const fn colour(state: SessionState) -> Color {
