@@ -2,7 +2,7 @@
 //! `crates/gate/models`, and scores them on authors that they were not trained on.
 //!
 //! `cargo run --release -p stopgate-gate --example train-prompts` writes them, `... -- --check` fails where that would
-//! change a byte. `... -- --cross` writes nothing: it scores each author that is trained on by models of all others, and
+//! change a byte (`train-models` writes them as well). `... -- --cross` writes nothing: it scores each author that is trained on by models of all others, and
 //! names each prompt that is told wrongly, which is what phrases may be learned from.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a command of the repository")]
@@ -11,60 +11,20 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use stopgate_gate::asked::{PromptClass, PromptModels, class_by, features};
-use stopgate_gate::model::fit::{Sample, Training, fit};
+use stopgate_gate::asked::{PromptClass, class_by};
+use stopgate_gate::training::{LabelledPrompt, LabelledStop, PROMPTS, STOPS, rows, train_prompts};
 
-/// What is trained on: prompts by themselves, and those of scenes.
-const TRAINING: [&str; 3] = ["prompts/train.jsonl", "scenes/train-1.jsonl", "scenes/train-2.jsonl"];
-/// Whose authors and styles are not among them.
+/// Whose authors and styles are not among what is trained on.
 const HELD_OUT: [&str; 2] = ["prompts/held-out.jsonl", "scenes/held-out.jsonl"];
 const WEIGHTS: &str = "prompts.bin";
 
-/// A prompt, what it asks for, and who wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Prompt {
-    text: String,
-    class: PromptClass,
-    author: String,
-}
-
-/// The labelled prompts of a file.
-fn prompts(path: &Path) -> Vec<Prompt> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut all = Vec::new();
-    for row in rows {
-        let author = row["author"].as_str().or_else(|| row["id"].as_str()?.split('-').next()).unwrap().to_owned();
-        let each = match row["scene"]["prompts"].as_array() {
-            Some(prompts) => prompts.clone(),
-            None if row["text"].is_string() => vec![row],
-            None => Vec::new(),
-        };
-        all.extend(each.into_iter().map(|row| Prompt {
-            text: row["text"].as_str().unwrap().to_owned(),
-            class: serde_json::from_value(row["class"].clone()).unwrap(),
-            author: author.clone(),
-        }));
-    }
-    all
-}
-
-fn train<'a>(prompts: impl Iterator<Item = &'a Prompt>) -> PromptModels {
-    let mut labelled: Vec<_> = prompts.map(|prompt| (&*prompt.text, prompt.class)).collect();
-    labelled.sort_unstable();
-    labelled.dedup();
-    let read: Vec<_> = labelled.into_iter().map(|(text, class)| (features(text), class)).collect();
-    PromptModels(PromptClass::ALL.map(|class| {
-        let sample =
-            |(features, of): &(Vec<_>, PromptClass)| Sample { features: features.clone(), is_kind: *of == class };
-        fit(&read.iter().map(sample).collect::<Vec<_>>(), Training::default())
-    }))
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    rows(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Prints what of `classed` is told rightly.
-fn score(name: &str, classed: &[(&Prompt, PromptClass)]) {
+fn score(name: &str, classed: &[(&LabelledPrompt, PromptClass)]) {
     let count = |test: &dyn Fn(PromptClass, PromptClass) -> bool| {
         classed.iter().filter(|(is, said)| test(is.class, *said)).count()
     };
@@ -88,14 +48,17 @@ fn main() -> ExitCode {
     let is_asked = |option: &str| std::env::args().any(|argument| argument == option);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let corpus = root.join("../../tests/corpus");
-    let training: Vec<_> = TRAINING.iter().flat_map(|name| prompts(&corpus.join(name))).collect();
+    let prompts: Vec<LabelledPrompt> = read(&corpus.join(PROMPTS));
+    let stops: Vec<LabelledStop> = STOPS.iter().flat_map(|name| read(&corpus.join(name))).collect();
+    let training: Vec<_> = prompts.iter().cloned().chain(stops.iter().flat_map(LabelledStop::prompts)).collect();
     if is_asked("--cross") {
         let mut authors: Vec<&str> = training.iter().map(|prompt| &*prompt.author).collect();
         authors.sort_unstable();
         authors.dedup();
         let mut all = Vec::new();
         for author in authors {
-            let models = train(training.iter().filter(|prompt| prompt.author != author));
+            let others = stops.iter().filter(|stop| stop.author() != author);
+            let models = train_prompts(prompts.iter().filter(|prompt| prompt.author != author), others);
             let own = training.iter().filter(|prompt| prompt.author == author);
             let classed: Vec<_> = own.map(|prompt| (prompt, class_by(&models, &prompt.text))).collect();
             score(author, &classed);
@@ -108,7 +71,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let models = train(training.iter());
+    let models = train_prompts(&prompts, &stops);
     let bytes = models.to_bytes();
     let digest = Sha256::digest(&bytes).iter().fold(String::new(), |mut digest, byte| {
         let _ = write!(digest, "{byte:02x}");
@@ -133,7 +96,12 @@ fn main() -> ExitCode {
     std::fs::write(&weights, bytes).unwrap();
     std::fs::write(&sums, listed).unwrap();
     for name in HELD_OUT {
-        let rows = prompts(&corpus.join(name));
+        let file = corpus.join(name);
+        let rows: Vec<LabelledPrompt> = if name.starts_with("scenes") {
+            read::<LabelledStop>(&file).iter().flat_map(LabelledStop::prompts).collect()
+        } else {
+            read(&file)
+        };
         let classed: Vec<_> = rows.iter().map(|prompt| (prompt, class_by(&models, &prompt.text))).collect();
         score(name, &classed);
     }

@@ -13,7 +13,7 @@ use stopgate_core::redact::redact;
 use stopgate_core::text;
 
 pub use classify::{PromptModels, class_by, class_of, features};
-use classify::{Said, read};
+use classify::{Said, read, read_by};
 
 /// What a prompt of the person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,6 +62,18 @@ pub struct Asked {
     /// bounded otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bounds: Vec<String>,
+    /// How the last prompt reads; `None` in what was kept before that was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub odds: Option<PromptOdds>,
+}
+
+/// How a prompt reads to the models, in thousandths of log-odds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptOdds {
+    /// How much likelier it asks for a job than for the likeliest other thing.
+    pub job: i32,
+    /// How likely it wants all of the job done, and nobody asked before: for what is still open nobody is waited for.
+    pub insists: i32,
 }
 
 /// [`Asked`], and the prompt up to which it is known.
@@ -98,22 +110,34 @@ impl Asked {
     /// What is asked for when the person says `prompt` after all that came before.
     #[must_use]
     pub fn then(self, prompt: &str) -> Self {
-        let Said { class, goes_on, approves, bounds } = read(prompt);
+        self.then_said(read(prompt))
+    }
+
+    /// [`Asked::of`] by other models.
+    pub fn of_by<'a>(models: &PromptModels, prompts: impl IntoIterator<Item = &'a str>) -> Self {
+        prompts.into_iter().fold(Self::default(), |asked, prompt| asked.then_said(read_by(Some(models), prompt)))
+    }
+
+    fn then_said(self, said: Said) -> Self {
+        let Said { class, goes_on, approves, bounds, odds } = said;
         // Who approves of what was proposed wants it done, if anything was asked for before.
         let class = match class {
             PromptClass::Other if approves && self.has_job => PromptClass::Execute,
             class => class,
         };
-        match class {
+        let asked = match class {
             // To go on changes no bounds: a narrow job stays one.
             PromptClass::Execute if (goes_on || approves) && self.is_bounded => {
                 Self { class: Some(PromptClass::Narrow), has_job: true, ..self }
             }
             PromptClass::Execute => Self { class: Some(class), has_job: true, ..Self::default() },
-            PromptClass::Narrow => Self { class: Some(class), has_job: true, is_bounded: true, bounds },
+            PromptClass::Narrow => {
+                Self { class: Some(class), has_job: true, is_bounded: true, bounds, ..Self::default() }
+            }
             PromptClass::Question | PromptClass::Other => Self { class: Some(class), ..self },
             PromptClass::Stop => Self { class: Some(class), ..Self::default() },
-        }
+        };
+        Self { odds, ..asked }
     }
 
     /// Whether nothing is known.

@@ -25,6 +25,7 @@ pub mod scene;
 pub mod servers;
 pub mod signals;
 pub mod steps;
+pub mod training;
 pub mod transcript;
 pub mod trial;
 pub mod turn;

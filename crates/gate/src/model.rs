@@ -11,20 +11,29 @@ pub mod fit;
 pub mod reading;
 #[cfg(test)]
 mod tests;
-pub mod training;
 
 pub use correction::Correction;
 pub use features::{Feature, features, features_apart, said};
-pub use reading::Reading;
+pub use reading::{Reading, StopModels};
 
-/// The weights of a kind of text, one for each bucket that features are hashed into.
+/// The weights of a kind of text: a table of the features that tell something.
+///
+/// Each is found by the low bits of its hash, and known by the high ones. A feature that is not in it counts for nothing: with
+/// a weight for each bucket instead, those that were never seen would count for others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// What the weights are multiples of.
     scale: f32,
     bias: f32,
     /// As many as a power of two.
-    weights: Vec<i8>,
+    slots: Vec<Slot>,
+}
+
+/// A feature and its weight; a weight of 0 where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slot {
+    tag: u8,
+    weight: i8,
 }
 
 /// A file of weights is none.
@@ -32,27 +41,50 @@ pub struct Model {
 pub struct NotAModel;
 
 /// What a file of weights begins with: a name and the version of the format.
-const MAGIC: &[u8; 8] = b"sgmodel1";
+const MAGIC: &[u8; 8] = b"sgmodel2";
+/// In how many slots beside each other a feature may stand.
+const PROBES: usize = 4;
 
 impl Model {
+    /// Weights of features by their hashes, the most telling first. What finds no place is left out.
+    fn of(scale: f32, bias: f32, slots: usize, weights: impl IntoIterator<Item = (u32, i8)>) -> Self {
+        let mut model = Self { scale, bias, slots: vec![Slot::default(); slots.next_power_of_two().max(PROBES)] };
+        for (hash, weight) in weights {
+            let free = model.places(hash).find(|place| model.slots[*place].weight == 0);
+            if let Some(place) = free {
+                model.slots[place] = Slot { tag: tag(hash), weight };
+            }
+        }
+        model
+    }
+
+    /// Where a feature of this hash may stand.
+    fn places(&self, hash: u32) -> impl Iterator<Item = usize> + use<> {
+        let first = hash as usize & self.slots.len().wrapping_sub(1);
+        (0..PROBES).map(move |probe| first ^ probe)
+    }
+
     /// Reads weights as [`Model::to_bytes`] writes them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotAModel> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(NotAModel)?;
         let (scale, rest) = rest.split_first_chunk::<4>().ok_or(NotAModel)?;
         let (bias, rest) = rest.split_first_chunk::<4>().ok_or(NotAModel)?;
         let (scale, bias) = (f32::from_le_bytes(*scale), f32::from_le_bytes(*bias));
-        if !rest.len().is_power_of_two() || !scale.is_finite() || !bias.is_finite() {
+        let (pairs, left) = rest.as_chunks::<2>();
+        let is_table = left.is_empty() && pairs.len().is_power_of_two() && pairs.len() >= PROBES;
+        if !is_table || !scale.is_finite() || !bias.is_finite() {
             return Err(NotAModel);
         }
-        Ok(Self { scale, bias, weights: rest.iter().map(|byte| byte.cast_signed()).collect() })
+        let slots = pairs.iter().map(|[tag, weight]| Slot { tag: *tag, weight: weight.cast_signed() }).collect();
+        Ok(Self { scale, bias, slots })
     }
 
-    /// The weights as a file: 16 bytes, and one for each bucket.
+    /// The weights as a file: 16 bytes, and two for each slot.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.scale.to_le_bytes());
         bytes.extend(self.bias.to_le_bytes());
-        bytes.extend(self.weights.iter().map(|weight| weight.cast_unsigned()));
+        bytes.extend(self.slots.iter().flat_map(|slot| [slot.tag, slot.weight.cast_unsigned()]));
         bytes
     }
 
@@ -82,9 +114,16 @@ impl Model {
 
     /// What `feature` adds to the log-odds.
     fn weight(&self, feature: Feature) -> f32 {
-        let weight = self.weights.get(feature.bucket(self.weights.len()));
-        weight.map_or(0.0, |weight| f32::from(*weight) * self.scale * feature.value)
+        let tag = tag(feature.hash);
+        let slots = self.places(feature.hash).filter_map(|place| self.slots.get(place));
+        let found = slots.take_while(|slot| slot.weight != 0).find(|slot| slot.tag == tag);
+        found.map_or(0.0, |slot| f32::from(slot.weight) * self.scale * feature.value)
     }
+}
+
+/// By which bits of its hash a feature is known in its slot.
+const fn tag(hash: u32) -> u8 {
+    (hash >> 24) as u8
 }
 
 /// The logistic function, of basic operations alone: the same bits on every machine, which the library's `exp` does not
@@ -102,4 +141,10 @@ pub fn logistic(sum: f32) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "from 0 to 1")]
     let share = (1.0 / (1.0 + exp)) as f32;
     share
+}
+
+/// Log-odds in thousandths, as they are written down.
+#[expect(clippy::cast_possible_truncation, reason = "cut to thousands")]
+pub fn thousandths(log_odds: f32) -> i32 {
+    (log_odds.clamp(-1000.0, 1000.0) * 1000.0).round() as i32
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::asked::Asked;
+use super::asked::{Asked, PromptClass};
 use super::evidence::{EvidenceFault, EvidencePointer};
 use super::facts::{Facts, Plan, PlanRelation};
 use super::model::Reading;
-use super::rules::{self, Grounds, RuleFinding, RuleId, RuleModes, Weighed};
+use super::rules::{self, Grounds, RuleFinding, RuleId, RuleModes, Weighed, Weighing};
 use super::signals::{self, Signal, Signals};
 use super::turn::{self, Ceilings, PersonTurn};
 use super::turn_end::TurnEnd;
@@ -178,12 +178,20 @@ pub fn run(inputs: &Inputs, world: &mut dyn PipelineWorld) -> Trace {
 
 /// [`run`] with what the message is known to say; `inputs` need not hold it.
 pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorld) -> Trace {
+    match Weighing::checked_in() {
+        Some(weighing) => run_by(weighing, inputs, signals, world),
+        None => Trace::default().released(Release::ReadsLegitimate),
+    }
+}
+
+/// [`run_heard`] by other weights.
+pub fn run_by(weighing: &Weighing, inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorld) -> Trace {
     let mut trace = Trace::default();
     if let Some(release) = circumstances::before_judging(&inputs.circumstances, &inputs.turn) {
         return trace.released(release);
     }
     let signals = trace.signals.insert(signals).clone();
-    let rules = Rules::of(inputs, &signals);
+    let rules = Rules::of(weighing, inputs, &signals);
     let early = rules.before_facts();
     let asks_judge = inputs.has_judge && rules.asks_judge(early.as_ref());
     if let Some(found) = early.clone().filter(|_| !asks_judge) {
@@ -230,11 +238,37 @@ pub fn run_heard(inputs: &Inputs, signals: Signals, world: &mut dyn PipelineWorl
 pub fn foregone(signals: &Signals, reading: &Reading, asked: Option<&Asked>, has_judge: bool) -> Option<Trace> {
     let turn = PersonTurn { asked: asked.cloned().unwrap_or_default(), ..PersonTurn::default() };
     let turn_end = TurnEnd::default();
-    let stop = rules::KnownStop { signals, reading, turn: &turn, turn_end: &turn_end };
+    let weighing = Weighing::checked_in()?;
+    let stop = rules::KnownStop { signals, reading, turn: &turn, turn_end: &turn_end, weighing };
     let rules = Rules::New(stop);
     let found = rules::before_facts(&stop, asked.is_some())?;
     let asks_judge = has_judge && rules.asks_judge(Some(&found));
     (!asks_judge).then(|| Trace { signals: Some(signals.clone()), ..Trace::default() }.weighed(found))
+}
+
+/// What speaks for holding a stop in the middle of a job, in thousandths of log-odds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobGrounds {
+    /// All of it together.
+    pub log_odds: i32,
+    /// Above this the stop is held.
+    pub holds_above: i32,
+    /// What each ground adds, the strongest first.
+    pub strongest: Vec<(&'static str, i32)>,
+}
+
+/// What speaks for holding a stop; `None` where no job was asked for by the last prompt, and it decides nothing.
+pub fn grounds(inputs: &Inputs, signals: &Signals) -> Option<JobGrounds> {
+    let is_job = matches!(inputs.turn.asked.class, Some(PromptClass::Execute | PromptClass::Narrow));
+    let weighing = Weighing::checked_in().filter(|_| is_job)?;
+    match Rules::of(weighing, inputs, signals) {
+        Rules::New(stop) => Some(JobGrounds {
+            log_odds: weighing.log_odds(&stop),
+            holds_above: weighing.holds_above,
+            strongest: weighing.strongest(&stop),
+        }),
+        Rules::Old(_) => None,
+    }
 }
 
 /// By which rules a stop is judged.
@@ -245,9 +279,10 @@ enum Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    fn of(inputs: &'a Inputs, signals: &'a Signals) -> Self {
+    fn of(weighing: &'a Weighing, inputs: &'a Inputs, signals: &'a Signals) -> Self {
         inputs.reading.as_ref().map_or(Self::Old(signals), |reading| {
-            Self::New(rules::KnownStop { signals, reading, turn: &inputs.turn, turn_end: &inputs.turn_end })
+            let (turn, turn_end) = (&inputs.turn, &inputs.turn_end);
+            Self::New(rules::KnownStop { signals, reading, turn, turn_end, weighing })
         })
     }
 

@@ -7,6 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod weigh;
+mod weighing;
 
 use super::evidence::EvidencePointer;
 use super::facts::{Facts, Plan};
@@ -16,7 +17,8 @@ use stopgate_core::decision::Decision;
 pub use modes::{ModeSource, RuleMode, RuleModes};
 pub use not_updated::{may_be_not_updated, plan_not_updated};
 pub use table::{Basis, RuleId};
-pub use weigh::{Grounds, KnownStop, Weighed, before_facts, weigh};
+pub use weigh::{Grounds, KnownStop, Weighed, before_facts, is_asked_for, weigh};
+pub use weighing::{GROUNDS, Weighing, grounds};
 
 /// What the rules found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -86,6 +86,11 @@ struct Background {
 }
 
 impl Scene {
+    /// The person's last prompts, and what their labels say that they ask for.
+    pub fn prompts(&self) -> impl Iterator<Item = (&str, PromptClass)> {
+        self.prompts.iter().map(|prompt| (prompt.text.as_str(), prompt.class))
+    }
+
     /// What the authority would have found.
     pub fn facts(&self) -> Facts {
         let ids: Vec<String> = (1..=self.commits).map(|number| format!("{number:040x}")).collect();

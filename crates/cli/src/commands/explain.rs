@@ -7,7 +7,7 @@ use stopgate_core::text::one_line;
 use stopgate_gate::asked::{Asked, PromptClass};
 use stopgate_gate::facts::{Facts, MAX_PLAN_KIB, Plan};
 use stopgate_gate::model::{Reading, reading};
-use stopgate_gate::pipeline::{Judgement, Recording, Trace};
+use stopgate_gate::pipeline::{self, JobGrounds, Judgement, Recording, Trace};
 use stopgate_gate::transcript::TaskStatus;
 use stopgate_protocol::{ErrorCode, ExplainStop, Failure, GateLogRow};
 
@@ -153,7 +153,9 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
         .collect();
     stage("signals", if heard.is_empty() { vec!["none".to_owned()] } else { heard });
     if let Some(reading) = &inputs.reading {
-        stage("model", read_as(reading, &inputs.message, inputs.turn_end.failed_call.as_deref()));
+        let mut lines = read_as(reading, &inputs.message, inputs.turn_end.failed_call.as_deref());
+        lines.extend(pipeline::grounds(inputs, signals).map(weighed));
+        stage("model", lines);
     }
     if let Some(facts) = &trace.facts {
         stage("facts", describe(facts, inputs.reading.is_some()));
@@ -210,6 +212,14 @@ fn read_as(reading: &Reading, message: &str, failed_call: Option<&str>) -> Vec<S
         lines.push(format!("{} % by the weights of this program, {}", now.percent(), now.weights));
     }
     lines
+}
+
+/// What speaks for holding a stop together with the prompt and what is on record, and what of it counts most.
+fn weighed(grounds: JobGrounds) -> String {
+    let odds = |thousandths: i32| format!("{:+.2}", f64::from(thousandths) / 1000.0);
+    let each: Vec<_> = grounds.strongest.iter().map(|(name, added)| format!("{name} {}", odds(*added))).collect();
+    let (all, above) = (odds(grounds.log_odds), odds(grounds.holds_above));
+    format!("with all that is known {all}, held above {above}: {}", each.join(", "))
 }
 
 /// The facts; `is_related` if it was asked what a plan has to do with the session, which 0.1.0 did not.

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use stopgate_core::stop_request::Meaning;
 
-use super::PromptClass;
 use super::phrases::List;
 use super::reading::PromptReading;
-use crate::model::{Feature, Model};
+use super::{PromptClass, PromptOdds};
+use crate::model::{Feature, Model, thousandths};
 
 /// What a prompt says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,29 +21,38 @@ pub(super) struct Said {
     pub(super) approves: bool,
     /// The steps that it is bounded by.
     pub(super) bounds: Vec<String>,
+    /// How it reads; `None` where the weights are broken.
+    pub(super) odds: Option<PromptOdds>,
 }
 
-/// A model for each class, in the order of [`PromptClass::ALL`].
+/// What tells what a prompt asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PromptModels(pub [Model; 5]);
+pub struct PromptModels {
+    /// A model for each class, in the order of [`PromptClass::ALL`].
+    pub classes: [Model; 5],
+    /// How likely an agent that stops after this prompt, with work open, should have gone on.
+    pub insists: Model,
+}
 
 impl PromptModels {
     /// Reads weights as [`PromptModels::to_bytes`] writes them.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let each = bytes.len() / 5;
+        let each = bytes.len() / 6;
         let models: Option<Vec<Model>> =
             bytes.chunks_exact(each.max(1)).map(|bytes| Model::from_bytes(bytes).ok()).collect();
-        Some(Self(models?.try_into().ok()?))
+        let mut models = models?;
+        let insists = models.pop()?;
+        Some(Self { classes: models.try_into().ok()?, insists })
     }
 
-    /// The weights of each class, one after the other.
+    /// The weights of each class, one after the other, and those of [`PromptModels::insists`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(Model::to_bytes).collect()
+        self.classes.iter().chain([&self.insists]).flat_map(Model::to_bytes).collect()
     }
 
     /// The log-odds of each class.
     pub fn odds(&self, features: &[Feature]) -> [f32; 5] {
-        std::array::from_fn(|at| self.0[at].log_odds(features))
+        std::array::from_fn(|at| self.classes[at].log_odds(features))
     }
 }
 
@@ -78,14 +87,26 @@ pub fn class_by(models: &PromptModels, prompt: &str) -> PromptClass {
 
 /// What `prompt` says.
 pub(super) fn read(prompt: &str) -> Said {
+    read_by(models(), prompt)
+}
+
+/// What `prompt` says by these models.
+pub(super) fn read_by(models: Option<&PromptModels>, prompt: &str) -> Said {
     let reading = PromptReading::of(prompt);
-    let class = by_form(&reading).unwrap_or_else(|| match models() {
-        Some(models) => likeliest(&reading, models.odds(&reading.features())),
-        None => PromptClass::Other,
+    let read = models.map(|models| {
+        let features = reading.features();
+        (models.odds(&features), models.insists.log_odds(&features))
     });
+    let class = by_form(&reading)
+        .unwrap_or_else(|| read.map_or(PromptClass::Other, |(classes, _)| likeliest(&reading, classes)));
     let is_standing = reading.has(List::Standing);
     let bounds = if class == PromptClass::Narrow && !is_standing { reading.numbers() } else { Vec::new() };
-    Said { class, goes_on: goes_on(&reading), approves: is_short(&reading) && reading.is_only(List::Approves), bounds }
+    let odds = read.map(|(classes, insists)| {
+        let others = classes[1..].iter().copied().fold(f32::MIN, f32::max);
+        PromptOdds { job: thousandths(classes[0] - others), insists: thousandths(insists) }
+    });
+    let approves = is_short(&reading) && reading.is_only(List::Approves);
+    Said { class, goes_on: goes_on(&reading), approves, bounds, odds }
 }
 
 /// How many words there are at most in a prompt that says no more than to go on.

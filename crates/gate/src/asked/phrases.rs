@@ -29,8 +29,6 @@ pub(super) enum List {
     Plan,
     /// What puts a boundary behind what is asked for.
     Ends,
-    /// What a step is called, before or behind its number.
-    Step,
     /// What is not to be done follows.
     Not,
     /// What is a bound for every turn, whatever it is that is asked for.
@@ -56,7 +54,7 @@ pub(super) enum List {
 }
 
 /// The phrases of each [`List`], in its order.
-const LISTS: [&str; 23] = [
+const LISTS: [&str; 22] = [
     QUESTION,
     ONLY,
     NOT_CHANGE,
@@ -68,7 +66,6 @@ const LISTS: [&str; 23] = [
     COURTESY,
     PLAN,
     ENDS,
-    STEP,
     NOT,
     STANDING,
     GOES_ON,
@@ -400,11 +397,6 @@ const ENDS: &str = "\
     就好|就够|不要|我自己|我来|なし|いらない|自分で|私がやる|빼고|말고|내가|\
     et rien|and nothing";
 
-const STEP: &str = "\
-    step|steps|phase|phases|task|tasks|item|items|number|no|nr|part|schritt|schritte|punkt|aufgabe|aufgaben|etape|\
-    etapes|tache|taches|paso|pasos|tarea|tareas|fase|passo|passos|tarefa|tarefas|passi|punto|stap|stappen|taak|\
-    krok|kroki|zadanie|adim|adimlari|madde|gorev|шаг|шаги|пункт|задача|步|第|项|ステップ|手順|番|단계|번";
-
 const NOT: &str = "\
     not|don't|dont|never|without|except|nicht|kein|keine|ohne|ne|pas|sans|sauf|no|ni|sin|nao|sem|non|senza|niet|\
     geen|zonder|nie|bez|degil|не|без|кроме|不|别|ない|なし|말|skip|but";
@@ -418,7 +410,11 @@ const STANDING: &str = "\
     een stap per|een stap tegelijk|na elke stap|jeden krok na|po kazdym kroku|po jednym kroku|her adimdan sonra|\
     tek tek|adim adim ve|по одному шагу|один шаг за|после каждого шага|一步一步|每一步|每步|一次一步|一次只做|\
     一つずつ|一個ずつ|各ステップ|ステップごと|하나씩|단계마다|\
-    각 단계|한 단계씩|1ステップずつ";
+    각 단계|한 단계씩|1ステップずつ|\
+    stop and check|check in with me|stop and ask|and then ask me|before you commit|before committing|then stop and|\
+    dann fragst du|frag mich|fragst du mich|halte danach|demande-moi avant|pregunta antes|preguntame|me pergunta|\
+    pergunte antes|chiedimi|overleg|eerst even overleggen|zapytaj mnie|zatrzymaj|sie zatrzymaj|bana sor|dur bana|спроси меня|\
+    остановись после|сначала спроси|止まって|確認とって|先问我|问我再|물어보고|멈추고";
 
 const GOES_ON: &str = "\
     go|go on|going|keep going|continue|please|pls|proceed|carry on|resume|yes|y|yep|yeah|yup|sure|do it|do that|\

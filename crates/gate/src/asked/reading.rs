@@ -17,6 +17,8 @@ const STEM_CHARS: usize = 4;
 const ENDING_CHARS: usize = 3;
 /// How many words of its beginning count apart.
 const FIRST_WORDS: usize = 3;
+/// Most steps that a range of numbers names.
+const MAX_RANGE: u32 = 40;
 
 /// A prompt, read once.
 #[derive(Debug)]
@@ -149,26 +151,41 @@ impl PromptReading {
         })
     }
 
-    /// The numbers of the steps that it names as those to do: none where it also says what is not to be done before it
-    /// names them.
+    /// The numbers of the steps that it names as those to do, ranges written out: none where it also says what is not to be
+    /// done before it names them.
     pub(super) fn numbers(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
         for range in self.ranges() {
-            let (mut named, mut pending) = (false, Vec::new());
+            // What stands between a number and this one, if that is no more than a word.
+            let mut before: Option<(u32, usize)> = None;
             for at in range {
                 let (word, lists) = (self.word(at), self.words[at].lists);
-                if lists.has(List::Not) || lists.has(List::Later) {
+                let number = word.parse::<u32>().ok().filter(|_| word.len() <= 3);
+                if let Some(number) = number {
+                    let from = before.filter(|(_, between)| at - between == 2 && self.is_to(at - 1));
+                    match from {
+                        Some((first, _)) if first < number && number - first <= MAX_RANGE => {
+                            found.extend((first + 1..=number).map(|number| number.to_string()));
+                        }
+                        _ => found.push(number.to_string()),
+                    }
+                    before = Some((number, at));
+                } else if lists.has(List::Not) || lists.has(List::Later) {
                     break;
-                } else if lists.has(List::Step) || lists.has(List::Only) {
-                    named = true;
-                    found.append(&mut pending);
-                } else if is_number(word) && word.len() <= 3 {
-                    if named { &mut found } else { &mut pending }.push(word.to_owned());
                 }
             }
         }
         found.dedup();
         found
+    }
+
+    /// Whether the word there stands between the ends of a range: not what stands between two that are meant alone.
+    fn is_to(&self, at: usize) -> bool {
+        const TO: [&str; 22] = [
+            "-", "\u{2013}", "\u{2014}", "~", "\u{301c}", "\u{ff5e}", "to", "through", "thru", "till", "until", "bis",
+            "a", "à", "al", "até", "ate", "tot", "do", "до", "到", "至",
+        ];
+        TO.contains(&self.word(at))
     }
 
     /// The features, each with its share.

@@ -158,7 +158,7 @@ fn no_more_of_a_prompt_is_kept_than_its_end_without_secrets() {
     assert!(long.chars().count() == SAID_CHARS && long.ends_with('é') && !long.contains("hunter2"), "{long}");
 }
 
-/// Of the labelled prompts in a file, whose authors and styles the models were not trained on: how many are told rightly
+/// Of the labelled prompts in a file, whose styles the models were not trained on: how many are told rightly
 /// to be a job or none, and how many are taken for one that are none.
 fn score(file: &str) -> (usize, usize) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(file);
@@ -178,9 +178,9 @@ fn score(file: &str) -> (usize, usize) {
 #[test]
 fn prompts_of_others_are_told_apart_no_worse_than_when_the_weights_were_written() {
     let (right, wrong) = score("prompts/held-out.jsonl");
-    assert!(right >= 550 && wrong <= 50, "{right} of 697, {wrong} of 447 taken for a job");
+    assert!(right >= 550 && wrong <= 40, "{right} of 697, {wrong} of 447 taken for a job");
     let (right, wrong) = score("scenes/held-out.jsonl");
-    assert!(right >= 655 && wrong <= 20, "{right} of 779, {wrong} of 179 taken for a job");
+    assert!(right >= 305 && wrong <= 11, "{right} of 391, {wrong} of 91 taken for a job");
 }
 
 /// That they are what their texts give is checked by `train-prompts --check`: without optimization it takes too long.
@@ -189,7 +189,7 @@ fn the_weights_are_those_that_are_listed() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let weights = std::fs::read(root.join("models/prompts.bin")).unwrap();
     let models = PromptModels::from_bytes(&weights).unwrap();
-    assert_eq!((models.to_bytes() == weights, weights.len()), (true, 5 * (16 + (1 << 15))));
+    assert_eq!((models.to_bytes() == weights, weights.len()), (true, 6 * (16 + 2 * (1 << 15))));
     let digest = sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &weights));
     let digest: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let sums = std::fs::read_to_string(root.join("models/SHA256SUMS")).unwrap();

@@ -21,13 +21,6 @@ pub struct Feature {
     pub value: f32,
 }
 
-impl Feature {
-    /// Which of so many buckets it is in; `buckets` is a power of two.
-    pub(super) const fn bucket(self, buckets: usize) -> usize {
-        self.hash as usize & buckets.wrapping_sub(1)
-    }
-}
-
 /// The features of `text` and of its end, each once. Linear in what is looked at: at most 8 KiB.
 pub fn features(text: &str) -> Vec<Feature> {
     let words = words(text);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::features::{self, Feature, features, features_apart};
-use super::{Correction, Model, said};
+use super::{Correction, Model, said, thousandths};
 
 /// The weights, and their digest: as `train-models` writes them.
 const WEIGHTS: &[u8] = include_bytes!("../../models/stop-text.bin");
@@ -26,7 +26,21 @@ const CALL: &str = "!";
 /// Longest part of what a failed call says that is looked at, in bytes.
 const MAX_CALL_BYTES: usize = 256;
 
-static MODEL: LazyLock<Option<Model>> = LazyLock::new(|| Model::from_bytes(WEIGHTS).ok());
+/// The weights that tell finished work.
+const DONE_WEIGHTS: &[u8] = include_bytes!("../../models/done-text.bin");
+
+/// What messages are read by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StopModels {
+    /// Does an agent hand its work back, or does it need somebody?
+    pub stop: Model,
+    /// Does it tell of finished work, or is some of it left?
+    pub done: Model,
+}
+
+static MODELS: LazyLock<Option<StopModels>> = LazyLock::new(|| {
+    Some(StopModels { stop: Model::from_bytes(WEIGHTS).ok()?, done: Model::from_bytes(DONE_WEIGHTS).ok()? })
+});
 
 /// How a message reads, in thousandths of log-odds: above 0 like an agent that hands its work back, below 0 like one
 /// that needs somebody. Together with the name of the weights, so that it is known by which it was read.
@@ -36,6 +50,9 @@ pub struct Reading {
     pub milli_log_odds: i32,
     /// The first letters of the digest of the weights.
     pub weights: String,
+    /// How much it reads like finished work, in thousandths of log-odds; `None` in what was written before that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<i32>,
     /// What of it was learned of the operator's grades.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learned: Option<Learned>,
@@ -54,18 +71,20 @@ impl Reading {
     /// Reads `message`, at whose end a tool call had failed as `failed_call` says. `None` only where the weights are
     /// broken, which a test rules out.
     pub fn of(message: &str, failed_call: Option<&str>) -> Option<Self> {
-        MODEL.as_ref().map(|model| Self::by(model, weights_id(), message, failed_call))
+        MODELS.as_ref().map(|models| Self::by(models, weights_id(), message, failed_call))
     }
 
-    /// [`Reading::of`] by a model of other weights.
-    pub fn by(model: &Model, weights: &str, message: &str, failed_call: Option<&str>) -> Self {
+    /// [`Reading::of`] by models of other weights.
+    pub fn by(models: &StopModels, weights: &str, message: &str, failed_call: Option<&str>) -> Self {
         let plain = stop_features(message, None);
+        let model = &models.stop;
         let mut log_odds = model.log_odds(&plain);
         if failed_call.is_some() {
             // A failure may explain a stop. It makes none suspicious.
             log_odds = log_odds.min(model.log_odds(&stop_features(message, failed_call)));
         }
-        Self { milli_log_odds: thousandths(log_odds), weights: weights.to_owned(), learned: None }
+        let done = Some(thousandths(models.done.log_odds(&plain)));
+        Self { milli_log_odds: thousandths(log_odds), weights: weights.to_owned(), done, learned: None }
     }
 
     /// The same as `correction` moves it, and as no other does.
@@ -77,7 +96,7 @@ impl Reading {
             milli_log_odds: thousandths(correction.shift(&features(message))),
         });
         let added = learned.as_ref().map_or(0, |learned| learned.milli_log_odds);
-        Self { milli_log_odds: own.saturating_add(added), weights: self.weights, learned }
+        Self { milli_log_odds: own.saturating_add(added), weights: self.weights, done: self.done, learned }
     }
 
     /// Thousandths of log-odds by the weights alone.
@@ -100,11 +119,6 @@ impl Reading {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "cut to thousands")]
-fn thousandths(log_odds: f32) -> i32 {
-    (log_odds.clamp(-1000.0, 1000.0) * 1000.0).round() as i32
-}
-
 /// What names the weights that messages are read by.
 pub fn weights_id() -> &'static str {
     let line = DIGESTS.lines().find(|line| line.ends_with(FILE));
@@ -117,7 +131,7 @@ pub fn weights_id() -> &'static str {
 pub fn strongest_words(message: &str) -> Vec<(String, f32)> {
     let mut named = features::named(message);
     named.extend(features::named_apart(QUESTIONS, &questions(message)).into_iter().map(scaled_name));
-    MODEL.as_ref().map(|model| model.strongest_of(named, MAX_WORDS)).unwrap_or_default()
+    MODELS.as_ref().map(|models| models.stop.strongest_of(named, MAX_WORDS)).unwrap_or_default()
 }
 
 /// The features of a stop.

@@ -1,7 +1,6 @@
 //! What comes of a stop, by what was asked for, what is on record, and what the message says: each in the languages of users.
 
 use super::*;
-use crate::asked::PromptClass;
 use crate::circumstances::EndedBy;
 use crate::facts::{TaskItem, TaskStatus};
 use rstest::rstest;

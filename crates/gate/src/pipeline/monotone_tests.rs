@@ -1,7 +1,7 @@
 //! More evidence for a stop never holds it, and unknown evidence never more than known.
 
 use super::*;
-use crate::asked::PromptClass;
+use crate::asked::PromptOdds;
 use crate::circumstances::EndedBy;
 use crate::facts::{TaskItem, TaskStatus};
 use crate::signals::Sighting;
@@ -18,16 +18,18 @@ fn any_signals() -> impl Strategy<Value = Signals> {
 
 fn any_asked() -> impl Strategy<Value = Asked> {
     let class = prop_oneof![3 => Just(Some(PromptClass::Execute)), 3 => proptest::option::of(select(PromptClass::ALL.to_vec()))];
-    (class, any::<bool>(), any::<bool>(), subsequence(vec!["1", "2", "parser"], 0..=3)).prop_map(
-        |(class, has_job, is_bounded, bounds)| {
+    let odds =
+        proptest::option::of((-9000..9000_i32, -9000..9000_i32).prop_map(|(job, insists)| PromptOdds { job, insists }));
+    (class, any::<bool>(), any::<bool>(), subsequence(vec!["1", "2", "parser"], 0..=3), odds).prop_map(
+        |(class, has_job, is_bounded, bounds, odds)| {
             let bounds = bounds.into_iter().map(str::to_owned).collect();
             // As prompts lead to it.
             match class {
                 None => Asked::default(),
-                Some(PromptClass::Execute) => Asked { class, has_job: true, ..Asked::default() },
-                Some(PromptClass::Narrow) => Asked { class, has_job: true, is_bounded: true, bounds },
-                Some(PromptClass::Stop) => Asked { class, ..Asked::default() },
-                Some(_) => Asked { class, has_job, is_bounded, bounds },
+                Some(PromptClass::Execute) => Asked { class, has_job: true, odds, ..Asked::default() },
+                Some(PromptClass::Narrow) => Asked { class, has_job: true, is_bounded: true, bounds, odds },
+                Some(PromptClass::Stop) => Asked { class, odds, ..Asked::default() },
+                Some(_) => Asked { class, has_job, is_bounded, bounds, odds },
             }
         },
     )
@@ -71,8 +73,8 @@ fn any_facts() -> impl Strategy<Value = Facts> {
 
 fn any_stop() -> impl Strategy<Value = (Inputs, Signals, Facts)> {
     let calls = (any::<bool>(), any::<bool>(), any::<bool>());
-    (any_signals(), -6000..6000_i32, any_asked(), calls, any_facts()).prop_map(
-        |(signals, milli_log_odds, asked, (failed, denied, tasks_moved), facts)| {
+    (any_signals(), (-9000..9000_i32, proptest::option::of(-6000..6000_i32)), any_asked(), calls, any_facts()).prop_map(
+        |(signals, (milli_log_odds, done), asked, (failed, denied, tasks_moved), facts)| {
             let call = |is: bool| is.then(|| "Bash: no".to_owned());
             let turn_end =
                 TurnEnd { failed_call: call(failed), denied_call: call(denied), tasks_moved, ..TurnEnd::default() };
@@ -84,7 +86,7 @@ fn any_stop() -> impl Strategy<Value = (Inputs, Signals, Facts)> {
                 has_judge: false,
                 turn_end,
                 rule_modes: RuleModes::default(),
-                reading: Some(Reading { milli_log_odds, weights: String::new(), learned: None }),
+                reading: Some(Reading { milli_log_odds, weights: String::new(), done, learned: None }),
             };
             (inputs, signals, facts)
         },

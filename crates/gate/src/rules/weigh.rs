@@ -2,7 +2,7 @@
 //! what it says, and how that reads, decides the rest.
 
 use super::not_updated::{is_never_ticked, plan_not_updated, plan_of_job, reminder_of};
-use super::{RuleFinding, RuleId, RuleModes, work_on_record};
+use super::{RuleFinding, RuleId, RuleModes, Weighing, work_on_record};
 use crate::asked::PromptClass;
 use crate::facts::{Facts, Plan, PlanRelation};
 use crate::model::Reading;
@@ -11,18 +11,14 @@ use crate::turn::PersonTurn;
 use crate::turn_end::TurnEnd;
 use stopgate_core::release::Release;
 
-/// Below this a message reads as if somebody were needed, even where a plan is being executed: in thousandths of
-/// log-odds, and found by cross-validation on the labelled scenes (`docs/gate.md`).
-const READS_NEEDY: i32 = 0;
-/// Above this it reads so much like handing back that even a last open step is no excuse.
-const READS_SURE: i32 = 3000;
-/// Above this the text model agrees with a phrase, where no plan is being executed.
-const AGREES: i32 = 0;
-/// Above this it outweighs phrases that give a reason without evidence, where a plan is being executed.
-const OUTWEIGHS: i32 = 500;
-/// The same of a question that only the person can answer.
+/// Above this, in thousandths of log-odds, a message reads like finished work; the boxes may be all that is left.
+const READS_DONE: i32 = -1000;
+/// The same of what would be held anyway: it is only about which reminder fits.
+const MAY_READ_DONE: i32 = -2000;
+
+/// Above this a message outweighs a question that only the person can answer, beside an excuse.
 const OUTWEIGHS_QUESTION: i32 = 1500;
-/// Below this it agrees with words that give a reason, beside an excuse.
+/// Below this it agrees with other words that give a reason, beside an excuse.
 const AGREES_NEEDY: i32 = -500;
 
 /// What is known of a stop besides the facts.
@@ -36,6 +32,8 @@ pub struct KnownStop<'a> {
     pub turn: &'a PersonTurn,
     /// What is on record of the turn's end.
     pub turn_end: &'a TurnEnd,
+    /// How much each ground counts.
+    pub weighing: &'a Weighing,
 }
 
 /// What a stop comes to, and why.
@@ -134,31 +132,56 @@ impl Weighed {
     }
 }
 
-/// What lets the stop go whatever the facts are: a reason that the message gives where it counts, or that nobody asked for
-/// what is left. Before it is known what was asked for (`is_asked_known`), that decides nothing.
+/// What lets the stop go whatever the facts are: a reason that is on record, or that nobody asked for what is left, or that
+/// what is known speaks against an unjustified stop. Before it is known what was asked for (`is_asked_known`), that decides
+/// nothing.
 pub fn before_facts(stop: &KnownStop<'_>, is_asked_known: bool) -> Option<Weighed> {
-    let foreign = if is_asked_known { job(stop, None).err() } else { None };
-    let is_elsewhere = foreign.is_some();
-    let reason = reason_to_stop(stop).filter(|found| is_elsewhere || !is_outweighed(stop, found));
-    reason.or_else(|| reads_needy(stop)).or(foreign)
-}
-
-/// Whether a reason is only said, and all of the message reads otherwise, or an excuse stands beside it: that decides where
-/// a plan is being executed. What the person said is never doubted, nor a question for an excuse beside it.
-fn is_outweighed(stop: &KnownStop<'_>, reason: &Weighed) -> bool {
-    let reads = stop.reading.milli_log_odds;
-    let by_excuse = stop.signals.has_excuse() && reads >= AGREES_NEEDY;
-    match reason.finding.rule {
-        _ if reason.why != Grounds::SaidAtEnd => false,
-        Some(RuleId::LegitAsAsked) => false,
-        Some(RuleId::LegitDesignQuestion) => reads > OUTWEIGHS_QUESTION,
-        _ => reads > OUTWEIGHS || by_excuse,
+    if let Some(found) = reason_on_record(stop) {
+        return Some(found);
     }
+    if is_asked_known && let Err(foreign) = job(stop, None) {
+        return Some(reason_at_end(stop).unwrap_or(foreign));
+    }
+    let weighing = stop.weighing;
+    let odds = match stop.turn.asked.class {
+        _ if !is_asked_known => weighing.most(stop),
+        Some(PromptClass::Execute | PromptClass::Narrow) => weighing.log_odds(stop),
+        _ => weighing.as_a_job(stop),
+    };
+    (is_explained(stop, odds) && !may_be_done(stop)).then(|| reads_legitimate(stop))
 }
 
-/// A legitimate reason that the message gives: on record anywhere in it, else at its end. What is on record speaks first:
-/// words beside it take nothing of its weight.
-fn reason_to_stop(stop: &KnownStop<'_>) -> Option<Weighed> {
+/// Whether what is known of a stop, together with what its end says, explains it. An excuse is one whatever the prompt is like:
+/// only a reason beside it counts, and only if the message reads like that.
+fn is_explained(stop: &KnownStop<'_>, odds: i32) -> bool {
+    if !stop.signals.has_excuse() {
+        return odds <= stop.weighing.holds_above;
+    }
+    let reads = stop.reading.milli_log_odds;
+    reason_at_end(stop).is_some_and(|reason| match reason.finding.rule {
+        // What the person said is never doubted, nor a question for an excuse beside it.
+        Some(RuleId::LegitAsAsked) => true,
+        Some(RuleId::LegitDesignQuestion) => reads <= OUTWEIGHS_QUESTION,
+        _ => reads < AGREES_NEEDY,
+    })
+}
+
+/// Why a stop is let go that does not read like work handed back: the reason that it gives, if it gives one where it counts.
+fn reads_legitimate(stop: &KnownStop<'_>) -> Weighed {
+    reason_at_end(stop).unwrap_or_else(|| Weighed::released(Release::ReadsLegitimate, Grounds::ReadsNeedy))
+}
+
+/// Whether all is said to be done, and nothing else.
+fn may_be_done(stop: &KnownStop<'_>) -> bool {
+    let signals = stop.signals;
+    signals.has(Signal::ClaimsCompletion)
+        && !signals.wants_to_leave()
+        && !signals.hands_back()
+        && stop.reading.done.is_none_or(|done| done > READS_DONE)
+}
+
+/// A reason to stop that is on record, and that the message speaks of anywhere: words beside it take nothing of its weight.
+fn reason_on_record(stop: &KnownStop<'_>) -> Option<Weighed> {
     let KnownStop { signals, turn_end, .. } = *stop;
     let on_record = |rule: RuleId| {
         let is_on_record = match rule.legitimate_signal()? {
@@ -168,20 +191,17 @@ fn reason_to_stop(stop: &KnownStop<'_>) -> Option<Weighed> {
         };
         (is_on_record && signals.has(rule.legitimate_signal()?)).then(|| Weighed::by(rule, Grounds::OnRecord))
     };
+    RuleId::ALL.into_iter().find_map(on_record)
+}
+
+/// A reason to stop that the end of the message gives.
+fn reason_at_end(stop: &KnownStop<'_>) -> Option<Weighed> {
     let at_end = |rule: RuleId| {
         // What is finished is for the plan to say.
         let signal = rule.legitimate_signal().filter(|signal| *signal != Signal::ClaimsCompletion)?;
-        signals.at_end(signal).then(|| Weighed::by(rule, Grounds::SaidAtEnd))
+        stop.signals.at_end(signal).then(|| Weighed::by(rule, Grounds::SaidAtEnd))
     };
-    // A call that was refused is the person's word, or their permissions', whatever the agent says of it.
-    let is_refused = turn_end.denied_call.is_some() && !signals.has_excuse();
-    let refused = is_refused.then(|| Weighed::by(RuleId::LegitApproval, Grounds::OnRecord));
-    RuleId::ALL.into_iter().find_map(on_record).or(refused).or_else(|| RuleId::ALL.into_iter().find_map(at_end))
-}
-
-fn reads_needy(stop: &KnownStop<'_>) -> Option<Weighed> {
-    let is_needy = stop.reading.milli_log_odds < READS_NEEDY && !stop.signals.has_excuse();
-    is_needy.then(|| Weighed::released(Release::ReadsLegitimate, Grounds::ReadsNeedy))
+    RuleId::ALL.into_iter().find_map(at_end)
 }
 
 /// What the job that was asked for has to do with the stop, as far as it is known without facts.
@@ -204,6 +224,11 @@ fn job(stop: &KnownStop<'_>, facts: Option<&Facts>) -> Result<Job, Weighed> {
     }
 }
 
+/// Whether what is left was asked for by the last prompt, and no reason to stop is on record: then [`Weighing`] decides.
+pub fn is_asked_for(stop: &KnownStop<'_>, facts: &Facts) -> bool {
+    !facts.person_asked_to_stop && reason_on_record(stop).is_none() && matches!(job(stop, Some(facts)), Ok(Job::Asked))
+}
+
 /// Whether an open step is one of those that a narrow prompt names.
 fn has_open_step_within(facts: &Facts, bounds: &[String]) -> bool {
     let steps = related(facts).flat_map(|plan| plan.open_step_texts.iter());
@@ -221,11 +246,16 @@ fn is_within(text: &str, bound: &str) -> bool {
     match bound.as_slice() {
         [] => false,
         // "2. Write the parser", "Step 2: write the parser".
-        [number] if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.iter().take(2).any(|word| word.trim_start_matches('0') == number.trim_start_matches('0'))
+        [number] if is_number(number) => {
+            let named = text.iter().take(2).find(|word| is_number(word));
+            named.is_some_and(|word| word.trim_start_matches('0') == number.trim_start_matches('0'))
         }
         words => words.iter().all(|word| text.contains(word)),
     }
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The plans that the session has to do with.
@@ -248,17 +278,27 @@ pub fn weigh(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed 
     };
     let is_executing = job == Job::Asked && is_executing(facts, stop.turn_end);
     let is_last = open_steps(facts) <= 1;
-    let is_excused = |found: &Weighed| job != Job::Unknown && stop.signals.has_excuse() && is_outweighed(stop, found);
-    if let Some(reason) = reason_to_stop(stop).filter(|found| (!is_executing || is_last) && !is_excused(found)) {
-        return reason;
+    if may_be_done(stop)
+        && let Some(found) = not_updated(stop, facts, modes, is_executing)
+    {
+        return found;
+    }
+    let weighing = stop.weighing;
+    let odds = if job == Job::Asked { weighing.log_odds(stop) } else { weighing.as_a_job(stop) };
+    if is_explained(stop, odds) {
+        return reads_legitimate(stop);
     }
     if let Some(found) = not_updated(stop, facts, modes, is_executing) {
         return found;
     }
-    let held_by = match held(stop, job, is_executing, is_last) {
+    let held_by = match held(stop, job, is_executing) {
         Ok(why) => why,
         Err(weighed) => return weighed,
     };
+    // Whether the plan is being executed or nobody knows: that is no reason to hold what would be let go if it were.
+    if is_last && held_by != Grounds::Excuse && odds <= weighing.holds_above.saturating_add(weighing.last_step) {
+        return reason_at_end(stop).unwrap_or_else(|| Weighed::released(Release::ReadsLegitimate, Grounds::LastStep));
+    }
     if facts.is_stopgate {
         return Weighed::by(RuleId::MetaSelfReference, Grounds::OwnCheckout);
     }
@@ -285,7 +325,8 @@ fn not_updated(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes, is_execut
     let plan = plan_of_job(facts)?;
     let is_left = signals.has(Signal::PromisedNextStep) || signals.has(Signal::SelfDeferral) || signals.hands_back();
     let is_said = signals.has(Signal::ClaimsCompletion) && !signals.wants_to_leave() && !signals.hands_back();
-    let is_doubtful = is_said || (!is_left && open_steps(facts) > 1 && is_never_ticked(plan, facts));
+    let reads_done = stop.reading.done.is_some_and(|done| done > MAY_READ_DONE);
+    let is_doubtful = is_said || (!is_left && (reads_done || (open_steps(facts) > 1 && is_never_ticked(plan, facts))));
     let is_due = (is_executing && is_doubtful) || plan_not_updated(signals, facts, turn).is_some();
     let is_told = turn.plan_reminded || modes.silences(RuleId::PlanNotUpdated);
     is_due.then(|| {
@@ -299,24 +340,22 @@ fn not_updated(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes, is_execut
 
 /// Why the stop is to be held, if there is work on record.
 #[expect(clippy::result_large_err, reason = "made once for a stop")]
-fn held(stop: &KnownStop<'_>, job: Job, is_executing: bool, is_last: bool) -> Result<Grounds, Weighed> {
-    let KnownStop { signals, reading, .. } = *stop;
-    if !is_executing && signals.has(Signal::ClaimsCompletion) {
-        return Err(Weighed::by(RuleId::LegitCompletion, Grounds::SaidAtEnd));
-    }
+fn held(stop: &KnownStop<'_>, job: Job, is_executing: bool) -> Result<Grounds, Weighed> {
+    let signals = stop.signals;
     if signals.has_excuse() {
         return Ok(Grounds::Excuse);
     }
-    let agree = job == Job::Asked && signals.wants_to_leave() && reading.milli_log_odds > AGREES;
-    if !is_executing && !agree {
-        let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
-        return Err(Weighed::released(release, Grounds::NoExcuse));
+    if is_executing {
+        return Ok(Grounds::Executing);
     }
-    // Whether the plan is being executed or nobody knows: that is no reason to hold what would be let go if it were.
-    if is_last && reading.milli_log_odds < READS_SURE {
-        return Err(Weighed::released(Release::ReadsLegitimate, Grounds::LastStep));
+    if signals.has(Signal::ClaimsCompletion) {
+        return Err(Weighed::by(RuleId::LegitCompletion, Grounds::SaidAtEnd));
     }
-    Ok(if is_executing { Grounds::Executing } else { Grounds::BothAgree })
+    if job == Job::Asked && (signals.wants_to_leave() || signals.hands_back()) {
+        return Ok(Grounds::BothAgree);
+    }
+    let release = if signals.wants_to_leave() { Release::NoEvidence } else { Release::NoSignal };
+    Err(Weighed::released(release, Grounds::NoExcuse))
 }
 
 /// Whether the job is demonstrably being done: boxes of the plan ticked, commits while a plan that was asked for is open,

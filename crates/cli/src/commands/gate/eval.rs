@@ -17,13 +17,11 @@ use stopgate_gate::pipeline::{self, Answers, Inputs};
 use stopgate_gate::report::Proportion;
 use stopgate_gate::rules::RuleModes;
 use stopgate_gate::signals::Signals;
+use stopgate_gate::training::NOT_TICKED;
 use stopgate_gate::turn::Ceilings;
 
 use self::corpus::{Case, Label};
 use crate::{ExitStatus, printer};
-
-/// The kind of stop that gets a reminder of its own: the work is done, and the boxes are forgotten.
-const NOT_TICKED: &str = "boxes_not_ticked";
 
 /// Longest part of a message that is shown with a miss.
 const MAX_SHOWN_CHARS: usize = 140;
@@ -40,9 +38,6 @@ pub(crate) struct Arguments {
     /// Count by this as well, with 95 % intervals
     #[arg(long, value_enum)]
     by: Option<By>,
-    /// Read each style by a text model that was trained on the other styles of these files, instead of the one there is
-    #[arg(long)]
-    cross_validate: bool,
     /// Take what the person asked for from the labels, not from the words of the prompts
     #[arg(long)]
     labelled_classes: bool,
@@ -197,7 +192,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitStatus> {
     if !arguments.labelled_classes {
         cases.iter_mut().for_each(Case::ask_by_words);
     }
-    let readings = if arguments.cross_validate { readings::across(&cases) } else { readings::as_they_are(&cases) };
+    let readings = readings::as_they_are(&cases);
     let mut score = score(&cases, &readings, arguments.by);
     if arguments.text_only {
         score.text_only = readings::curve(&cases, &readings);
