@@ -49,7 +49,7 @@ pub fn meaning(prompt: &str) -> Meaning {
         for clause in sentence.split(',') {
             let words = Words::of(clause);
             let is_end = phrases.is_only(clause, CLAUSE) || phrases.is_said_in(&words);
-            let carries_on = phrases.any(GO_ON, &|phrase| words.found(phrase, &|before, _| phrases.stands(before)));
+            let carries_on = phrases.found(&words, GO_ON, &|before, _| phrases.stands(before));
             goes_on |= carries_on;
             if is_end && !goes_on {
                 stops = true;
@@ -57,9 +57,7 @@ pub fn meaning(prompt: &str) -> Meaning {
                 // What comes last counts: "Stop! Wrong file. Use the other one and carry on."
                 stops = false;
             } else if !goes_on
-                && phrases.any(AT_END, &|phrase| {
-                    words.found(phrase, &|before, after| after.is_empty() && phrases.stands(before))
-                })
+                && phrases.found(&words, AT_END, &|before, after| after.is_empty() && phrases.stands(before))
             {
                 stops = true;
             }
@@ -99,7 +97,7 @@ const GO_ON: u8 = b'+';
 /// Neither an end nor a new task: what was said before it holds.
 const COURTESY: u8 = b'&';
 
-/// The phrases, with what each is.
+/// The phrases, with what each is: those of a kind together, and of these those that begin with the same byte.
 struct Phrases(Vec<(u8, String)>);
 
 impl Phrases {
@@ -110,22 +108,51 @@ impl Phrases {
                 alternatives(words, &mut |words| all.push((kind, words)));
             }
         }
+        all.sort_unstable();
         Self(all)
     }
 
+    /// The phrases of a kind.
+    fn of(&self, kind: u8) -> &[(u8, String)] {
+        let from = self.0.partition_point(|(of, _)| *of < kind);
+        let to = self.0.partition_point(|(of, _)| *of <= kind);
+        self.0.get(from..to).unwrap_or_default()
+    }
+
+    /// Those that begin with this byte.
+    fn beginning(&self, kind: u8, first: u8) -> &[(u8, String)] {
+        let all = self.of(kind);
+        let begins = |words: &str| words.bytes().next();
+        let from = all.partition_point(|(_, words)| begins(words) < Some(first));
+        let to = all.partition_point(|(_, words)| begins(words) <= Some(first));
+        all.get(from..to).unwrap_or_default()
+    }
+
     fn any(&self, kind: u8, test: &dyn Fn(&str) -> bool) -> bool {
-        self.0.iter().any(|(of, words)| *of == kind && test(words))
+        self.of(kind).iter().any(|(_, words)| test(words))
+    }
+
+    /// Whether `words` begin with a phrase of a kind.
+    fn begin(&self, words: &str, kind: u8) -> bool {
+        let first = words.bytes().next();
+        first.is_some_and(|first| self.beginning(kind, first).iter().any(|(_, phrase)| begins_with(words, phrase)))
+    }
+
+    /// Whether a phrase of a kind is found at a place that `fits`.
+    fn found(&self, words: &Words<'_>, kind: u8, fits: &dyn Fn(&str, &str) -> bool) -> bool {
+        words.first_bytes().any(|first| self.beginning(kind, first).iter().any(|(_, phrase)| words.found(phrase, fits)))
     }
 
     /// Whether `words` are one of a kind, and fillers.
     fn is_only(&self, words: &str, kind: u8) -> bool {
         let mut left = words;
         loop {
-            if self.any(kind, &|words| words == left) {
+            let first = left.bytes().next();
+            if first.is_some_and(|first| self.beginning(kind, first).iter().any(|(_, words)| words == left)) {
                 return true;
             }
             // The longest filler, so that none is cut into two.
-            let fillers = self.0.iter().filter(|(of, _)| matches!(*of, FILLER | PLACE));
+            let fillers = self.of(FILLER).iter().chain(self.of(PLACE));
             match fillers.filter_map(|(_, filler)| without(left, filler)).min_by_key(|left| left.len()) {
                 Some(shorter) if !shorter.is_empty() => left = shorter,
                 // Nothing but fillers: "ok, thanks".
@@ -136,13 +163,11 @@ impl Phrases {
 
     /// Whether a phrase stands in `clause` wherever it may, and nothing takes it back.
     fn is_said_in(&self, clause: &Words<'_>) -> bool {
-        let holds =
-            |before: &str, after: &str| self.stands(before) && !self.any(CONDITION, &|word| begins_with(after, word));
+        let holds = |before: &str, after: &str| self.stands(before) && !self.begin(after, CONDITION);
         let is_placed = |before: &str, after: &str| {
-            self.any(PLACE, &|place| begins_with(after, place) || ends_with(before, place)) && holds(before, after)
+            (self.begin(after, PLACE) || self.any(PLACE, &|place| ends_with(before, place))) && holds(before, after)
         };
-        self.any(CLAUSE, &|phrase| clause.found(phrase, &is_placed))
-            || self.any(ANYWHERE, &|phrase| clause.found(phrase, &holds))
+        self.found(clause, CLAUSE, &is_placed) || self.found(clause, ANYWHERE, &holds)
     }
 
     /// Whether nothing that stands before a phrase takes it back.
@@ -177,10 +202,11 @@ fn without<'a>(words: &'a str, filler: &str) -> Option<&'a str> {
 pub fn shown(prompt: &str) -> String {
     let mut said = String::new();
     let mut rest = prompt.trim();
+    let mut searches = MAX_SEARCHES;
     while let Some(at) = rest.find(['<', '[', '`']) {
         said.push_str(&rest[..at]);
         rest = &rest[at..];
-        if let Some(length) = enclosed(rest) {
+        if let Some(length) = enclosed(rest, &mut searches) {
             said.push('\n');
             rest = &rest[length..];
         } else {
@@ -193,13 +219,23 @@ pub fn shown(prompt: &str) -> String {
     text::ends(said, SHOWN_BYTES)
 }
 
-/// The length of code, or of an element or a mark that a client has put there, at the beginning of `text`.
-fn enclosed(text: &str) -> Option<usize> {
+/// How many ends are looked for in vain: without a bound a prompt of beginnings alone takes time that grows with its square.
+const MAX_SEARCHES: u32 = 64;
+
+/// The length of code, or of an element or a mark that a client has put there, at the beginning of `text`. `searches` are
+/// left for what has no end.
+fn enclosed(text: &str, searches: &mut u32) -> Option<usize> {
+    let mut end_of = |text: &str, end: &str| {
+        *searches = searches.checked_sub(1)?;
+        let at = text.find(end)?;
+        *searches += 1;
+        Some(at + end.len())
+    };
     if text.starts_with("[Image #") || text.starts_with("[Pasted text #") {
-        return text.find(']').map(|at| at + 1);
+        return end_of(text, "]");
     }
     if let Some(code) = text.strip_prefix('`') {
-        return code.find('`').map(|at| at + 2);
+        return end_of(code, "`").map(|length| length + 1);
     }
     let name = text.strip_prefix('<')?;
     let name = &name[..name.find(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))?];
@@ -207,8 +243,7 @@ fn enclosed(text: &str) -> Option<usize> {
     if !name.contains(['-', '_']) {
         return None;
     }
-    let close = format!("</{name}>");
-    text.find(&close).map(|at| at + close.len())
+    end_of(text, &format!("</{name}>"))
 }
 
 /// `text` as its sentences, a line each, and their clauses, with a comma between them: lower case, single spaces, no other

@@ -3,6 +3,8 @@
 /// A text in which many phrases are looked for.
 pub struct Words<'a> {
     text: &'a str,
+    /// Where its words begin, in bytes: no phrase begins elsewhere.
+    starts: Vec<u32>,
     /// The bytes with which its words begin: most phrases begin with none of them, and are done with.
     begins: [bool; 256],
 }
@@ -11,14 +13,16 @@ impl<'a> Words<'a> {
     /// Those of `text`.
     pub fn of(text: &'a str) -> Self {
         let mut begins = [false; 256];
+        let mut starts = Vec::new();
         let mut before = None;
         for (at, sign) in text.char_indices() {
             if is_edge(before, Some(sign)) {
+                starts.extend(u32::try_from(at));
                 begins[usize::from(text.as_bytes()[at])] = true;
             }
             before = Some(sign);
         }
-        Self { text, begins }
+        Self { text, starts, begins }
     }
 
     /// Whether `phrase` is found at a place that `fits`, which is given what stands before it and behind it, trimmed.
@@ -26,14 +30,17 @@ impl<'a> Words<'a> {
         let (text, bytes) = (self.text, self.text.as_bytes());
         let Some(first) = phrase.bytes().next().filter(|first| self.begins[usize::from(*first)]) else { return false };
         // Compared place by place: the standard library's search is larger than all of this, and a hook links it.
-        (0..(text.len() + 1).saturating_sub(phrase.len())).any(|at| {
+        self.starts.iter().map(|at| *at as usize).any(|at| {
             bytes[at] == first && bytes[at..].starts_with(phrase.as_bytes()) && {
                 let (before, after) = (&text[..at], &text[at + phrase.len()..]);
-                is_edge(before.chars().next_back(), phrase.chars().next())
-                    && is_edge(phrase.chars().next_back(), after.chars().next())
-                    && fits(before.trim_end(), after.trim_start())
+                is_edge(phrase.chars().next_back(), after.chars().next()) && fits(before.trim_end(), after.trim_start())
             }
         })
+    }
+
+    /// The bytes with which its words begin.
+    pub fn first_bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=u8::MAX).filter(|byte| self.begins[usize::from(*byte)])
     }
 
     /// Whether `phrase` stands anywhere.
