@@ -8,7 +8,7 @@ use stopgate_gate::asked::Asked;
 use stopgate_gate::facts::Facts;
 use stopgate_gate::judge::JudgeQuestion;
 use stopgate_gate::model::Reading;
-use stopgate_gate::rules::{self, KnownStop, RuleModes};
+use stopgate_gate::rules::{self, KnownStop, RuleModes, Weighing};
 use stopgate_gate::signals::{self, Signal};
 use stopgate_gate::turn::PersonTurn;
 use stopgate_gate::turn_end::TurnEnd;
@@ -30,8 +30,9 @@ fuzz_target!(|bytes: &[u8]| {
     let asked = Asked::of([text.as_ref()]);
     assert_eq!(Asked::of([text.as_ref()]), asked);
     let turn = PersonTurn { asked, ..PersonTurn::default() };
-    if let Some(reading) = Reading::of(&text, None) {
-        let stop = KnownStop { signals: &found, reading: &reading, turn: &turn, turn_end: &TurnEnd::default() };
+    if let (Some(reading), Some(weighing)) = (Reading::of(&text, None), Weighing::checked_in()) {
+        let turn_end = TurnEnd::default();
+        let stop = KnownStop { signals: &found, reading: &reading, turn: &turn, turn_end: &turn_end, weighing };
         let weighed = rules::weigh(&stop, &facts, &modes);
         assert!(weighed.finding.decision() != Decision::Continue, "held without evidence: {weighed:?}");
     }
