@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
-use stopgate_core::session::Harness;
 use stopgate_tests::build::{Agent, Said, Site};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{World, binary};
@@ -187,7 +188,9 @@ fn what_a_silent_session_holds_may_be_taken_and_the_person_takes_anything() {
     amber.lease("acquire b --for birch").refused(2, &["the person's"]);
     // One whose process cannot be seen: nothing proves that it is at work.
     site.world.start_session("unseen", site.top());
-    site.world.asks_for_a_job(Harness::Claude, "unseen");
+    let prompt =
+        json!({"session_id": "unseen", "cwd": site.top(), "hook_event_name": "UserPromptSubmit", "prompt": "go on"});
+    site.world.run_hook("session-start-recorder", &prompt);
     let given: Said = site.world.stopgate_in(site.top(), &["lease", "acquire", "c", "--for", "unseen"]).into();
     given.ok();
     birch.lease("acquire c").refused(10, &["held by"]);
@@ -389,31 +392,34 @@ fn of_64_processes_that_ask_at_once_one_has_it() {
     let site = Site::new();
     let _authority = site.world.authority();
     let seats: Vec<Seat<'_>> = (0..8).map(|at| Seat::new(&site, &format!("s{at}"))).collect();
-    let rounds: usize = std::env::var("STOPGATE_LEASE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let rounds: usize = std::env::var("STOPGATE_LEASE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
     let mut last = 0;
     for round in 0..rounds {
-        let go = site.world.root().join(format!("go-{round}"));
+        let place = site.world.root().join(format!("round-{round}"));
+        std::fs::create_dir(&place).unwrap();
+        let go = place.join("go");
+        assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
         for seat in &seats {
-            // Eight of each session, which all wait for one file.
+            // Eight of each session, which wait for a line each.
             seat.agent
                 .run(&format!(
-                    "export AGENT BIN; for n in 1 2 3 4 5 6 7 8; do CLAUDE_CODE_SESSION_ID={id} N=$n sh -c '\
-                     while [ ! -e \"{go}\" ]; do sleep 0.05; done; said=\"$AGENT/{round}-$N\"; \
-                     \"$BIN/stopgate\" lease acquire a --json > \"$said.part\" 2>/dev/null; mv \"$said.part\" \"$said.said\"' \
+                    "export BIN; for k in 1 2 3 4 5 6 7 8; do CLAUDE_CODE_SESSION_ID={id} SAID='{place}/{id}-'$k sh -c 'read line < \"{go}\"; \
+                     \"$BIN/stopgate\" lease acquire a --json > \"$SAID.part\" 2>/dev/null; mv \"$SAID.part\" \"$SAID.said\"' \
                      </dev/null >/dev/null 2>&1 & done",
                     go = go.display(),
+                    place = place.display(),
                     id = seat.id
                 ))
                 .ok();
         }
-        std::fs::write(&go, "").unwrap();
+        let mut lines = std::fs::OpenOptions::new().write(true).open(&go).unwrap();
+        lines.write_all(&[b'\n'; 64]).unwrap();
         let mut holders = Vec::new();
         for seat in &seats {
             for n in 1..=8 {
-                let said = eventually("it is answered", || {
-                    let said = seat.agent.run(&format!("cat \"$AGENT/{round}-{n}.said\" 2>/dev/null"));
-                    (said.code == Some(0)).then(|| said.json())
-                });
+                let file = place.join(format!("{}-{n}.said", seat.id));
+                let said = eventually("it is answered", || std::fs::read_to_string(&file).ok());
+                let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
                 if said["outcome"] == "granted" {
                     holders.push((seat.id.clone(), said["token"].as_u64().unwrap()));
                 }

@@ -11,7 +11,7 @@ use stopgate_coordination::lease::{Facts, LeaseEnd, Standing};
 use stopgate_core::paths::Home;
 use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
 use stopgate_core::session::SessionKey;
-use stopgate_core::session::state::SessionState;
+use stopgate_core::session::state::{ClientStatus, SessionState};
 use stopgate_protocol::SessionRow;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -229,14 +229,19 @@ impl FactsNow<'_> {
     /// What `session` is doing, by what the store says now: the gate may have sent it back to its work.
     fn look(&self, session: &SessionKey) -> Standing {
         let Some(mut row) = self.sessions.row(session) else { return Standing::Resting };
-        // What the client says of itself counts too: with the gate off nobody reports the end of a turn.
+        // As events tell it, with what the gate has sent back to its work.
+        let is_open = matches!(row.state, SessionState::Working | SessionState::Waiting);
         let (home, now) = (&self.sessions.home, self.sessions.storage.now_ms());
         stopgate_registry::look(std::slice::from_mut(&mut row), home, now);
-        let liveness = row.liveness;
-        match (row.state, liveness) {
-            (SessionState::Working | SessionState::Waiting, Liveness::Alive) => Standing::Working,
-            (SessionState::Working | SessionState::Waiting, _) => Standing::Unclear,
-            _ => Standing::Resting,
+        // With the gate off nobody reports the end of a turn but the client itself.
+        let says_idle = row
+            .told
+            .as_ref()
+            .is_some_and(|told| told.status == ClientStatus::Idle && row.turn_at_ms.is_none_or(|at| told.at_ms > at));
+        match (is_open && !says_idle, row.liveness) {
+            (true, Liveness::Alive) => Standing::Working,
+            (true, _) => Standing::Unclear,
+            (false, _) => Standing::Resting,
         }
     }
 }
