@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub(crate) mod apply;
+pub(crate) mod coordination;
 pub(crate) mod doctor;
 pub(crate) mod guide;
 pub(crate) mod init;

@@ -1,5 +1,6 @@
 //! What was written where, so that it can be taken back exactly.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::fsx;
-use stopgate_core::hook::Hook;
+use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::lock::{self, HeldLock};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
@@ -92,6 +93,12 @@ pub(crate) struct Install {
     /// Entries that a person took out of the file; only `init` puts them back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) refused: Vec<Refused>,
+    /// The sets of lines beside the base that the file has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sets: Vec<WireSet>,
+    /// The file before those, while nobody has written it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before_sets: Option<Original>,
     /// What was written into Codex's configuration so that it trusts our entries: a record for each account.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "one_or_many")]
     pub(crate) trust: Vec<TrustRecord>,
@@ -294,6 +301,8 @@ impl Install {
         }
         now.created = earlier.created.and(now.created);
         now.settled &= earlier.settled;
+        now.sets = earlier.sets.iter().chain(&now.sets).copied().collect::<BTreeSet<_>>().into_iter().collect();
+        now.before_sets = None;
         now.backup = now.backup.or(earlier.backup);
         for trust in &mut now.trust {
             if let Some(at) = earlier.trust.iter().position(|known| known.config == trust.config) {
@@ -394,6 +403,8 @@ mod tests {
             backup: None,
             settled: true,
             refused: Vec::new(),
+            sets: Vec::new(),
+            before_sets: None,
             trust: Vec::new(),
         }
     }

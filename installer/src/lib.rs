@@ -39,7 +39,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use stopgate_core::env::ProcessEnv;
 use stopgate_terminal::{self as printer, command_line, shell_help};
 
-use crate::commands::{Context, doctor, guide as release_guide, init, migrate, restore, show, uninstall, update};
+use crate::commands::{
+    Context, coordination, doctor, guide as release_guide, init, migrate, restore, show, uninstall, update,
+};
 
 /// What errors begin with.
 const NAME: &str = "installer";
@@ -62,6 +64,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Say what does not work, why that matters, and what mends it (exit codes: 0 well, 1 problems, 2 not all could be checked)
     Doctor(doctor::Arguments),
+    /// Turn on, and off, what sessions need that share a working tree; `stopgate coordination` is the same
+    Coordination(coordination::Arguments),
     /// Put the programs of a release in place, and let them migrate
     Update(update::Arguments),
     /// List the backups, or make a file what it was
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::run(&context, arguments),
         Command::Migrate(arguments) => migrate::run(&context, arguments),
         Command::Doctor(arguments) => doctor::run(&context, arguments),
+        Command::Coordination(arguments) => coordination::run(&context, arguments),
         Command::Update(arguments) => update::run(&context, arguments),
         Command::Restore(arguments) => restore::run(&context, arguments),
         Command::Snippet(arguments) => show::snippet(&context, arguments),

@@ -1,5 +1,6 @@
 //! The live check: runs what was registered, exactly as it stands in the settings file, and shows the gate at work.
 
+pub(crate) mod fence;
 pub(crate) mod payload;
 pub(crate) mod repo;
 pub(crate) mod run;
@@ -41,6 +42,11 @@ pub(crate) enum HookAnswer {
         /// What the agent is told.
         reason: String,
     },
+    /// The tool is not used.
+    Refused {
+        /// What the agent is told.
+        reason: String,
+    },
     /// Not what a hook may answer.
     Problem {
         /// What is wrong.
@@ -76,6 +82,12 @@ impl HookAnswer {
         match (text("decision"), text("reason")) {
             (Some("block"), Some(reason)) if !reason.trim().is_empty() => Self::Blocked { reason: reason.to_owned() },
             (Some("block"), _) => problem("blocks without a reason".to_owned()),
+            _ if fields.get("hookSpecificOutput").is_some_and(|said| said["permissionDecision"] == "deny") => {
+                match fields["hookSpecificOutput"]["permissionDecisionReason"].as_str() {
+                    Some(reason) if !reason.trim().is_empty() => Self::Refused { reason: reason.to_owned() },
+                    _ => problem("refuses without a reason".to_owned()),
+                }
+            }
             _ => Self::Answered { fields: fields.keys().cloned().collect() },
         }
     }
@@ -85,6 +97,7 @@ impl HookAnswer {
             Self::Allowed => "allowed (no output)".to_owned(),
             Self::Answered { fields } => format!("allowed ({})", fields.join(", ")),
             Self::Blocked { reason } => format!("blocked: {}", one_line(reason, SHOWN_CHARS)),
+            Self::Refused { reason } => format!("refused: {}", one_line(reason, SHOWN_CHARS)),
             Self::Problem { problem } => format!("PROBLEM: {problem}"),
         }
     }

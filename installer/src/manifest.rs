@@ -107,7 +107,7 @@ impl Manifest {
     /// The manifest without programs: what a build is not needed for.
     pub(crate) fn of_texts() -> Result<Self> {
         let mut texts = vec![File::of("bin/<hook> after uninstall", programs::STUB.as_bytes())];
-        for text in plugin::files(Path::new(BIN_PLACEHOLDER))? {
+        for text in plugin::files(Path::new(BIN_PLACEHOLDER), &[])? {
             texts.push(File::of(text.path, text.content.as_bytes()));
         }
         Ok(Self {

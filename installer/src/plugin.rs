@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use stopgate_core::fsx;
+use stopgate_core::hook::WireSet;
 use stopgate_core::session::Harness;
 
 use crate::settings::document::Value;
@@ -37,8 +38,8 @@ pub(crate) struct Text {
 }
 
 /// The hooks of `harness`, as a file of their own.
-pub(crate) fn hooks_file(harness: Harness, bin: &Path) -> Result<String, UnspeakableHome> {
-    Ok(file_text(&edit::whole_file(&Wiring::of(harness, bin)?)))
+pub(crate) fn hooks_file(harness: Harness, bin: &Path, more: &[WireSet]) -> Result<String, UnspeakableHome> {
+    Ok(file_text(&edit::whole_file(&Wiring::with(harness, bin, more)?)))
 }
 
 /// Whether `dir` holds plugins that were built before.
@@ -49,11 +50,12 @@ pub(crate) fn is_in(dir: &Path) -> bool {
         .is_some_and(|plugin| plugin.get("name").and_then(|name| name.as_str()) == Some(NAME))
 }
 
-/// All files of both plugins, for the programs in `bin`.
-pub(crate) fn files(bin: &Path) -> Result<Vec<Text>> {
+/// All files of both plugins, for the programs in `bin`, with the sets `more`: a harness turns a plugin on and off as a
+/// whole, so whoever wants another set makes it anew.
+pub(crate) fn files(bin: &Path, more: &[WireSet]) -> Result<Vec<Text>> {
     let filled = |template: &str| template.replace("{{version}}", stopgate_core::VERSION);
     let hooks = |harness| -> Result<String> {
-        let Value::Object(mut members) = edit::whole_file(&Wiring::of(harness, bin)?) else {
+        let Value::Object(mut members) = edit::whole_file(&Wiring::with(harness, bin, more)?) else {
             anyhow::bail!("the hooks are no object");
         };
         let about = "Keeps coding-agent sessions honest: asks stopgate about every stop".to_owned();
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_file_is_strict_json_and_names_the_version_and_the_programs() {
-        let files = files(Path::new("/my home/bin")).unwrap();
+        let files = files(Path::new("/my home/bin"), &[]).unwrap();
         let all = files.iter().map(|file| format!("== {}\n{}", file.path, file.content)).collect::<Vec<_>>().concat();
         for file in &files {
             let value: serde_json::Value = serde_json::from_str(&file.content).unwrap();

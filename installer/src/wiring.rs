@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stopgate_config::LastGood;
-use stopgate_core::hook::{Hook, TABLE, Timeout, Wire};
+use stopgate_core::hook::{Hook, TABLE, Timeout, Wire, WireSet};
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
@@ -38,6 +38,9 @@ pub(crate) struct Entry {
     pub(crate) args: Vec<String>,
     /// Seconds.
     pub(crate) timeout: Timeout,
+    /// The matcher of its group, where it is not for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) matcher: Option<String>,
     /// What the client shows while it runs, where that may take long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
@@ -86,12 +89,13 @@ pub(crate) struct Wiring {
     harness: Harness,
     bin: PathBuf,
     entries: Vec<(Hook, Entry)>,
+    more: Vec<WireSet>,
 }
 
 impl Wiring {
-    /// What is to be registered for `harness` by the home `home`, with what is configured there.
-    pub(crate) fn of_home(harness: Harness, home: &Home) -> Result<Self, UnspeakableHome> {
-        Ok(Self::of(harness, &home.bin())?.waiting(LastGood::peek(home).config.judge.wait()))
+    /// What is to be registered for `harness` by the home `home`, with what is configured there, and with the sets `more`.
+    pub(crate) fn of_home(harness: Harness, home: &Home, more: &[WireSet]) -> Result<Self, UnspeakableHome> {
+        Ok(Self::with(harness, &home.bin(), more)?.waiting(LastGood::peek(home).config.judge.wait()))
     }
 
     /// The same where a stop may wait for a judge for as long as `wait`.
@@ -105,8 +109,13 @@ impl Wiring {
         self
     }
 
-    /// The entries of [`TABLE`] for `harness` and the binaries in `bin`.
+    /// The entries that every installation has, for `harness` and the binaries in `bin`.
     pub(crate) fn of(harness: Harness, bin: &Path) -> Result<Self, UnspeakableHome> {
+        Self::with(harness, bin, &[])
+    }
+
+    /// The entries of [`TABLE`] for `harness` and the binaries in `bin`: of the base, and of the sets `more`.
+    pub(crate) fn with(harness: Harness, bin: &Path, more: &[WireSet]) -> Result<Self, UnspeakableHome> {
         let text = bin.to_str().ok_or_else(|| UnspeakableHome(bin.to_owned()))?;
         let entry = |(hook, wire): (Hook, Wire)| {
             let path = format!("{text}/{}", hook.name());
@@ -115,11 +124,13 @@ impl Wiring {
             } else {
                 (format!("{} {}", shell::word(&path), harness.name()), Vec::new())
             };
-            (hook, Entry { event: wire.event.name().to_owned(), command, args, timeout: wire.timeout, status: None })
+            let (event, timeout, matcher) = (wire.event.name().to_owned(), wire.timeout, wire.matcher(harness));
+            (hook, Entry { event, command, args, timeout, matcher, status: None })
         };
-        let registered = |(hook, wire): &(Hook, Wire)| hook.set().is_base() && wire.is_of(harness);
+        let is_wanted = |set: WireSet| set.is_base() || more.contains(&set);
+        let registered = |(hook, wire): &(Hook, Wire)| is_wanted(hook.set()) && wire.is_of(harness);
         let entries = TABLE.into_iter().filter(registered).map(entry).collect();
-        Ok(Self { harness, bin: bin.to_owned(), entries })
+        Ok(Self { harness, bin: bin.to_owned(), entries, more: more.to_owned() })
     }
 
     /// The same without the entries that `is_refused` holds of: a person took them out.
@@ -127,6 +138,12 @@ impl Wiring {
     pub(crate) fn without(mut self, is_refused: impl Fn(&str, Hook) -> bool) -> Self {
         self.entries.retain(|(hook, entry)| !is_refused(&entry.event, *hook));
         self
+    }
+
+    /// The sets of its entries beside the base.
+    pub(crate) fn sets(&self) -> Vec<WireSet> {
+        let is_there = |set: &WireSet| !set.is_base() && self.more.contains(set);
+        WireSet::ALL.into_iter().filter(is_there).collect()
     }
 
     /// Whose settings it is for.
@@ -137,6 +154,12 @@ impl Wiring {
     /// Where the binaries are.
     pub(crate) fn bin(&self) -> &Path {
         &self.bin
+    }
+
+    /// The matcher that `hook` is registered with on `event` for `harness`, whether it is wanted here or not.
+    pub(crate) fn matcher(harness: Harness, event: &str, hook: Hook) -> Option<String> {
+        let is_it = |(of, wire): &&(Hook, Wire)| *of == hook && wire.event.name() == event;
+        TABLE.iter().find(is_it).and_then(|(_, wire)| wire.matcher(harness))
     }
 
     /// The entry of `hook` on the event with the key `event`.
@@ -212,6 +235,21 @@ mod tests {
                     assert_eq!(entry, before);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_set_adds_its_own_lines_and_changes_no_other() {
+        for harness in Harness::ALL {
+            let base = Wiring::of(harness, Path::new("/h/bin")).unwrap();
+            let more = Wiring::with(harness, Path::new("/h/bin"), &[WireSet::Coordination]).unwrap();
+            let (mut kept, added): (Vec<_>, Vec<_>) =
+                more.entries.into_iter().partition(|(hook, _)| hook.set().is_base());
+            assert!(base.entries.iter().all(|(_, entry)| entry.matcher.is_none()));
+            assert_eq!(std::mem::take(&mut kept), base.entries);
+            let [(Hook::WriteFence, entry)] = added.as_slice() else { panic!("{added:?}") };
+            assert_eq!((entry.event.as_str(), entry.timeout.as_seconds()), ("PreToolUse", 5));
+            assert!(entry.matcher.as_ref().unwrap().split('|').any(|tool| tool == "Bash"));
         }
     }
 

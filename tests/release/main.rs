@@ -146,7 +146,8 @@ fn an_installation_is_updated_from_the_archive_and_from_its_directory() {
     person.install(&[]);
     let dir = unpacked(person.world.root());
     let programs = |of: &Path| -> Vec<_> {
-        let names = ["stop-gate-router", "build-stop-hook", "session-start-recorder", "stopgate", "installer"];
+        let names =
+            ["stop-gate-router", "build-stop-hook", "session-start-recorder", "write-fence", "stopgate", "installer"];
         names.iter().map(|name| std::fs::read(of.join(name)).unwrap()).collect()
     };
     for from in [archive(), &dir] {

@@ -131,6 +131,9 @@ fn call(call: &ToolCall) -> (Option<String>, String, Value) {
     }
 }
 
+/// The one tool whose input is no JSON.
+const PATCH: &str = "apply_patch";
+
 fn items(number: usize, turn: &Turn) -> Vec<Value> {
     let mut items = Vec::new();
     let silent = turn.text.is_none() && turn.tools.is_empty();
@@ -146,6 +149,11 @@ fn items(number: usize, turn: &Turn) -> Vec<Value> {
                                "arguments": input.to_string() });
         if let Some(space) = space {
             item["namespace"] = space.into();
+        }
+        if name == PATCH {
+            // A tool of its own form: it takes a text.
+            item["type"] = "custom_tool_call".into();
+            item["input"] = input["input"].clone();
         }
         items.push(item);
     }

@@ -142,7 +142,8 @@ fn the_question_names_session_subagent_tool_and_targets() {
         let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
         let fields =
             ["harness", "session_id", "agent_id", "tool", "said"].map(|name| body[name].as_str().unwrap_or("-"));
-        let text = format!("[stopgate] {}", fields.join(" "));
+        let path = body["writes"][0]["path"].as_str().unwrap_or("-");
+        let text = format!("[stopgate] {} {path}", fields.join(" "));
         stopgate_tests::fake_authority::answer("200 OK", &json!({"verdict": "deny", "text": text}).to_string())
     }
     let site = Site::new("enforce");
@@ -196,6 +197,9 @@ fn nobody_is_asked(#[case] mode: &str, #[case] change: fn(&Site)) {
 #[rstest]
 #[case::own_tree("Write", json!({"file_path": "OWN/a.rs", "content": "x"}))]
 #[case::no_tree("Write", json!({"file_path": "/tmp/stopgate-nowhere/a.rs", "content": "x"}))]
+#[case::reads("Bash", json!({"command": "git status && cat src/a.rs | head -3"}))]
+#[case::writes_elsewhere("Bash", json!({"command": "echo x > /tmp/stopgate-nowhere/b"}))]
+#[case::quoted("Bash", json!({"command": "echo 'git reset --hard > src/a.rs'"}))]
 #[case::unknown_tool("Teleport", json!({"file_path": "SHARED/a.rs"}))]
 #[case::reading_tool("Read", json!({"file_path": "SHARED/a.rs"}))]
 #[case::no_input("Write", json!(null))]

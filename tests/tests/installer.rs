@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stopgate_tests::person::{Person, WIRING, fresh_settings, mode, read_settings, registered, text, tree};
 use stopgate_tests::run::{Stdin, finish};
-use stopgate_tests::world::binary;
+use stopgate_tests::world::{HOOKS, binary};
 
 /// The refusal that says all of `parts`; nothing in the person's world may have changed.
 fn assert_refused(person: &Person, arguments: &[&str], parts: &[&str]) {
@@ -322,7 +322,7 @@ fn programs_read_one_object() {
     assert_eq!(report["settings"], json!(person.settings()));
     assert_eq!(report["home"], json!(person.world.home.root()));
     let programs = report["programs"].as_array().unwrap();
-    assert!(programs.len() == 5 && programs.iter().all(|program| program["change"] == "new"), "{report}");
+    assert!(programs.len() == HOOKS.len() + 2 && programs.iter().all(|program| program["change"] == "new"), "{report}");
     assert_eq!((&report["authority"]["state"], &report["authority"]["started"]), (&json!("running"), &json!(true)));
     let hooks = report["live_check"]["hooks"].as_array().unwrap();
     assert!(hooks.len() == WIRING.len() && hooks.iter().all(|hook| hook["answer"] == "allowed"), "{report}");

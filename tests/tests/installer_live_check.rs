@@ -45,7 +45,8 @@ fn a_first_install_registers_every_hook_and_shows_that_it_works() {
 
     assert_eq!((mode(home.root()), mode(&home.bin()), mode(&person.settings())), (0o700, 0o700, 0o600));
     let programs: Vec<_> = tree(&home.bin()).into_iter().map(|(path, (mode, _))| (path, mode)).collect();
-    let expected = ["build-stop-hook", "installer", "session-start-recorder", "stop-gate-router", "stopgate"];
+    let expected =
+        ["build-stop-hook", "installer", "session-start-recorder", "stop-gate-router", "stopgate", "write-fence"];
     assert_eq!(programs, expected.map(|name| (home.bin().join(name), 0o755)));
     assert!(person.has_authority());
     // What the live check made up is no session of anybody's.

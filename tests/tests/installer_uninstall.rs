@@ -55,7 +55,8 @@ fn what_init_made_is_taken_back_and_hooks_that_are_still_called_do_nothing() {
     let left: Vec<_> = tree(&home.bin()).into_keys().collect();
     assert_eq!(
         left,
-        ["build-stop-hook", "session-start-recorder", "stop-gate-router"].map(|name| home.bin().join(name))
+        ["build-stop-hook", "session-start-recorder", "stop-gate-router", "write-fence"]
+            .map(|name| home.bin().join(name))
     );
     let before = tree(person.world.root());
     for hook in HOOKS {

@@ -3,6 +3,7 @@
 pub(crate) mod authority;
 pub(crate) mod build;
 pub(crate) mod config;
+pub(crate) mod coordination;
 pub(crate) mod explain;
 pub(crate) mod fence;
 pub(crate) mod gate;

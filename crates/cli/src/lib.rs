@@ -66,6 +66,8 @@ enum Command {
     Room(commands::room::Arguments),
     /// Show what is configured, every key with its meaning, or check a config.toml
     Config(commands::config::Arguments),
+    /// Turn on, and off, what sessions need that share a working tree
+    Coordination(commands::coordination::Arguments),
     /// Print (or with --exec run) the command that takes a session up again
     Resume(commands::resume::Arguments),
     /// Watch sessions, verdicts, the authority and memory pressure, live
@@ -108,6 +110,7 @@ pub fn main(serve: Serve, try_stop: TryStop) -> ExitCode {
         Command::Build(arguments) => commands::build::run(&context, &arguments),
         Command::Lease(arguments) => commands::lease::run(&context, &arguments),
         Command::Sessions(arguments) => commands::sessions::run(&context, &arguments),
+        Command::Coordination(arguments) => commands::coordination::run(&context, &arguments),
         Command::Resume(arguments) => commands::resume::run(&context, &arguments),
         Command::Top(arguments) => commands::top::run(&context, &arguments),
         Command::Reaper(arguments) => commands::reaper::run(&context, &arguments),

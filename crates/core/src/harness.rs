@@ -14,7 +14,7 @@ mod wire;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use self::registration::HooksLost;
 pub use self::spec::{
@@ -301,9 +301,13 @@ impl std::fmt::Display for PayloadError {
 
 /// Reads a payload. `harness` is the hook's argument; without it the payload's shape decides.
 pub fn parse(harness: Option<Harness>, bytes: &[u8]) -> Result<Payload, PayloadError> {
-    let wire = wire::RawPayload::of(bytes)?;
+    let mut wire = wire::RawPayload::of(bytes)?;
     let harness = harness.or_else(|| recognised(&wire)).ok_or(PayloadError::NoHarness)?;
-    (harness.spec().read)(&wire)
+    let mut read = (harness.spec().read)(&wire)?;
+    if let Payload::Known(Event { kind: EventKind::PreToolUse(call), .. }) = &mut read {
+        call.input = wire.take_input();
+    }
+    Ok(read)
 }
 
 /// The one harness whose marks `wire` has.
@@ -356,23 +360,21 @@ impl Reply {
             // All know it, and show it to the person alone.
             Self::Note { text } => Some(json!({ "systemMessage": filled(text)? }).to_string()),
             Self::Block { reason } => (harness.spec().block)(&filled(reason)?),
-            Self::Context { text } => output(harness, "PreToolUse", &[("additionalContext", &filled(text)?)]),
-            Self::Told { event, text } => output(harness, event.name(), &[("additionalContext", &filled(text)?)]),
-            Self::Deny { reason } => output(
-                harness,
-                "PreToolUse",
-                &[("permissionDecision", "deny"), ("permissionDecisionReason", &filled(reason)?)],
-            ),
+            Self::Context { text } => output(harness, "PreToolUse", "\"additionalContext\":", &filled(text)?),
+            Self::Told { event, text } => output(harness, event.name(), "\"additionalContext\":", &filled(text)?),
+            Self::Deny { reason } => {
+                let deny = "\"permissionDecision\":\"deny\",\"permissionDecisionReason\":";
+                output(harness, "PreToolUse", deny, &filled(reason)?)
+            }
         }
     }
 }
 
-/// The answer to `event` with these fields. Both harnesses take the same, and Codex drops an answer with any other.
-fn output(harness: Harness, event: &str, fields: &[(&str, &str)]) -> Option<String> {
-    let most = harness.spec().most_said;
-    let said = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text::head(text, most))));
-    let output: Map<_, _> = [("hookEventName".to_owned(), Value::from(event))].into_iter().chain(said).collect();
-    serde_json::to_string(&json!({ "hookSpecificOutput": output })).ok()
+/// The answer to `event` with `said` as the last of its `fields`. Both harnesses take the same, and Codex drops an answer with
+/// any other. Put together by hand: a map of values takes 10 KiB of each hook.
+fn output(harness: Harness, event: &str, fields: &str, said: &str) -> Option<String> {
+    let said = serde_json::to_string(text::head(said, harness.spec().most_said)).ok()?;
+    Some(format!("{{\"hookSpecificOutput\":{{\"hookEventName\":\"{event}\",{fields}{said}}}}}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Codex's `config.toml`, where only the trust that we wrote is taken out again; every other byte stays.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use toml_edit::{DocumentMut, Item};
 
@@ -59,6 +61,32 @@ pub(crate) fn withdraw(record: &TrustRecord, others: &mut [&mut TrustRecord]) ->
     Ok(Withdrawn::TakenOut)
 }
 
+/// Takes the entries `keys` out of `config`, and no other of ours. Where it is as `known` it was left, `others` that have trust
+/// in it are told how it is afterwards, and so is the caller: its digest then.
+pub(crate) fn take_out(
+    config: &Path,
+    keys: &[String],
+    known: &str,
+    others: &mut [&mut TrustRecord],
+) -> Result<Option<String>> {
+    let target = Target::resolve(config)?;
+    let Some(now) = target.read()? else { return Ok(None) };
+    let shown = config.display();
+    let text = String::from_utf8(now.clone()).map_err(|_| Refusal(format!("{shown}: not UTF-8; left as it is")))?;
+    let Some(text) = without(&text, keys)
+        .map_err(|error| Refusal(format!("{shown}: {error}; left as it is. Mend it, then try again")))?
+    else {
+        return Ok(None);
+    };
+    target.refuse_obstacle("take hooks.state of stopgate's hooks out where the file is made")?;
+    target.replace(Some(&now), text.as_bytes()).with_context(|| format!("{shown} is as it was"))?;
+    let (before, after) = (sha256(&now), sha256(text.as_bytes()));
+    for other in others.iter_mut().filter(|other| other.sha256_after == before) {
+        other.sha256_after.clone_from(&after);
+    }
+    Ok((before == known).then_some(after))
+}
+
 /// `text` without the entries `keys` of `hooks.state`; `None` if there are none. Tables that are written down stay, empty
 /// or not: somebody wrote them, and may have a comment there. A comment that stands at an entry, and would go with it, is
 /// an error.
@@ -93,7 +121,6 @@ fn marks_of_values(entry: &Item) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     const BEFORE: &str =
         "# mine\nmodel = \"x\" # keep\n\n[hooks.state.\"/other:stop:0:0\"]\ntrusted_hash = \"sha256:1\"\n";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use stopgate_core::VERSION;
 use stopgate_core::clock::{Clock, SystemClock};
-use stopgate_core::hook::Hook;
+use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::paths::Home;
 
 use crate::ledger::{Install, Ledger, Refused};
@@ -27,6 +27,8 @@ pub(crate) struct Applied {
     pub(crate) backup: Option<PathBuf>,
     /// What keeps the harness from reading the file.
     pub(crate) ignored: Option<String>,
+    /// The change.
+    pub(crate) diff: String,
     /// Entries that a person does not want.
     pub(crate) refused: Vec<Refused>,
     is_written: bool,
@@ -39,12 +41,38 @@ impl Applied {
     }
 }
 
-/// Registers every entry of the table but those that `refused` names; it is asked again for every plan, with what the
-/// ledger knows of the file.
+/// Which sets of lines beside the base a file is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sets {
+    /// Those that the ledger says it has.
+    AsKnown,
+    /// This one too.
+    With(WireSet),
+    /// Not this one.
+    Without(WireSet),
+}
+
+impl Sets {
+    /// Those of a file of which the ledger knows `old`.
+    pub(crate) fn of(self, old: Option<&Install>) -> Vec<WireSet> {
+        let mut sets = old.map(|old| old.sets.clone()).unwrap_or_default();
+        match self {
+            Self::AsKnown => {}
+            Self::With(set) if sets.contains(&set) => {}
+            Self::With(set) => sets.push(set),
+            Self::Without(set) => sets.retain(|known| *known != set),
+        }
+        sets
+    }
+}
+
+/// Registers every entry of the table, with `sets`, but those that `refused` names; it is asked again for every plan, with
+/// what the ledger knows of the file.
 pub(crate) fn bring(
     home: &Home,
     ledger: &mut Ledger,
     location: &Location,
+    sets: Sets,
     refused: &dyn Fn(Option<&Install>) -> Result<Vec<Refused>>,
 ) -> Result<Applied> {
     for _ in 0..MAX_ATTEMPTS {
@@ -53,12 +81,14 @@ pub(crate) fn bring(
         let refused = refused(old)?;
         let is_refused =
             |event: &str, hook: Hook| refused.iter().any(|one| one.event == event && one.hook == hook.name());
-        let wiring = Wiring::of_home(location.harness, home)?.without(is_refused);
+        let sets = sets.of(old);
+        let wiring = Wiring::of_home(location.harness, home, &sets)?.without(is_refused);
         // The file is read again under the lock: what is written rests on what is there now, not on the preview.
         let settings = SettingsPlan::install(location.clone(), &wiring, old)?;
         let backup = settings.backup(home, now)?;
         let mut next = ledger.clone();
-        let is_known = old.is_some_and(|old| old.settled && old.refused == refused && old.version == VERSION);
+        let is_known =
+            old.is_some_and(|old| old.settled && old.refused == refused && old.version == VERSION && old.sets == sets);
         if !settings.is_noop() || !is_known {
             let record = Install { refused: refused.clone(), ..settings.record(old, backup.clone(), now) };
             next.put(Install { settled: settings.is_noop(), ..record });
@@ -67,6 +97,7 @@ pub(crate) fn bring(
         let applied = Applied {
             verb: settings.verb(),
             ignored: settings.ignored(),
+            diff: settings.diff(),
             refused,
             is_written: !settings.is_noop(),
             backup,

@@ -1,6 +1,7 @@
 //! `installer doctor`: whether what is installed works, what does not, why that matters, and what mends it.
 
 mod clients;
+mod fence;
 mod files;
 mod finding;
 mod fire;
@@ -114,8 +115,10 @@ fn examine(context: &Context<'_>, arguments: &Arguments) -> Checkup {
     runtime::check(context, &ledger, &mut checkup);
     git::check(context, &mut checkup);
     clients::check(context, &ledger, &mut checkup);
+    fence::check(context, &ledger, &mut checkup);
     if !arguments.no_fire {
         fire::check(context, &ledger, &mut checkup);
+        fence::fire(context, &ledger, &mut checkup);
     }
     checkup.findings.sort_by_key(|finding| finding.level);
     checkup

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use stopgate_core::VERSION;
+use stopgate_core::hook::WireSet;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::read_mode;
 
 use self::plan::InitPlan;
-use super::apply::{self, Applied};
+use super::apply::{self, Applied, Sets};
+use super::coordination::{self, More};
 use super::{Context, Where, prefix, undo_arguments};
 use crate::commands::migrate::steps::{keep_older_database, schema};
 use crate::deploy::{self, Change, Program};
@@ -43,6 +45,9 @@ pub(crate) struct Arguments {
     /// Do not try the hooks afterwards
     #[arg(long)]
     no_live_check: bool,
+    /// With what is off as installed: the fence before each write, for sessions that share a working tree
+    #[arg(long, value_enum, value_name = "SET")]
+    with: Option<More>,
     /// Codex: let it trust the hooks, too; without it Codex asks you, and `codex exec` skips them silently
     #[arg(long)]
     trust: bool,
@@ -135,7 +140,8 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     if !arguments.dry_run {
         context.give_back_leftovers(&location.path);
     }
-    let plan = InitPlan::make(context.environment, &context.home, source, location)?;
+    let sets = arguments.with.map_or(Sets::AsKnown, |more| Sets::With(more.into()));
+    let plan = InitPlan::make(context.environment, &context.home, source, location, sets)?;
     if !arguments.dry_run {
         provenance::check(context, source, &Ledger::read(&context.home)?, &plan.programs)?;
     }
@@ -181,7 +187,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
 
     plan.home.create().with_context(|| format!("cannot create {}", plan.home.root().display()))?;
     let lock = Lock::take(&plan.home)?;
-    let written = carry_out(&plan)?;
+    let written = carry_out(&plan, sets)?;
     let outcome = if written.is_something { InitOutcome::Installed } else { InitOutcome::AlreadyInstalled };
     report.settings_change = written.verb;
     report.programs = written.programs;
@@ -260,7 +266,7 @@ struct Written {
 
 /// Writes: programs first, then the ledger, then the settings that call the programs, so that an interruption leaves
 /// nothing registered that is not there, and nothing written that is not in the ledger. Call it under the lock.
-fn carry_out(plan: &InitPlan) -> Result<Written> {
+fn carry_out(plan: &InitPlan, sets: Sets) -> Result<Written> {
     let mut is_something = home::create(&plan.home)?;
     is_something |= !leftovers::remove(&plan.leftovers).is_empty();
     let mut ledger = Ledger::read(&plan.home)?;
@@ -279,7 +285,10 @@ fn carry_out(plan: &InitPlan) -> Result<Written> {
         format!("nothing is registered in {settings}; {}", home::ELSEWHERE)
     })?;
     // Whoever runs `init` wants all of it, also what was taken out once.
-    let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, &|_| Ok(Vec::new()))?;
+    let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, sets, &|_| Ok(Vec::new()))?;
+    if sets == Sets::With(WireSet::Coordination) {
+        coordination::switch_on(&plan.home)?;
+    }
     if ledger.installs.iter().all(|install| install.version == VERSION) {
         version::mark(&plan.home, &mut ledger)?;
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use stopgate_core::VERSION;
 use stopgate_core::fsx;
-use stopgate_core::hook::Hook;
+use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::session::Harness;
 
+use super::coordination::More;
 use super::{Client, Context};
 use crate::exit::{ExitStatus, Refusal};
 use crate::ledger::{Ledger, Lock};
@@ -24,6 +25,9 @@ pub(crate) struct SnippetArguments {
     /// Put the programs that it names in place first (in `~/.stopgate`, or `$STOPGATE_HOME`), and nothing else
     #[arg(long)]
     programs: bool,
+    /// With what is off as installed
+    #[arg(long, value_enum, value_name = "SET")]
+    with: Option<More>,
 }
 
 /// Arguments of `plugin`.
@@ -39,6 +43,9 @@ enum PluginCommand {
     Build {
         /// Where to; it may not exist, or hold an older build
         dir: PathBuf,
+        /// With what is off as installed: a plugin has it, or has it not
+        #[arg(long, value_enum, value_name = "SET")]
+        with: Option<More>,
     },
 }
 
@@ -63,7 +70,7 @@ pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Re
     if arguments.programs {
         put_programs(context)?;
     }
-    context.printer.line(plugin::hooks_file(harness, &context.home.bin())?.trim_end());
+    context.printer.line(plugin::hooks_file(harness, &context.home.bin(), &sets(arguments.with))?.trim_end());
     let bin = context.home.bin();
     let mut notes = vec![format!(
         "Paste this into {} ({}); where an event has groups already, add ours as the last one.",
@@ -82,6 +89,10 @@ pub(crate) fn snippet(context: &Context<'_>, arguments: &SnippetArguments) -> Re
         crate::printer::note(note);
     }
     Ok(ExitStatus::Success)
+}
+
+fn sets(with: Option<More>) -> Vec<WireSet> {
+    with.into_iter().map(WireSet::from).collect()
 }
 
 /// Copies the programs beside this one into the home; no settings file is touched.
@@ -105,7 +116,7 @@ fn put_programs(context: &Context<'_>) -> Result<()> {
 
 /// Writes the plugins.
 pub(crate) fn plugin(context: &Context<'_>, arguments: &PluginArguments) -> Result<ExitStatus> {
-    let PluginCommand::Build { dir } = &arguments.command;
+    let PluginCommand::Build { dir, with } = &arguments.command;
     let is_ours = |dir: &PathBuf| {
         std::fs::read_dir(dir).map_or(true, |mut entries| {
             entries.all(|entry| {
@@ -119,7 +130,7 @@ pub(crate) fn plugin(context: &Context<'_>, arguments: &PluginArguments) -> Resu
         return Err(Refusal(format!("{}: holds other things; name an empty or a new directory", dir.display())).into());
     }
     let dir = std::path::absolute(dir)?;
-    let files = plugin::files(&context.home.bin())?;
+    let files = plugin::files(&context.home.bin(), &sets(*with))?;
     if !plugin::is_in(&dir)
         && let Some(taken) = files.iter().map(|text| dir.join(&text.path)).find(|path| path.symlink_metadata().is_ok())
     {

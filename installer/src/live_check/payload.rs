@@ -40,7 +40,7 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
         "session_id": session,
         "transcript_path": transcript(cwd),
         "cwd": cwd,
-        "hook_event_name": event,
+        "hook_event_name": event.split(':').next(),
     });
     let more = match event {
         "SessionStart" => json!({ "source": "startup" }),
@@ -58,6 +58,13 @@ pub(crate) fn of(event: &str, session: &str, cwd: &Path, message: &str) -> Vec<u
             "permission_mode": "default",
             "tool_name": "Bash",
             "tool_input": { "command": "true" },
+            "tool_use_id": "stopgate-live-check",
+        }),
+        // A write, in the words of each harness; nothing makes it.
+        "PreToolUse:write" => json!({
+            "permission_mode": "default",
+            "tool_name": "Bash",
+            "tool_input": { "command": "echo x > live-check.txt" },
             "tool_use_id": "stopgate-live-check",
         }),
         "PreCompact" => json!({ "trigger": "manual", "custom_instructions": "" }),

@@ -66,13 +66,35 @@ pub(crate) fn missing_structure(document: &Document, wiring: &Wiring) -> Result<
 
 /// `document` with every entry of `wiring` registered once, and no other entry of ours.
 pub(crate) fn install(document: &Document, wiring: &Wiring) -> Result<Document, Unfit> {
+    install_over(document, wiring, &Created::default())
+}
+
+/// The same, without what of `created` has nothing in it any more.
+pub(crate) fn install_over(document: &Document, wiring: &Wiring, created: &Created) -> Result<Document, Unfit> {
     document.check_line_ends()?;
     let whole = || splice::fresh(&whole_file(wiring));
     let first = (document.is_blank() && !wiring.events().is_empty()).then(whole);
     if document.is_blank() && first.is_none() {
         return document.with_text(document.text());
     }
-    repeat(document, first, |document| install_step(document, wiring))
+    repeat(document, first, |document| match install_step(document, wiring)? {
+        None => {
+            Ok(document.hooks()?.and_then(|hooks| without_empty_event(document, &hooks, created, &wiring.events())))
+        }
+        step => Ok(step),
+    })
+}
+
+/// The text without an event's key that is only there because of us, and holds nothing; `wanted` stay.
+fn without_empty_event(document: &Document, hooks: &CstObject, created: &Created, wanted: &[&str]) -> Option<String> {
+    hooks.properties().into_iter().find_map(|event| {
+        let is_empty = event.array_value().is_some_and(|groups| groups.elements().is_empty());
+        let is_ours = event
+            .decoded_name()
+            .is_some_and(|name| created.event_keys.contains(&name) && !wanted.contains(&name.as_str()));
+        let node = CstNode::from(event);
+        (is_empty && is_ours && !has_comment(&node)).then(|| splice::remove(document, &node))
+    })
 }
 
 /// `document` without our entries, and without what of `created` is empty then.
@@ -111,7 +133,9 @@ fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, 
     for (index, own) in ours.iter().enumerate() {
         let same = |other: &Own| other.counts && other.event == own.event && other.hook == own.hook;
         match wiring.entry(&own.event, own.hook) {
-            Some(wanted) if own.counts && !own.is_narrowed() && !ours[..index].iter().any(same) => {
+            Some(wanted)
+                if own.counts && !own.is_narrowed(wanted.matcher.as_deref()) && !ours[..index].iter().any(same) =>
+            {
                 if let Some(text) = repair(document, own, wanted, wiring.harness()) {
                     return Ok(Some(text));
                 }
@@ -123,19 +147,18 @@ fn install_step(document: &Document, wiring: &Wiring) -> Result<Option<String>, 
         if ours.iter().any(|own| own.event == entry.event && own.hook == hook) {
             continue;
         }
-        let entries = Value::Array(vec![entry_value(entry)]);
         let Some(event) = last_prop(&hooks, &entry.event) else {
             let groups = event_value(wiring, &entry.event);
             return Ok(Some(splice::append(document, &hooks.into(), Item::Member(&entry.event, &groups))));
         };
         let groups = event_groups(document, &event)?;
-        let group_of_ours = ours.iter().rev().filter(|own| !own.is_narrowed());
+        let group_of_ours = ours.iter().rev().filter(|own| own.group_matcher() == entry.matcher);
         let group_of_ours =
             group_of_ours.into_iter().find(|own| own.event == entry.event && own.is_among_ours(wiring.bin()));
         return Ok(Some(match group_of_ours {
             Some(own) => splice::append(document, &own.entries.clone().into(), Item::Element(&entry_value(entry))),
             None if ours.iter().any(|own| own.event == entry.event) => {
-                let group = Value::Object(vec![("hooks".to_owned(), entries)]);
+                let group = group_of(entry.matcher.as_deref(), vec![entry_value(entry)]);
                 splice::append(document, &groups.into(), Item::Element(&group))
             }
             None => splice::append(document, &groups.into(), Item::Element(&group_value(wiring, &entry.event))),
@@ -150,13 +173,8 @@ fn uninstall_step(document: &Document, bin: &Path, created: &Created) -> Result<
         return Ok(Some(take_out(document, own)));
     }
     let Some(hooks) = document.hooks()? else { return Ok(None) };
-    for event in hooks.properties() {
-        let is_empty = event.array_value().is_some_and(|groups| groups.elements().is_empty());
-        let is_ours = event.decoded_name().is_some_and(|name| created.event_keys.contains(&name));
-        let node = CstNode::from(event);
-        if is_empty && is_ours && !has_comment(&node) {
-            return Ok(Some(splice::remove(document, &node)));
-        }
+    if let Some(text) = without_empty_event(document, &hooks, created, &[]) {
+        return Ok(Some(text));
     }
     if let Some(prop) = last_prop(&document.object()?, "hooks")
         && created.hooks_key
@@ -178,7 +196,8 @@ pub(crate) fn deviations(document: &Document, wiring: &Wiring) -> Result<Vec<(St
     let of = |own: &Own| {
         let entry = wiring.entry(&own.event, own.hook)?;
         let (event, command, args) = (own.event.as_str(), entry.command.as_str(), entry.args.as_slice());
-        let line = Line { event, command, args, timeout: entry.timeout.as_seconds().into() };
+        let (timeout, matcher) = (entry.timeout.as_seconds().into(), entry.matcher.as_deref());
+        let line = Line { event, command, args, timeout, matcher };
         let found = registration::deviations(wiring.harness(), &json(&own.group), &json(&own.entry), line);
         Some(found.into_iter().map(|one| (own.event.clone(), own.hook, one)).collect::<Vec<_>>())
     };
@@ -275,6 +294,7 @@ impl Own {
             command: field("command").as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
             args,
             timeout: Timeout::seconds(timeout),
+            matcher: self.group_matcher().filter(|_| has_matcher(&self.event, self.hook)),
             status: self.status(),
         }
     }
@@ -285,11 +305,18 @@ impl Own {
         status.as_str().filter(|status| status.starts_with(STATUS)).map(str::to_owned)
     }
 
-    /// Whether a matcher keeps it from running now and then.
-    fn is_narrowed(&self) -> bool {
+    /// Whether a matcher that is not the one that is `written` keeps it from running now and then.
+    fn is_narrowed(&self, written: Option<&str>) -> bool {
         let matcher = last_prop(&self.group, "matcher").and_then(|prop| Value::of(&prop.value()?));
         let group = matcher.map(|matcher| serde_json::json!({ "matcher": matcher.to_json() })).unwrap_or_default();
-        registration::narrows(&self.event, &group).is_some()
+        registration::narrows(&self.event, &group, written).is_some()
+    }
+
+    /// The matcher of its group, if that is for less than everything.
+    fn group_matcher(&self) -> Option<String> {
+        let matcher = last_prop(&self.group, "matcher").and_then(|prop| Value::of(&prop.value()?));
+        let matcher = matcher.as_ref().and_then(Value::as_str).map(str::to_owned)?;
+        self.is_narrowed(None).then_some(matcher)
     }
 
     /// Whether the whole group is ours.
@@ -398,10 +425,21 @@ pub(crate) fn whole_file(wiring: &Wiring) -> Value {
     Value::Object(vec![("hooks".to_owned(), all_events(wiring))])
 }
 
-/// Our one group of an event.
+/// Our one group of an event, whose lines have one matcher.
 fn group_value(wiring: &Wiring, event: &str) -> Value {
-    let entries = wiring.entries().filter(|(_, entry)| entry.event == event).map(|(_, entry)| entry_value(entry));
-    Value::Object(vec![("hooks".to_owned(), Value::Array(entries.collect()))])
+    let entries: Vec<&Entry> = wiring.entries().map(|(_, entry)| entry).filter(|entry| entry.event == event).collect();
+    let matcher = entries.first().and_then(|entry| entry.matcher.as_deref());
+    group_of(matcher, entries.into_iter().map(entry_value).collect())
+}
+
+fn group_of(matcher: Option<&str>, entries: Vec<Value>) -> Value {
+    let matcher = matcher.map(|matcher| ("matcher".to_owned(), Value::String(matcher.to_owned())));
+    Value::Object(matcher.into_iter().chain([("hooks".to_owned(), Value::Array(entries))]).collect())
+}
+
+/// Whether the line of `hook` on `event` is not for everything.
+fn has_matcher(event: &str, hook: Hook) -> bool {
+    Harness::ALL.into_iter().any(|harness| Wiring::matcher(harness, event, hook).is_some())
 }
 
 fn event_value(wiring: &Wiring, event: &str) -> Value {

@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 use similar::{ChangeTag, TextDiff};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::env::ProcessEnv;
+use stopgate_core::hook::WireSet;
 use stopgate_core::paths::Home;
 use stopgate_core::redact::{REDACTED, redact};
 use stopgate_core::session::Harness;
 
-use super::document::{Document, DocumentProblem, Unfit, Value};
+use super::document::{Document, DocumentProblem, Unfit, Value, last_prop};
 use super::edit::{self, Created};
 use super::foreign::{self, Foreign};
 use super::ignored::Flaw;
@@ -37,8 +38,12 @@ pub(crate) struct SettingsPlan {
     pub(crate) after: Option<Vec<u8>>,
     /// What exists only because of us, once this is done.
     pub(crate) created: Created,
+    /// Keys of events among that which are taken out.
+    gone: Vec<String>,
     /// Our entries in the file, once this is done.
     pub(crate) entries: Vec<Entry>,
+    /// The sets of them beside the base.
+    pub(crate) sets: Vec<WireSet>,
     /// What a person should know about the file.
     pub(crate) warnings: Vec<String>,
     /// Why Claude Code ignores the whole file, if it does.
@@ -79,9 +84,16 @@ impl SettingsPlan {
         if had_ours && let Some(record) = record {
             created = record.created.clone().and(created);
         }
-        let installed = edit::install(&document, wiring).map_err(in_file)?;
+        let installed = match restored(record, before.as_deref(), wiring) {
+            Some(document) => document,
+            None => edit::install_over(&document, wiring, &created).map_err(in_file)?,
+        };
         check(&document, &installed, wiring.bin(), &created).map_err(in_file)?;
+        let hooks = if installed.is_blank() { None } else { installed.hooks().map_err(in_file)? };
+        let is_there = |key: &String| hooks.as_ref().is_some_and(|hooks| last_prop(hooks, key).is_some());
+        let gone = created.event_keys.iter().filter(|key| !is_there(key)).cloned().collect();
         let entries = edit::registered(&installed, wiring.bin()).map_err(in_file)?;
+        let sets = wiring.sets();
         let after = if installed.text() == document.text() { before.clone() } else { Some(installed.to_bytes()) };
         // It would not do to leave a file that was well and is rejected now.
         if let Some(unfit) = dialect.rejection(&installed) {
@@ -95,7 +107,20 @@ impl SettingsPlan {
         warnings.extend(dialect.moved(&document, &installed, wiring.bin()));
         warnings.extend(target_warnings(&location, &target));
         warnings.extend(foreign::warnings(&foreign));
-        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
+        Ok(Self {
+            location,
+            target,
+            before,
+            after,
+            created,
+            gone,
+            entries,
+            sets,
+            warnings,
+            flaws,
+            other_homes,
+            had_ours,
+        })
     }
 
     /// Takes back what `record` says was written; without a record, every entry of ours that is found.
@@ -129,7 +154,21 @@ impl SettingsPlan {
             let surroundings = Surroundings::of(&ProcessEnv, location.project.as_deref());
             warnings.extend(foreign::warnings(&foreign::all(&left, bin, &surroundings)));
         }
-        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
+        let (sets, gone) = (Vec::new(), Vec::new());
+        Ok(Self {
+            location,
+            target,
+            before,
+            after,
+            created,
+            gone,
+            entries,
+            sets,
+            warnings,
+            flaws,
+            other_homes,
+            had_ours,
+        })
     }
 
     /// Makes the file what it was once: `bytes`.
@@ -141,7 +180,21 @@ impl SettingsPlan {
         }
         let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
         let (after, other_homes, had_ours) = (Some(bytes), Vec::new(), false);
-        Ok(Self { location, target, before, after, created, entries, warnings, flaws, other_homes, had_ours })
+        let (sets, gone) = (Vec::new(), Vec::new());
+        Ok(Self {
+            location,
+            target,
+            before,
+            after,
+            created,
+            gone,
+            entries,
+            sets,
+            warnings,
+            flaws,
+            other_homes,
+            had_ours,
+        })
     }
 
     /// Whether the file stays as it is.
@@ -213,6 +266,16 @@ impl SettingsPlan {
             }
             _ => Original::Unknown,
         };
+        let is_as_left = |old: &Install| before.as_ref() == Some(&old.sha256_after);
+        let before_sets = match (old, &before, &backup) {
+            _ if self.sets.is_empty() => None,
+            // They come now, into a file that has none of them.
+            (Some(old), Some(sha256), Some(backup)) if old.sets.is_empty() && is_as_left(old) => {
+                Some(Original::Kept { sha256: sha256.clone(), backup: backup.clone() })
+            }
+            (Some(old), ..) if self.is_noop() && is_as_left(old) && old.sets == self.sets => old.before_sets.clone(),
+            _ => None,
+        };
         Install {
             harness: self.location.harness,
             scope: self.location.scope,
@@ -221,15 +284,24 @@ impl SettingsPlan {
             written: self.target.file.clone(),
             at_ms: now,
             version: stopgate_core::VERSION.to_owned(),
-            created: self.created.clone(),
+            created: self.left(),
             entries: self.entries.clone(),
             original,
             sha256_after: sha256(self.after.as_deref().unwrap_or_default()),
             backup,
             settled: true,
             refused: old.map(|old| old.refused.clone()).unwrap_or_default(),
+            sets: self.sets.clone(),
+            before_sets,
             trust: old.map(|old| old.trust.clone()).unwrap_or_default(),
         }
+    }
+
+    /// What of the structure is ours once this is done.
+    fn left(&self) -> Created {
+        let mut left = self.created.clone();
+        left.event_keys.retain(|key| !self.gone.contains(key));
+        left
     }
 
     /// Reads the file again and checks that our entries are as planned and everything else is as before.
@@ -284,6 +356,20 @@ enum WayBack {
     Restore(Vec<u8>),
     /// Others wrote it too: by taking out what is ours.
     Edit,
+}
+
+/// The file as it was before it had sets that `wiring` has no more, if nobody has written it since and it has all else that
+/// `wiring` has.
+fn restored(record: Option<&Install>, now: Option<&[u8]>, wiring: &Wiring) -> Option<Document> {
+    let (record, now) = (record?, now?);
+    let Some(Original::Kept { sha256: expected, backup }) = &record.before_sets else { return None };
+    if !wiring.sets().is_empty() || sha256(now) != record.sha256_after {
+        return None;
+    }
+    let kept = std::fs::read(backup).ok().filter(|kept| sha256(kept) == *expected)?;
+    let document = Document::parse(&kept).ok()?;
+    let again = edit::install(&document, wiring).ok()?;
+    (again.text() == document.text()).then_some(document)
 }
 
 fn way_back(record: &Install, now: &[u8]) -> WayBack {

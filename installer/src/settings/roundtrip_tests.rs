@@ -8,6 +8,7 @@ use super::locate::{Location, Scope};
 use super::plan::{self, SettingsPlan};
 use crate::ledger::Install;
 use crate::wiring::Wiring;
+use stopgate_core::hook::WireSet;
 use stopgate_core::paths::Home;
 use stopgate_core::session::Harness;
 
@@ -260,6 +261,35 @@ fn install_then_uninstall_gives_the_same_bytes_and_twice_is_once() {
         assert_eq!(without_hollows(&taken), without_hollows(&before), "{seed}\n{after}");
     }
     assert!(with_hooks > CASES / 3 && exact > CASES * 95 / 100, "{with_hooks} {exact}");
+}
+
+#[test]
+fn a_set_that_comes_and_goes_leaves_the_bytes_as_they_were() {
+    let mut exact = 0;
+    for seed in 1..=CASES {
+        let harness = if seed % 3 == 0 { Harness::Codex } else { Harness::Claude };
+        let base = Wiring::of(harness, Path::new(BIN)).unwrap();
+        let both = Wiring::with(harness, Path::new(BIN), &[WireSet::Coordination]).unwrap();
+        let original = Writer::file(seed as u64);
+        let document = Document::parse(original.as_bytes()).unwrap();
+        let mut created = edit::missing_structure(&document, &base).unwrap();
+        let before = edit::install(&document, &base).unwrap();
+        created = created.and(edit::missing_structure(&before, &both).unwrap());
+        let enabled = edit::install_over(&before, &both, &created).unwrap();
+        let lines = edit::registered(&enabled, Path::new(BIN)).unwrap();
+        assert_eq!(lines.len(), both.entries().count(), "{seed}\n{}", enabled.text());
+        assert!(both.entries().all(|(_, entry)| lines.contains(entry)), "{seed}\n{}", enabled.text());
+        assert!(edit::agree_on_the_foreign_part(&before, &enabled, Path::new(BIN), &created), "{seed}");
+        assert_eq!(edit::install_over(&enabled, &both, &created).unwrap().text(), enabled.text(), "{seed}: twice");
+
+        let disabled = edit::install_over(&enabled, &base, &created).unwrap();
+        exact += usize::from(disabled.to_bytes() == before.to_bytes());
+        assert_eq!(without_hollows(disabled.text()), without_hollows(before.text()), "{seed}\n{}", enabled.text());
+        let taken = edit::uninstall(&enabled, Path::new(BIN), &created).unwrap();
+        let taken = String::from_utf8(taken.to_bytes()).unwrap();
+        assert_eq!(without_hollows(&taken), without_hollows(&original), "{seed}: both at once");
+    }
+    assert!(exact > CASES * 95 / 100, "{exact}");
 }
 
 #[test]

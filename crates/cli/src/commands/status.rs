@@ -87,12 +87,14 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     let fence_status = matches!(health, Ok(Some(_))).then(|| fence::status(context)).flatten();
     // Only a start that failed is worth a word: an authority ends when nothing happens.
     let problem = matches!(health, Ok(None)).then(|| autostart::problem(&context.home)).flatten();
+    // What is not turned on is not missed.
+    let is_coordinating = context.home.fence_file().exists();
+    let hooks = || Hook::ALL.into_iter().filter(|hook| hook.set().is_base() || is_coordinating).map(Hook::name);
     if arguments.json {
-        let hooks: BTreeMap<_, _> = Hook::NAMES
-            .iter()
+        let hooks: BTreeMap<_, _> = hooks()
             .map(|hook| {
                 let beats = Beat::ALL.map(|kind| (kind.name(), last(hook, kind).map(when::rfc3339)));
-                (*hook, BTreeMap::from(beats))
+                (hook, BTreeMap::from(beats))
             })
             .collect();
         printer::json(&serde_json::json!({
@@ -230,19 +232,19 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         printer::line(format!("hooks        {} ({}) is not guarded: {what}", name(row), row.key()));
     }
     // Seldom there, and of no use where it is not.
-    let is_silenced = Hook::NAMES.iter().any(|hook| last(hook, Beat::Silenced).is_some());
+    let is_silenced = hooks().any(|hook| last(hook, Beat::Silenced).is_some());
     let shown = Beat::ALL.into_iter().filter(|kind| is_silenced || *kind != Beat::Silenced);
     let head: Vec<_> = std::iter::once("HOOK".to_owned())
         .chain(shown.clone().map(|kind| format!("LAST {}", kind.name().to_uppercase())))
         .collect();
     let rows: Vec<_> = std::iter::once(head)
-        .chain(Hook::NAMES.iter().map(|hook| {
+        .chain(hooks().map(|hook| {
             let seen = shown.clone().map(|kind| match last(hook, kind) {
                 Some(at) => format!("{} ago", when::ago(at, context.now_ms)),
                 None if kind == Beat::Delivered && !registered.unheard(hook).is_empty() => "not heard".to_owned(),
                 None => "never".to_owned(),
             });
-            std::iter::once((*hook).to_owned()).chain(seen).collect()
+            std::iter::once(hook.to_owned()).chain(seen).collect()
         }))
         .collect();
     printer::line("");

@@ -82,6 +82,8 @@ pub struct Line<'a> {
     pub args: &'a [String],
     /// Seconds.
     pub timeout: u64,
+    /// The matcher of its group; `None` for a line that is to run always.
+    pub matcher: Option<&'a str>,
 }
 
 /// Fields by which a harness does not wait for a hook.
@@ -127,7 +129,7 @@ pub fn deviations(harness: Harness, group: &Value, entry: &Value, written: Line<
             add(name, format!("`{name}` is {}", shown(value)), kind);
         }
     }
-    if let Some(matcher) = narrows(written.event, group) {
+    if let Some(matcher) = narrows(written.event, group, written.matcher) {
         add("matcher", format!("`matcher` of its group is {}", shown(matcher)), DeviationKind::Changing);
     }
     found
@@ -155,9 +157,10 @@ pub fn kind_of_field(harness: Harness, name: &str, value: &Value) -> Option<Devi
     })
 }
 
-/// The matcher of `group`, if it keeps lines on `event` from running now and then.
-pub fn narrows<'a>(event: &str, group: &'a Value) -> Option<&'a Value> {
-    let matcher = group.get("matcher").filter(|matcher| !matcher.is_null())?;
+/// The matcher of `group`, if it keeps lines on `event` from running now and then although it is not the one that was
+/// `written`.
+pub fn narrows<'a>(event: &str, group: &'a Value, written: Option<&str>) -> Option<&'a Value> {
+    let matcher = group.get("matcher").filter(|matcher| !matcher.is_null() && matcher.as_str() != written)?;
     let is_all = matcher.as_str().is_some_and(|matcher| ALL.contains(&matcher));
     (!is_all && !UNMATCHED.contains(&event)).then_some(matcher)
 }
@@ -288,6 +291,7 @@ struct Registered {
     command: String,
     args: Vec<String>,
     timeout: Option<u64>,
+    matcher: Option<String>,
 }
 
 /// Each line that the ledger has for a file of which `same` holds.
@@ -300,6 +304,7 @@ fn registered(ledger: &Value, same: impl Fn(&Path) -> bool) -> Vec<Registered> {
             command: text(entry, "command")?.to_owned(),
             args: args.filter_map(|arg| arg.as_str().map(str::to_owned)).collect(),
             timeout: entry.get("timeout").and_then(Value::as_u64),
+            matcher: text(entry, "matcher").map(str::to_owned),
         })
     };
     let of_file =
@@ -374,7 +379,7 @@ fn changes(settings: &Value, line: &Registered) -> Option<Vec<Deviation>> {
             // What an older ledger does not say is not compared.
             let timeout = line.timeout.or_else(|| entry.get("timeout")?.as_u64()).unwrap_or_default();
             let (event, command, args) = (line.event.as_str(), line.command.as_str(), line.args.as_slice());
-            let written = Line { event, command, args, timeout };
+            let written = Line { event, command, args, timeout, matcher: line.matcher.as_deref() };
             let found = deviations(line.harness, group, &entry, written).into_iter();
             let found: Vec<_> = found.filter(|one| one.kind != DeviationKind::Unknown).collect();
             if best.as_ref().is_none_or(|best| found.len() < best.len()) {
@@ -404,6 +409,7 @@ mod tests {
             command: STOP.to_owned(),
             args: vec!["claude".to_owned()],
             timeout: Some(10),
+            matcher: None,
         };
         events.iter().map(of).collect()
     }

@@ -144,3 +144,38 @@ fn only_what_claude_code_reads_is_managed() {
     );
     assert_eq!(claude::managed_settings(&main), [main.join("managed-settings.json")]);
 }
+
+#[test]
+fn a_tool_call_is_read_with_what_it_was_given_and_nothing_of_that_is_passed_on() {
+    let event = known(
+        Some(Harness::Codex),
+        r#"{"session_id":"s","cwd":"/w/sub","hook_event_name":"PreToolUse","turn_id":"t","agent_id":"a",
+            "tool_name":"Bash","tool_input":{"command":"echo SECRET"},"tool_use_id":"call_1"}"#,
+    );
+    let EventKind::PreToolUse(call) = &event.kind else { panic!("{event:?}") };
+    assert_eq!((call.tool.as_str(), call.use_id.as_deref()), ("Bash", Some("call_1")));
+    assert_eq!(call.input, json!({"command": "echo SECRET"}));
+    assert_eq!((event.agent_id.as_deref(), event.cwd.as_deref()), (Some("a"), Some(std::path::Path::new("/w/sub"))));
+    assert!(!serde_json::to_string(&event).unwrap().contains("SECRET"));
+    let bare = known(Some(Harness::Claude), r#"{"session_id":"s","hook_event_name":"PreToolUse"}"#);
+    assert_eq!(bare.kind, EventKind::PreToolUse(ToolCall::default()));
+}
+
+#[test]
+fn what_is_said_before_a_tool_is_one_object_of_documented_fields() {
+    for harness in Harness::ALL {
+        let said = |reply: Reply| reply.render(harness).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+        let deny = said(Reply::Deny { reason: " amber \"holds\" it\n".to_owned() });
+        let expected = json!({"hookSpecificOutput": {"hookEventName": "PreToolUse", "permissionDecision": "deny",
+                                                     "permissionDecisionReason": "amber \"holds\" it"}});
+        assert_eq!(deny, Some(expected));
+        let context = said(Reply::Context { text: "amber wrote it".to_owned() });
+        let expected =
+            json!({"hookSpecificOutput": {"hookEventName": "PreToolUse", "additionalContext": "amber wrote it"}});
+        assert_eq!(context, Some(expected));
+        assert_eq!(said(Reply::Deny { reason: " \n".to_owned() }), None, "no refusal without a reason");
+        assert_eq!(said(Reply::Context { text: String::new() }), None);
+    }
+    let long = Reply::Deny { reason: "x".repeat(20_000) }.render(Harness::Codex).unwrap();
+    assert!(long.len() < 10_000, "Codex would cut it");
+}

@@ -84,7 +84,12 @@ impl RawPayload {
         Ok(self.text(name)?.map(PathBuf::from).filter(is_path))
     }
 
-    /// The event that the common fields tell of. Of a stop, `tasks` has what the dialect tells besides.
+    /// What a tool was given, which is taken out: it may be a whole file.
+    pub(super) fn take_input(&mut self) -> Value {
+        self.0.get_mut("tool_input").map(Value::take).unwrap_or_default()
+    }
+
+    /// The event that the common fields tell of, without what [`RawPayload::take_input`] has. Of a stop, `tasks` has what the dialect tells besides.
     pub(super) fn event(&self, harness: Harness, tasks: Stop) -> Result<Read, PayloadError> {
         let name = self.text("hook_event_name")?.unwrap_or_default();
         let kind = match name {
@@ -105,7 +110,7 @@ impl RawPayload {
             "PreToolUse" => EventKind::PreToolUse(ToolCall {
                 tool: self.word("tool_name")?.unwrap_or_default(),
                 use_id: self.word("tool_use_id")?,
-                input: self.0.get("tool_input").cloned().unwrap_or(Value::Null),
+                input: Value::Null,
             }),
             "PermissionRequest" => {
                 EventKind::PermissionRequest { tool: self.text("tool_name")?.map(|name| text::one_line(name, 64)) }

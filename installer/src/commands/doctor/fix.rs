@@ -49,7 +49,7 @@ fn one(context: &Context<'_>, repair: &Repair) -> Result<Vec<String>> {
             // What is missing was found missing by a person who asks for it to be mended; what is refused stays out.
             let refused =
                 |old: Option<&crate::ledger::Install>| Ok(old.map(|old| old.refused.clone()).unwrap_or_default());
-            let applied = apply::bring(home, &mut ledger, location, &refused)?;
+            let applied = apply::bring(home, &mut ledger, location, apply::Sets::AsKnown, &refused)?;
             let backup = applied.backup.map(|kept| format!(" (as it was: {})", kept.display())).unwrap_or_default();
             Ok(vec![format!("{}: {}{backup}", location.path.display(), applied.verb)])
         }

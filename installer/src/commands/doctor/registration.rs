@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stopgate_core::harness::registration::{self, Deviation, DeviationKind, Line};
-use stopgate_core::hook::Hook;
+use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::session::Harness;
 
 use super::finding::{Checkup, Registered, Repair};
@@ -84,7 +84,9 @@ fn file(context: &Context<'_>, ledger: &Ledger, install: &Install, checkup: &mut
     let location = install.location();
     let mending = Mending::of(context, &location, checkup);
     let is_refused = |event: &str, hook: Hook| install.is_refused(event, hook);
-    if entries(context, &location, &mending, &is_refused, checkup) && dialect::of(location.harness).asks_for_trust() {
+    if entries(context, &location, &mending, &install.sets, &is_refused, checkup)
+        && dialect::of(location.harness).asks_for_trust()
+    {
         trust(context, ledger, &location, checkup);
     }
 }
@@ -94,6 +96,7 @@ fn entries(
     context: &Context<'_>,
     location: &Location,
     mending: &Mending,
+    sets: &[WireSet],
     is_refused: &dyn Fn(&str, Hook) -> bool,
     checkup: &mut Checkup,
 ) -> bool {
@@ -114,7 +117,7 @@ fn entries(
     ignored(location.harness, &shown, &document, checkup);
     let bin = context.home.bin();
     let (Ok(wiring), Ok(entries)) =
-        (Wiring::of_home(location.harness, &context.home), edit::registered(&document, &bin))
+        (Wiring::of_home(location.harness, &context.home, sets), edit::registered(&document, &bin))
     else {
         checkup.unchecked(shown, "its hooks are not laid out as hooks are");
         return false;
@@ -333,7 +336,8 @@ fn in_other_words(location: &Location, wiring: &Wiring, entries: &[Entry], one: 
             let fix = "nothing; `installer init` takes note of it, and puts stopgate's own there once it is taken out";
             checkup.notice("entry-other-words", &shown, what, why, fix);
             let Some(entry) = wiring.entry(event, running.hook) else { return };
-            let line = Line { event, command: &one.command, args: &[], timeout: entry.timeout.as_seconds().into() };
+            let (timeout, matcher) = (entry.timeout.as_seconds().into(), entry.matcher.as_deref());
+            let line = Line { event, command: &one.command, args: &[], timeout, matcher };
             for found in registration::deviations(location.harness, &one.group, &one.entry, line) {
                 if found.field != "args" && found.kind != DeviationKind::Unknown {
                     let what =
@@ -469,7 +473,14 @@ fn unrecorded_file(context: &Context<'_>, ledger: &Ledger, location: &Location, 
     let why = "migrate and uninstall leave alone what is not in the ledger";
     let fix = command(context, "init", location) + " takes them over, and writes nothing if they are right";
     checkup.notice("unrecorded", location.path.display(), what, why, fix);
-    if entries(context, location, &mending, &|_, _| false, checkup) && dialect::of(location.harness).asks_for_trust() {
+    // What else is there was pasted on purpose.
+    let all = [WireSet::Coordination];
+    let sets = read(location).ok().and_then(|document| edit::registered(&document, &context.home.bin()).ok());
+    let has_more = |entries: &Vec<Entry>| entries.iter().any(|entry| entry.matcher.is_some());
+    let sets: &[WireSet] = if sets.as_ref().is_some_and(has_more) { &all } else { &[] };
+    if entries(context, location, &mending, sets, &|_, _| false, checkup)
+        && dialect::of(location.harness).asks_for_trust()
+    {
         trust(context, ledger, location, checkup);
     }
 }

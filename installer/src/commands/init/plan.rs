@@ -8,6 +8,7 @@ use stopgate_core::paths::Home;
 use stopgate_protocol::Health;
 
 use crate::account::Account;
+use crate::commands::apply::Sets;
 use crate::commands::undo_arguments;
 use crate::deploy::{self, Change, Program};
 use crate::exit::Refusal;
@@ -38,12 +39,18 @@ pub(super) struct InitPlan {
 
 impl InitPlan {
     /// Looks, and writes nothing.
-    pub(super) fn make(environment: &dyn Env, home: &Home, source: &Path, location: Location) -> Result<Self> {
+    pub(super) fn make(
+        environment: &dyn Env,
+        home: &Home,
+        source: &Path,
+        location: Location,
+        sets: Sets,
+    ) -> Result<Self> {
         home::check(home)?;
-        let wiring = Wiring::of_home(location.harness, home)?;
         let ledger = Ledger::read(home)?;
         let account = Account::of(environment, &location)?;
         let location = ledger.known_as(location);
+        let wiring = Wiring::of_home(location.harness, home, &sets.of(ledger.of(&location)))?;
         let settings = SettingsPlan::install(location.clone(), &wiring, ledger.of(&location))?;
         if let Some(other) = settings.other_homes.first() {
             let (file, other) = (settings.location.path.display(), other.display());

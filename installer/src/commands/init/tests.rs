@@ -14,7 +14,7 @@ fn plan(dir: &Path, settings: &str) -> InitPlan {
     let path = config.join("settings.json");
     std::fs::write(&path, settings).unwrap();
     let location = Location { harness: Harness::Claude, scope: Scope::User, path, project: None };
-    InitPlan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location).unwrap()
+    InitPlan::make(&MapEnv::default(), &Home::at(dir.join("home")), &source, location, Sets::AsKnown).unwrap()
 }
 
 /// `text` with the directory's name masked.
@@ -35,6 +35,7 @@ fn the_preview_of_a_repair() {
       new     [DIR]/home/bin/stop-gate-router
       new     [DIR]/home/bin/build-stop-hook
       new     [DIR]/home/bin/session-start-recorder
+      new     [DIR]/home/bin/write-fence
       new     [DIR]/home/bin/stopgate
       new     [DIR]/home/bin/installer
 
@@ -63,6 +64,7 @@ fn the_preview_of_a_first_install() {
       new     [DIR]/home/bin/stop-gate-router
       new     [DIR]/home/bin/build-stop-hook
       new     [DIR]/home/bin/session-start-recorder
+      new     [DIR]/home/bin/write-fence
       new     [DIR]/home/bin/stopgate
       new     [DIR]/home/bin/installer
 

@@ -14,7 +14,8 @@ use stopgate_store::{LATEST_VERSION, Store, StoreError};
 use stopgate_terminal::with_progress;
 
 use super::{MigrateOutcome, Step};
-use crate::commands::{Context, apply, prefix, undo_arguments};
+use crate::commands::apply::{self, Sets};
+use crate::commands::{Context, prefix, undo_arguments};
 use crate::deploy::{self, Change};
 use crate::ledger::{Install, Ledger, Refused};
 use crate::settings::document::Document;
@@ -222,7 +223,7 @@ fn wiring(environment: &dyn Env, home: &Home, ledger: &mut Ledger, install: &Ins
         Some(old) => refused(&location, &bin, old),
         None => Ok(Vec::new()),
     };
-    match apply::bring(home, ledger, &location, &refused) {
+    match apply::bring(home, ledger, &location, Sets::AsKnown, &refused) {
         Ok(applied) => {
             let outcome = if applied.is_something() { MigrateOutcome::Changed } else { MigrateOutcome::Unchanged };
             let mut notes = Vec::new();
@@ -256,7 +257,7 @@ pub(crate) fn refused(location: &Location, bin: &Path, old: &Install) -> Result<
         .map_err(|unfit| crate::exit::Refusal(format!("{}: {unfit}", location.path.display())))?;
     let is_there = |event: &str, hook: Hook| there.iter().any(|entry| entry.is_place_of(event, hook, bin));
     let mut refused = Vec::new();
-    for (hook, entry) in Wiring::of(location.harness, bin)?.entries() {
+    for (hook, entry) in Wiring::with(location.harness, bin, &old.sets)?.entries() {
         let was_there = old.entries.iter().any(|known| known.is_place_of(&entry.event, hook, bin));
         if !is_there(&entry.event, hook) && (was_there || old.is_refused(&entry.event, hook)) {
             refused.push(Refused { event: entry.event.clone(), hook: hook.name().to_owned() });
