@@ -434,10 +434,13 @@ fn a_declared_lease_keeps_another_out_and_its_bytes_as_they_are() {
     // Its own are its own, and what nobody holds is let go.
     assert_eq!(amber.edits("a.rs", "amber's\n"), Told::Nothing);
     assert_eq!(birch.edits("b.rs", "birch's\n"), Told::Nothing);
+    // What was only seen is told.
+    let told = amber.edits("b.rs", "amber's\n").noted();
+    assert!(told.contains(&name_of(&world, "bbbb-birch")) && !told.contains("Not done"), "{told}");
+    assert_eq!(read(&checkout, "b.rs"), "amber's\n");
+    // Who gives something back is done with it.
     amber.stopgate("lease release a.rs");
-    // It was seen to write it.
-    let told = birch.edits("a.rs", "birch's\n").noted();
-    assert!(told.contains(&name) && !told.contains("Not done"), "{told}");
+    assert_eq!(birch.edits("a.rs", "birch's\n"), Told::Nothing);
     assert_eq!(read(&checkout, "a.rs"), "birch's\n");
     let report = reported(&world, |report| report.decided.deny == 4);
     assert_eq!((report.answered.deny, report.decided.note), (4, 1));
