@@ -148,4 +148,9 @@ impl Client {
     pub(crate) fn resume(self, session: &str) -> String {
         if self.is_codex() { format!("resume {session}") } else { format!("--resume {session}") }
     }
+
+    /// The arguments that begin a new session with the conversation of another one.
+    pub(crate) fn fork(self, session: &str) -> String {
+        if self.is_codex() { format!("fork {session}") } else { format!("--resume {session} --fork-session") }
+    }
 }

@@ -219,7 +219,7 @@ fn configure(site: &Site, more: &str) {
 /// Starts the authority anew where the model is that it asks.
 fn authority<'a>(site: &'a Site, script: &Script) -> Live<'a> {
     assert!(site.person.world.stopgate(&["authority", "stop"]).status.success());
-    let authority = Live::start(site, "authority", script, &site.stopgate_line("authority run"));
+    let authority = Live::start(site, site.client, "authority", script, &site.stopgate_line("authority run"));
     eventually("the authority answers", || {
         site.person.world.stopgate(&["authority", "status"]).status.success().then_some(())
     });

@@ -78,7 +78,7 @@ fn has_foreign_hook(site: &Site) -> bool {
     std::fs::read_to_string(site.file(".codex/hooks.json")).is_ok_and(|text| text.contains("\"true\""))
 }
 
-fn settings(site: &Site) -> (PathBuf, &'static str) {
+pub(crate) fn settings(site: &Site) -> (PathBuf, &'static str) {
     if site.client.is_codex() {
         let theirs = "{\"description\": \"mine\",\n   \"hooks\": { \"Stop\": [\n  {\"hooks\": [ {\"type\": \"command\", \
                       \"command\": \"true\", \"timeout\": 3} ]} ] } }";
@@ -88,7 +88,7 @@ fn settings(site: &Site) -> (PathBuf, &'static str) {
     }
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }

@@ -14,6 +14,7 @@ use stopgate_tests::mock_anthropic::{Recorded, Script, flatten};
 use stopgate_tests::mock_openai::item_text;
 use stopgate_tests::world::binary;
 
+use crate::client::Client;
 use crate::site::Site;
 
 /// What nothing here takes: it tells a hang from a slow machine.
@@ -34,6 +35,7 @@ const BUSY: [&str; 2] = ["esc to interrupt", "ctrl+c to interrupt"];
 /// A running client.
 pub(crate) struct Live<'a> {
     site: &'a Site,
+    client: Client,
     /// Its pane.
     pub(crate) pane: String,
     journal: PathBuf,
@@ -56,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) answer: String,
     /// What stands behind the last words of the assistant: a prompt, results of tools, words of hooks.
     pub(crate) new: Vec<String>,
+    /// What stands there in the name of the system: context that hooks have given beside a result.
+    pub(crate) beside: Vec<String>,
 }
 
 impl fmt::Debug for Asked {
@@ -67,7 +71,7 @@ impl fmt::Debug for Asked {
 }
 
 impl<'a> Live<'a> {
-    pub(crate) fn start(site: &'a Site, name: &str, script: &Script, line: &str) -> Self {
+    pub(crate) fn start(site: &'a Site, client: Client, name: &str, script: &Script, line: &str) -> Self {
         let root = site.person.world.root();
         let file = |ending: &str| root.join(format!("{name}.{ending}"));
         std::fs::write(file("script"), serde_json::to_vec(script).unwrap()).unwrap();
@@ -76,19 +80,19 @@ impl<'a> Live<'a> {
             ["new-session", "-d", "-P", "-F", "#{pane_id}", "-x", "140", "-y", "50"].map(str::to_owned).to_vec();
         command.extend(["-s".to_owned(), name.to_owned(), "-c".to_owned(), path(site.checkout.top.clone())]);
         command.push("env".to_owned());
-        command.extend(site.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
+        command.extend(site.environment(client).into_iter().map(|(name, value)| format!("{name}={value}")));
         // Where sessions share a process, they share a network: that of the tmux server.
-        if let Some(flag) = namespace().filter(|_| !site.client.has_daemon()) {
+        if let Some(flag) = namespace().filter(|_| !client.has_daemon()) {
             command.extend(["unshare", flag, "sh", "-c", LOOPBACK_UP].map(str::to_owned));
         }
         command.push(path(binary("with-mock")));
-        command.extend(site.client.is_codex().then(|| "--codex".to_owned()));
+        command.extend(client.is_codex().then(|| "--codex".to_owned()));
         command.extend(["--journal".to_owned(), path(file("journal")), path(file("script"))]);
         // The shell stays, so that the last screen can be looked at.
         let line = format!("{line}; echo {ENDED}; exec sleep 100000");
         command.extend(["sh".to_owned(), "-c".to_owned(), line]);
         let pane = site.tmux(&command.iter().map(String::as_str).collect::<Vec<_>>()).trim().to_owned();
-        Self { site, pane, journal: file("journal"), asked: Cell::new(0), read_so_far: RefCell::default() }
+        Self { site, client, pane, journal: file("journal"), asked: Cell::new(0), read_so_far: RefCell::default() }
     }
 
     /// What the terminal shows.
@@ -99,7 +103,7 @@ impl<'a> Live<'a> {
     /// What the reaper sees in the terminal.
     pub(crate) fn read(&self) -> Screen {
         let capture = self.site.tmux(&["capture-pane", "-e", "-p", "-t", &self.pane]);
-        screen::read(self.site.client.harness(), &capture)
+        screen::read(self.client.harness(), &capture)
     }
 
     /// Waits for something; if it never comes, the panic shows the terminal and what the model was asked.
@@ -240,7 +244,7 @@ impl<'a> Live<'a> {
     /// Ends the client as a person does, and waits until it has ended; how often the model was asked in all.
     #[track_caller]
     pub(crate) fn quits(&self) -> usize {
-        self.types(if self.site.client.is_codex() { "/quit" } else { "/exit" });
+        self.types(if self.client.is_codex() { "/quit" } else { "/exit" });
         self.shows(ENDED);
         self.asked().len()
     }
@@ -249,23 +253,25 @@ impl<'a> Live<'a> {
 impl From<Recorded> for Asked {
     fn from(request: Recorded) -> Self {
         let body = request.body;
-        let new = if let Some(input) = body["input"].as_array() {
+        let (new, beside) = if let Some(input) = body["input"].as_array() {
             let is_own = |item: &Value| {
-                item["role"] == "assistant" || matches!(item["type"].as_str(), Some("function_call" | "reasoning"))
+                item["role"] == "assistant"
+                    || matches!(item["type"].as_str(), Some("function_call" | "custom_tool_call" | "reasoning"))
             };
             let from = input.iter().rposition(is_own).map_or(0, |at| at + 1);
-            input[from..].iter().filter(|item| item["role"] != "developer").map(item_text).collect()
+            let (beside, new): (Vec<_>, Vec<_>) = input[from..].iter().partition(|item| item["role"] == "developer");
+            (new.into_iter().map(item_text).collect(), beside.into_iter().map(item_text).collect())
         } else {
             let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
             let from = messages.iter().rposition(|message| message["role"] == "assistant").map_or(0, |at| at + 1);
             // Claude Code repeats a hook's words in the system's role.
-            messages[from..]
-                .iter()
-                .filter(|item| item["role"] == "user")
-                .map(|item| flatten(&item["content"]))
-                .collect()
+            let of = |role: &str| -> Vec<String> {
+                let those = messages[from..].iter().filter(|item| item["role"] == role);
+                those.map(|item| flatten(&item["content"])).collect()
+            };
+            (of("user"), of("system"))
         };
-        Self { answer: request.answer.unwrap_or_default(), new }
+        Self { answer: request.answer.unwrap_or_default(), new, beside }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod builds;
 mod client;
+mod coordination;
 mod headless;
 mod install;
 mod live;
@@ -48,6 +49,7 @@ fn scenarios() -> Vec<Scenario> {
     all.extend(headless::SCENARIOS);
     all.extend(person::SCENARIOS);
     all.extend(install::SCENARIOS);
+    all.extend(coordination::SCENARIOS);
     all
 }
 
@@ -84,8 +86,13 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
         let version = client.version_of(&program);
         assert!(is_newer || version == client.version(), "{} is {version}", client.title());
         versions.insert(client, version);
-        let wanted = scenarios.iter().filter(|one| format!("{}/{}", client.id(), one.id).contains(&filter));
-        queue.extend(wanted.map(|scenario| (client, scenario)));
+        let mut wanted: Vec<_> =
+            scenarios.iter().filter(|one| format!("{}/{}", client.id(), one.id).contains(&filter)).collect();
+        if coordination::partner(client).is_none() && wanted.iter().any(|one| one.id == coordination::MIXED) {
+            say(&format!("SKIPPED: {}/{}: no client of the other harness is here", client.id(), coordination::MIXED));
+            wanted.retain(|one| one.id != coordination::MIXED);
+        }
+        queue.extend(wanted.into_iter().map(|scenario| (client, scenario)));
     }
     let queue = Mutex::new(queue);
     let seen: Mutex<BTreeMap<Client, Column>> = Mutex::default();

@@ -61,13 +61,11 @@ impl Site {
         for (name, value) in [("user.name", "t"), ("user.email", "t@example.invalid"), ("commit.gpgsign", "false")] {
             checkout.git(&["config", name, value]);
         }
-        let bin = person.world.root().join("bin");
-        std::fs::create_dir(&bin).unwrap();
-        symlink(client.program().unwrap(), bin.join(client.command())).unwrap();
+        std::fs::create_dir(person.world.root().join("bin")).unwrap();
         std::fs::create_dir(person.dir().join("tmp")).unwrap();
         let socket = person.world.root().join("tm");
         let mut site = Self { client, person, checkout, socket, daemon: None };
-        site.answer_first_questions();
+        site.has(client);
         if client.has_daemon() {
             let program = client.program().unwrap();
             let name = format!("codex-packages-{}", client.version_of(&program));
@@ -85,10 +83,13 @@ impl Site {
         site
     }
 
-    fn answer_first_questions(&self) {
+    /// Puts a client there, which has asked its first questions.
+    pub(crate) fn has(&self, client: Client) {
+        let bin = self.person.world.root().join("bin");
+        symlink(client.program().unwrap(), bin.join(client.command())).unwrap();
         let project = self.checkout.top.to_str().unwrap();
-        if self.client.is_codex() {
-            let provider = if self.client.has_daemon() { PROVIDER } else { "" };
+        if client.is_codex() {
+            let provider = if client.has_daemon() { PROVIDER } else { "" };
             let text = format!(
                 "model = \"gpt-5.5\"\n{provider}\n[notice.model_migrations]\n\"gpt-5.5\" = \"gpt-6-sol\"\n\n\
                  [projects.\"{project}\"]\ntrust_level = \"trusted\"\n"
@@ -138,11 +139,13 @@ impl Site {
 
     /// The words of `installer init` for this client, without further ones.
     pub(crate) fn init_words(&self) -> Vec<&'static str> {
-        if self.client.is_codex() {
-            vec!["init", "--yes", "--harness", "codex", "--trust"]
-        } else {
-            vec!["init", "--yes"]
-        }
+        init_words(self.client)
+    }
+
+    /// `installer init` for another client beside it.
+    #[track_caller]
+    pub(crate) fn init_for(&self, client: Client) -> String {
+        self.must(&init_words(client))
     }
 
     /// `installer init --yes`, for Codex with `--trust`.
@@ -174,6 +177,16 @@ impl Site {
         let output = self.person.world.stopgate_in(&self.checkout.top, arguments);
         assert!(output.status.success(), "stopgate {arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// `stopgate` at the person's own terminal, which must succeed; what it prints.
+    #[track_caller]
+    pub(crate) fn as_person(&self, arguments: &[&str]) -> String {
+        let mut command = self.command(&self.person.world.home.bin().join("stopgate"));
+        command.args(arguments).current_dir(&self.checkout.top);
+        let output = finish(command, Stdin::from(""));
+        assert!(output.status.success(), "stopgate {arguments:?}: {output:?}");
+        text(&output.stdout)
     }
 
     /// What the gate recorded, oldest first, when everything is judged.
@@ -237,21 +250,26 @@ impl Site {
 
     /// The same, with arguments of the client.
     pub(crate) fn live_with(&self, name: &str, script: Script, arguments: &str) -> Live<'_> {
-        Live::start(self, name, &script, &self.client.line(false, arguments))
+        self.live_of(self.client, name, script, arguments)
+    }
+
+    /// The same with another client than the site's.
+    pub(crate) fn live_of(&self, client: Client, name: &str, script: Script, arguments: &str) -> Live<'_> {
+        Live::start(self, client, name, &script, &client.line(false, arguments))
     }
 
     /// A client whose tools run in its sandbox `mode`.
     pub(crate) fn in_sandbox(&self, name: &str, script: Script, mode: &str) -> Live<'_> {
-        Live::start(self, name, &script, &self.client.in_sandbox(mode))
+        Live::start(self, self.client, name, &script, &self.client.in_sandbox(mode))
     }
 
     /// A client that asks before it runs a command.
     pub(crate) fn asking(&self, name: &str, script: Script) -> Live<'_> {
-        Live::start(self, name, &script, &self.client.line(true, ""))
+        Live::start(self, self.client, name, &script, &self.client.line(true, ""))
     }
 
-    /// The environment of the client: nothing of the caller's.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+    /// The environment of a client: nothing of the caller's.
+    pub(crate) fn environment(&self, client: Client) -> Vec<(&'static str, String)> {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut all = vec![
             ("HOME", path(self.person.dir())),
@@ -266,7 +284,7 @@ impl Site {
             ("HTTPS_PROXY", "http://127.0.0.1:9".to_owned()),
             ("HTTP_PROXY", "http://127.0.0.1:9".to_owned()),
         ];
-        if self.client.is_codex() {
+        if client.is_codex() {
             all.push(("MOCK_API_KEY", "test-key".to_owned()));
         } else {
             all.push(("CLAUDE_CODE_TMPDIR", path(self.file("tmp"))));
@@ -281,4 +299,8 @@ impl Site {
         }
         all
     }
+}
+
+fn init_words(client: Client) -> Vec<&'static str> {
+    if client.is_codex() { vec!["init", "--yes", "--harness", "codex", "--trust"] } else { vec!["init", "--yes"] }
 }

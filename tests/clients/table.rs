@@ -172,7 +172,7 @@ pub(crate) fn differences(
             let Some(now_shown) = now.map(shown).or_else(|| failure.map(|failure| format!("FAILED {failure}"))) else {
                 continue;
             };
-            if now != was {
+            if now != was || now.is_none() {
                 rows += 1;
                 let was = was.map_or_else(|| "nothing".to_owned(), shown);
                 let _ = writeln!(
