@@ -34,7 +34,6 @@ fn legitimate_stops_are_let_go() {
         ("The tests fail because of a bug in libfoo. I'll move on to the docs.", "U_LEGIT_ERROR"),
         ("Done. All 14 tests pass. The next step is to deploy it.", "U_LEGIT_COMPLETION"),
         ("You asked me to stop here, so I stopped. The rest is for another session.", "U_LEGIT_AS_ASKED"),
-        ("Let me know if you want me to go on with the next step.", "no-signal"),
         ("A new session is created by calling POST /sessions.", "no-signal"),
         ("The wizard shows the next step when the user clicks Continue.", "no-signal"),
         ("The button now says \"Continue in a new session\".", "no-signal"),
@@ -47,7 +46,10 @@ fn legitimate_stops_are_let_go() {
         let session = format!("s{number}");
         world.start_session(&session, &checkout.top);
         assert_eq!(world.stop_session(&session, &checkout.top, message), "", "{message}");
-        assert_eq!(decided(&authority, &session), why, "{message}");
+        let found = decided(&authority, &session);
+        // Nothing is heard in it, or it reads like that.
+        let is_quiet = why == "no-signal" && found == "reads-legitimate";
+        assert!(found == why || is_quiet, "{message}: {found}, not {why}");
     }
 }
 
@@ -70,6 +72,7 @@ fn excuses_in_other_words_are_held() {
         "The lexer is in.\n\nNext steps:\n\n1. Parser\n2. Printer",
         "The lexer is in. I'll leave the parser for later.",
         "The lexer is in. The parser is not written yet.",
+        "Let me know if you want me to go on with the next step.",
         "The lexer is in; the parser can follow in a separate PR.",
         "Das war der Lexer. Den Parser machen wir in der nächsten Sitzung.",
     ]

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a command of the repository")]
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -48,8 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let mut digests = String::new();
     for (name, bytes) in &files {
-        let digest = Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-        digests += &format!("{digest}  {name}\n");
+        let mut digest = String::new();
+        for byte in Sha256::digest(bytes) {
+            write!(digest, "{byte:02x}")?;
+        }
+        writeln!(digests, "{digest}  {name}")?;
         put(&root.join("models").join(name), bytes, checks)?;
         println!("{name}: {} bytes, sha256 {digest}", bytes.len());
     }

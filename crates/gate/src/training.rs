@@ -272,7 +272,7 @@ pub fn across<'a>(stops: &'a [LabelledStop], prompts: &[LabelledPrompt]) -> Vec<
 }
 
 /// The weights of grounds, from stops as models of other authors read them; with a threshold for each, by which no more
-/// than [`MOST_HELD`] of the legitimate ones would be held if each author were weighed by the others.
+/// than `MOST_HELD` of the legitimate ones would be held if each author were weighed by the others.
 pub fn weigh(read: &[ReadStop<'_>]) -> Weighing {
     let fits: Vec<(&str, Weighing)> = authors(read).into_iter().map(|author| (author, without(read, author))).collect();
     let legitimate = read.iter().filter(|stop| !stop.stop.should_continue()).count();

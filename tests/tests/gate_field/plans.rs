@@ -11,6 +11,9 @@ use stopgate_tests::world::World;
 use super::{EXCUSE, Wrong};
 use Harness::{Claude, Codex};
 
+/// What a session does.
+type Does<'a> = &'a dyn Fn(&Field<'_>);
+
 #[test]
 fn an_old_list_that_the_session_has_nothing_to_do_with_holds_nobody() {
     let world = World::enforcing();
@@ -247,7 +250,7 @@ fn a_task_list_holds_by_what_is_open_in_it() {
         );
         field.calls("TaskList", &json!({}), "#1 [completed] Import job", &json!({"tasks": tasks}));
     };
-    let cases: [(&str, &dyn Fn(&Field<'_>), bool); 8] = [
+    let cases: [(&str, Does<'_>, bool); 8] = [
         ("open", &|_| (), true),
         ("closed", &|field| updates(field, "2", "completed"), false),
         ("deleted", &|field| updates(field, "2", "deleted"), false),

@@ -294,6 +294,8 @@ const NOT_CHANGE: &str = "\
     sin arreglar|nao otimiza|non toccarlo|niets meer bouwen|niczego prosze nie zmieniac|勿改动|暂不修改|やらないで";
 
 const GO_ON: &str = "\
+    don't stop|do not stop|nicht aufhoren|ne t'arrete pas|no pares|nao pare|non fermarti|niet stoppen|\
+    nie przestawaj|durma|не останавливайся|\
     go|go on|continue|proceed|carry on|keep going|keep at it|resume|next|yes|y|yep|yeah|sure|do it|go ahead|\
     onward|all of them|everything|the rest|finish|weiter|mach|ja|los|alles|fortfahren|rest|continuez|vas-y|oui|\
     allez-y|tout|la suite|sigue|continua|adelante|dale|si|todo|segue|sim|tudo|vai|pode seguir|avanti|vai avanti|\
@@ -417,6 +419,10 @@ const STANDING: &str = "\
     остановись после|сначала спроси|止まって|確認とって|先问我|问我再|물어보고|멈추고";
 
 const GOES_ON: &str = "\
+    don't stop|do not stop|until done|until it's done|until it is done|until you're done|until everything is done|\
+    nicht aufhoren|bis zum ende|bis alles fertig ist|ne t'arrete pas|jusqu'au bout|no pares|hasta terminar|\
+    hasta el final|nao pare|ate terminar|ate o fim|non fermarti|fino alla fine|niet stoppen|tot het klaar is|\
+    nie przestawaj|do konca|durma|bitene kadar|не останавливайся|до конца|\
     go|go on|going|keep going|continue|please|pls|proceed|carry on|resume|yes|y|yep|yeah|yup|sure|do it|do that|\
     go ahead|onward|next|now|ok|okay|with it|with that|and|then|weiter|mach weiter|weitermachen|ja|bitte|los|gut|\
     fortfahren|mach das|continuez|vas-y|allez-y|oui|s'il te plait|stp|sigue|continua|adelante|dale|si|por favor|\
