@@ -27,6 +27,8 @@ const MAX_PLUGIN_BYTES: u64 = 64 * 1024;
 const CLAUDE_PLUGIN: &str = include_str!("../../templates/plugin/claude-plugin.json");
 const CODEX_PLUGIN: &str = include_str!("../../templates/plugin/codex-plugin.json");
 const CODEX_MARKETPLACE: &str = include_str!("../../templates/plugin/codex-marketplace.json");
+/// When and how an agent uses leases; both clients take the same.
+const COORDINATION_SKILL: &str = include_str!("../../templates/plugin/coordination-skill.md");
 
 /// A file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +65,20 @@ pub(crate) fn files(bin: &Path, more: &[WireSet]) -> Result<Vec<Text>> {
         Ok(file_text(&Value::Object(members)))
     };
     let text = |path: String, content: String| Text { path, content };
-    Ok(vec![
+    let mut files = vec![
         text(format!("{CLAUDE_DIR}/.claude-plugin/plugin.json"), filled(CLAUDE_PLUGIN)),
         text(format!("{CLAUDE_DIR}/hooks/hooks.json"), hooks(Harness::Claude)?),
         text(format!("{CODEX_DIR}/.agents/plugins/marketplace.json"), filled(CODEX_MARKETPLACE)),
         text(format!("{CODEX_DIR}/plugins/{NAME}/.codex-plugin/plugin.json"), filled(CODEX_PLUGIN)),
         text(format!("{CODEX_DIR}/plugins/{NAME}/hooks/hooks.json"), hooks(Harness::Codex)?),
-    ])
+    ];
+    // Its description costs tokens in every session: only with the set.
+    if more.contains(&WireSet::Coordination) {
+        for plugin in [CLAUDE_DIR.to_owned(), format!("{CODEX_DIR}/plugins/{NAME}")] {
+            files.push(text(format!("{plugin}/skills/coordination/SKILL.md"), COORDINATION_SKILL.to_owned()));
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -86,5 +95,15 @@ mod tests {
         }
         assert!(!all.contains("{{"), "{all}");
         insta::assert_snapshot!(all);
+    }
+    #[test]
+    fn the_skill_is_there_with_the_set_and_without_it_is_not() {
+        let skills = |more: &[WireSet]| {
+            let files = files(Path::new("/b"), more).unwrap();
+            files.into_iter().filter(|file| file.path.ends_with("/skills/coordination/SKILL.md")).collect::<Vec<_>>()
+        };
+        assert_eq!(skills(&[]), []);
+        let with = skills(&[WireSet::Coordination]);
+        assert!(with.len() == 2 && with.iter().all(|one| one.content.starts_with("---\nname: coordination\n")));
     }
 }
