@@ -58,3 +58,4 @@ CREATE TABLE fence_stashes (
     event_id    TEXT NOT NULL REFERENCES fence_events (event_id) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX fence_stashes_of_room ON fence_stashes (room, at_ms);
+CREATE INDEX fence_stashes_of_event ON fence_stashes (event_id);

@@ -42,7 +42,8 @@ pub(super) enum Named {
 
 /// Which entry a command line means, by the words after `stash`. A line that names more than one is not understood.
 pub(super) fn named(verb: TreeVerb, said: &str) -> Named {
-    let words: Vec<&str> = said.split(|sign: char| sign.is_whitespace() || ";&|()'\"".contains(sign)).collect();
+    let said = said.replace(['\'', '"'], "");
+    let words: Vec<&str> = said.split(|sign: char| sign.is_whitespace() || ";&|()".contains(sign)).collect();
     let mut found = Vec::new();
     for (at, _) in words.iter().enumerate().filter(|(_, word)| **word == "stash") {
         let mut rest = words[at + 1..].iter().copied();
@@ -83,8 +84,8 @@ pub(super) fn entries(checkout: &Checkout, deadline: Instant) -> Option<Vec<Entr
     let arguments = ["log", "--walk-reflogs", MAX_ENTRIES, "--date=unix", "--format=%P %gd", "refs/stash", "--"];
     match git.run(top, &arguments, deadline) {
         crate::git::Outcome::Success(output) => {
-            let lines = String::from_utf8_lossy(&output).lines().map(entry).collect::<Option<Vec<_>>>();
-            lines
+            let listed = String::from_utf8_lossy(&output);
+            listed.lines().map(entry).collect()
         }
         // There is no stash, or git cannot be asked: who knows which.
         crate::git::Outcome::Failure => {
@@ -131,17 +132,17 @@ fn maker<'a>(entry: &Entry, seen: &'a [SeenStash], used: &mut [bool]) -> Option<
 /// Whose it is what `named` means, among `entries`.
 pub(super) fn owner(named: Named, entries: &[Entry], seen: &[SeenStash], mine: &[SessionKey]) -> StashEntry {
     let makers = makers(entries, seen);
-    let of = |maker: &Option<&SeenStash>| match maker {
+    let of = |maker: Option<&SeenStash>| match maker {
         Some(seen) if mine.contains(&seen.who.key) => StashEntry::Own,
         Some(seen) => StashEntry::Of { who: seen.who.clone(), since_ms: seen.at_ms },
         None => StashEntry::Unknown,
     };
     match named {
-        Named::At(at) => makers.get(at).map_or(StashEntry::Empty, of),
+        Named::At(at) => makers.get(at).map_or(StashEntry::Empty, |maker| of(*maker)),
         Named::Unknown if makers.is_empty() => StashEntry::Empty,
         Named::Unknown => StashEntry::Unknown,
         Named::All => {
-            let all: Vec<_> = makers.iter().map(of).collect();
+            let all: Vec<_> = makers.iter().copied().map(of).collect();
             let first = |is: fn(&StashEntry) -> bool| all.iter().find(|entry| is(entry)).cloned();
             first(|entry| matches!(entry, StashEntry::Of { .. }))
                 .or_else(|| first(|entry| *entry == StashEntry::Unknown))
