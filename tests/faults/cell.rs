@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use stopgate_tests::person::text;
 use stopgate_tests::run::{Stdin, eventually, finish_while};
-use stopgate_tests::world::{HOOKS, block_reason, noted};
+use stopgate_tests::world::{BASE_HOOKS, block_reason, noted};
 
 use crate::place::Place;
 
@@ -148,10 +148,10 @@ pub(crate) fn attempt(fault: fn() -> Fault) -> Tried {
 
 fn play(fault: &Fault) {
     let place = Place::new(fault.home);
-    let quiet: Vec<_> = HOOKS.iter().map(|hook| place.log(hook).len()).collect();
+    let quiet: Vec<_> = BASE_HOOKS.iter().map(|hook| place.log(hook).len()).collect();
     assert_eq!(quiet, [0, 0, 0], "a healthy place logs nothing");
     let in_force = (fault.arrange)(&place);
-    for (hook, expected) in HOOKS.iter().zip(&fault.expected) {
+    for (hook, expected) in BASE_HOOKS.iter().zip(&fault.expected) {
         cell(fault, &place, &in_force, hook, *expected);
     }
     // The authority may be about to start, or about to say that it cannot.

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use stopgate_core::beat::Beat;
 use stopgate_tests::run::eventually;
-use stopgate_tests::world::HOOKS;
+use stopgate_tests::world::BASE_HOOKS;
 
 use crate::cell::{Allows, Blocks, Expected, Fault, InForce, NONE, Strike};
 use crate::place::Place;
@@ -23,7 +23,7 @@ pub(crate) fn hook_without_descriptors() -> Fault {
     Fault {
         name: "a hook can open nothing more (`RLIMIT_NOFILE` 0 from its first byte of input)",
         arrange: |place| {
-            for hook in HOOKS {
+            for hook in BASE_HOOKS {
                 std::fs::remove_file(place.home().beats().join(format!("{hook}.fired"))).unwrap();
             }
             InForce::default()
@@ -31,7 +31,7 @@ pub(crate) fn hook_without_descriptors() -> Fault {
         strike: Some(Strike::BeforeInput(|place, pid| {
             eventually("the hook has begun", || {
                 let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-                let hook = HOOKS.iter().find(|hook| hook.starts_with(name.trim()))?;
+                let hook = BASE_HOOKS.iter().find(|hook| hook.starts_with(name.trim()))?;
                 place.beat(hook, Beat::Fired)
             });
             no_more_descriptors(pid);

@@ -74,6 +74,7 @@ const TAIL: &str = "\
 | an error at each system call of each hook: it ends with success, and says all or nothing | `tests/faults/errors.rs` |
 | a disk that does not answer: hooks end in time; the authority says so, lets go at once, and goes on when the disk does | `tests/tests/stalled.rs` |
 | no memory, and a pipe that nobody empties: the hook ends with success and without a word | `tests/tests/fail_open.rs` |
+| too little memory for the system to load the hook at all: nothing of it has begun; the loader says so on standard error and ends with code 127, which no harness takes for a block | `tests/faults/errors.rs` |
 | a ceiling that cannot be kept, because the disk is full or read-only or the database goes, counts as reached | `tests/faults/ceilings.rs`, `tests/tests/gate_ceilings.rs` |
 | a home with a long path, where somebody else has made the directory for its socket | `tests/faults/long_home.rs` |
 | whatever is sent to the socket, and whoever stays connected | `tests/tests/http_abuse.rs` |

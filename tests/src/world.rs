@@ -20,6 +20,8 @@ use crate::transcript::{self, Sender};
 
 /// All hooks.
 pub const HOOKS: [&str; Hook::NAMES.len()] = Hook::NAMES;
+/// Those of them that every installation registers, whatever is turned on.
+pub const BASE_HOOKS: [&str; 3] = [HOOKS[0], HOOKS[1], HOOKS[2]];
 
 /// A last message with an excuse.
 pub const EXCUSE: &str = "The lexer is in. I'm running low on context, so this is a good place to stop; \

@@ -111,7 +111,7 @@ fn a_change_that_takes_our_lines_is_recorded_and_shown_until_they_are_heard_of_a
     let mut events: Vec<_> = WIRING.iter().map(|(event, ..)| *event).collect();
     events.dedup();
     assert_eq!(unheard[0]["hooks_lost"]["events"], json!(events));
-    assert!(stage.status().contains("claude:s1 is not guarded"), "{}", stage.status());
+    assert!(stage.status().contains("(claude:s1) is not guarded"), "{}", stage.status());
     assert_eq!(stage.findings(), ["hooks-lost"]);
     let (list, one) = stage.shown();
     assert!(list.contains("hooks lost") && one.contains("has lost stopgate's hooks on SessionStart"), "{list}\n{one}");

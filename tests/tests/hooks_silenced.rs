@@ -317,7 +317,7 @@ fn a_hook_that_a_variable_silences_is_seen_until_its_session_is_heard_again(
     assert_eq!(json["unheard_sessions"][0]["hooks_silenced"]["by"], format!("{name}={value}"));
     assert!(json["hooks"]["stop-gate-router"]["silenced"].is_string());
     assert_eq!(json["hooks"]["stop-gate-router"]["fired"], Value::Null, "it did not work for this home");
-    assert!(shown.contains("claude:s1 is not guarded: its hooks run with"), "{shown}");
+    assert!(shown.contains("(claude:s1) is not guarded: its hooks run with"), "{shown}");
     assert_eq!(other.join("run/beats/stop-gate-router.fired").exists(), works_there);
     let log = person.world.hook_log();
     assert_eq!(log.matches("silenced by its environment").count(), 1, "said once: {log}");
