@@ -22,6 +22,7 @@ use stopgate_core::session::SessionKey;
 use stopgate_core::switch::{Mode, ModeReading};
 use stopgate_core::{fsx, hook, leave, text};
 
+use crate::delivery::Undelivered;
 use crate::{HookOutcome, RunningHook, SHADOW_ACKNOWLEDGEMENT};
 
 /// How long the event is waited for; a harness writes it at once.
@@ -29,7 +30,7 @@ const EVENT: Duration = Duration::from_millis(100);
 /// Longest part of a shell command that is told to the authority: its beginning.
 const MAX_SAID_BYTES: usize = 2_048;
 /// How often a session is told that leases cannot be checked.
-const SAY_AGAIN: Duration = Duration::from_secs(5 * 60);
+const SAY_AGAIN: Duration = Duration::from_mins(5);
 /// What it is told.
 const UNCHECKED: &str = "[stopgate] Another session holds a lease on what this call writes, and whether it still does \
                          cannot be checked now: stopgate's authority does not answer. The call goes through.";
@@ -139,7 +140,7 @@ fn ask(hook: &RunningHook, mode: Mode, question: &FenceQuestion) -> Result<Optio
         Mode::Off | Mode::Shadow => Instant::now() + env::patiently(SHADOW_ACKNOWLEDGEMENT),
     };
     let socket = hook.home.socket_to_connect().map_err(|_| ClientError::Absent.to_string())?;
-    let response = hook.request(&socket, ROUTE_FENCE, &body, deadline).map_err(|why| why.detail())?;
+    let response = hook.request(&socket, ROUTE_FENCE, &body, deadline).map_err(Undelivered::detail)?;
     if mode != Mode::Enforce {
         return Ok(None);
     }

@@ -137,15 +137,15 @@ impl<'a> Field<'a> {
             Harness::Claude => {
                 let file = self.checkout.top.join(path);
                 let input = json!({"file_path": file, "old_string": old, "new_string": new});
-                let told = json!({"filePath": file, "oldString": old, "newString": new});
-                self.calls("Edit", &input, "The file has been updated.", &told);
+                let outcome = json!({"filePath": file, "oldString": old, "newString": new});
+                self.calls("Edit", &input, "The file has been updated.", &outcome);
             }
             Harness::Codex => {
                 let call = self.call();
-                let patch = format!("*** Begin Patch\n*** Update File: {path}\n@@\n-{old}\n+{new}\n*** End Patch\n");
+                let change = format!("*** Begin Patch\n*** Update File: {path}\n@@\n-{old}\n+{new}\n*** End Patch\n");
                 self.row(
                     json!({"type": "response_item", "payload": {"type": "custom_tool_call", "name": "apply_patch",
-                    "call_id": call, "input": patch}}),
+                    "call_id": call, "input": change}}),
                 );
                 let output = format!("Exit code: 0\nOutput:\nSuccess. Updated the following files:\nM {path}\n");
                 self.row(json!({"type": "response_item",

@@ -5,6 +5,7 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
+use stopgate_core::env::{Env as _, ProcessEnv};
 use stopgate_tests::build::{Agent, Said, Site};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{World, binary};
@@ -392,7 +393,7 @@ fn of_64_processes_that_ask_at_once_one_has_it() {
     let site = Site::new();
     let _authority = site.world.authority();
     let seats: Vec<Seat<'_>> = (0..8).map(|at| Seat::new(&site, &format!("s{at}"))).collect();
-    let rounds: usize = std::env::var("STOPGATE_LEASE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+    let rounds: usize = ProcessEnv.text("STOPGATE_LEASE_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let mut last = 0;
     for round in 0..rounds {
         let place = site.world.root().join(format!("round-{round}"));

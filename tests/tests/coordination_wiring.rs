@@ -254,7 +254,7 @@ fn the_doctor_sees_that_it_fires_and_refuses() {
 fn the_doctor_says_where_switch_and_lines_do_not_go_together(#[case] finding: &str, #[case] change: fn(&Person)) {
     let person = Person::new();
     person.install(&["--with", "coordination"]);
-    let found = || finding_ids(&person.json(&["doctor", "--no-fire"]).1).iter().any(|id| *id == finding);
+    let found = || finding_ids(&person.json(&["doctor", "--no-fire"]).1).contains(&finding);
     assert!(!found());
     change(&person);
     assert!(found(), "{finding}");

@@ -69,7 +69,8 @@ pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAn
     if mode == Mode::Off {
         return (ALLOW, None);
     }
-    question.said = head(&redact(&question.said), MAX_SAID_BYTES).to_owned();
+    question.said = redact(&question.said);
+    question.said.truncate(head(&question.said, MAX_SAID_BYTES).len());
     let gathered = facts::gather(state, &question, began + env::patiently(BUDGET));
     let decision = decide(&gathered.facts);
     let answer = settle(state, &question, &decision, mode);

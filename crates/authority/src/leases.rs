@@ -95,7 +95,7 @@ impl Leases {
 
     /// Reads what is written down, unless that was done.
     fn load(&self, _: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
-        if self.with_rooms(|rooms| rooms.is_some()) {
+        if self.with_rooms(Option::is_some) {
             return Ok(());
         }
         let now = self.storage.moment();
@@ -232,15 +232,13 @@ impl Leases {
     /// The leases that a write to `path` (with all below it, if it `is_subtree`) touches; `path` is absolute and lies in `tree`.
     pub(crate) fn overlapping(&self, tree: &Path, path: &Path, is_subtree: bool) -> Vec<Lease> {
         let Ok(relative) = path.strip_prefix(tree) else { return Vec::new() };
-        match resource_of(relative, is_subtree) {
-            Some(resource) => self.chosen(|lease| is_of_tree(lease, tree) && lease.resource.overlaps(&resource)),
-            // No lease can be of such a path by name, only of what it lies in.
-            None => {
-                let above = relative.ancestors().skip(1).find_map(|above| resource_of(above, true));
-                let above = above.unwrap_or_else(Resource::tree);
-                self.chosen(|lease| is_of_tree(lease, tree) && lease.resource.covers(&above))
-            }
+        if let Some(resource) = resource_of(relative, is_subtree) {
+            return self.chosen(|lease| is_of_tree(lease, tree) && lease.resource.overlaps(&resource));
         }
+        // No lease can be of such a path by name, only of what it lies in.
+        let above = relative.ancestors().skip(1).find_map(|above| resource_of(above, true));
+        let above = above.unwrap_or_else(Resource::tree);
+        self.chosen(|lease| is_of_tree(lease, tree) && lease.resource.covers(&above))
     }
 
     fn chosen(&self, is_it: impl Fn(&Lease) -> bool) -> Vec<Lease> {

@@ -172,7 +172,7 @@ impl Change {
     }
 
     /// What a person took out of a file stays out, but for what they turn on now.
-    fn refused(&self, location: &Location, bin: &Path, old: Option<&Install>) -> Result<Vec<Refused>> {
+    fn refused(location: &Location, bin: &Path, old: Option<&Install>) -> Result<Vec<Refused>> {
         let Some(old) = old else { return Ok(Vec::new()) };
         let of_base = |one: &Refused| Hook::ALL.into_iter().any(|hook| hook.name() == one.hook && hook.set().is_base());
         Ok(refused(location, bin, old)?.into_iter().filter(of_base).collect())
@@ -180,7 +180,7 @@ impl Change {
 
     fn plan(&self, context: &Context<'_>, install: &Install) -> Result<SettingsPlan> {
         let (home, location) = (&context.home, install.location());
-        let refused = self.refused(&location, &home.bin(), Some(install))?;
+        let refused = Self::refused(&location, &home.bin(), Some(install))?;
         let wiring = Wiring::of_home(location.harness, home, &self.sets().of(Some(install)))?
             .without(|event, hook| refused.iter().any(|one| one.event == event && one.hook == hook.name()));
         SettingsPlan::install(location, &wiring, Some(install))
@@ -235,9 +235,8 @@ impl Change {
         let switch = home.fence_file();
         match (self.is_on, before) {
             (true, Mode::Off) => printer.line(format!("  write  {}: shadow", switch.display())),
-            (true, _) => {}
             (false, _) if reading != ModeReading::Default => printer.line(format!("  remove  {}", switch.display())),
-            (false, _) => {}
+            _ => {}
         }
         printer.line("");
         if self.how.dry_run {
@@ -296,7 +295,7 @@ impl Change {
                 continue;
             }
             let bin = home.bin();
-            let refused = |old: Option<&Install>| self.refused(&location, &bin, old);
+            let refused = |old: Option<&Install>| Self::refused(&location, &bin, old);
             match apply::bring(home, &mut ledger, &location, self.sets(), &refused) {
                 Ok(Applied { verb, backup, diff, ignored, .. }) => {
                     match &backup {

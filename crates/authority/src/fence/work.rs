@@ -97,12 +97,12 @@ fn edited(git: &Git, top: &Path, within: &[&str], deadline: Instant) -> Option<V
 /// Those of `paths` whose contents are others than the index has.
 fn really_changed(git: &Git, top: &Path, paths: Vec<Vec<u8>>, deadline: Instant) -> Option<Vec<Vec<u8>>> {
     // What is no UTF-8 cannot be an argument here: it counts as changed.
-    let (named, mut changed): (Vec<_>, Vec<_>) =
+    let (readable, mut changed): (Vec<_>, Vec<_>) =
         paths.into_iter().partition(|path| std::str::from_utf8(path).is_ok_and(|path| !path.contains('\n')));
-    if named.is_empty() {
+    if readable.is_empty() {
         return Some(changed);
     }
-    let names: Vec<&str> = named.iter().filter_map(|path| std::str::from_utf8(path).ok()).collect();
+    let names: Vec<&str> = readable.iter().filter_map(|path| std::str::from_utf8(path).ok()).collect();
     let listed = list(git, top, &["ls-files", "-z", "--stage"], &names, deadline)?;
     let indexed: BTreeMap<&[u8], &[u8]> = listed.iter().filter_map(|line| staged_object(line)).collect();
     // Links are hashed by what they lead to: they count as changed.
@@ -114,13 +114,13 @@ fn really_changed(git: &Git, top: &Path, paths: Vec<Vec<u8>>, deadline: Instant)
         return Some(changed);
     }
     let arguments: Vec<&str> = ["hash-object", "--no-filters", "--"].into_iter().chain(files.iter().copied()).collect();
-    let hashed = match git.run(top, &arguments, deadline) {
+    let output = match git.run(top, &arguments, deadline) {
         Outcome::Success(output) => output,
         // One of them may just have gone.
         Outcome::Failure => Vec::new(),
         Outcome::NoAnswer => return None,
     };
-    let hashes: Vec<&[u8]> = hashed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let hashes: Vec<&[u8]> = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let is_known = hashes.len() == files.len();
     for (at, name) in files.iter().enumerate() {
         let own = hashes.get(at).filter(|_| is_known);

@@ -52,6 +52,7 @@ fn clean(tree: &Path, files: &[Resource], search_path: Option<&str>) -> Vec<Reso
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stopgate_core::env::{Env as _, ProcessEnv};
     use stopgate_tests::checkout::Checkout;
 
     #[test]
@@ -60,7 +61,7 @@ mod tests {
         let checkout = Checkout::with_plan(&dir.path().join("project"));
         let of = |name: &str| name.parse::<Resource>().unwrap();
         let files = [of("docs/plan.md"), of("new [x].rs"), of("ignored.log"), of("./@odd")];
-        let clean = || clean(&checkout.top, &files, std::env::var("PATH").ok().as_deref());
+        let clean = || clean(&checkout.top, &files, ProcessEnv.text("PATH").as_deref());
         assert_eq!(clean().len(), 4);
         std::fs::write(checkout.top.join("new [x].rs"), "x").unwrap();
         std::fs::write(checkout.top.join("@odd"), "x").unwrap();

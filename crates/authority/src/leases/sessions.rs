@@ -80,7 +80,7 @@ impl Watched {
             Ok(handle) => drop(handle.readable().await),
             Err(error) => {
                 tracing::warn!(%error, "a process cannot be watched");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

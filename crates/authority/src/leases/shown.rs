@@ -59,7 +59,7 @@ impl Leases {
 }
 
 /// Who holds what in `room`, or in all, and who waits.
-pub(crate) fn shown(state: &State, room: Option<&Path>) -> Result<LeaseRoom, StoreError> {
+pub(crate) fn shown(state: &State, room: Option<&Path>) -> LeaseRoom {
     let rooms: Vec<RoomLeases> = match room {
         Some(room) => vec![state.leases.room(room)],
         None => state.leases.all().into_values().collect(),
@@ -78,7 +78,7 @@ pub(crate) fn shown(state: &State, room: Option<&Path>) -> Result<LeaseRoom, Sto
                 .map(|handoff| HandoffRow { name: state.leases.name(&handoff.from), handoff: handoff.clone() }),
         );
     }
-    Ok(shown)
+    shown
 }
 
 /// The living session that `word` means, by its name or the beginning of its id. Blocks.

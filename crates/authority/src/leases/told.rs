@@ -51,7 +51,6 @@ fn event(now: &Now, room: &Path, change: &Change) -> Option<LeaseEvent> {
             };
             LeaseEvent { untold: lease.offered_boot_ms.is_some(), ..of_lease(kind, lease) }
         }
-        Change::Renewed { .. } => return None,
         Change::Ended { lease, why, to, reason } => LeaseEvent {
             other: to.clone(),
             why: Some(why.name().to_owned()),
@@ -61,7 +60,7 @@ fn event(now: &Now, room: &Path, change: &Change) -> Option<LeaseEvent> {
             ..of_lease(LeaseEventKind::Ended, lease)
         },
         Change::Waits { waiter } if waiter.leaves_boot_ms.is_none() => of_waiter(LeaseEventKind::Waits, waiter),
-        Change::Waits { .. } | Change::HandoffDropped { .. } => return None,
+        Change::Waits { .. } | Change::Renewed { .. } | Change::HandoffDropped { .. } => return None,
         Change::Skipped { waiter } => of_waiter(LeaseEventKind::Skipped, waiter),
         Change::WaitsNoMore { waiter, why } => {
             LeaseEvent { why: Some(why.name().to_owned()), ..of_waiter(LeaseEventKind::WaitsNoMore, waiter) }

@@ -55,7 +55,7 @@ fn view(state: &State, asked: &GetRoom) -> Result<RoomView, StoreError> {
     if !trees.iter().any(|tree| tree.tree == own) {
         trees.push(RoomTree { tree: own, sessions: Vec::new() });
     }
-    let mut leases = leases::shown(state, Some(&place.room))?;
+    let mut leases = leases::shown(state, Some(&place.room));
     let (events, names) = state.storage.with_reader(|store| {
         let events = store.newest_lease_events(&place.room, asked.events.clamp(1, MAX_EVENTS))?;
         let names = names(store, &events, &leases)?;

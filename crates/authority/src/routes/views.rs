@@ -135,8 +135,9 @@ async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Ve
         stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
         let held: Vec<_> = state.leases.all().into_values().flat_map(|room| room.leases).collect();
         for lease in held.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
-            let holder = rows.iter_mut().find(|row| row.key() == lease.holder);
-            holder.into_iter().for_each(|row| row.leases.push(lease.resource.as_str().to_owned()));
+            if let Some(row) = rows.iter_mut().find(|row| row.key() == lease.holder) {
+                row.leases.push(lease.resource.as_str().to_owned());
+            }
         }
         Ok(rows)
     };

@@ -2,7 +2,7 @@
 
 use stopgate_core::session::SessionKey;
 
-use super::work::{Change, Work};
+use super::work::{Change, Given, Work};
 use super::{
     Claim, Facts, Handoff, HandoffText, Lease, LeaseEnd, LeaseMode, LeaseOrigin, Now, PLACE_KEPT_MS, RoomLeases, Token,
     WaitEnd, Waiter, ends,
@@ -290,7 +290,7 @@ impl Work<'_> {
             return self.granted(session, claims, true);
         }
         if self.is_free(session, claims, facts) {
-            self.grant(session, claims, None);
+            self.grant(session, claims, Given::Asked);
             self.forget_wait(session, claims);
             return self.granted(session, claims, false);
         }
@@ -440,7 +440,7 @@ impl Work<'_> {
                 .filter(|claim| self.room.in_the_way(to, std::slice::from_ref(claim)).next().is_none())
                 .cloned()
                 .collect();
-            self.grant(to, &free, Some(None));
+            self.grant(to, &free, Given::ByName);
             self.forget_wait(to, &free);
         }
         Answer::Done { leases, next: Vec::new() }
@@ -487,7 +487,7 @@ impl Work<'_> {
         }
         let Some(session) = session else { return Answer::Done { leases: holders, next: Vec::new() } };
         // The person's word gives it to somebody who has not asked at this moment.
-        self.grant(session, claims, by_person.then_some(None));
+        self.grant(session, claims, if by_person { Given::ByName } else { Given::Asked });
         self.forget_wait(session, claims);
         Answer::Done { leases: holders, next: Vec::new() }
     }

@@ -1,6 +1,6 @@
 //! Who gets a lease next.
 
-use super::work::{Change, Work};
+use super::work::{Change, Given, Work};
 use super::{Facts, Lease, LeaseEnd, TAKE_UP_MS, WaitEnd, Waiter, ends};
 
 impl Work<'_> {
@@ -82,7 +82,7 @@ impl Work<'_> {
             }
             let Waiter { session, claims, ticket, .. } = &waiter;
             self.stop_waiting(session, WaitEnd::Granted);
-            self.grant(session, claims, Some(Some(*ticket)));
+            self.grant(session, claims, Given::FromQueue { ticket: *ticket });
         }
     }
 

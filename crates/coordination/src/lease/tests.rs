@@ -86,7 +86,9 @@ impl Stage {
     fn ask(&mut self, request: &Request) -> Answer {
         let Decision { answer, changes, after } = decide(&self.now(), &self.room, request, self);
         let mut replayed = self.room.clone();
-        changes.iter().for_each(|change| replayed.apply(change));
+        for change in &changes {
+            replayed.apply(change);
+        }
         assert_eq!(replayed, after, "what is written down is the room");
         self.room = after;
         self.changes.borrow_mut().extend(changes);

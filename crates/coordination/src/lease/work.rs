@@ -4,6 +4,29 @@ use stopgate_core::session::SessionKey;
 
 use super::{Claim, Handoff, Lease, LeaseEnd, LeaseMode, LeaseOrigin, Now, RoomLeases, Token, WaitEnd, Waiter};
 
+/// How a grant comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    /// The session asks for it at this moment.
+    Asked,
+    /// Somebody gives it to the session by name.
+    ByName,
+    /// The session's turn has come.
+    FromQueue {
+        /// Its place there.
+        ticket: u64,
+    },
+}
+
+impl Given {
+    fn ticket(self) -> Option<u64> {
+        match self {
+            Self::Asked | Self::ByName => None,
+            Self::FromQueue { ticket } => Some(ticket),
+        }
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -91,9 +114,8 @@ impl<'a> Work<'a> {
         self.changes.push(change);
     }
 
-    /// Gives `session` what it has not of `claims`, which are in nobody's way; the number of the grant. `offered` is given if
-    /// the session does not ask for it at this moment: the place in the queue that it comes from, if it comes from one.
-    pub(super) fn grant(&mut self, session: &SessionKey, claims: &[Claim], offered: Option<Option<u64>>) -> Token {
+    /// Gives `session` what it has not of `claims`, which are in nobody's way; the number of the grant.
+    pub(super) fn grant(&mut self, session: &SessionKey, claims: &[Claim], given: Given) -> Token {
         let mut token = None;
         for claim in claims {
             // Asked for one after the other, the second may lie in the first.
@@ -112,8 +134,8 @@ impl<'a> Work<'a> {
                 token,
                 since_ms: self.now.wall_ms,
                 since_boot_ms: self.now.boot_ms,
-                offered_boot_ms: offered.map(|_| self.now.boot_ms),
-                ticket: offered.flatten(),
+                offered_boot_ms: (given != Given::Asked).then_some(self.now.boot_ms),
+                ticket: given.ticket(),
             };
             self.push(Change::Granted { lease });
         }

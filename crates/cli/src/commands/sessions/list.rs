@@ -61,9 +61,11 @@ pub(super) fn print(rows: &[SessionRow], hidden: usize, now_ms: UnixMillis) {
         std::iter::once(head.map(str::to_owned).to_vec()).chain(rows.iter().map(|row| columns(row, now_ms))).collect();
     // Of use only where somebody holds something.
     if rows.iter().any(|row| !row.leases.is_empty()) {
-        let held = rows.iter().map(|row| if row.leases.is_empty() { "-".to_owned() } else { leases(row) });
-        let held = std::iter::once("LEASES".to_owned()).chain(held);
-        lines.iter_mut().zip(held).for_each(|(line, held)| line.insert(6, held));
+        let cells = rows.iter().map(|row| if row.leases.is_empty() { "-".to_owned() } else { leases(row) });
+        let column = std::iter::once("LEASES".to_owned()).chain(cells);
+        for (line, cell) in lines.iter_mut().zip(column) {
+            line.insert(6, cell);
+        }
     }
     for (number, line) in printer::columns(&lines).into_iter().enumerate() {
         let line = printer::fitted(&line);

@@ -1,6 +1,7 @@
 //! What is true of a room whatever happens, over any number of random steps.
 
 use std::collections::BTreeMap;
+use stopgate_core::env::{Env as _, ProcessEnv};
 
 use proptest::prelude::*;
 
@@ -160,7 +161,7 @@ proptest! {
 fn a_long_life_of_a_room_gives_nothing_twice() {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
-    let operations = std::env::var("STOPGATE_SOAK_OPERATIONS").ok().and_then(|count| count.parse().ok());
+    let operations = ProcessEnv.text("STOPGATE_SOAK_OPERATIONS").and_then(|count| count.parse().ok());
     let mut runner = TestRunner::deterministic();
     let (mut stage, steps) = (Stage::new(), step());
     let (mut granted, mut ended) = (0_u64, BTreeMap::new());
