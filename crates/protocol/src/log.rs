@@ -62,7 +62,7 @@ pub struct GateLogRow {
     /// Which session.
     pub session_id: String,
     /// What that is called.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// When the hook saw it.
     pub at_ms: UnixMillis,
