@@ -69,7 +69,6 @@ struct Clocks {
     no_end_before_boot_ms: i64,
 }
 
-#[allow(dead_code, reason = "the fence asks some of it")]
 impl Leases {
     pub(crate) fn of(home: Home, storage: Arc<Storage>, settings: Arc<Settings>) -> Self {
         let leases = Self {
@@ -386,21 +385,15 @@ pub(crate) async fn keep_time(leases: Arc<Leases>) {
     }
 }
 
-#[allow(dead_code, reason = "the fence asks")]
 fn is_of_tree(lease: &Lease, tree: &Path) -> bool {
     lease.tree.as_deref().is_some_and(|of| of.as_os_str() == tree.as_os_str())
 }
 
 /// What a path of a tree is called, if it can be.
-#[allow(dead_code, reason = "the fence asks")]
 fn resource_of(relative: &Path, is_subtree: bool) -> Option<Resource> {
-    let text = relative.to_str()?;
-    match (text.is_empty(), is_subtree) {
-        (true, _) => Some(Resource::tree()),
-        // A name with `@` at its beginning is a file's all the same.
-        (false, _) if text.starts_with('@') => format!("./{text}").parse().ok(),
-        (false, true) => format!("{text}/").parse().ok(),
-        (false, false) => text.parse().ok(),
+    match relative.to_str()? {
+        "" => Some(Resource::tree()),
+        text => Resource::of_path(text, is_subtree).ok(),
     }
 }
 

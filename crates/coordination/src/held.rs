@@ -111,7 +111,7 @@ pub fn resource(tree: &Path, path: &Path, is_subtree: bool) -> Option<Resource> 
         return Some(Resource::tree());
     }
     let inside = path.strip_prefix(tree).ok()?.to_str()?;
-    if is_subtree { format!("{inside}/").parse().ok() } else { inside.parse().ok() }
+    Resource::of_path(inside, is_subtree).ok()
 }
 
 fn parsed(tree: PathBuf, rest: &str) -> HeldTree {
@@ -211,6 +211,8 @@ mod tests {
         };
         assert_eq!(of("/a/src/x", false).as_deref(), Some("src/x"));
         assert_eq!(of("/a/src", true).as_deref(), Some("src/"));
+        assert_eq!(of("/a/@types/x.d.ts", false).as_deref(), Some("./@types/x.d.ts"), "no name");
+        assert_eq!(of("/a/@types", true).as_deref(), Some("./@types/"));
         assert_eq!(of("/a", true).as_deref(), Some("/"));
         assert_eq!(of("/", true).as_deref(), Some("/"));
         assert_eq!((of("/b", false), of("/ab/x", true), of("/a", false)), (None, None, None));

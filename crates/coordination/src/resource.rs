@@ -54,6 +54,14 @@ impl Resource {
         Self("/".to_owned())
     }
 
+    /// The file at `relative`, which is named from the top of its working tree, or all below it. A file whose name begins
+    /// with `@` is none the less a file.
+    pub fn of_path(relative: &str, is_subtree: bool) -> Result<Self, NotAResource> {
+        let dot = if relative.starts_with('@') { "./" } else { "" };
+        let slash = if is_subtree { "/" } else { "" };
+        format!("{dot}{relative}{slash}").parse()
+    }
+
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -144,7 +144,7 @@ impl SettingsPlan {
         if had_ours {
             target.refuse_obstacle("take stopgate's entries out where the file is made")?;
         }
-        let (entries, mut warnings, flaws, other_homes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
         if let (Some(before), Some(after)) = (&before, &after)
             && let (Ok(before), Ok(after)) = (Document::parse(before), Document::parse(after))
         {
@@ -154,21 +154,7 @@ impl SettingsPlan {
             let surroundings = Surroundings::of(&ProcessEnv, location.project.as_deref());
             warnings.extend(foreign::warnings(&foreign::all(&left, bin, &surroundings)));
         }
-        let (sets, gone) = (Vec::new(), Vec::new());
-        Ok(Self {
-            location,
-            target,
-            before,
-            after,
-            created,
-            gone,
-            entries,
-            sets,
-            warnings,
-            flaws,
-            other_homes,
-            had_ours,
-        })
+        Ok(Self { created, warnings, had_ours, ..Self::of(location, target, before, after) })
     }
 
     /// Makes the file what it was once: `bytes`.
@@ -178,23 +164,25 @@ impl SettingsPlan {
         if before.as_ref() != Some(&bytes) {
             target.refuse_obstacle("copy the backup by hand")?;
         }
-        let (created, entries, warnings, flaws) = (Created::default(), Vec::new(), Vec::new(), Vec::new());
-        let (after, other_homes, had_ours) = (Some(bytes), Vec::new(), false);
-        let (sets, gone) = (Vec::new(), Vec::new());
-        Ok(Self {
+        Ok(Self::of(location, target, before, Some(bytes)))
+    }
+
+    /// A plan that turns `before` into `after`, and registers nothing.
+    fn of(location: Location, target: Target, before: Option<Vec<u8>>, after: Option<Vec<u8>>) -> Self {
+        Self {
             location,
             target,
             before,
             after,
-            created,
-            gone,
-            entries,
-            sets,
-            warnings,
-            flaws,
-            other_homes,
-            had_ours,
-        })
+            created: Created::default(),
+            gone: Vec::new(),
+            entries: Vec::new(),
+            sets: Vec::new(),
+            warnings: Vec::new(),
+            flaws: Vec::new(),
+            other_homes: Vec::new(),
+            had_ours: false,
+        }
     }
 
     /// Whether the file stays as it is.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use stopgate_coordination::held::{self, HeldLease, HeldTree};
@@ -78,27 +78,19 @@ fn exists(path: &Path) -> bool {
 
 /// What the file says; empty where no two sessions could be in each other's way.
 fn text(living: &[LivingSession], leases: &[Lease]) -> String {
-    let mut trees: BTreeMap<PathBuf, HeldTree> = BTreeMap::new();
+    let mut trees: BTreeMap<&Path, HeldTree> = BTreeMap::new();
     let mut everybody: BTreeSet<&SessionKey> = BTreeSet::new();
-    let at = |trees: &mut BTreeMap<PathBuf, HeldTree>, tree: &Path| {
-        trees.entry(tree.to_owned()).or_insert_with(|| HeldTree {
-            tree: tree.to_owned(),
-            sessions: Vec::new(),
-            leases: Vec::new(),
-        });
-    };
+    let empty = |tree: &Path| HeldTree { tree: tree.to_owned(), sessions: Vec::new(), leases: Vec::new() };
     for session in living {
         let Some(tree) = session.tree() else { continue };
         everybody.insert(&session.key);
-        at(&mut trees, tree);
-        trees.entry(tree.to_owned()).and_modify(|held| held.sessions.push(session.key.clone()));
+        trees.entry(tree).or_insert_with(|| empty(tree)).sessions.push(session.key.clone());
     }
     for lease in leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
         let Some(tree) = &lease.tree else { continue };
         everybody.insert(&lease.holder);
-        at(&mut trees, tree);
         let held = HeldLease { resource: lease.resource.clone(), mode: lease.mode, holder: lease.holder.clone() };
-        trees.entry(tree.clone()).and_modify(|tree| tree.leases.push(held));
+        trees.entry(tree).or_insert_with(|| empty(tree)).leases.push(held);
     }
     if everybody.len() < 2 {
         return String::new();

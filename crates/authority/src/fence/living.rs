@@ -18,19 +18,29 @@ const FRESH: Duration = Duration::from_secs(5);
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Living {
-    seen: Mutex<Option<(Instant, Arc<Vec<LivingSession>>)>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen last.
+#[derive(Default)]
+struct Seen {
+    /// Counts how often it was outdated: a look that began before that is not kept.
+    version: u64,
+    last: Option<(Instant, Arc<Vec<LivingSession>>)>,
 }
 
 impl Living {
     /// Sessions may have come or gone.
     pub(super) fn outdate(&self) {
-        *self.seen() = None;
+        let mut seen = self.seen();
+        seen.version += 1;
+        seen.last = None;
     }
 
     /// The sessions whose process is proven to live. One of which that is not known neither holds nor is spared.
     pub(super) fn current(&self, state: &State) -> Arc<Vec<LivingSession>> {
-        let seen = self.seen().clone();
-        match seen {
+        let last = self.seen().last.clone();
+        match last {
             Some((at, living)) if at.elapsed() < FRESH => living,
             _ => self.look(state),
         }
@@ -38,19 +48,22 @@ impl Living {
 
     /// The same, looked at now.
     pub(super) fn look(&self, state: &State) -> Arc<Vec<LivingSession>> {
-        let began = Instant::now();
+        let (began, version) = (Instant::now(), self.seen().version);
         let Ok(mut rows) = state.storage.with_reader(|store| store.sessions_not_ended(MAX_SESSIONS)) else {
             // What was known is better than nothing.
-            return self.seen().as_ref().map(|(_, living)| Arc::clone(living)).unwrap_or_default();
+            return self.seen().last.as_ref().map(|(_, living)| Arc::clone(living)).unwrap_or_default();
         };
         stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
         let living = rows.iter().filter_map(LivingSession::of).filter(|session| session.is_proven);
         let living: Arc<Vec<_>> = Arc::new(living.collect());
-        *self.seen() = Some((began, Arc::clone(&living)));
+        let mut seen = self.seen();
+        if seen.version == version {
+            seen.last = Some((began, Arc::clone(&living)));
+        }
         living
     }
 
-    fn seen(&self) -> MutexGuard<'_, Option<(Instant, Arc<Vec<LivingSession>>)>> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -65,15 +65,10 @@ pub(super) fn changed(
     }
     let of = |(path, change): (Vec<u8>, Change)| ChangedFile {
         is_below: below.is_empty() || path.starts_with(&below) && path.get(below.len()) == Some(&b'/'),
-        path: std::str::from_utf8(&path).ok().and_then(resource),
+        path: std::str::from_utf8(&path).ok().and_then(|path| Resource::of_path(path, false).ok()),
         change,
     };
     Some(found.into_iter().map(of).collect())
-}
-
-/// A path from the top as a resource. One that begins with `@` is no name.
-fn resource(path: &str) -> Option<Resource> {
-    if path.starts_with('@') { format!("./{path}").parse().ok() } else { path.parse().ok() }
 }
 
 /// Tracked files that are not as the index has them.

@@ -53,9 +53,7 @@ fn claim(resource: &OsString, mode: LeaseMode, cwd: &Path, here: &Place) -> Resu
     let resource = if is_tree || relative.is_empty() {
         Resource::tree()
     } else {
-        let dot = if relative.starts_with('@') { "./" } else { "" };
-        let slash = if text.ends_with('/') || path.is_dir() { "/" } else { "" };
-        format!("{dot}{relative}{slash}").parse().map_err(not_one)?
+        Resource::of_path(relative, text.ends_with('/') || path.is_dir()).map_err(not_one)?
     };
     Ok(Claim { resource, tree: Some(place.tree), mode })
 }
