@@ -447,6 +447,50 @@ fn a_declared_lease_keeps_another_out_and_its_bytes_as_they_are() {
     assert!(report.collisions >= 1, "{report:?}");
 }
 
+/// Where the two sessions are, below the root and as they were started, and what is leased and written there.
+#[rstest]
+#[case::a_directory_that_looks_like_a_name("project", "project", "./@types/", "@types/index.d.ts", true)]
+#[case::a_file_that_looks_like_a_name("project", "project", "./@x", "@x", true)]
+#[case::spaces_and_letters(
+    "my proj \u{e4}\u{65e5}",
+    "my proj \u{e4}\u{65e5}",
+    "'src dir/'",
+    "src dir/\u{fc} b.rs",
+    true
+)]
+#[case::a_subdirectory("project", "project/sub", "sub/", "c.rs", true)]
+#[case::by_a_link("project", "link", "src/", "src/a.rs", true)]
+#[case::a_tree_without_git("plain", "plain", "src/", "src/a.rs", false)]
+fn a_lease_is_of_the_same_file_however_the_sessions_were_started(
+    #[case] there: &str,
+    #[case] started: &str,
+    #[case] leased: &str,
+    #[case] written: &str,
+    #[case] is_git: bool,
+) {
+    let (world, _) = site("enforce");
+    let root = world.root().canonicalize().unwrap();
+    if is_git && there != "project" {
+        Checkout::create(&root.join(there)).commit("first");
+    }
+    std::fs::create_dir_all(root.join(there).join("sub")).unwrap();
+    if started == "link" {
+        std::os::unix::fs::symlink(root.join(there), root.join("link")).unwrap();
+    }
+    let _authority = world.authority();
+    let mut holder = Client::start(&world, "a", &root.join(there));
+    let mut other = Client::start(&world, "b", &root.join(started));
+    holder.stopgate(&format!("lease acquire {leased}"));
+    let file = other.cwd.join(written);
+    let told = other.edits(written, "new\n").denied();
+    assert!(told.contains("lease wait"), "{told}");
+    assert!(!file.exists() || std::fs::read_to_string(&file).unwrap() == "old\n", "its bytes are the same");
+    assert!(matches!(other.runs(&format!("echo new > '{}'", file.display())), Told::Denied(_)));
+    let beside = root.join(there).join("elsewhere.rs");
+    assert_eq!(other.edits(beside.to_str().unwrap(), "new\n"), Told::Nothing);
+    assert_eq!(holder.edits(written.trim_start_matches("./"), "mine\n"), Told::Nothing, "what it holds itself");
+}
+
 #[test]
 fn the_third_same_denial_of_a_turn_names_the_person() {
     let (world, checkout) = site("enforce");

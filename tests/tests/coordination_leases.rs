@@ -365,6 +365,7 @@ fn what_is_named_wrongly_is_refused_by_name() {
         ("acquire \"$(printf 'a\\377')\"", 2, "is not UTF-8"),
         (&format!("acquire {long}"), 2, "longer than 4,096 bytes"),
         ("acquire @", 2, "a name is letters"),
+        ("acquire @types/", 2, "a file is ./@"),
         ("acquire", 2, "RESOURCE"),
         ("wait a --timeout -1", 2, "--timeout"),
         ("check a --token -1", 2, "--token"),

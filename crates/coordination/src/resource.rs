@@ -29,7 +29,7 @@ pub enum NotAResource {
     Absolute,
     /// It has `..`, `.` or nothing between two slashes.
     NotPlain,
-    /// A name has none, or has other characters than letters, digits and `:._/-`.
+    /// A name has none, ends in `/`, or has other characters than letters, digits and `:._/-`.
     Name,
 }
 
@@ -41,7 +41,9 @@ impl fmt::Display for NotAResource {
             Self::ControlCharacter => "it has a control character in it",
             Self::Absolute => "it is an absolute path: name it from the top of the working tree",
             Self::NotPlain => "it has \"..\", \".\" or an empty part: name it from the top of the working tree",
-            Self::Name => "a name is letters, digits and : . _ / - after the @",
+            Self::Name => {
+                "a name is letters, digits and : . _ / - after the @, without a / at its end; a file is ./@..."
+            }
         })
     }
 }
@@ -104,7 +106,7 @@ impl FromStr for Resource {
         }
         if let Some(name) = text.strip_prefix('@') {
             let is_plain = |sign: char| sign.is_alphanumeric() || ":._/-".contains(sign);
-            return if !name.is_empty() && name.chars().all(is_plain) {
+            return if !name.is_empty() && !name.ends_with('/') && name.chars().all(is_plain) {
                 Ok(Self(text.to_owned()))
             } else {
                 Err(NotAResource::Name)
@@ -189,6 +191,7 @@ mod tests {
     #[case("a\0b", NotAResource::ControlCharacter)]
     #[case("a\nb", NotAResource::ControlCharacter)]
     #[case("@", NotAResource::Name)]
+    #[case("@types/", NotAResource::Name)]
     #[case("@two words", NotAResource::Name)]
     fn what_is_none_is_refused(#[case] text: &str, #[case] why: NotAResource) {
         assert_eq!(text.parse::<Resource>(), Err(why));

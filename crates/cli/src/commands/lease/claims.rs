@@ -8,6 +8,8 @@ use stopgate_coordination::resource::{NotAResource, Resource};
 use stopgate_coordination::room::{Place, resolve};
 use stopgate_protocol::{ErrorCode, Failure};
 
+use crate::printer;
+
 fn usage(message: String) -> Failure {
     Failure::new(ErrorCode::Usage, message)
 }
@@ -38,6 +40,9 @@ fn claim(resource: &OsString, mode: LeaseMode, cwd: &Path, here: &Place) -> Resu
         return Err(not_one(NotAResource::Empty));
     }
     if text.starts_with('@') {
+        if cwd.join(text).symlink_metadata().is_ok() {
+            printer::note(format!("note: {shown} is a name, and no file; the file here is ./{shown}"));
+        }
         return Ok(Claim { resource: text.parse().map_err(not_one)?, tree: None, mode });
     }
     let (path, is_tree) = if text == "/" { (here.tree.clone(), true) } else { (resolve(&cwd.join(text)), false) };
