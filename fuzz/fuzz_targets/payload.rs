@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!(named.is_none_or(|named| named == event.key.harness));
                 check(event);
                 let again: Event = serde_json::from_slice(&serde_json::to_vec(event).unwrap()).unwrap();
-                assert_eq!(again, *event, "what a hook hands on is not what the authority reads");
+                assert_eq!(again, handed_on(event), "what a hook hands on is not what the authority reads");
             }
             Ok(Payload::Unknown { name }) => assert_shown(name, 64),
             Err(error) => assert!(error.to_string().len() < 200, "{error}"),
@@ -31,6 +31,15 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// What leaves the hook: all but what the model gave a tool, which stays there.
+fn handed_on(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let EventKind::PreToolUse(call) = &mut event.kind {
+        call.input = Value::Null;
+    }
+    event
+}
 
 fn check(event: &Event) {
     assert!(SessionKey::new(event.key.harness, &event.key.session_id).is_some());
