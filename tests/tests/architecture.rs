@@ -89,6 +89,34 @@ fn arrows_between_crates_point_one_way() {
     );
 }
 
+/// The files of a crate as they are built: without the modules of its tests.
+fn built(dir: &Path, take: &mut dyn FnMut(&Path, &str)) {
+    for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            built(&path, take);
+        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            let code = std::fs::read_to_string(&path).unwrap();
+            take(&path, code.split("\n#[cfg(test)]\nmod ").next().unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_judges_a_stop_touches_nothing() {
+    let mut files = 0;
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    for name in ["gate", "protocol"] {
+        built(&crates.join(name).join("src"), &mut |path, code| {
+            files += 1;
+            for touch in ["fsx", "std::fs", "fs::", "File::", "std::process", "std::env", "UnixStream", "SystemTime"] {
+                assert!(!code.contains(touch), "{}: {touch}", path.display());
+            }
+        });
+    }
+    assert!(files > 60, "{files}");
+}
+
 /// Whether a program has these bytes in it.
 fn carries(name: &str, mark: &[u8]) -> bool {
     std::fs::read(binary(name)).unwrap().windows(mark.len()).any(|window| window == mark)

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stopgate_core::paths::Home;
 use stopgate_core::switch;
-use stopgate_gate::model::correction::{self, Correction};
-use stopgate_gate::model::reading;
+use stopgate_gate::model::{Correction, reading};
+use stopgate_store::learned;
 
 /// The correction in force.
 pub(crate) struct LearnedCorrection {
@@ -31,7 +31,7 @@ impl LearnedCorrection {
         let stamp = switch::stamp(&self.home.correction_file());
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.stamp.as_ref() != Some(&stamp) {
-            held.correction = match correction::read(&self.home, reading::weights_id()) {
+            held.correction = match learned::read(&self.home, reading::weights_id()) {
                 Ok(found) => found.map(Arc::new),
                 Err(error) => {
                     tracing::warn!(what = error.meaning(), "what was learned of grades is not used");

@@ -9,6 +9,7 @@ use stopgate_gate::report::{self, RuleGrade};
 use stopgate_gate::rules::RuleModes;
 use stopgate_gate::rules::switches::{RuleSwitch, RuleSwitches, SwitchedBy};
 use stopgate_protocol::Demoted;
+use stopgate_store::rule_switches;
 
 use crate::state::State;
 use crate::storage::Storage;
@@ -42,7 +43,7 @@ impl RuleModesOfHome {
         let stamp = switch::stamp(&self.home.rules_file());
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.stamp.as_ref() != Some(&stamp) {
-            held.switches = Arc::new(RuleSwitches::read(&self.home));
+            held.switches = Arc::new(rule_switches::read(&self.home));
             if held.switches.is_unreadable() {
                 tracing::warn!("switches/rules is not understood: no rule holds a stop");
             }
@@ -72,10 +73,10 @@ impl RuleModesOfHome {
 
     /// Says something of a rule. What cannot be written holds until this process ends, and is the error.
     pub(crate) fn set(&self, switches: RuleSwitches) -> std::io::Result<()> {
-        let written = switches.write(&self.home);
+        let written = rule_switches::write(&self.home, &switches);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.stamp = Some(switch::stamp(&self.home.rules_file()));
-        held.switches = Arc::new(if written.is_ok() { RuleSwitches::read(&self.home) } else { switches });
+        held.switches = Arc::new(if written.is_ok() { rule_switches::read(&self.home) } else { switches });
         held.checked = None;
         written
     }

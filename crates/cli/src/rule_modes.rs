@@ -13,6 +13,7 @@ use stopgate_gate::RuleId;
 use stopgate_gate::rules::switches::{RuleSwitch, RuleSwitches, SwitchedBy};
 use stopgate_gate::rules::{ModeSource, RuleMode, RuleModes};
 use stopgate_protocol::{RuleModeState, SessionRow};
+use stopgate_store::rule_switches;
 
 use crate::context::CliContext;
 use crate::{exclusions, when};
@@ -55,7 +56,7 @@ impl ShownRule {
 
 /// What the rules may do, without what checkouts say.
 pub(crate) fn current(home: &Home) -> RuleModes {
-    of(home, &RuleSwitches::read(home))
+    of(home, &rule_switches::read(home))
 }
 
 fn of(home: &Home, switches: &RuleSwitches) -> RuleModes {
@@ -65,7 +66,7 @@ fn of(home: &Home, switches: &RuleSwitches) -> RuleModes {
 
 /// The rules that may do less than the mode, with the reasons.
 pub(crate) fn shown(home: &Home) -> Vec<ShownRule> {
-    let switches = RuleSwitches::read(home);
+    let switches = rule_switches::read(home);
     let show = |(rule, own): (RuleId, RuleMode)| {
         let switch = switches.of(rule).filter(|_| !matches!(own.by, ModeSource::Config | ModeSource::Checkout));
         let since = switch.as_ref().map(|switch| switch.at_ms).filter(|at: &UnixMillis| *at > 0).map(when::rfc3339);
@@ -114,10 +115,10 @@ pub(crate) fn set(context: &CliContext, rule: RuleId, mode: Mode) -> io::Result<
     let prior = current(home).effective(rule, Mode::Enforce);
     let known = context.home.database().exists().then(|| context.open_store().ok()).flatten();
     let after_grade = known.and_then(|store| store.last_grade().ok()).unwrap_or_default();
-    let mut switches = RuleSwitches::read(home);
+    let mut switches = rule_switches::read(home);
     let switch = RuleSwitch { mode, by: SwitchedBy::Operator, at_ms: context.now_ms, after_grade, why: String::new() };
     switches.set(rule, switch);
-    switches.write(home)?;
+    rule_switches::write(home, &switches)?;
     let kept = current(home).of_rule(rule);
     let mode = kept.map_or(Mode::Enforce, |kept| kept.mode);
     Ok(RuleModeState { rule, mode, prior, changed: mode != prior, kept })

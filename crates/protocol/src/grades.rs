@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::paths::Home;
 use stopgate_gate::RuleId;
-use stopgate_gate::model::correction::{self, Correction};
-use stopgate_gate::model::reading::weights_id;
+use stopgate_gate::model::Correction;
 use stopgate_gate::report::Grade;
 
 use crate::Condition;
@@ -83,11 +81,10 @@ pub struct CorrectionState {
 }
 
 impl CorrectionState {
-    /// What `home` has.
-    pub fn of(home: &Home) -> Self {
-        let found = correction::read(home, weights_id()).ok().flatten();
-        let grades = found.as_ref().map_or(0, |correction| correction.grades);
-        Self { hash: found.map(|correction| correction.hash().to_owned()), grades }
+    /// Where `correction` counts.
+    pub fn of(correction: Option<&Correction>) -> Self {
+        let grades = correction.map_or(0, |correction| correction.grades);
+        Self { hash: correction.map(|correction| correction.hash().to_owned()), grades }
     }
 }
 

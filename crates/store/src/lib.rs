@@ -1,7 +1,10 @@
-//! The SQLite file: opened and migrated by whoever comes first, written by the authority and, when that is down,
+//! What is stored. The SQLite file: opened and migrated by whoever comes first, written by the authority and, when that is down,
 //! by the session-start recorder.
 //!
 //! Every write is one transaction, so that a reader or a crash never sees half of one.
+//!
+//! The small files of the same home that decisions depend on have modules of their own: [`rule_switches`] and [`learned`].
+//! What decides reads no file.
 //!
 //! [`Store`] is opened here and brought up by `migrate`; the other modules are its methods by subject: `sessions` and
 //! their events, `gate` (stops), `turns` (prompts, continues, contests), `grades`, `report`, `breaker`, `reaper`,
@@ -13,6 +16,7 @@ mod fence;
 mod gate;
 mod grades;
 mod hooks_lost;
+pub mod learned;
 mod leases;
 mod migrate;
 mod names;
@@ -22,6 +26,7 @@ mod reaper;
 mod report;
 mod retention;
 mod rows;
+pub mod rule_switches;
 mod sessions;
 mod turns;
 

@@ -8,11 +8,11 @@ use stopgate_core::clock::monotonic_ms;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
-use stopgate_gate::model::correction::{self, Correction};
+use stopgate_gate::model::Correction;
 use stopgate_gate::model::reading::weights_id;
 use stopgate_gate::report::GateReport;
 use stopgate_protocol::{CorrectionState, ErrorCode, Graded, ReadReport, SetCorrection, SetGrade};
-use stopgate_store::{Grading, NewGrade, Store};
+use stopgate_store::{Grading, NewGrade, Store, learned};
 
 use super::control::{not_written, still_counts};
 use super::views::log_settles;
@@ -87,12 +87,12 @@ async fn learned(state: Arc<State>, peer: Peer, wanted: SetCorrection) -> Result
                     .map_err(|error| problem(ErrorCode::Malformed, format!("correction: {error}")))?;
                 Correction::from_json(&json, weights_id())
                     .map_err(|why| problem(ErrorCode::Malformed, format!("correction: {}", why.meaning())))?;
-                correction::write(&state.home, correction)
+                learned::write(&state.home, correction)
             }
-            None => correction::undo(&state.home),
+            None => learned::undo(&state.home),
         };
         written.map_err(not_written(&file))?;
-        let now = CorrectionState::of(&state.home);
+        let now = CorrectionState::of(learned::read(&state.home, weights_id()).ok().flatten().as_ref());
         operator::done(&state, &peer, wanted.action(), now.hash.as_deref().unwrap_or("nothing"));
         Ok(now)
     };

@@ -19,12 +19,12 @@ use stopgate_core::hook::Hook;
 use stopgate_core::session::Harness;
 use stopgate_core::switch::{self, Mode};
 use stopgate_core::text::one_line;
-use stopgate_gate::model::{correction, reading};
+use stopgate_gate::model::reading;
 use stopgate_protocol::{
     FenceStatus, Health, ListUnattended, MarkSeen, MarkedSeen, SessionRow, UnattendedAct, chain_text,
 };
 use stopgate_registry::taken_back;
-use stopgate_store::Store;
+use stopgate_store::{Store, learned};
 
 use super::sessions::{is_of_interest, name, unheard_detail};
 use super::{authority, fence, kill, mode};
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
         beat::last(&context.home, hook, kind).filter(|_| is_heard)
     };
     let rules = rule_modes::shown(&context.home);
-    let learned = correction::read(&context.home, reading::weights_id());
+    let learned = learned::read(&context.home, reading::weights_id());
     let in_checkouts = rule_modes::in_checkouts(context, &sessions);
     let fence_status = matches!(health, Ok(Some(_))).then(|| fence::status(context)).flatten();
     // Only a start that failed is worth a word: an authority ends when nothing happens.

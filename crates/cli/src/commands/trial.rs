@@ -12,11 +12,11 @@ use stopgate_core::release::Release;
 use stopgate_core::session::Harness;
 use stopgate_core::text::one_line;
 use stopgate_gate::RuleId;
-use stopgate_gate::model::{correction, reading};
+use stopgate_gate::model::reading;
 use stopgate_gate::pipeline::Recording;
-use stopgate_gate::rules::switches::RuleSwitches;
 use stopgate_gate::trial::{Trial, Tried};
 use stopgate_protocol::{ErrorCode, Failure};
+use stopgate_store::{learned, rule_switches};
 
 use super::explain::{self, Stage};
 use crate::context::CliContext;
@@ -120,8 +120,8 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments, try_stop: TryStop
         harness: arguments.harness.parse().unwrap_or(Harness::DEFAULT),
         headless: arguments.headless,
         plan_mode: arguments.plan_mode,
-        rule_switches: RuleSwitches::read(&context.home),
-        learned: correction::read(&context.home, reading::weights_id()).ok().flatten(),
+        rule_switches: rule_switches::read(&context.home),
+        learned: learned::read(&context.home, reading::weights_id()).ok().flatten(),
     };
     let tried = try_stop(&trial, &last_good.config)?;
     show(&trial, &tried, &assumed, arguments.json)?;

@@ -1,11 +1,7 @@
 //! What a model has learned of one operator's grades: a small addition to its log-odds. It is bounded in every part, so that
 //! grades can move what is in doubt and nothing else.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
-use stopgate_core::fsx;
-use stopgate_core::paths::Home;
 
 use super::{Feature, features, logistic};
 
@@ -201,45 +197,6 @@ impl Correction {
             bytes.extend(weight.to_le_bytes());
         }
         digest(&bytes)
-    }
-}
-
-/// The correction of `home`, for weights of that name; `None` where nothing was learned.
-pub fn read(home: &Home, model: &str) -> Result<Option<Correction>, NotACorrection> {
-    match fsx::read_regular(&home.correction_file(), MAX_BYTES) {
-        Ok(bytes) => Correction::from_json(&bytes, model).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(_) => Err(NotACorrection::Garbled),
-    }
-}
-
-/// Has `correction` count from now on; what counted before is kept for [`undo`].
-pub fn write(home: &Home, correction: &Correction) -> io::Result<()> {
-    let (file, before) = (home.correction_file(), home.correction_before());
-    if let Some(dir) = file.parent() {
-        fsx::ensure_private_dir(dir)?;
-    }
-    let text = correction.to_json().map_err(io::Error::other)?;
-    match fsx::read_regular(&file, MAX_BYTES) {
-        Ok(was) => fsx::write_atomic(&before, &was, 0o600)?,
-        // Nothing, or nothing that anybody would go back to.
-        Err(_) => remove(&before)?,
-    }
-    fsx::write_atomic(&file, &text, 0o600)
-}
-
-/// Goes back to what counted before the last [`write()`], and from there to nothing.
-pub fn undo(home: &Home) -> io::Result<()> {
-    match std::fs::rename(home.correction_before(), home.correction_file()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&home.correction_file()),
-        other => other,
-    }
-}
-
-fn remove(file: &std::path::Path) -> io::Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }
 
@@ -496,26 +453,6 @@ mod tests {
             assert_eq!(unbounded(change), Err(NotACorrection::Unbounded));
         }
         assert_eq!(unbounded(|one| one.bias = f32::NAN), Err(NotACorrection::Garbled), "JSON has no such number");
-    }
-
-    #[test]
-    fn what_is_taken_can_be_taken_back_step_by_step() {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path());
-        let first = Correction::learn(MODEL, &habits()).unwrap().0;
-        let second = Correction::learn(MODEL, &habits()[..36]).unwrap().0;
-        let now = || read(&home, MODEL);
-        assert_eq!(now(), Ok(None));
-        write(&home, &first).unwrap();
-        write(&home, &second).unwrap();
-        assert_eq!(now(), Ok(Some(second)));
-        undo(&home).unwrap();
-        assert_eq!(now(), Ok(Some(first)));
-        undo(&home).unwrap();
-        undo(&home).unwrap();
-        assert_eq!(now(), Ok(None));
-        std::fs::create_dir(home.correction_file()).unwrap();
-        assert_eq!(now(), Err(NotACorrection::Garbled), "a directory stands in its place");
     }
 
     proptest! {

@@ -1,19 +1,12 @@
-//! What was said of single rules beside the configuration: by the operator, and by a rule's own grades. One small file, which
-//! can be read and set with everything else broken.
+//! What was said of single rules beside the configuration: by the operator, and by a rule's own grades.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::fsx;
-use stopgate_core::paths::Home;
 use stopgate_core::switch::Mode;
 
 use super::RuleId;
-
-/// Largest file that is believed: a few hundred bytes a rule.
-const MAX_BYTES: u64 = 64 * 1024;
 
 /// Who has set the mode of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,28 +53,23 @@ struct Written {
 }
 
 impl RuleSwitches {
-    /// Reads the file. One that is not understood has every rule in shadow: in doubt nobody is held.
-    pub fn read(home: &Home) -> Self {
-        let unreadable = || Self { unreadable: true, ..Self::default() };
-        match fsx::read_regular(&home.rules_file(), MAX_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_or_else(|_| unreadable(), |Written { rules }| Self { rules, unreadable: false }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
-            Err(_) => unreadable(),
-        }
+    /// Reads what [`RuleSwitches::to_json`] writes. What is not understood has every rule in shadow: in doubt nobody is held.
+    pub fn from_json(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes)
+            .map_or_else(|_| Self::unreadable(), |Written { rules }| Self { rules, unreadable: false })
     }
 
-    /// Writes the file. What was not understood before stays in shadow, rule by rule.
-    pub fn write(&self, home: &Home) -> io::Result<()> {
+    /// What was said, where that cannot be read.
+    pub fn unreadable() -> Self {
+        Self { unreadable: true, ..Self::default() }
+    }
+
+    /// As a file. What was not understood before stays in shadow, rule by rule.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let all = RuleId::holding().filter_map(|rule| Some((rule.id().to_owned(), self.of(rule)?)));
         let mut rules = self.rules.clone();
         rules.extend(all);
-        let text = serde_json::to_string_pretty(&Written { rules }).map_err(io::Error::other)?;
-        let file = home.rules_file();
-        if let Some(dir) = file.parent() {
-            fsx::ensure_private_dir(dir)?;
-        }
-        fsx::write_atomic(&file, format!("{text}\n").as_bytes(), 0o600)
+        Ok(serde_json::to_string_pretty(&Written { rules })? + "\n")
     }
 
     /// What was said of `rule`; `None` if nothing was.
@@ -109,66 +97,5 @@ impl RuleSwitches {
     /// The rules of which something was said.
     pub fn iter(&self) -> impl Iterator<Item = (RuleId, RuleSwitch)> + '_ {
         RuleId::holding().filter_map(|rule| Some((rule, self.of(rule)?)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn home() -> (tempfile::TempDir, Home) {
-        let dir = tempfile::tempdir().unwrap();
-        let home = Home::at(dir.path().join("home"));
-        (dir, home)
-    }
-
-    fn shadow() -> RuleSwitch {
-        RuleSwitch { mode: Mode::Shadow, by: SwitchedBy::Grades, at_ms: 7, after_grade: 3, why: "2 of 5".into() }
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let (_dir, home) = home();
-        assert_eq!(RuleSwitches::read(&home), RuleSwitches::default());
-        let mut switches = RuleSwitches::default();
-        switches.set(RuleId::RecentCommit, shadow());
-        switches.write(&home).unwrap();
-        let read = RuleSwitches::read(&home);
-        assert_eq!((read.of(RuleId::RecentCommit), read.of(RuleId::DurableArtifact)), (Some(shadow()), None));
-        assert!(!read.is_unreadable());
-    }
-
-    #[test]
-    fn a_file_that_is_not_understood_holds_nobody_and_stays_so_rule_by_rule() {
-        let (_dir, home) = home();
-        std::fs::create_dir_all(home.rules_file().parent().unwrap()).unwrap();
-        let large = format!("{{\"rules\": {{}}, \"x\": \"{}\"}}", "x".repeat(64 * 1024));
-        for garbage in
-            ["", "[]", "{\"rules\": {\"U3\": 1}}", "{\"rules\": {\"U3\": {\"mode\": \"loud\"}}}", "\u{0}", &large]
-        {
-            std::fs::write(home.rules_file(), garbage).unwrap();
-            let mut read = RuleSwitches::read(&home);
-            assert!(read.is_unreadable());
-            assert!(RuleId::holding().all(|rule| read.of(rule).is_some_and(|said| said.mode == Mode::Shadow)));
-            read.set(RuleId::RecentCommit, RuleSwitch { mode: Mode::Enforce, ..shadow() });
-            read.write(&home).unwrap();
-            let read = RuleSwitches::read(&home);
-            assert!(!read.is_unreadable());
-            assert_eq!(read.of(RuleId::RecentCommit).map(|said| said.mode), Some(Mode::Enforce));
-            assert_eq!(read.of(RuleId::DurableArtifact).map(|said| said.by), Some(SwitchedBy::Unknown));
-        }
-    }
-
-    #[test]
-    fn what_a_newer_version_said_is_kept() {
-        let (_dir, home) = home();
-        std::fs::create_dir_all(home.rules_file().parent().unwrap()).unwrap();
-        let newer = r#"{"rules": {"U9_NEW": {"mode": "shadow", "by": "moon", "at_ms": 1, "more": 2}}}"#;
-        std::fs::write(home.rules_file(), newer).unwrap();
-        let mut read = RuleSwitches::read(&home);
-        read.set(RuleId::RecentCommit, shadow());
-        read.write(&home).unwrap();
-        assert!(std::fs::read_to_string(home.rules_file()).unwrap().contains("U9_NEW"));
-        assert!(!RuleSwitches::read(&home).is_unreadable());
     }
 }

@@ -11,11 +11,11 @@ use stopgate_core::hook::Hook;
 use stopgate_core::spool;
 use stopgate_core::switch::{self, KillSource, Mode};
 use stopgate_core::text::one_line;
-use stopgate_gate::model::{correction, reading};
-use stopgate_gate::rules::switches::{RuleSwitches, SwitchedBy};
+use stopgate_gate::model::reading;
+use stopgate_gate::rules::switches::SwitchedBy;
 use stopgate_protocol::{ListSessions, SessionRow};
 use stopgate_registry::taken_back;
-use stopgate_store::LATEST_VERSION;
+use stopgate_store::{LATEST_VERSION, learned, rule_switches};
 
 use super::finding::{Checkup, Repair};
 use crate::authority;
@@ -185,7 +185,7 @@ fn switches(context: &Context<'_>, checkup: &mut Checkup) {
 
 /// What was learned of grades and is not used.
 fn learned(context: &Context<'_>, checkup: &mut Checkup) {
-    if let Err(error) = correction::read(&context.home, reading::weights_id()) {
+    if let Err(error) = learned::read(&context.home, reading::weights_id()) {
         let why = "the text model counts without what your grades have taught it";
         let fix = "`stopgate gate learn` shows what they teach now, `--apply` takes it; `--undo` does without";
         let file = context.home.correction_file();
@@ -195,7 +195,7 @@ fn learned(context: &Context<'_>, checkup: &mut Checkup) {
 
 /// Rules that hold nothing because their grades are bad, or because what was said of them is not understood.
 fn rules(context: &Context<'_>, checkup: &mut Checkup) {
-    let switches = RuleSwitches::read(&context.home);
+    let switches = rule_switches::read(&context.home);
     if switches.is_unreadable() {
         let why = "in doubt no rule holds a stop";
         let fix = "`stopgate mode enforce --rule U1` writes it anew; say so of each rule that is to hold";

@@ -11,7 +11,7 @@ use stopgate_gate::model::correction::{self, Correction, FeatureWeight, NotLearn
 use stopgate_gate::model::reading;
 use stopgate_gate::report::Grade;
 use stopgate_protocol::{CorrectionState, ErrorCode, Failure, SetCorrection};
-use stopgate_store::PastStop;
+use stopgate_store::{PastStop, learned};
 
 use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
@@ -97,7 +97,7 @@ fn propose(context: &CliContext) -> anyhow::Result<Result<Proposal, NotLearned>>
         if context.home.database().exists() { context.open_store()?.past_stops(MAX_STOPS)? } else { Vec::new() };
     let graded: Vec<_> = stops.iter().filter_map(|stop| stop.recording.graded(stop.grade?, stop.would_block)).collect();
     Ok(Correction::learn(reading::weights_id(), &graded).map(|(correction, validation)| {
-        let now = correction::read(&context.home, reading::weights_id()).ok().flatten();
+        let now = learned::read(&context.home, reading::weights_id()).ok().flatten();
         let changes = stops.iter().filter_map(|stop| change(stop, now.as_ref(), &correction)).collect();
         Proposal { correction, validation, stops: stops.len(), changes }
     }))
@@ -217,7 +217,7 @@ fn words(correction: &Correction) -> Vec<String> {
 }
 
 fn show_current(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {
-    let found = correction::read(&context.home, reading::weights_id());
+    let found = learned::read(&context.home, reading::weights_id());
     if json {
         let problem = found.as_ref().err().map(|error| error.meaning());
         printer::json(
@@ -258,12 +258,12 @@ fn set(context: &CliContext, correction: Option<Correction>, json: bool) -> anyh
                 );
             }
             let written = match &wanted.correction {
-                Some(correction) => correction::write(&context.home, correction),
-                None => correction::undo(&context.home),
+                Some(correction) => learned::write(&context.home, correction),
+                None => learned::undo(&context.home),
             };
             written.with_context(|| format!("nothing is changed: cannot write {}", file.display()))?;
             printer::note(format!("note: {error}; it was written to {}", file.display()));
-            CorrectionState::of(&context.home)
+            CorrectionState::of(learned::read(&context.home, reading::weights_id()).ok().flatten().as_ref())
         }
     };
     if json {

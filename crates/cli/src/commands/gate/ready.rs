@@ -9,7 +9,7 @@ use stopgate_core::switch::Mode;
 use stopgate_gate::RuleId;
 use stopgate_gate::report::{self, GateReport, Grades, Tally};
 use stopgate_gate::rules::RuleModes;
-use stopgate_gate::rules::switches::RuleSwitches;
+use stopgate_store::rule_switches;
 
 use crate::commands::mode;
 use crate::context::CliContext;
@@ -193,7 +193,7 @@ pub(crate) fn look(context: &CliContext) -> anyhow::Result<Readiness> {
     } else {
         (Tally::default().report(0, context.now_ms), Vec::new())
     };
-    let switches = RuleSwitches::read(&context.home);
+    let switches = rule_switches::read(&context.home);
     let modes = RuleModes::of(&rules, &rules, &switches);
     let mut shown: Vec<_> = RuleId::holding().map(|rule| of_rule(rule, &report, &promotion, &modes)).collect();
     for (rule, grades) in report::to_demote(&grades, &switches, &rules, &promotion) {
