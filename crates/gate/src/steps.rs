@@ -2,6 +2,8 @@
 //! org-mode's `TODO`. What nobody is to do now is no step: struck through, blocked, optional, or below a heading such as
 //! "Out of scope". A plan that is over or superseded has none.
 
+mod forms;
+mod over;
 mod phrases;
 
 use std::sync::LazyLock;
@@ -10,6 +12,10 @@ use stopgate_core::redact::redact;
 use stopgate_core::text::one_line;
 use stopgate_core::words;
 
+use self::forms::{
+    is_barrier, is_done_mark, is_open_mark, status_of, step_by_last_word, step_of_heading, step_of_item,
+};
+use self::over::{ends_in_front, is_over};
 use self::phrases::Phrases;
 use crate::markdown::{self, MarkdownLine, after_mark};
 
@@ -19,6 +25,8 @@ pub const MAX_STEP_CHARS: usize = 160;
 const HEAD_LINES: usize = 15;
 /// The level of a section that is begun by a line in bold, or by one that ends with a colon: below each heading.
 const SOFT_LEVEL: usize = 7;
+/// Longest title that is underlined, in bytes: a rule may stand below a paragraph as well.
+const MAX_TITLE: usize = 60;
 /// Longest `**Status**` before its colon, in bytes.
 const MAX_STATUS_NAME: usize = 40;
 
@@ -104,6 +112,30 @@ struct Reader {
     /// Whether a step was read.
     has_steps: bool,
     table: Option<Table>,
+    /// The level of the heading of a section that is done: what is open in it was forgotten.
+    finished: Option<usize>,
+    /// Whether an item of this section, and whether a heading, was seen that gives its own status by a word or a mark.
+    items_tell: bool,
+    headings_tell: bool,
+    /// Whether the line before is blank.
+    is_below_blank: bool,
+    /// The line before, if it may be a title that is underlined.
+    above: Option<String>,
+    /// Org-mode: stars begin headings.
+    is_org: bool,
+    /// The last item at the margin with one star, while nobody knows whether that is a heading.
+    star: Option<String>,
+    /// The line before, if it may be the head of a table without bars at its edges.
+    head: Option<String>,
+    /// A task in front matter.
+    front: FrontTask,
+}
+
+/// A task of a list in front matter, as far as it was read.
+#[derive(Default)]
+struct FrontTask {
+    text: Option<String>,
+    status: Option<Status>,
 }
 
 /// Which columns of a table say what.
@@ -127,6 +159,15 @@ impl Reader {
             nobodys: None,
             has_steps: false,
             table: None,
+            finished: None,
+            items_tell: false,
+            headings_tell: false,
+            is_below_blank: true,
+            above: None,
+            is_org: false,
+            star: None,
+            head: None,
+            front: FrontTask::default(),
         }
     }
 
@@ -134,7 +175,7 @@ impl Reader {
         self.at += 1;
         let text = line.text.as_str();
         if text.is_empty() {
-            self.table = None;
+            (self.table, self.above, self.is_below_blank) = (None, None, true);
             return None;
         }
         let is_fence = |mark: u8| text.len() >= 3 && text.bytes().all(|byte| byte == mark);
@@ -143,30 +184,122 @@ impl Reader {
             return None;
         }
         if self.in_front_matter {
+            if line.column > 0 || line.is_item {
+                // A task of a list is not all of the plan.
+                let step = self.task_in_front(line)?;
+                return self.step(step);
+            }
             self.is_over_in_front |= ends_in_front(text);
             self.is_over = self.is_over_in_front;
             return None;
         }
-        if let Some(level) = heading_level(text) {
-            let is_later = self.heading.is_some();
-            self.begins(level, text.trim_start_matches('#').trim());
-            if level == 1 && is_later {
-                // Another plan in the same file.
-                (self.head_at, self.has_steps) = (self.at, false);
-            }
-            if level == 1 && !is_later {
-                self.is_over |= is_over(text);
-            } else if self.skipped.is_none()
-                && (is_over(text) || text.trim_start_matches(['#', ' ']).starts_with(is_done_mark))
-            {
-                self.skipped = Some(level);
-            }
-            let step = step_of_heading(text.trim_start_matches('#').trim())?;
-            self.has_steps = true;
-            // It has its status: a line below it gives it no other.
-            self.heading = Some((1, step.1.clone()));
-            return self.step(step);
+        let (above, is_below_blank) = (self.above.take(), std::mem::take(&mut self.is_below_blank));
+        if let Some((level, title)) = above.and_then(|above| Some((underline(text)?, above))) {
+            let title = format!("{} {title}", &"######"[..level]);
+            return self.heading(level, &title);
         }
+        if self.begins_in_org(line) {
+            return self.heading_in_org(text);
+        }
+        if let Some(level) = heading_level(text) {
+            return self.heading(level, text);
+        }
+        let is_title = !line.is_item
+            && text.len() <= MAX_TITLE
+            && text.starts_with(char::is_alphanumeric)
+            && text.ends_with(|sign: char| sign.is_alphanumeric() || matches!(sign, ')' | ']'));
+        self.above = (is_below_blank && is_title).then(|| text.to_owned());
+        self.below_headings(line)
+    }
+
+    /// A heading: a section begins, and it may be a step itself.
+    fn heading(&mut self, level: usize, text: &str) -> Option<Step> {
+        let title = text.trim_start_matches(['#', '=']).trim();
+        let is_later = self.heading.is_some();
+        self.begins(level, title);
+        if level == 1 && is_later {
+            // Another plan in the same file.
+            (self.head_at, self.has_steps) = (self.at, false);
+        }
+        let by_word = step_by_last_word(title);
+        let shouts = by_word.is_some_and(|(.., shouts)| shouts);
+        let told = by_word.map(|(status, said, _)| (status, said)).or_else(|| {
+            let first = title.chars().next().filter(|sign| is_done_mark(*sign) || is_open_mark(*sign))?;
+            let status = if is_done_mark(first) { Status::Done } else { Status::Open };
+            Some((status, title.trim_start_matches([first, '\u{fe0f}', ' '])))
+        });
+        if level == 1 && !is_later {
+            self.is_over |= is_over(text);
+        } else if self.skipped.is_none() && is_over(text) {
+            self.skipped = Some(level);
+        } else if self.finished.is_none() && (matches!(told, Some((Status::Done, _))) || WORDS.done.has(&plain(title)))
+        {
+            self.finished = Some(level);
+        }
+        // One heading that ends so may do by chance, and the first one is of the whole plan.
+        let is_told = level > 1 && (self.headings_tell || shouts);
+        self.headings_tell |= told.is_some();
+        let told = told.filter(|(status, said)| is_told && *status == Status::Open && !said.is_empty());
+        let told = told.map(|(status, said)| (if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
+        let step = step_of_heading(title).or(told)?;
+        self.has_steps = true;
+        // It has its status: a line below it gives it no other.
+        self.heading = Some((1, step.1.clone()));
+        self.step(step)
+    }
+
+    /// Whether a line is a heading of org-mode, in which stars at the margin begin nothing else.
+    fn begins_in_org(&mut self, line: &MarkdownLine) -> bool {
+        let text = line.text.as_str();
+        let level = text.len() - text.trim_start_matches('*').len();
+        let is_headed = line.column == 0 && level > 0 && text[level..].starts_with(' ');
+        if !self.is_org && (text.starts_with("#+") || is_headed && level > 1) {
+            self.is_org = true;
+            // What was taken for an item.
+            if let Some(title) = self.star.take() {
+                self.begins(1, &title);
+            }
+        }
+        if is_headed && level == 1 && !self.is_org {
+            self.star = Some(text[level..].trim().to_owned());
+        }
+        is_headed && self.is_org
+    }
+
+    /// `** Later`, `** TODO Write the parser`.
+    fn heading_in_org(&mut self, text: &str) -> Option<Step> {
+        const NOBODYS: [&str; 8] = ["CANCELLED", "CANCELED", "KILL", "HOLD", "WAIT", "WAITING", "SOMEDAY", "DEFERRED"];
+        let level = text.len() - text.trim_start_matches('*').len();
+        let step = step_of_item(text);
+        let (title, level) = (text[level..].trim(), level.min(SOFT_LEVEL - 1));
+        self.begins(level, if step.is_some() { "" } else { title });
+        if self.skipped.is_none() && title.split(' ').next().is_some_and(|word| NOBODYS.contains(&word)) {
+            self.skipped = Some(level);
+        }
+        self.has_steps |= step.is_some();
+        self.step(step?)
+    }
+
+    /// A line of a list of tasks in front matter: `- content: text`, `status: pending`.
+    fn task_in_front(&mut self, line: &MarkdownLine) -> Option<(Status, String)> {
+        if line.is_item {
+            self.front = FrontTask::default();
+        }
+        let (name, value) = line.text.trim_start_matches(['-', ' ']).split_once(':')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        match plain(name).as_str() {
+            "content" | "task" | "title" | "text" | "description" => self.front.text = Some(value.to_owned()),
+            name if WORDS.status.has(name) => self.front.status = status_of(value),
+            _ => return None,
+        }
+        let status = self.front.status?;
+        let text = self.front.text.take()?;
+        Some((if is_nobodys(&text) { Status::Nobody } else { status }, text))
+    }
+
+    /// A line that is no heading.
+    fn below_headings(&mut self, line: &MarkdownLine) -> Option<Step> {
+        let text = line.text.as_str();
         let is_head = self.at < self.head_at + HEAD_LINES && !self.has_steps;
         if is_head && self.heading.as_ref().is_none_or(|(level, _)| *level == 1) {
             if is_over(text) {
@@ -186,11 +319,11 @@ impl Reader {
         if self.nobodys.is_some_and(|column| line.is_item && line.column <= column) {
             self.nobodys = None;
         }
-        let step = if text.starts_with('|') {
+        let step = if text.starts_with('|') || self.is_row(text) {
             self.row(text)
         } else {
             self.table = None;
-            step_of_item(text).or_else(|| self.status_line(text))
+            step_of_item(text).or_else(|| self.status_line(text)).or_else(|| self.item_with_status(line))
         }?;
         self.has_steps = true;
         if step.0 == Status::Nobody && line.is_item && self.nobodys.is_none() {
@@ -206,6 +339,7 @@ impl Reader {
             return None;
         }
         let is_done = match status {
+            Status::Open if self.finished.is_some() => return None,
             Status::Open => false,
             Status::Done => true,
             Status::Nobody => return None,
@@ -219,13 +353,25 @@ impl Reader {
     fn begins(&mut self, level: usize, title: &str) {
         let ends = |begun: Option<usize>| begun.filter(|begun| *begun < level);
         let said = plain(title);
+        self.finished = ends(self.finished);
         self.skipped = ends(self.skipped).or_else(|| is_skipped(&said).then_some(level));
         let speaks_of_tasks = || WORDS.tasks.stand_in(&said, |_| true);
         self.tasks = ends(self.tasks).or_else(|| speaks_of_tasks().then_some(level));
         if level < SOFT_LEVEL {
             self.heading = Some((level, title.to_owned()));
+            self.items_tell = false;
         }
         self.table = None;
+    }
+
+    /// An item that ends with a word for its status, as those above it do.
+    fn item_with_status(&mut self, line: &MarkdownLine) -> Option<(Status, String)> {
+        let said = after_mark(&line.text).filter(|_| line.is_item)?.trim();
+        let (status, text, _) = step_by_last_word(said)?;
+        // One that ends so may do by chance.
+        let is_told = std::mem::replace(&mut self.items_tell, true);
+        (is_told || status == Status::Done)
+            .then(|| (if is_nobodys(text) { Status::Nobody } else { status }, text.to_owned()))
     }
 
     /// A row of a table: the first one names the columns.
@@ -237,9 +383,28 @@ impl Reader {
             return None;
         };
         let status = status_of(cells.get(table.status)?)?;
-        let says = |cell: &&str| cell.chars().filter(|sign| sign.is_alphabetic()).count() >= 3;
+        // Numbers and names of tickets are none, and two signs are a word where words have no spaces.
+        let says = |cell: &&str| {
+            let letters = cell.chars().filter(|sign| sign.is_alphabetic());
+            let is_id = cell.contains(|sign: char| sign.is_ascii_digit())
+                && !cell.contains(|sign: char| sign.is_whitespace() || sign.is_lowercase() || words::is_unspaced(sign));
+            !is_id && letters.map(|sign| if words::is_unspaced(sign) { 2 } else { 1 }).sum::<usize>() >= 3
+        };
         let task = cells.iter().enumerate().filter(|(at, _)| *at != table.status).map(|(_, cell)| *cell).find(says)?;
         Some((if is_nobodys(task) { Status::Nobody } else { status }, task.to_owned()))
+    }
+
+    /// Whether a line is of a table without bars at its edges: the line below its head tells.
+    fn is_row(&mut self, text: &str) -> bool {
+        let is_rule = text.contains('|')
+            && text.contains("--")
+            && text.bytes().all(|byte| matches!(byte, b'|' | b'-' | b':' | b' '));
+        if is_rule && let Some(head) = self.head.take() {
+            self.row(&head);
+            return true;
+        }
+        self.head = text.contains(" | ").then(|| text.to_owned());
+        self.table.is_some() && self.head.is_some()
     }
 
     /// `**Status:** pending` below the heading of a step.
@@ -252,106 +417,6 @@ impl Reader {
     }
 }
 
-/// Marks of what is open, in a list: others (a cross) stand for what not to do as well.
-fn is_open_mark(sign: char) -> bool {
-    "\u{2610}\u{2b1c}\u{1f532}\u{25a1}\u{25fb}\u{23f3}\u{1f6a7}".contains(sign)
-}
-
-/// Marks of what is not to be begun.
-fn is_barrier(sign: char) -> bool {
-    "\u{1f6ab}\u{26d4}\u{1f512}\u{23f8}\u{23ed}".contains(sign)
-}
-
-/// Marks of what is done.
-fn is_done_mark(sign: char) -> bool {
-    "\u{2705}\u{2611}\u{2714}\u{2713}".contains(sign)
-}
-
-/// A step without a box: a mark before or behind its text, or `TODO:`.
-fn step_by_mark(said: &str) -> Option<(Status, &str)> {
-    // A mark may have a sign behind it that says how it is drawn.
-    let bare = said.trim_matches([' ', '\u{fe0f}', '*']);
-    let (first, last) = (bare.chars().next()?, bare.chars().next_back()?);
-    let by = |sign: char| {
-        if is_open_mark(sign) { Some(Status::Open) } else { is_done_mark(sign).then_some(Status::Done) }
-    };
-    let text = |text: &'_ str| !text.is_empty();
-    if let Some(status) = by(first) {
-        let rest = bare[first.len_utf8()..].trim_matches([' ', '\u{fe0f}']);
-        return text(rest).then_some((status, rest));
-    }
-    let status = by(last)?;
-    let rest = bare[..bare.len() - last.len_utf8()].trim_matches([' ', '\u{fe0f}']);
-    text(rest).then_some((status, rest))
-}
-
-/// `TODO: text`, `DONE: text`.
-fn step_by_word(said: &str) -> Option<(Status, &str)> {
-    let after = |word: &str| said.strip_prefix(word)?.strip_prefix([':', '\u{ff1a}']).map(str::trim);
-    after("TODO").map(|rest| (Status::Open, rest)).or_else(|| after("DONE").map(|rest| (Status::Done, rest)))
-}
-
-/// `- [ ] text`, `* [x] text`, `1. [ ] text`, `* TODO text`, `** DONE text`, `- \u{2b1c} text`, `\u{2610} text`, `TODO: text`.
-fn step_of_item(text: &str) -> Option<(Status, String)> {
-    if text.starts_with(['\u{2610}', '\u{2611}']) {
-        let (status, said) = step_by_mark(text)?;
-        return Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
-    }
-    if let Some((status, said)) = step_by_word(text).filter(|(_, said)| !said.is_empty()) {
-        return Some((if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()));
-    }
-    let stars = text.trim_start_matches('*');
-    let said = if stars.len() < text.len() && stars.starts_with(' ') { stars } else { after_mark(text)? };
-    let said = said.trim_start_matches([' ', '\t', '\u{a0}']);
-    let (status, said) = if let Some(boxed) = said.strip_prefix(['[', '\u{ff3b}']) {
-        let (mark, rest) = boxed.split_once([']', '\u{ff3d}'])?;
-        // `[text](link)` is no box.
-        let status = match mark.trim_matches([' ', '\t', '\u{a0}', '\u{2007}', '\u{202f}', '\u{3000}']) {
-            "" if !mark.is_empty() => Status::Open,
-            "/" | ">" | "~" if mark.len() == 1 && !rest.starts_with('(') => Status::Open,
-            "x" | "X" | "\u{2713}" | "\u{2714}" | "\u{2705}" if !rest.starts_with('(') => Status::Done,
-            // Cancelled, as many write it; in org-mode a step that is begun.
-            "-" if mark.len() == 1 && !rest.starts_with('(') => Status::Nobody,
-            _ => return None,
-        };
-        (status, rest)
-    } else if let Some(rest) = ["NEXT ", "DOING ", "STARTED "]
-        .iter()
-        .find_map(|word| said.strip_prefix(word).filter(|_| stars.len() < text.len()))
-    {
-        // Further words of org-mode, which anything else may begin with elsewhere.
-        (Status::Open, rest)
-    } else if let Some(rest) = said.strip_prefix("TODO ") {
-        (Status::Open, rest)
-    } else if let Some(rest) = said.strip_prefix("DONE ") {
-        (Status::Done, rest)
-    } else {
-        // Most items of lists are no steps.
-        step_by_word(said).or_else(|| if said.is_ascii() { None } else { step_by_mark(said) })?
-    };
-    let said = said.trim_matches([' ', '\t', '\u{a0}']);
-    let lower = plain(said);
-    if said.is_empty() || is_legend(&lower) {
-        return None;
-    }
-    Some((if says_nobody(said, &lower) { Status::Nobody } else { status }, said.to_owned()))
-}
-
-/// The step that a heading is, with a box before or behind its text.
-fn step_of_heading(title: &str) -> Option<(Status, String)> {
-    let bare = title.trim_matches(['*', '_', ' ']);
-    let of = |mark: &str| match mark {
-        "[ ]" => Some(Status::Open),
-        "[x]" | "[X]" => Some(Status::Done),
-        _ => None,
-    };
-    let ahead = bare.split_at_checked(3).and_then(|(mark, rest)| Some((of(mark)?, rest)));
-    let behind = || bare.split_at_checked(bare.len().checked_sub(3)?).and_then(|(rest, mark)| Some((of(mark)?, rest)));
-    let (status, said) = ahead.or_else(behind)?;
-    let said = said.trim_matches([' ', '*', '_']);
-    (!said.is_empty()).then(|| (if is_nobodys(said) { Status::Nobody } else { status }, said.to_owned()))
-}
-
 /// What a part that folds is called: `<details><summary>Later</summary>`.
 fn summary(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("<summary>")?;
@@ -360,9 +425,16 @@ fn summary(text: &str) -> Option<&str> {
 
 /// The level of a heading.
 fn heading_level(text: &str) -> Option<usize> {
-    let rest = text.trim_start_matches('#');
+    // `=` is AsciiDoc's.
+    let rest = text.trim_start_matches(if text.starts_with('=') { '=' } else { '#' });
     let level = text.len() - rest.len();
     ((1..SOFT_LEVEL).contains(&level) && rest.starts_with([' ', '\t'])).then_some(level)
+}
+
+/// The level of the heading that the line above `text` is, if `text` underlines it.
+fn underline(text: &str) -> Option<usize> {
+    let is = |mark: u8| text.len() >= 3 && text.bytes().all(|byte| byte == mark);
+    if is(b'=') { Some(1) } else { is(b'-').then_some(2) }
 }
 
 /// Whether a line stands over a list without being a heading: all of it bold, or with a colon at its end.
@@ -494,13 +566,15 @@ fn says_nobody(step: &str, said: &str) -> bool {
             && first.chars().all(|sign| !sign.is_alphabetic() || sign.is_uppercase())
             && is_called(&plain(first))
     });
-    let is_marked = |byte: u8| matches!(byte, b'(' | b'[' | b'@' | b'#' | b'-') || byte >= 0x80;
+    let is_marked = |byte: u8| matches!(byte, b'(' | b'[' | b'@' | b'#' | b'-' | b':') || byte >= 0x80;
     if begins(said) || shouts {
         return true;
     }
     if !said.bytes().any(is_marked) {
         return false;
     }
+    // "Parser: obsolete".
+    let told = said.rsplit_once([':', '\u{ff1a}']).is_some_and(|(_, last)| WORDS.nobody.has(last.trim()));
     let bracketed = said
         .match_indices(['(', '[', '\u{ff08}', '\u{3010}'])
         .any(|(at, mark)| is_called(said[at + mark.len()..].trim_start()));
@@ -513,43 +587,7 @@ fn says_nobody(step: &str, said: &str) -> bool {
         .char_indices()
         .filter(|(_, sign)| is_barrier(*sign))
         .any(|(at, sign)| is_called(said[at + sign.len_utf8()..].trim_start_matches(['\u{fe0f}', ' '])));
-    bracketed || behind_dash || tagged || barred || said.contains("@human") || said.contains("@person")
-}
-
-/// Whether a text beside a box says what the box means.
-fn is_legend(said: &str) -> bool {
-    let said = said.trim_start_matches(['=', ':', '-', ' ']);
-    let is = |said: &str| WORDS.open.has(said) || WORDS.done.has(said);
-    // All of them in one line.
-    let several =
-        || said.contains("[x]") && said.split(['/', ',', ';', '|', '\u{b7}']).next().is_some_and(|one| is(one.trim()));
-    is(said) || several()
-}
-
-/// What a status says, in words or as a mark.
-fn status_of(text: &str) -> Option<Status> {
-    const OPEN: &str = "\u{2b1c}\u{2610}\u{1f532}\u{1f6a7}\u{23f3}\u{274c}\u{1f534}\u{1f7e1}\u{25fb}\u{25a1}";
-    const DONE: &str = "\u{2705}\u{2611}\u{2714}\u{2713}\u{1f7e2}";
-    let text = text.trim();
-    if text.starts_with("[ ]") {
-        return Some(Status::Open);
-    }
-    if text.starts_with("[x]") || text.starts_with("[X]") {
-        return Some(Status::Done);
-    }
-    let said = plain(text);
-    let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
-    let is = |known: &Phrases| known.begin(said).next().is_some();
-    if is(&WORDS.nobody) {
-        Some(Status::Nobody)
-    } else if is(&WORDS.done) {
-        Some(Status::Done)
-    } else if is(&WORDS.open) {
-        Some(Status::Open)
-    } else {
-        let first = text.chars().next()?;
-        if DONE.contains(first) { Some(Status::Done) } else { OPEN.contains(first).then_some(Status::Open) }
-    }
+    told || bracketed || behind_dash || tagged || barred || said.contains("@human") || said.contains("@person")
 }
 
 /// What stands behind `Status:`, in lower case.
@@ -563,111 +601,6 @@ fn status_value(text: &str) -> Option<String> {
     let said = said.trim_start_matches(['-', '*', ' ']);
     let (name, value) = said.split_once([':', '\u{ff1a}'])?;
     (WORDS.status.has(name.trim()) && !value.trim().is_empty()).then(|| value.trim().to_owned())
-}
-
-/// Whether a line at the beginning of a plan says that it is over.
-fn is_over(text: &str) -> bool {
-    const SAYS: [&str; 21] = [
-        "this plan ",
-        "this document ",
-        "this file ",
-        "this roadmap ",
-        "dieser plan ",
-        "ce plan ",
-        "este plan ",
-        "este documento ",
-        "este plano ",
-        "questo piano ",
-        "dit plan ",
-        "ten plan ",
-        "bu plan ",
-        "этот план ",
-        "план ",
-        "本计划",
-        "此计划",
-        "该计划",
-        "この計画は",
-        "このプランは",
-        "이 계획은 ",
-    ];
-    const HAS: [&str; 20] = [
-        "is ",
-        "has been ",
-        "was ",
-        "now ",
-        "ist ",
-        "wurde ",
-        "est ",
-        "a été ",
-        "está ",
-        "ha sido ",
-        "foi ",
-        "è ",
-        "jest ",
-        "został ",
-        "уже ",
-        "已经",
-        "已",
-        "もう",
-        "すでに",
-        "artık ",
-    ];
-    let text = text.trim_start_matches(['>', ' ']);
-    let said = plain(text.trim_start_matches('#'));
-    let said = said.trim_start_matches(|sign: char| !sign.is_alphanumeric());
-    let is = |value: &str| begins_over(value.trim_start_matches(|sign: char| !sign.is_alphanumeric()));
-    // "ARCHIVED": shouted, it is a mark and no sentence.
-    let first = text.split_whitespace().next().unwrap_or_default();
-    let letters = || first.chars().filter(|sign| sign.is_alphabetic());
-    let shouts = letters().count() > 3 && letters().all(char::is_uppercase) && is(said);
-    // "Note: this plan is superseded".
-    let noted = said.split_once(": ").filter(|(note, _)| note.len() < MAX_STATUS_NAME).map_or(said, |(_, rest)| rest);
-    let told =
-        SAYS.iter().find_map(|of| said.strip_prefix(of).or_else(|| noted.strip_prefix(of))).is_some_and(|rest| {
-            let rest = HAS.iter().fold(rest, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
-            begins_over(rest)
-        });
-    status_value(text).is_some_and(|value| is(&value))
-        || (text.starts_with('#') && said.match_indices(['(', '[']).any(|(at, _)| is(&said[at..])))
-        || shouts
-        || told
-        || ["superseded by", "obsolete:", "superseded:", "archived:", "deprecated:"]
-            .iter()
-            .any(|mark| words::begins_with(said, mark))
-        || words::begins_with(said, "do not execute this")
-}
-
-fn begins_over(said: &str) -> bool {
-    WORDS.over.begin(said).next().is_some()
-}
-
-/// The same of a line of front matter, in YAML or TOML.
-fn ends_in_front(text: &str) -> bool {
-    let said = plain(text).replace(['"', '\''], "");
-    let Some((name, value)) = said.split_once([':', '=']) else { return false };
-    let (name, value) = (name.trim().replace('_', " "), value.trim());
-    let value = value.trim_start_matches(|sign: char| !sign.is_alphanumeric() && !"~[".contains(sign));
-    if name == "active" && matches!(value, "false" | "no") {
-        return true;
-    }
-    let is_set = !matches!(value, "" | "false" | "no" | "null" | "~" | "[]");
-    // `plain` takes underscores away.
-    let is_mark = matches!(
-        name.as_str(),
-        "archived"
-            | "completed"
-            | "superseded"
-            | "supersededby"
-            | "superseded by"
-            | "superseded-by"
-            | "completedat"
-            | "completed-at"
-            | "completedon"
-            | "archivedat"
-            | "obsolete"
-            | "done"
-    );
-    (is_mark && is_set) || (WORDS.status.has(&name) && begins_over(value))
 }
 
 /// Lower case, without emphasis, and with plain spaces.
@@ -692,5 +625,7 @@ fn plain(text: &str) -> String {
     out
 }
 
+#[cfg(test)]
+mod layouts;
 #[cfg(test)]
 mod tests;
