@@ -176,7 +176,7 @@ fn effective(trace: &Trace, judged: &Recording, mode: Mode) -> Mode {
 fn kept_back(rule: Option<RuleId>, judged: &Recording) -> Option<String> {
     let rule = rule?;
     let own = judged.inputs.rule_modes.of_rule(rule)?;
-    Some(format!("not held: {} is in {}, by {}", rule.short(), own.mode.name(), own.by.meaning()))
+    Some(format!("not held: {} is {}, by {}", rule.short(), own.place(), own.by.meaning()))
 }
 
 /// The end of a message for the log. It was redacted before it is cut, so that no half of a secret is left.

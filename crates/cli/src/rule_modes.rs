@@ -50,7 +50,7 @@ impl ShownRule {
             }
             ModeSource::Config | ModeSource::Checkout | ModeSource::Operator => String::new(),
         };
-        format!("{name} is in {}{since}, by {}{why}{remedy}", mode.name(), by.meaning())
+        format!("{name} is {}{since}, by {}{why}{remedy}", RuleMode { mode: *mode, by: *by }.place(), by.meaning())
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct InCheckout {
 impl InCheckout {
     /// `U1 in shadow, U2 off`.
     pub(crate) fn described(&self) -> String {
-        let each = |(rule, own): (RuleId, RuleMode)| format!("{} in {}", rule.short(), own.mode.name());
+        let each = |(rule, own): (RuleId, RuleMode)| format!("{} {}", rule.short(), own.place());
         self.rules.iter().map(each).collect::<Vec<_>>().join(", ")
     }
 }

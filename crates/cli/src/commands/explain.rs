@@ -170,7 +170,7 @@ pub(super) fn stages(recording: &Recording, trace: &Trace) -> Vec<Stage> {
     let modes = inputs
         .rule_modes
         .iter()
-        .map(|(rule, own)| format!("{} is in {}, by {}", rule.short(), own.mode.name(), own.by.meaning()));
+        .map(|(rule, own)| format!("{} is {}, by {}", rule.short(), own.place(), own.by.meaning()));
     let why = trace.why.filter(|_| inputs.reading.is_some()).map(|why| why.sentence().to_owned());
     stage("rule", std::iter::once(rule.to_owned()).chain(why).chain(modes).collect());
     if let Some(evidence) = &trace.evidence {

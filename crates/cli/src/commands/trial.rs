@@ -168,7 +168,7 @@ fn show(trial: &Trial, tried: &Tried, assumed: &[String], as_json: bool) -> anyh
     }
     let why = match (release, rule, tried.kept_back()) {
         (Some(release), ..) => format!("{} ({})", release.meaning(), release.name()),
-        (None, Some(rule), Some(own)) => format!("{} is in {}, by {}", rule.id(), own.mode.name(), own.by.meaning()),
+        (None, Some(rule), Some(own)) => format!("{} is {}, by {}", rule.id(), own.place(), own.by.meaning()),
         (None, Some(rule), None) => rule.id().to_owned(),
         (None, None, _) => "no rule speaks".to_owned(),
     };

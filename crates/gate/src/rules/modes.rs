@@ -47,6 +47,17 @@ pub struct RuleMode {
     pub by: ModeSource,
 }
 
+impl RuleMode {
+    /// Where the rule is, for people: `U3 is {}`.
+    pub const fn place(self) -> &'static str {
+        match self.mode {
+            Mode::Off => "off",
+            Mode::Shadow => "in shadow",
+            Mode::Enforce => "in enforce",
+        }
+    }
+}
+
 /// The rules that may do less than enforce; all others may do what the mode says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -74,13 +74,8 @@ impl RuleSwitches {
 
     /// What was said of `rule`; `None` if nothing was.
     pub fn of(&self, rule: RuleId) -> Option<RuleSwitch> {
-        let unknown = || RuleSwitch {
-            mode: Mode::Shadow,
-            by: SwitchedBy::Unknown,
-            at_ms: 0,
-            after_grade: 0,
-            why: "the file was not understood".to_owned(),
-        };
+        let unknown =
+            || RuleSwitch { mode: Mode::Shadow, by: SwitchedBy::Unknown, at_ms: 0, after_grade: 0, why: String::new() };
         self.rules.get(rule.id()).cloned().or_else(|| self.unreadable.then(unknown))
     }
 
