@@ -94,6 +94,11 @@ impl Part {
             _ => None,
         }
     }
+
+    /// Whether it stands for one word, whatever else the phrase has.
+    const fn takes_one(&self) -> bool {
+        matches!(self, Self::Number | Self::Not(_) | Self::Form { optional: false, .. }) || self.needs().is_some()
+    }
 }
 
 /// A phrase that may begin with a word, and what tells most often that it does not.
@@ -107,17 +112,25 @@ struct Candidate {
     next: Mask,
     /// The words of which one has to come within a gap from here.
     ahead: Mask,
+    /// The words of which one has to come anywhere behind: the fewest of those that the phrase needs.
+    behind: Mask,
 }
 
 impl Candidate {
     /// One that the words behind its first tell nothing of.
     fn anywhere(phrase: usize, table: Table, is_initial: bool) -> Self {
         let phrase = u32::try_from(phrase).unwrap_or(u32::MAX);
-        Self { phrase, table, is_initial, next: Mask::MAX, ahead: Mask::MAX }
+        Self { phrase, table, is_initial, next: Mask::MAX, ahead: Mask::MAX, behind: Mask::MAX }
     }
 
     /// What has to come behind the first word, where `rest` is what follows that.
     fn before(self, rest: &[Part]) -> Self {
+        let needed = rest.iter().filter_map(Part::needs).map(|any| any.mask);
+        let behind = needed.min_by_key(|mask| mask.count_ones()).unwrap_or(Mask::MAX);
+        Self { behind, ..self }.before_next(rest)
+    }
+
+    fn before_next(self, rest: &[Part]) -> Self {
         let mut next = 0;
         for part in rest {
             match part {
@@ -240,10 +253,12 @@ impl Phrases {
                 for word in first {
                     self.by_word[word as usize].push(candidate);
                 }
-            } else if is_initial {
-                self.at_start.push(candidate);
             } else {
-                self.anywhere.push(candidate);
+                let candidate = match parts {
+                    [one, rest @ ..] if one.takes_one() => candidate.before(rest),
+                    _ => candidate,
+                };
+                if is_initial { self.at_start.push(candidate) } else { self.anywhere.push(candidate) }
             }
         }
     }
@@ -281,14 +296,20 @@ impl Phrases {
     pub(super) fn fired(&self, words: &[String]) -> FiredTables {
         let clause = Words { words, ids: words.iter().map(|word| self.ids.get(word.as_str()).copied()).collect() };
         let mut fired = FiredTables([None; Table::ALL.len()]);
-        for at in 0..words.len() {
+        // The words behind each.
+        let mut after = vec![0; words.len()];
+        for at in (1..words.len()).rev() {
+            after[at - 1] = after[at] | clause.ids[at].map_or(0, bit);
+        }
+        for (at, after) in after.into_iter().enumerate() {
             let starting: &[Candidate] = if at == 0 { &self.at_start } else { &[] };
             let by_word: &[Candidate] = clause.ids[at].map_or(&[], |id| &self.by_word[id as usize]);
             let behind = &clause.ids[at + 1..clause.ids.len().min(at + 2 + MAX_GAP)];
             let bits = |ids: &[Option<WordId>]| ids.iter().flatten().fold(0, |mask, id| mask | bit(*id));
             let (next, ahead): (Mask, Mask) = (bits(&behind[..behind.len().min(1)]), bits(behind));
             let could = |candidate: &Candidate| {
-                (candidate.next == Mask::MAX || candidate.next & next != 0)
+                (candidate.behind == Mask::MAX || candidate.behind & after != 0)
+                    && (candidate.next == Mask::MAX || candidate.next & next != 0)
                     && (candidate.ahead == Mask::MAX || candidate.ahead & ahead != 0)
                     && (at == 0 || !candidate.is_initial)
             };
