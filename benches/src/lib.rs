@@ -25,6 +25,7 @@ mod situations;
 mod sizes;
 mod stats;
 mod table;
+mod words;
 mod world;
 
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ use stopgate_terminal as console;
 use crate::binaries::Binaries;
 use crate::options::Options;
 use crate::peers::Language;
-use crate::report::{HookRows, Report};
+use crate::report::{AuthorityRows, HookRows, Report};
 use crate::world::World;
 
 /// The bench's `main`. Fails only when something could not be measured.
@@ -71,11 +72,16 @@ fn measure_all(options: &Options) -> anyhow::Result<()> {
         let hooks = HookRows::new(&situations, &run::all(&world, &situations, options.spawns)?)?;
         (hooks, anatomy::all(&world, &situations)?)
     };
-    let (loads, idle) = match options.filter {
-        Some(_) => (Vec::new(), None),
-        None => (load::all(&binaries, options.load_seconds)?, Some(load::idle(&binaries)?)),
+    let authority = match options.filter {
+        Some(_) => AuthorityRows { words: words::all(options)?, ..AuthorityRows::default() },
+        None => AuthorityRows {
+            words: words::all(options)?,
+            long: Some(load::long_stops(&binaries)?),
+            loads: load::all(&binaries, options.load_seconds)?,
+            idle: Some(load::idle(&binaries)?),
+        },
     };
-    let report = Report::new(hooks, loads, idle, anatomy, &binaries)?;
+    let report = Report::new(hooks, authority, anatomy, &binaries)?;
     console::line(report.text());
     if let Some(path) = &options.json {
         std::fs::write(path, report.json()).with_context(|| format!("cannot write {}", path.display()))?;

@@ -23,12 +23,16 @@ use crate::binaries::{Binaries, Program};
 use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE};
 use crate::stats::{Summary, millis};
 use crate::table::word;
-use crate::{checkouts, console};
+use crate::{checkouts, console, words};
 
 /// Promised: the slowest of a hundred verdicts of rules alone.
 const P99_PROMISE: Duration = Duration::from_millis(5);
 /// Promised: resident memory.
 const RESIDENT_PROMISE_MIB: f64 = 30.0;
+/// Promised: what a stop costs, and how long its verdict takes, whose last message is far too long.
+const LONG_PROMISE: Duration = Duration::from_millis(5);
+/// So many such stops are judged, one after the other.
+const LONG_STOPS: u32 = 200;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Sessions that stop in turn.
@@ -78,6 +82,35 @@ struct Spent {
 /// Loads an authority of its own at each rate for `seconds`.
 pub(crate) fn all(binaries: &Binaries, seconds: u32) -> anyhow::Result<Vec<Load>> {
     RATES.into_iter().map(|rate| one(binaries, rate, seconds)).collect()
+}
+
+/// Stops whose last message is far too long, and what came of them.
+#[derive(Debug, Clone)]
+pub(crate) struct LongStops {
+    latency: Summary,
+    /// Processor time of one.
+    cpu: Duration,
+}
+
+/// Has an authority judge stops whose last message is far too long, one after the other.
+pub(crate) fn long_stops(binaries: &Binaries) -> anyhow::Result<LongStops> {
+    let place = Place::create(binaries)?;
+    console::note(format!("{LONG_STOPS} stops with a long message ..."));
+    let messages = words::long_messages()?;
+    let before = Stat::of(place.authority.pid())?.cpu().context("no CPU time")?;
+    let mut times = Vec::new();
+    for (number, message) in (0..LONG_STOPS).zip(messages.iter().cycle()) {
+        // Every other one cannot be let go by the message alone.
+        let message = format!("{message}\n\n{}", if number % 2 == 0 { EXCUSE_MESSAGE } else { PLAIN_MESSAGE });
+        let began = Instant::now();
+        ask(&place.socket, number, &place.checkout, &message)?;
+        times.push(began.elapsed());
+    }
+    // What it does afterwards is its cost as well.
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = Stat::of(place.authority.pid())?.cpu().context("no CPU time")?.saturating_sub(before);
+    let latency = Summary::of(&times).context("no stop was judged")?;
+    Ok(LongStops { latency, cpu: spent / LONG_STOPS })
 }
 
 /// An authority in a home of its own that knows some sessions.
@@ -183,7 +216,8 @@ fn load(rate: u32, seconds: u32, place: &Place) -> Outcome {
             }
             let due = began + Duration::from_secs(u64::from(number)) / rate;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            match ask(&place.socket, number, &place.checkout) {
+            let message = if number.is_multiple_of(EXCUSE_EVERY) { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
+            match ask(&place.socket, number, &place.checkout, message) {
                 Ok(()) => outcome.times.push(due.elapsed()),
                 Err(_) => outcome.errors += 1,
             }
@@ -201,8 +235,7 @@ fn load(rate: u32, seconds: u32, place: &Place) -> Outcome {
 }
 
 /// One stop, judged; an answer that names a failure is an error.
-fn ask(socket: &Path, number: u32, checkout: &Path) -> anyhow::Result<()> {
-    let message = if number.is_multiple_of(EXCUSE_EVERY) { EXCUSE_MESSAGE } else { PLAIN_MESSAGE };
+fn ask(socket: &Path, number: u32, checkout: &Path, message: &str) -> anyhow::Result<()> {
     let kind = json!({"name": "Stop", "last_assistant_message": message});
     let transcript = payload::transcript(checkout)?;
     let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "mode": "enforce",
@@ -287,6 +320,33 @@ impl Load {
             "p99_ms": millis(self.latency.p99), "max_ms": millis(self.latency.max),
             "resident_mib": self.spent.resident_mib, "cpu_percent": self.spent.cpu_percent,
             "store_bytes_a_stop": self.grown, "kept": self.kept(),
+        })
+    }
+}
+
+impl LongStops {
+    fn kept(&self) -> bool {
+        self.cpu <= LONG_PROMISE && self.latency.median <= LONG_PROMISE
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let Summary { count, median, p99, .. } = self.latency;
+        format!(
+            "last message of 300 KB: {:.2} ms of a core a stop, verdict after {:.2} ms (p99 {:.2}), {count} stops (promised: at most {} ms each: {})\n",
+            millis(self.cpu),
+            millis(median),
+            millis(p99),
+            LONG_PROMISE.as_millis(),
+            word(Some(self.kept())),
+        )
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "stops": self.latency.count, "cpu_ms": millis(self.cpu), "median_ms": millis(self.latency.median),
+            "p99_ms": millis(self.latency.p99), "kept": self.kept(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Parser)]
 #[command(name = "performance", disable_version_flag = true)]
 pub(crate) struct Options {
-    /// Measure only situations whose name contains this (the no-op is always measured), and no load
+    /// Measure only situations, and readings of words, whose name contains this (the no-op is always measured), and no load
     pub(crate) filter: Option<String>,
 
     /// How often each hook is spawned in each situation

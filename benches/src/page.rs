@@ -24,7 +24,19 @@ mod tests {
 
     #[test]
     fn the_template_has_these_places_and_no_others() {
-        let names = ["machine", "hooks", "peers", "peer_directory", "missing", "sizes", "loads", "idle", "anatomy"];
+        let names = [
+            "machine",
+            "hooks",
+            "peers",
+            "peer_directory",
+            "missing",
+            "sizes",
+            "words",
+            "loads",
+            "long",
+            "idle",
+            "anatomy",
+        ];
         for name in names {
             assert!(TEMPLATE.contains(&format!("{{{name}}}")), "{name}");
         }

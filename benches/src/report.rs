@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::anatomy::{self, Anatomy};
 use crate::binaries::{Binaries, Program};
-use crate::load::{Idle, Load};
+use crate::load::{Idle, Load, LongStops};
 use crate::machine::Machine;
 use crate::page;
 use crate::peers::Language;
@@ -14,6 +14,7 @@ use crate::situations::Situation;
 use crate::sizes::Size;
 use crate::stats::{Summary, millis};
 use crate::table::{table, word};
+use crate::words::Words;
 
 /// One situation's line.
 #[derive(Debug, Clone)]
@@ -57,12 +58,44 @@ impl HookRows {
     }
 }
 
+/// What was measured of the authority; nothing where only some hooks were asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuthorityRows {
+    /// What it costs to read words.
+    pub(crate) words: Vec<Words>,
+    /// Stops with a long message.
+    pub(crate) long: Option<LongStops>,
+    /// Stops by the clock.
+    pub(crate) loads: Vec<Load>,
+    /// Nobody asks.
+    pub(crate) idle: Option<Idle>,
+}
+
+impl AuthorityRows {
+    fn words(&self) -> String {
+        let rows = std::iter::once(Words::HEADS.map(str::to_owned)).chain(self.words.iter().map(Words::cells));
+        table(&rows.collect::<Vec<_>>())
+    }
+
+    fn loads(&self) -> String {
+        let rows = std::iter::once(Load::HEADS.map(str::to_owned)).chain(self.loads.iter().map(Load::cells));
+        table(&rows.collect::<Vec<_>>())
+    }
+
+    fn long(&self) -> String {
+        self.long.as_ref().map(LongStops::text).unwrap_or_default()
+    }
+
+    fn idle(&self) -> String {
+        self.idle.as_ref().map(Idle::text).unwrap_or_default()
+    }
+}
+
 /// The whole report.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     hooks: HookRows,
-    loads: Vec<Load>,
-    idle: Option<Idle>,
+    authority: AuthorityRows,
     anatomy: Vec<Anatomy>,
     sizes: Vec<Size>,
     machine: Machine,
@@ -72,12 +105,11 @@ impl Report {
     /// Puts everything together.
     pub(crate) fn new(
         hooks: HookRows,
-        loads: Vec<Load>,
-        idle: Option<Idle>,
+        authority: AuthorityRows,
         anatomy: Vec<Anatomy>,
         binaries: &Binaries,
     ) -> anyhow::Result<Self> {
-        Ok(Self { hooks, loads, idle, anatomy, sizes: Size::of_all(binaries)?, machine: Machine::read() })
+        Ok(Self { hooks, authority, anatomy, sizes: Size::of_all(binaries)?, machine: Machine::read() })
     }
 
     fn sizes(&self) -> String {
@@ -85,24 +117,17 @@ impl Report {
         table(&std::iter::once(head.map(str::to_owned)).chain(self.sizes.iter().map(Size::cells)).collect::<Vec<_>>())
     }
 
-    fn loads(&self) -> String {
-        let rows = std::iter::once(Load::HEADS.map(str::to_owned)).chain(self.loads.iter().map(Load::cells));
-        table(&rows.collect::<Vec<_>>())
-    }
-
-    fn idle(&self) -> String {
-        self.idle.as_ref().map(Idle::text).unwrap_or_default()
-    }
-
     /// For people, on a terminal.
     pub(crate) fn text(&self) -> String {
         format!(
-            "times in ms, from before the spawn to after the exit; promises: docs/architecture.md\n{}\n{}\n{}\n{}{}\n{}\n{}",
+            "times in ms, from before the spawn to after the exit; promises: docs/architecture.md\n{}\n{}\n{}\n{}\n{}{}{}\n{}\n{}",
             self.hooks.table(false),
             self.hooks.table(true),
             self.sizes(),
-            self.loads(),
-            self.idle(),
+            self.authority.words(),
+            self.authority.loads(),
+            self.authority.long(),
+            self.authority.idle(),
             anatomy::text(&self.anatomy),
             self.machine.text()
         )
@@ -123,8 +148,10 @@ impl Report {
             ("peer_directory", "`benches/peers/`"),
             ("missing", &missing),
             ("sizes", &self.sizes()),
-            ("loads", &self.loads()),
-            ("idle", &self.idle()),
+            ("words", &self.authority.words()),
+            ("loads", &self.authority.loads()),
+            ("long", &self.authority.long()),
+            ("idle", &self.authority.idle()),
             ("anatomy", &anatomy::text(&self.anatomy)),
         ])
     }
@@ -134,8 +161,10 @@ impl Report {
         let report = json!({
             "situations": self.hooks.0.iter().map(Row::json).collect::<Vec<_>>(),
             "binaries": self.sizes.iter().map(Size::json).collect::<Vec<_>>(),
-            "loads": self.loads.iter().map(Load::json).collect::<Vec<_>>(),
-            "idle": self.idle.as_ref().map(Idle::json),
+            "words": self.authority.words.iter().map(Words::json).collect::<Vec<_>>(),
+            "loads": self.authority.loads.iter().map(Load::json).collect::<Vec<_>>(),
+            "long": self.authority.long.as_ref().map(LongStops::json),
+            "idle": self.authority.idle.as_ref().map(Idle::json),
             "anatomy": self.anatomy.iter().map(Anatomy::json).collect::<Vec<_>>(),
             "machine": self.machine.json(),
         });
@@ -208,8 +237,7 @@ mod tests {
     fn the_report_shows_times_sizes_and_machine_in_text_and_json() {
         let report = Report {
             hooks: HookRows(vec![row(Some(true)), Row { name: "y", is_peer: true, ..row(None) }]),
-            loads: Vec::new(),
-            idle: None,
+            authority: AuthorityRows::default(),
             anatomy: Vec::new(),
             sizes: Vec::new(),
             machine: Machine::read(),
