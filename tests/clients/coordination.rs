@@ -2,6 +2,7 @@
 
 mod actor;
 mod leases;
+mod room;
 
 use std::path::Path;
 
@@ -16,8 +17,10 @@ use crate::table::{Outcome, Scenario};
 
 /// Needs a client of each harness.
 pub(crate) const MIXED: &str = "fence-mixed";
+/// Needs them, too.
+pub(crate) const ROOM: &str = "fence-room";
 
-pub(crate) const SCENARIOS: [Scenario; 7] = [
+pub(crate) const SCENARIOS: [Scenario; 8] = [
     Scenario {
         id: "fence-deny",
         meaning: "one session holds `src/` (`stopgate lease acquire`): what another one's edit tools and shell would write \
@@ -41,6 +44,12 @@ pub(crate) const SCENARIOS: [Scenario; 7] = [
         meaning: "`git stash`, `reset --hard`, `switch`, `clean`, `add -A` and `commit -a` are refused while another session \
                   has uncommitted work in the tree, and the bytes stay; alone all of it is let go",
         run: tree,
+    },
+    Scenario {
+        id: ROOM,
+        meaning: "five sessions of both harnesses edit the same files, stash, reset, add and commit: edits that a tool reported \
+                  as done are lost with the fence off, and none is with it",
+        run: room::five_sessions,
     },
     Scenario {
         id: "lease-lineage",

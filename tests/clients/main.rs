@@ -88,9 +88,11 @@ fn every_scenario_does_with_every_client_what_the_page_says() {
         versions.insert(client, version);
         let mut wanted: Vec<_> =
             scenarios.iter().filter(|one| format!("{}/{}", client.id(), one.id).contains(&filter)).collect();
-        if coordination::partner(client).is_none() && wanted.iter().any(|one| one.id == coordination::MIXED) {
-            say(&format!("SKIPPED: {}/{}: no client of the other harness is here", client.id(), coordination::MIXED));
-            wanted.retain(|one| one.id != coordination::MIXED);
+        for mixed in [coordination::MIXED, coordination::ROOM] {
+            if coordination::partner(client).is_none() && wanted.iter().any(|one| one.id == mixed) {
+                say(&format!("SKIPPED: {}/{mixed}: no client of the other harness is here", client.id()));
+                wanted.retain(|one| one.id != mixed);
+            }
         }
         queue.extend(wanted.into_iter().map(|scenario| (client, scenario)));
     }

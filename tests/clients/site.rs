@@ -33,6 +33,8 @@ pub(crate) struct Site {
     socket: PathBuf,
     /// Where sessions share one: it ends while there is still an authority to report to.
     pub(crate) daemon: Option<CodexDaemon>,
+    /// Whether its clients' hooks are patient: what they do in time on a machine with more work than processors.
+    pub(crate) is_patient: bool,
 }
 
 impl Drop for Site {
@@ -64,7 +66,7 @@ impl Site {
         std::fs::create_dir(person.world.root().join("bin")).unwrap();
         std::fs::create_dir(person.dir().join("tmp")).unwrap();
         let socket = person.world.root().join("tm");
-        let mut site = Self { client, person, checkout, socket, daemon: None };
+        let mut site = Self { client, person, checkout, socket, daemon: None, is_patient: false };
         site.has(client);
         if client.has_daemon() {
             let program = client.program().unwrap();
@@ -284,6 +286,9 @@ impl Site {
             ("HTTPS_PROXY", "http://127.0.0.1:9".to_owned()),
             ("HTTP_PROXY", "http://127.0.0.1:9".to_owned()),
         ];
+        if self.is_patient {
+            all.push(("STOPGATE_PATIENCE", "10".to_owned()));
+        }
         if client.is_codex() {
             all.push(("MOCK_API_KEY", "test-key".to_owned()));
         } else {

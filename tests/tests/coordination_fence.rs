@@ -245,6 +245,77 @@ fn a_tree_verb_is_refused_over_anothers_work_and_let_go_over_ones_own(#[case] co
     assert!(!matches!(birch.runs(command), Told::Denied(_)), "alone");
 }
 
+#[rstest]
+#[case::restore("git restore a.rs")]
+#[case::checkout("git checkout -q -- a.rs")]
+#[case::stash("git stash push -q -- a.rs")]
+fn what_git_is_told_to_take_out_of_a_file_is_refused_where_it_is_anothers(#[case] command: &str) {
+    let (world, checkout) = site("enforce");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let mut birch = Client::start(&world, "bbbb-birch", &top);
+    held_has(&world, 2);
+    assert_eq!(amber.edits("a.rs", "amber's\n"), Told::Nothing);
+    let told = birch.runs(command).denied();
+    assert!(told.contains(&name_of(&world, "aaaa-amber")), "{told}");
+    assert_eq!(read(&checkout, "a.rs"), "amber's\n");
+    // Its own it may take out, and of what is committed nothing is lost.
+    assert_eq!(birch.edits("b.rs", "birch's\n"), Told::Nothing);
+    assert_eq!(birch.before("Bash", &json!({"command": command.replace("a.rs", "b.rs")})), Told::Nothing);
+    amber.runs("git commit -q -m mine a.rs");
+    assert_eq!(birch.before("Bash", &json!({"command": command})), Told::Nothing);
+}
+
+#[test]
+fn a_write_that_was_let_go_counts_before_it_is_made() {
+    let (world, checkout) = site("enforce");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let mut birch = Client::start(&world, "bbbb-birch", &top);
+    held_has(&world, 2);
+    let resets = json!({"command": "git reset -q --hard"});
+    assert_eq!(birch.before("Bash", &resets), Told::Nothing);
+    let writes = json!({"file_path": top.join("a.rs"), "content": "amber's\n"});
+    assert_eq!(amber.before("Write", &writes), Told::Nothing);
+    let told = birch.before("Bash", &resets).denied();
+    assert!(told.contains(&name_of(&world, "aaaa-amber")), "{told}");
+    // It is made, and committed: git's word counts again.
+    checkout.write("a.rs", "amber's\n");
+    amber.runs("git commit -q -m mine a.rs");
+    assert_eq!(birch.before("Bash", &resets), Told::Nothing);
+}
+
+#[test]
+fn each_session_is_shown_with_what_the_fence_made_of_it() {
+    let (world, checkout) = site("enforce");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let rows = || world.stopgate_json(&["sessions", "--json"]);
+    assert!(rows()[0]["fence"].is_null(), "alone");
+    let mut birch = Client::start(&world, "bbbb-birch", &top);
+    held_has(&world, 2);
+    assert_eq!(amber.edits("a.rs", "amber's\n"), Told::Nothing);
+    let of = |id: &str| rows().as_array().unwrap().iter().find(|row| row["session_id"] == id).unwrap()["fence"].clone();
+    assert_eq!(of("bbbb-birch")["is_unfenced"], true);
+    let table = String::from_utf8(world.stopgate(&["sessions"]).stdout).unwrap();
+    assert!(table.contains("FENCE") && table.contains("unfenced"), "{table}");
+    birch.runs("git stash").denied();
+    let fence = eventually("its denial is shown", || Some(of("bbbb-birch")).filter(|fence| fence["denials"] == 1));
+    assert_eq!((&fence["is_unfenced"], &fence["last"]), (&json!(false), &json!("deny")));
+    let fence = of("aaaa-amber");
+    assert_eq!((&fence["denials"], &fence["last"], &fence["observed"]), (&json!(0), &json!("allow"), &json!(1)));
+    let table = String::from_utf8(world.stopgate(&["sessions"]).stdout).unwrap();
+    assert!(table.contains("1 denied"), "{table}");
+    let shown = world.stopgate(&["sessions", "show", "bbbb-birch"]);
+    assert!(
+        String::from_utf8_lossy(&shown.stdout).contains("1 denied, 0 files seen to be written, last deny"),
+        "{shown:?}"
+    );
+}
+
 #[test]
 fn work_of_nobody_known_is_told_and_not_refused() {
     let (world, checkout) = site("enforce");

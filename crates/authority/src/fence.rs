@@ -5,6 +5,7 @@ mod facts;
 mod held;
 mod leases;
 mod living;
+mod pending;
 mod stash;
 mod work;
 
@@ -14,14 +15,17 @@ use std::time::{Duration, Instant};
 use stopgate_coordination::fence::text::tell;
 use stopgate_coordination::fence::verdict::{FenceDecision, FenceGround, decide};
 use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, FenceVerdict, mode};
+use stopgate_coordination::lease::{Lease, LeaseOrigin};
 use stopgate_core::env;
 use stopgate_core::redact::redact;
 use stopgate_core::switch::Mode;
 use stopgate_core::text::head;
+use stopgate_protocol::{SessionFence, SessionRow};
 use stopgate_store::FenceRecord;
 use tokio::sync::Notify;
 
 use self::living::Living;
+use self::pending::Pending;
 use crate::evaluate;
 use crate::state::State;
 
@@ -37,6 +41,7 @@ const MAX_SAID_BYTES: usize = 4 * 1024;
 #[derive(Default)]
 pub(crate) struct Fence {
     living: Living,
+    pending: Pending,
     /// Told when sessions may have come or gone.
     changed: Notify,
     /// What keeps `run/held` from being written.
@@ -114,6 +119,25 @@ fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mod
 pub(crate) fn record(state: &State, record: &FenceRecord) {
     if let Err(error) = state.storage.with_store(|store| store.record_fence(record)) {
         tracing::warn!(%error, event = record.question.event_id, "a verdict of the fence is not stored");
+    }
+}
+
+/// Adds to sessions that are not over what the fence made of them. Blocks.
+pub(crate) fn look(state: &State, held: &[Lease], rows: &mut [SessionRow]) {
+    if current_mode(state) == Mode::Off {
+        return;
+    }
+    let unfenced: Vec<_> = status(state).unfenced.into_iter().map(|one| one.key).collect();
+    for row in rows.iter_mut().filter(|row| !row.state.is_over()) {
+        let key = row.key();
+        let seen = |lease: &&Lease| lease.holder == key && lease.origin == LeaseOrigin::Observed;
+        let observed = held.iter().filter(seen).count() as u64;
+        // What cannot be read is not known, and is not shown.
+        let known = state.storage.with_reader(|store| store.fence_of(&key)).unwrap_or_default();
+        let is_unfenced = unfenced.contains(&key);
+        if known.is_some() || is_unfenced || observed > 0 {
+            row.fence = Some(SessionFence { is_unfenced, observed, ..known.unwrap_or_default() });
+        }
     }
 }
 

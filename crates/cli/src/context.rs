@@ -75,6 +75,8 @@ impl CliContext {
     ) -> anyhow::Result<E::Response> {
         match self.ensure_authority().and_then(|()| self.authority().call(request)) {
             Ok(answer) => Ok(answer),
+            // The store would say no other.
+            Err(error) if error.is_decided() => Err(error.into()),
             Err(error) if self.home.database().exists() => {
                 printer::note(format!("note: {error}; reading the store directly"));
                 let read = self

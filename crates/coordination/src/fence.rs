@@ -70,6 +70,9 @@ pub struct WriteTarget {
     /// Everything below it too: a directory that is moved or removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_subtree: bool,
+    /// What is uncommitted there is taken out of the file, and not only written beside: `git restore FILE`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discards: bool,
 }
 
 /// A verb that would be run, and where.
@@ -128,6 +131,11 @@ pub enum FenceVerdict {
     Note,
     /// The call is refused.
     Deny,
+}
+
+impl FenceVerdict {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Note, Self::Deny];
 }
 
 impl fmt::Display for FenceVerdict {

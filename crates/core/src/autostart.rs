@@ -74,8 +74,10 @@ fn detached(environment: &dyn Env, home: &Home, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env(env::STOPGATE_HOME, home.root());
     // In a test, the world begins for it where it does for the test.
-    if let Some(top) = env::made_up(env::STOPGATE_TOP) {
-        command.env(env::STOPGATE_TOP, top);
+    for name in [env::STOPGATE_TOP, env::STOPGATE_PATIENCE] {
+        if let Some(value) = env::made_up(name) {
+            command.env(name, value);
+        }
     }
     for name in [env::HOME, env::PATH, env::TMPDIR, env::USER, env::XDG_RUNTIME_DIR] {
         if let Some(value) = environment.os(name) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use stopgate_coordination::fence::FenceVerdict;
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::harness::registration::HooksLost;
 use stopgate_core::process::{Liveness, ProcessIdentity};
@@ -164,6 +165,9 @@ pub struct SessionRow {
     /// What it holds by leases that it has asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<String>,
+    /// What the fence made of its calls; nothing where the fence is off, or had nothing to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<SessionFence>,
     /// Id of the session this one continues after `/clear` or as a fork.
     pub predecessor: Option<String>,
     /// Id of the session that continues this one after `/clear`.
@@ -177,6 +181,21 @@ pub struct SessionRow {
     pub clock_set: bool,
     /// The line that takes the session up again in a shell.
     pub resume_command: String,
+}
+
+/// The fence, as one session knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionFence {
+    /// It shares a working tree, and none of its writes has come to the fence.
+    pub is_unfenced: bool,
+    /// Calls that were refused; in shadow, that would have been. Those of the days for which verdicts are kept.
+    pub denials: u64,
+    /// What became of its last call.
+    pub last: Option<FenceVerdict>,
+    /// When that was.
+    pub last_at_ms: Option<UnixMillis>,
+    /// Files that it was seen to write while others lived there, and that count as its own.
+    pub observed: u64,
 }
 
 /// What a client says of itself.

@@ -10,7 +10,7 @@ use stopgate_core::session::{Harness, SessionKey};
 use stopgate_core::switch::Mode;
 use stopgate_protocol::{
     COLLISION_MS, DENIALS_FOR_READY, FenceDenial, FenceExplanation, FenceReport, HarnessCounts, PairCounts,
-    VerdictCounts,
+    SessionFence, VerdictCounts,
 };
 
 use crate::rows::bad_text;
@@ -183,6 +183,21 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// What became of the calls of `key` that came to the fence; `None` if none did.
+    pub fn fence_of(&self, key: &SessionKey) -> Result<Option<SessionFence>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT verdict, at_ms,
+                    (SELECT count(*) FROM fence_events WHERE harness = ?1 AND session_id = ?2 AND verdict = 'deny')
+             FROM fence_events WHERE harness = ?1 AND session_id = ?2 ORDER BY at_ms DESC LIMIT 1",
+        )?;
+        let found = query.query_row(params![key.harness.name(), key.session_id], |row| {
+            let (last, last_at_ms) = (row.get::<_, String>(0)?, row.get(1)?);
+            let last = FenceVerdict::ALL.into_iter().find(|verdict| verdict.to_string() == last);
+            Ok(SessionFence { last, last_at_ms, denials: number(row, 2)?, ..SessionFence::default() })
+        });
+        Ok(found.optional()?)
     }
 
     /// What the fence did since `since_ms`, counted.

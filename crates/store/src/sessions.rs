@@ -438,6 +438,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         told: None,
         asked: asked.and_then(|text| serde_json::from_str(&text).ok()),
         leases: Vec::new(),
+        fence: None,
         predecessor: row.get("predecessor")?,
         successor: row.get("successor")?,
         booted_at_ms: row.get("booted_at_last_ms")?,

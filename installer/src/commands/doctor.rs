@@ -116,6 +116,7 @@ fn examine(context: &Context<'_>, arguments: &Arguments) -> Checkup {
     git::check(context, &mut checkup);
     clients::check(context, &ledger, &mut checkup);
     fence::check(context, &ledger, &mut checkup);
+    fence::unfenced(context, &mut checkup);
     if !arguments.no_fire {
         fire::check(context, &ledger, &mut checkup);
         fence::fire(context, &ledger, &mut checkup);

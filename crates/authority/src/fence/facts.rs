@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use stopgate_config::ObservedWrites;
 use stopgate_coordination::fence::verdict::{
-    ActFacts, Change, FenceFacts, ForeignLease, Party, StashEntry, Work, WorkSeen, WriteFacts, attribute,
+    ActFacts, Change, FenceFacts, ForeignFile, ForeignLease, MAX_NAMED, Party, StashEntry, Work, WorkSeen, WriteFacts,
+    attribute,
 };
 use stopgate_coordination::fence::{FenceQuestion, TreeAct, TreeVerb, WriteTarget};
 use stopgate_coordination::held;
@@ -118,10 +119,10 @@ impl Look<'_> {
             self.state.leases.overlapping(&tree, path, target.is_subtree)
         };
         let mut foreign: Vec<_> = found.into_iter().filter_map(|lease| self.foreign(lease)).collect();
-        self.leave_out_clean(&tree, &mut foreign);
+        self.leave_out_clean(&tree, target.discards, &mut foreign);
         WriteFacts {
             others: self.others(|place| place.tree == tree),
-            target: WriteTarget { path: path.to_owned(), is_subtree: target.is_subtree },
+            target: WriteTarget { path: path.to_owned(), ..target.clone() },
             tree,
             resource,
             leases: foreign,
@@ -129,9 +130,14 @@ impl Look<'_> {
     }
 
     /// Takes out what was only seen of sessions whose turn is over, and is committed by now: the next event of theirs ends
-    /// it, and nobody shall be told of it before.
-    fn leave_out_clean(&self, tree: &Path, foreign: &mut Vec<ForeignLease>) {
-        let rests = |key: &SessionKey| self.living.iter().any(|one| one.key == *key && !one.turn_open);
+    /// it, and nobody shall be told of it before. What would be discarded is there only where git sees a change, or a write
+    /// was let go a moment ago.
+    fn leave_out_clean(&self, tree: &Path, discards: bool, foreign: &mut Vec<ForeignLease>) {
+        let pending = if discards { self.state.fence.pending.of(tree) } else { Vec::new() };
+        let is_pending = |key: &SessionKey| pending.iter().any(|(by, _)| by == key);
+        let rests = |key: &SessionKey| {
+            discards && !is_pending(key) || self.living.iter().any(|one| one.key == *key && !one.turn_open)
+        };
         let is_resting = |lease: &ForeignLease| lease.origin == LeaseOrigin::Observed && rests(&lease.holder.key);
         let resting: Vec<Resource> =
             foreign.iter().filter(|lease| is_resting(lease)).map(|lease| lease.resource.clone()).collect();
@@ -155,7 +161,7 @@ impl Look<'_> {
         let foreign: Vec<_> = of_tree.into_iter().filter_map(|lease| self.foreign(lease)).collect();
         let is_shared = !in_tree.is_empty() || foreign.iter().any(|lease| lease.mode == LeaseMode::Write);
         let work = if act.verb.touches_work() && is_shared {
-            self.work(act.verb, &tree, &directory, &foreign, &own)
+            self.with_pending(act.verb, &tree, &foreign, self.work(act.verb, &tree, &directory, &foreign, &own))
         } else {
             WorkSeen::NotAsked
         };
@@ -208,6 +214,22 @@ impl Look<'_> {
             }
         }
         of(&[]).map_or(WorkSeen::Silent, WorkSeen::Known)
+    }
+
+    /// Adds what others were let write and have not written yet: git cannot see it, and `verb` would meet it.
+    fn with_pending(&self, verb: TreeVerb, tree: &Path, foreign: &[ForeignLease], seen: WorkSeen) -> WorkSeen {
+        let WorkSeen::Known(mut work) = seen else { return seen };
+        if work.foreign_count == 0 && verb.changes_files() {
+            for (by, path) in self.state.fence.pending.of(tree) {
+                let of = |lease: &&ForeignLease| lease.holder.key == by && lease.resource.covers(&path);
+                if let Some(lease) = foreign.iter().find(of) {
+                    work.foreign.push(ForeignFile { path, lease: lease.clone() });
+                }
+            }
+            work.foreign.truncate(MAX_NAMED);
+            work.foreign_count = work.foreign.len();
+        }
+        WorkSeen::Known(work)
     }
 
     /// Whose entry of the stash a command would take or drop.

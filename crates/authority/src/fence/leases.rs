@@ -27,6 +27,7 @@ pub(super) fn all(state: &State) -> Vec<Lease> {
 pub(super) fn observe(state: &State, session: &SessionKey, facts: &FenceFacts) {
     let shared = facts.writes.iter().filter(|write| !write.others.is_empty() && !write.target.is_subtree);
     for write in shared.take(MAX_OBSERVED) {
+        state.fence.pending.note(session, &write.tree, &write.target.path, state.storage.now_ms());
         if let Err(error) = state.leases.observe(session, &write.tree, &write.target.path) {
             tracing::warn!(%error, "a write that was seen is not noted");
             return;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{Routes, off_loop, unavailable};
 use crate::peer::Peer;
 use crate::state::State;
-use crate::{descriptors, version};
+use crate::{descriptors, fence, version};
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -139,6 +139,7 @@ async fn sessions(state: Arc<State>, _: Peer, wanted: ListSessions) -> Result<Ve
                 row.leases.push(lease.resource.as_str().to_owned());
             }
         }
+        fence::look(&state, &held, &mut rows);
         Ok(rows)
     };
     off_loop(read).await?.map_err(unavailable)

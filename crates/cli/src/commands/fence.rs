@@ -6,7 +6,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use stopgate_client::ANSWER;
 use stopgate_coordination::fence::{mode, text::tell};
-use stopgate_core::clock::days;
+use stopgate_core::beat::{self, Beat};
+use stopgate_core::clock::{UnixMillis, days};
+use stopgate_core::hook::Hook;
 use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{
     Condition, ExplainFence, FenceReport, FenceState, FenceStatus, GetFence, GradeFence, ReadFenceReport, SetFence,
@@ -14,7 +16,7 @@ use stopgate_protocol::{
 
 pub(crate) use self::text::unfenced;
 use crate::context::CliContext;
-use crate::{ExitStatus, printer};
+use crate::{ExitStatus, printer, when};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -155,6 +157,42 @@ pub(crate) fn describe(context: &CliContext) -> Option<String> {
 /// How the fence is, where an authority says so.
 pub(crate) fn status(context: &CliContext) -> Option<FenceStatus> {
     mode::of(mode::read(&context.home)).ne(&Mode::Off).then(|| context.authority().call(&GetFence {}).ok()).flatten()
+}
+
+/// When a write was last let go because the authority did not answer.
+pub(crate) fn last_unchecked(context: &CliContext) -> Option<UnixMillis> {
+    beat::last(&context.home, Hook::WriteFence.name(), Beat::Failed)
+}
+
+/// The fence in a line; `None` where it was never turned on. `is_up` is whether the authority answers.
+pub(crate) fn in_a_line(context: &CliContext, is_up: bool) -> Option<String> {
+    let reading = mode::read(&context.home);
+    if reading == ModeReading::Default {
+        return None;
+    }
+    let current = mode::of(reading);
+    let status = if is_up { status(context) } else { None };
+    let more = match status {
+        Some(FenceStatus { problem: Some(problem), .. }) => format!(", OPEN: {problem}"),
+        Some(status) => {
+            let unfenced = match status.unfenced.len() {
+                0 => String::new(),
+                count => format!(", {count} sessions unfenced"),
+            };
+            format!(
+                ", {} shared trees, {} leases{unfenced}",
+                status.shared_trees.len(),
+                status.declared + status.observed
+            )
+        }
+        None if current == Mode::Off => String::new(),
+        None => {
+            let last = last_unchecked(context);
+            let last = last.map(|at| format!("; a write went through unchecked {} ago", when::ago(at, context.now_ms)));
+            format!(", OPEN: the authority does not answer{}", last.unwrap_or_default())
+        }
+    };
+    Some(format!("{}{more}", current.name()))
 }
 
 fn show(context: &CliContext, json: bool) -> anyhow::Result<ExitStatus> {

@@ -12,7 +12,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use stopgate_protocol::SessionRow;
 
-pub(crate) use list::{age, is_of_interest, memory, name, project, state_text, unheard_detail};
+pub(crate) use list::{age, fence, is_of_interest, memory, name, project, state_text, unheard_detail};
 pub(crate) use show::lines as detail_lines;
 
 use crate::context::CliContext;

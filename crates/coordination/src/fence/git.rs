@@ -175,8 +175,9 @@ fn one_path(pathspec: &Word) -> Option<&Word> {
     (!text.starts_with(':') && !text.contains(['*', '?', '['])).then_some(pathspec)
 }
 
-/// The files of pathspecs get another content. The whole tree does by `all`.
-fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb) {
+/// What is uncommitted in the files of pathspecs is taken out of them. That of the whole tree is by `all`.
+fn discard(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb) {
+    shell.draft.is_discarding = true;
     for pathspec in pathspecs {
         if is_all(shell, pathspec) {
             shell.act(all, None);
@@ -189,6 +190,7 @@ fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb) {
             shell.draft.opaque();
         }
     }
+    shell.draft.is_discarding = false;
 }
 
 fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
@@ -205,7 +207,7 @@ fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
             } else if parsed.operands.is_empty() {
                 shell.act(TreeVerb::Stash, None);
             } else {
-                write(shell, &parsed.operands, TreeVerb::Stash);
+                discard(shell, &parsed.operands, TreeVerb::Stash);
             }
         }
         "save" => shell.act(TreeVerb::Stash, None),
@@ -238,7 +240,7 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if let Some(before) = parsed.before_dashes {
         let paths = parsed.operands.get(before..).unwrap_or_default();
         if !paths.is_empty() {
-            return write(shell, paths, TreeVerb::RestoreAll);
+            return discard(shell, paths, TreeVerb::RestoreAll);
         }
     }
     if parsed.has(&["b", "B", "orphan"]) {
@@ -257,9 +259,9 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
         [only] => one_word(shell, only, &parsed),
         [first, paths @ ..] => {
             if kind(shell, first).is_some() || first.literal().is_some_and(is_file_name) {
-                write(shell, &parsed.operands, TreeVerb::RestoreAll);
+                discard(shell, &parsed.operands, TreeVerb::RestoreAll);
             } else {
-                write(shell, paths, TreeVerb::RestoreAll);
+                discard(shell, paths, TreeVerb::RestoreAll);
             }
         }
     }
@@ -273,7 +275,7 @@ fn one_word(shell: &mut Shell<'_, '_>, word: &Word, parsed: &Parsed<'_>) {
         || kind(shell, word).is_some()
         || word.literal().is_some_and(is_file_name);
     if is_path {
-        write(shell, &[word], TreeVerb::RestoreAll);
+        discard(shell, &[word], TreeVerb::RestoreAll);
     } else if word.literal().is_none() {
         // A commit in part: `origin/$branch`, `v$version`. Or a path.
         shell.draft.opaque();
@@ -305,7 +307,7 @@ fn restore(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if parsed.has(&["p", "patch", "pathspec-from-file"]) {
         return shell.draft.opaque();
     }
-    write(shell, &parsed.operands, TreeVerb::RestoreAll);
+    discard(shell, &parsed.operands, TreeVerb::RestoreAll);
 }
 
 fn clean(shell: &mut Shell<'_, '_>, arguments: &[Word]) {

@@ -66,11 +66,13 @@ pub(super) enum Reach {
 pub(super) struct Draft<'a> {
     pub(super) around: &'a Around<'a>,
     pub(super) intent: Intent,
+    /// Whether what is written now gives up what is uncommitted.
+    pub(super) is_discarding: bool,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(around: &'a Around<'a>) -> Self {
-        Self { around, intent: Intent::default() }
+        Self { around, intent: Intent::default(), is_discarding: false }
     }
 
     /// A part is not understood.
@@ -85,10 +87,13 @@ impl<'a> Draft<'a> {
             return;
         }
         let Some(target) = self.around.resolve(directory, path, reach == Reach::File) else { return self.opaque() };
-        let target = WriteTarget { path: target, is_subtree: reach == Reach::Subtree };
+        let discards = self.is_discarding;
+        let target = WriteTarget { path: target, is_subtree: reach == Reach::Subtree, discards };
         // By their bytes, which are plain: part by part takes long.
         let is_known = |known: &WriteTarget| {
-            known.is_subtree == target.is_subtree && known.path.as_os_str() == target.path.as_os_str()
+            known.is_subtree == target.is_subtree
+                && known.discards == target.discards
+                && known.path.as_os_str() == target.path.as_os_str()
         };
         if self.intent.writes.iter().any(is_known) {
             return;

@@ -345,7 +345,10 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
         let (path, lease) = (path.clone(), lease.clone());
         grounds.push(match lease.origin {
             LeaseOrigin::Declared => FenceGround::DeclaredLease { path, lease },
-            LeaseOrigin::Observed => FenceGround::ObservedLease { path, lease, denies: observed_denies },
+            // What is left of another's work is what git is told to take out.
+            LeaseOrigin::Observed => {
+                FenceGround::ObservedLease { path, lease, denies: observed_denies || write.target.discards }
+            }
         });
     }
 }

@@ -4,7 +4,11 @@ use stopgate_coordination::fence::mode;
 use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::switch::{Mode, ModeReading};
 
+use stopgate_core::session::Harness;
+use stopgate_protocol::GetFence;
+
 use super::finding::{Checkup, Fired};
+use crate::authority;
 use crate::commands::Context;
 use crate::ledger::{Install, Ledger};
 use crate::live_check::fence::{self, Denial};
@@ -39,6 +43,35 @@ pub(super) fn check(context: &Context<'_>, ledger: &Ledger, checkup: &mut Checku
             let why = "sessions that read it are not fenced, and others may be told nothing of what they write";
             checkup.notice("fence-partly", install.settings.display(), what, why, ENABLE);
         }
+    }
+}
+
+/// Sessions that share a working tree, and of which no write has come to the fence.
+pub(super) fn unfenced(context: &Context<'_>, checkup: &mut Checkup) {
+    if mode::of(mode::read(&context.home)) == Mode::Off {
+        return;
+    }
+    // Whether the authority runs is looked at elsewhere.
+    let Ok(status) = authority::of(&context.home).call(&GetFence {}) else { return };
+    for one in status.unfenced {
+        let harness = one.key.harness;
+        let what = "shares a working tree with another session, and none of its writes has come to the fence";
+        let why =
+            "if it has written, its client has not loaded the hook: it is refused nothing, and others are told nothing";
+        let product = harness.spec().product;
+        let fix = match harness {
+            Harness::Claude => format!(
+                "nothing if it has not written yet; else `/hooks` in it must show PreToolUse, or end {product} and take the \
+                 session up again (`stopgate resume {}`)",
+                one.name
+            ),
+            Harness::Codex => format!(
+                "nothing if it has not written yet; else trust the hook (`{ENABLE} --trust`), end {product} and take the \
+                 session up again (`stopgate resume {}`)",
+                one.name
+            ),
+        };
+        checkup.notice("session-unfenced", format!("{} ({})", one.name, one.key), what, why, fix);
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) fn unfenced(status: &FenceStatus) -> Option<String> {
     let some = !status.unfenced.is_empty();
     some.then(|| {
         format!(
-            "unfenced     {}: no write has come to the fence (none was made, or its client has not loaded the hook)",
+            "unfenced     {}: no write has come to the fence (none was made, or its client has not loaded the hook: \
+             `installer doctor` says what to do)",
             names(&status.unfenced)
         )
     })

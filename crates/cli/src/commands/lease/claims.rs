@@ -6,9 +6,13 @@ use std::path::Path;
 use stopgate_coordination::lease::{Claim, LeaseMode};
 use stopgate_coordination::resource::{NotAResource, Resource};
 use stopgate_coordination::room::{Place, resolve};
+use stopgate_core::text::one_line;
 use stopgate_protocol::{ErrorCode, Failure};
 
 use crate::printer;
+
+/// Longest name that is repeated, in characters.
+const MAX_SHOWN: usize = 200;
 
 fn usage(message: String) -> Failure {
     Failure::new(ErrorCode::Usage, message)
@@ -33,7 +37,8 @@ pub(super) fn of(resources: &[OsString], mode: LeaseMode, cwd: &Path, here: &Pla
 }
 
 fn claim(resource: &OsString, mode: LeaseMode, cwd: &Path, here: &Place) -> Result<Claim, Failure> {
-    let shown = Path::new(resource).display();
+    // A name may have what a terminal obeys, and be as long as it likes.
+    let shown = one_line(&resource.to_string_lossy(), MAX_SHOWN);
     let not_one = |why: NotAResource| usage(format!("{shown}: {why}"));
     let text = resource.to_str().ok_or_else(|| usage(format!("{shown}: is not UTF-8, which no lease can be of")))?;
     if text.is_empty() {

@@ -1,6 +1,7 @@
 //! The table of sessions.
 
 use serde::Serialize;
+use stopgate_coordination::fence::FenceVerdict;
 use stopgate_core::clock::{DAY_MS, UnixMillis};
 use stopgate_core::process::Liveness;
 use stopgate_core::session::LIVE_CHECK_PREFIX;
@@ -65,6 +66,13 @@ pub(super) fn print(rows: &[SessionRow], hidden: usize, now_ms: UnixMillis) {
         let column = std::iter::once("LEASES".to_owned()).chain(cells);
         for (line, cell) in lines.iter_mut().zip(column) {
             line.insert(6, cell);
+        }
+    }
+    if rows.iter().any(|row| row.fence.is_some()) {
+        let column = std::iter::once("FENCE".to_owned()).chain(rows.iter().map(|row| fence(row, now_ms)));
+        let place = lines[0].iter().position(|name| name == "MEMORY").unwrap_or(0);
+        for (line, cell) in lines.iter_mut().zip(column) {
+            line.insert(place, cell);
         }
     }
     for (number, line) in printer::columns(&lines).into_iter().enumerate() {
@@ -150,6 +158,23 @@ fn leases(row: &SessionRow) -> String {
     match row.leases.len() {
         0 | 1 => first,
         count => format!("{first} +{}", count - 1),
+    }
+}
+
+/// What the fence made of the session, in a few words: whether it is fenced, its denials, or its last verdict.
+pub(crate) fn fence(row: &SessionRow, now_ms: UnixMillis) -> String {
+    match &row.fence {
+        None => "-".to_owned(),
+        Some(fence) if fence.is_unfenced => "unfenced".to_owned(),
+        Some(fence) if fence.denials > 0 => {
+            let denied = if fence.last == Some(FenceVerdict::Deny) {
+                format!(", last {} ago", age(fence.last_at_ms, now_ms))
+            } else {
+                String::new()
+            };
+            format!("{} denied{denied}", fence.denials)
+        }
+        Some(fence) => fence.last.map_or_else(|| "-".to_owned(), |last| last.to_string()),
     }
 }
 

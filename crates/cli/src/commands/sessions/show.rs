@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stopgate_core::text::one_line;
-use stopgate_protocol::SessionRow;
+use stopgate_protocol::{SessionFence, SessionRow};
 
 use super::list::{JsonSessionRow, memory, state_text, unheard_detail};
 use crate::context::CliContext;
@@ -73,6 +73,18 @@ pub(crate) fn lines(row: &SessionRow, now_ms: i64) -> Vec<Vec<String>> {
         }),
     );
     add("holds", (!row.leases.is_empty()).then(|| one_line(&row.leases.join(", "), 400)));
+    add(
+        "fence",
+        row.fence.as_ref().map(|fence| match fence {
+            _ if fence.is_unfenced => {
+                "unfenced: it shares a working tree, and no write of its has come to the fence".to_owned()
+            }
+            SessionFence { last: Some(last), last_at_ms: Some(when), denials, observed, .. } => {
+                format!("{denials} denied, {observed} files seen to be written, last {last} {}", at(*when))
+            }
+            _ => format!("{} files seen to be written", fence.observed),
+        }),
+    );
     add("continues", row.predecessor.clone());
     add("continued by", row.successor.clone());
     add("held by the gate", row.held_at_ms.map(at));

@@ -7,6 +7,7 @@ use stopgate_protocol::{
 };
 use stopgate_reaper::report::ReaperStatus;
 
+use super::super::fence;
 use crate::context::CliContext;
 
 /// Verdicts that are asked for; as many are shown as fit.
@@ -31,6 +32,8 @@ pub(super) struct Model {
     pub(super) verdicts: Vec<GateLogRow>,
     pub(super) health: Option<Health>,
     pub(super) reaper: Option<ReaperStatus>,
+    /// How the fence is, where coordination is on.
+    pub(super) fence: Option<String>,
     /// What was done without a terminal, and nobody has seen.
     pub(super) unattended: Vec<UnattendedAct>,
     /// The session that is selected: the row may move.
@@ -54,6 +57,7 @@ impl Model {
             verdicts: Vec::new(),
             health: None,
             reaper: None,
+            fence: None,
             unattended: Vec::new(),
             selected: None,
             details: false,
@@ -76,6 +80,7 @@ impl Model {
             self.unattended = authority.call(&ListUnattended {})?;
             Ok::<_, stopgate_client::AskError>(())
         })();
+        self.fence = fence::in_a_line(context, looked.is_ok());
         self.trouble = looked.err().map(|error| error.to_string());
         if self.trouble.is_some() {
             self.health = None;

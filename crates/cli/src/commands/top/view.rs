@@ -8,11 +8,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, Wrap};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::text::one_line;
-use stopgate_protocol::{GateLogRow, HealthStatus, SessionRow, chain_text};
+use stopgate_protocol::{GateLogRow, HealthStatus, SessionFence, SessionRow, chain_text};
 use stopgate_reaper::pressure::Tier;
 
 use super::super::reaper::pressure;
-use super::super::sessions::{age, detail_lines, memory, name, project, state_text};
+use super::super::sessions::{age, detail_lines, fence, memory, name, project, state_text};
 use super::model::{Model, TopPrompt};
 use crate::when;
 
@@ -22,12 +22,14 @@ const LOWER_LINES: u16 = 7;
 const UPPER_LINES: u16 = 9;
 /// From this width on there is room for more columns.
 const WIDE: u16 = 110;
+/// From this width on one of them is the fence's.
+const WIDEST: u16 = 170;
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let area = frame.area();
     let lower =
         if model.details { area.height.saturating_sub(UPPER_LINES) } else { (area.height / 3).max(LOWER_LINES) };
-    let head_lines = if model.unattended.is_empty() { 3 } else { 4 };
+    let head_lines = 3 + u16::from(model.fence.is_some()) + u16::from(!model.unattended.is_empty());
     let [head, sessions, below, keys] = Layout::vertical([
         Constraint::Length(head_lines),
         Constraint::Min(4),
@@ -95,6 +97,7 @@ fn summary(model: &Model) -> Vec<Line<'static>> {
         Line::from(vec![Span::raw("pressure   "), squeeze]),
         Line::from(format!("reaper     {reaper}")),
     ];
+    lines.extend(model.fence.iter().map(|line| Line::from(format!("fence      {}", one_line(line, 200)))));
     lines.extend(unattended(model));
     lines
 }
@@ -122,6 +125,7 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
         count(SessionState::Idle),
     );
     let wide = area.width >= WIDE;
+    let has_fence = area.width >= WIDEST && model.sessions.iter().any(|row| row.fence.is_some());
     let mut names = vec!["STATE", "NAME", "AGE", "IDLE", "PROJECT", "HARNESS", "MEMORY", "WAITS FOR"];
     let mut widths = vec![
         Constraint::Length(9),
@@ -134,6 +138,10 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
         Constraint::Min(10),
     ];
     if wide {
+        if has_fence {
+            names.push("FENCE");
+            widths.push(Constraint::Length(24));
+        }
         names.extend(["LAST EVENT", "SESSION"]);
         widths.extend([Constraint::Length(17), Constraint::Length(36)]);
     }
@@ -147,9 +155,10 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
             Cell::from(project(row)),
             Cell::from(row.harness.name()),
             Cell::from(row.memory_bytes.map_or_else(|| "-".to_owned(), memory)),
-            Cell::from(waits_and_holds(row)),
+            Cell::from(waits_and_holds(row, has_fence, model.now_ms)),
         ];
         if wide {
+            cells.extend(has_fence.then(|| Cell::from(fence(row, model.now_ms))));
             cells.push(Cell::from(row.last_event.clone().unwrap_or_default()));
             cells.push(Cell::from(one_line(&row.session_id, 36)));
         }
@@ -165,12 +174,15 @@ fn draw_sessions(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-/// What the session waits for, and how much it holds.
-fn waits_and_holds(row: &SessionRow) -> String {
+/// What the session waits for, how much it holds, and what the fence made of it, where that has no column.
+fn waits_and_holds(row: &SessionRow, has_fence: bool, now_ms: i64) -> String {
     let waits = row.waits_for.clone();
     let holds = (!row.leases.is_empty()).then(|| format!("holds {}", row.leases.len()));
-    let both: Vec<_> = waits.into_iter().chain(holds).collect();
-    if both.is_empty() { "-".to_owned() } else { both.join(", ") }
+    let is_told = |fence: &&SessionFence| fence.is_unfenced || fence.denials > 0;
+    let fenced = row.fence.as_ref().filter(|_| !has_fence).filter(is_told).map(|_| fence(row, now_ms));
+    // What fits of it on a narrow screen is what matters most.
+    let all: Vec<_> = fenced.into_iter().chain(waits).chain(holds).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 const fn colour(state: SessionState) -> Color {

@@ -30,7 +30,7 @@ fn reading(name: &str, of: &str) -> ForeignLease {
 }
 
 fn of_write(path: &str, leases: Vec<ForeignLease>, observed_denies: bool) -> FenceDecision {
-    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/') };
+    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/'), discards: false };
     let write =
         WriteFacts { target, tree: "/w".into(), resource: Some(resource(path)), others: vec![party("amber")], leases };
     decide(&FenceFacts { at_ms: 2_000, observed_denies, writes: vec![write], acts: vec![] })
@@ -57,6 +57,18 @@ fn a_write_is_weighed_by_the_leases_of_others(#[case] leases: Vec<ForeignLease>,
 fn what_is_seen_is_refused_where_that_is_configured() {
     let seen = |denies| of_write("src/a.rs", vec![observed("amber", "src/a.rs")], denies).verdict;
     assert_eq!((seen(false), seen(true)), (FenceVerdict::Note, FenceVerdict::Deny));
+}
+
+#[test]
+fn who_has_git_take_out_what_is_uncommitted_is_refused_what_was_only_seen() {
+    let facts = |leases| {
+        let target = WriteTarget { path: "/w/src/a.rs".into(), is_subtree: false, discards: true };
+        let resource = Some(resource("src/a.rs"));
+        let write = WriteFacts { target, tree: "/w".into(), resource, others: vec![party("amber")], leases };
+        FenceFacts { at_ms: 2_000, observed_denies: false, writes: vec![write], acts: vec![] }
+    };
+    assert_eq!(decide(&facts(vec![observed("amber", "src/a.rs")])).verdict, FenceVerdict::Deny);
+    assert_eq!(decide(&facts(vec![observed("amber", "src/b.rs")])).verdict, FenceVerdict::Allow);
 }
 
 #[test]

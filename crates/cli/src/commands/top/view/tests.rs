@@ -71,3 +71,17 @@ fn what_was_done_without_a_terminal_stands_there_until_it_is_seen() {
     assert_eq!(lines[3], "UNSEEN     `mode off`, no terminal, 1 h ago, stopgate (9) < init (1)");
     assert!(lines.last().unwrap().ends_with("s seen"), "{lines:?}");
 }
+
+#[test]
+fn what_the_fence_made_of_a_session_stands_there_at_every_width() {
+    let mut model = model();
+    model.fence = Some("enforce, OPEN: the authority does not answer".to_owned());
+    model.sessions[0].fence = Some(SessionFence { denials: 3, ..SessionFence::default() });
+    model.sessions[1].fence = Some(SessionFence { is_unfenced: true, ..SessionFence::default() });
+    for width in [40, 60, 80, 109, 110, 160, 200] {
+        let text = screen(&mut model, width, 24).join("\n");
+        assert!(text.contains("fence      enforce, OPEN"), "{width}: {text}");
+        assert!(width < 80 || text.contains("3 denied") && text.contains("unfenced"), "{width}: {text}");
+    }
+    assert!(screen(&mut model, 200, 24).join("\n").contains("FENCE"));
+}
