@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 
 use stopgate_core::session::Harness;
 
-/// Longest line, in bytes: at four bytes a token that is 90 tokens.
-pub const MAX_BYTES: usize = 360;
+/// Bytes of a token, by which what agents are told is held to a number of tokens. Two tokenizers (`@anthropic-ai/tokenizer`
+/// 0.0.4, `o200k_base`) make one of 3.1 to 3.8 bytes of these texts, of which paths are the dense part.
+pub const BYTES_A_TOKEN: usize = 3;
+/// Longest line, in bytes: 90 tokens.
+pub const MAX_BYTES: usize = 90 * BYTES_A_TOKEN;
 /// How many are named.
 const MAX_NAMED: usize = 6;
 /// What is called where the path of the program is longer than this, in bytes.
-const MAX_PROGRAM_BYTES: usize = 80;
+const MAX_PROGRAM_BYTES: usize = 64;
 
 /// Another session in the same working tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

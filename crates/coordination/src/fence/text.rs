@@ -8,26 +8,61 @@ use stopgate_core::text::{fill, one_line};
 use super::verdict::{FenceDecision, FenceGround, ForeignLease, Party};
 use crate::lease::LeaseOrigin;
 use crate::resource::Resource;
+use crate::told::BYTES_A_TOKEN;
 
+/// Longest text, in bytes: 80 tokens.
+pub const MAX_BYTES: usize = 80 * BYTES_A_TOKEN;
 /// Longest name or path that is shown, in characters.
 const MAX_SHOWN: usize = 60;
+/// How it is made shorter where it would be longer than [`MAX_BYTES`]: less of names and paths is shown; then no command has a
+/// path in it, which is whole or not there; and last the program goes by its name.
+const SHAPES: [Shape; 6] = [
+    Shape { shown: MAX_SHOWN, word: MAX_SHOWN, program: MAX_PROGRAM_BYTES },
+    Shape { shown: 40, word: MAX_SHOWN, program: MAX_PROGRAM_BYTES },
+    Shape { shown: 20, word: MAX_SHOWN, program: MAX_PROGRAM_BYTES },
+    Shape { shown: 30, word: 8, program: MAX_PROGRAM_BYTES },
+    Shape { shown: 16, word: 8, program: MAX_PROGRAM_BYTES },
+    Shape { shown: 16, word: 1, program: 40 },
+];
+/// What is called where the path of the program is longer than this, in bytes.
+const MAX_PROGRAM_BYTES: usize = 64;
 /// From which identical denial of a turn on the person is named.
 pub const ASK_PERSON_AT: u32 = 3;
+
+/// Longest parts of a text, in characters.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    /// Of a name or path.
+    shown: usize,
+    /// Of a path in a command.
+    word: usize,
+    /// Of the program's path, in bytes.
+    program: usize,
+}
 
 /// What the caller is told of `decision`; empty where nothing is.
 ///
 /// `program` is how it runs `stopgate`, and `denied_before` how often it was refused the same in this turn.
 pub fn tell(decision: &FenceDecision, at_ms: UnixMillis, program: &str, denied_before: u32) -> String {
     let Some(ground) = decision.grounds.first() else { return String::new() };
-    let mut text = of_ground(ground, at_ms, program);
-    if ground.verdict() == super::FenceVerdict::Deny && denied_before.saturating_add(1) >= ASK_PERSON_AT {
-        text.push_str(include_str!("../../../../templates/fence/again.txt").trim_end());
+    let is_again = ground.verdict() == super::FenceVerdict::Deny && denied_before.saturating_add(1) >= ASK_PERSON_AT;
+    let again = if is_again { include_str!("../../../../templates/fence/again.txt").trim_end() } else { "" };
+    let mut text = String::new();
+    for shape in SHAPES {
+        let program = if program.len() > shape.program { "stopgate" } else { program };
+        text = of_ground(ground, at_ms, program, shape) + again;
+        if text.len() <= MAX_BYTES {
+            break;
+        }
     }
     text
 }
 
-fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str) -> String {
-    let wait = |resource: &Resource| match command_word(resource) {
+fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str, shape: Shape) -> String {
+    let shown = |text: &str| shown(text, shape.shown);
+    let place = |resource: &Resource| place(resource, shape.shown);
+    let names = |others: &[Party]| names(others, shape.shown);
+    let wait = |resource: &Resource| match command_word(resource, shape.word) {
         Some(word) => format!("`{program} lease wait {word}`"),
         None => format!("`{program} lease list`"),
     };
@@ -40,7 +75,14 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str) -> String {
     match ground {
         FenceGround::DeclaredLease { path, lease } => {
             let command = wait(path);
-            of_lease(include_str!("../../../../templates/fence/declared.txt"), lease, path, &[("command", &command)])
+            let held = if lease.resource == *path && command_word(path, shape.word).is_some() {
+                "it".to_owned()
+            } else {
+                place(&lease.resource)
+            };
+            let (name, since) = (shown(&lease.holder.name), since(lease, at_ms));
+            let values = [("name", name.as_str()), ("since", &since), ("held", &held), ("command", &command)];
+            fill(include_str!("../../../../templates/fence/declared.txt"), &values)
         }
         FenceGround::ObservedLease { path, lease, denies: true } => {
             let command = wait(path);
@@ -92,19 +134,19 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str) -> String {
 }
 
 /// A text that came from outside on one line, without anything that could end a quotation or hide what it says.
-fn shown(text: &str) -> String {
-    one_line(text, MAX_SHOWN).replace(['`', '<', '>'], "?")
+fn shown(text: &str, most: usize) -> String {
+    one_line(text, most).replace(['`', '<', '>'], "?")
 }
 
 /// A path as it is shown.
-fn place(resource: &Resource) -> String {
-    if *resource == Resource::tree() { "the whole tree".to_owned() } else { shown(resource.as_str()) }
+fn place(resource: &Resource, most: usize) -> String {
+    if *resource == Resource::tree() { "the whole tree".to_owned() } else { shown(resource.as_str(), most) }
 }
 
 /// A resource as a word of a command that an agent copies; `None` where it cannot be shown whole and as it is.
-fn command_word(resource: &Resource) -> Option<String> {
+fn command_word(resource: &Resource, most: usize) -> Option<String> {
     let text = resource.as_str();
-    let is_shown = one_line(text, MAX_SHOWN) == text && !text.contains(['`', '<', '>']) && !text.starts_with('-');
+    let is_shown = one_line(text, most) == text && !text.contains(['`', '<', '>']) && !text.starts_with('-');
     is_shown.then(|| shell::word(text))
 }
 
@@ -131,8 +173,8 @@ fn files(count: usize) -> String {
 }
 
 /// One by name, and how many more.
-fn names(others: &[Party]) -> String {
-    let first = others.first().map_or_else(|| "another session".to_owned(), |first| shown(&first.name));
+fn names(others: &[Party], most: usize) -> String {
+    let first = others.first().map_or_else(|| "another session".to_owned(), |first| shown(&first.name, most));
     match others.len() {
         0 | 1 => first,
         2 => format!("{first} and another session"),
@@ -194,8 +236,7 @@ mod tests {
             let is_denied = ground.verdict() == FenceVerdict::Deny;
             assert_eq!((text.contains("Not done"), text.contains("ask your person")), (is_denied, is_denied), "{text}");
             assert_eq!(is_denied, is_denied && text.contains('`'), "a command: {text}");
-            // Tokens are about 4 characters of such text, and more of them in paths.
-            assert!(text.chars().count() <= 320, "{} characters: {text}", text.chars().count());
+            assert!(text.len() <= MAX_BYTES, "{} bytes: {text}", text.len());
         }
     }
 
@@ -206,10 +247,64 @@ mod tests {
             lease: lease("amber", "src/", LeaseOrigin::Declared),
         };
         let expected = "[stopgate] Not done: amber has a lease of src/ (5 min ago). Run \
-                        `/home/somebody/.stopgate/bin/stopgate lease wait 'src/a b.rs'` and do it once that returns, or \
-                        go on with something else.";
+                        `/home/somebody/.stopgate/bin/stopgate lease wait 'src/a b.rs'`, then do it, or go on with \
+                        something else.";
         assert_eq!(told(ground.clone(), 1), expected);
-        assert_eq!(told(ground, 2), format!("{expected} This was refused three times: ask your person how to go on."));
+        assert_eq!(told(ground, 2), format!("{expected} Third time: ask your person."));
+    }
+
+    #[test]
+    fn nothing_that_is_told_is_longer_than_80_tokens_whatever_it_names() {
+        let long = "x".repeat(crate::name::MAX_BYTES);
+        let programs = [PROGRAM.to_owned(), "p".repeat(MAX_PROGRAM_BYTES), "p".repeat(500)];
+        let deep = "crates/".repeat(40) + "a.rs";
+        let wide = "\u{6f22}/".repeat(40);
+        for path in ["a", &"x".repeat(MAX_SHOWN), &"'".repeat(MAX_SHOWN), &deep, &wide] {
+            for (mut ground, program) in every_ground(path)
+                .into_iter()
+                .flat_map(|ground| programs.iter().map(move |program| (ground.clone(), program)))
+            {
+                rename(&mut ground, &long);
+                let decision = FenceDecision { verdict: ground.verdict(), grounds: vec![ground] };
+                for (at_ms, before) in [(NOW, 0), (NOW, 9), (NOW + 365 * 24 * 3_600_000, 9)] {
+                    let text = tell(&decision, at_ms, program, before);
+                    assert!(text.len() <= MAX_BYTES, "{} bytes: {text}", text.len());
+                }
+            }
+        }
+    }
+
+    /// Calls everybody whom `ground` names so.
+    fn rename(ground: &mut FenceGround, name: &str) {
+        let parties: Vec<&mut Party> = match ground {
+            FenceGround::DeclaredLease { lease, .. }
+            | FenceGround::ObservedLease { lease, .. }
+            | FenceGround::TreeHeld { lease, .. }
+            | FenceGround::OthersWork { lease, .. }
+            | FenceGround::MayTouchLease { lease, .. } => vec![&mut lease.holder],
+            FenceGround::OthersStash { who, .. } => vec![who],
+            FenceGround::PerhapsOthersWork { others, .. }
+            | FenceGround::PerhapsOthersStash { others, .. }
+            | FenceGround::OthersLiveThere { others, .. } => others.iter_mut().collect(),
+            FenceGround::GitSilent { .. } => Vec::new(),
+        };
+        for party in parties {
+            name.clone_into(&mut party.name);
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_shortened_and_a_command_is_whole_or_another_one() {
+        let of = |path: &str, program: &str| {
+            let (lease, path) = (lease("amber", "src/", LeaseOrigin::Declared), path.parse());
+            let ground = FenceGround::DeclaredLease { path: path.unwrap_or_else(|why| panic!("{why}")), lease };
+            tell(&FenceDecision { verdict: ground.verdict(), grounds: vec![ground] }, NOW, program, 9)
+        };
+        let path = "src/".to_owned() + &"x".repeat(MAX_SHOWN - 4);
+        assert!(of(&path, "stopgate").contains(&format!("`stopgate lease wait {path}`")));
+        let long = "/".to_owned() + &"p".repeat(MAX_PROGRAM_BYTES - 1);
+        assert!(of(&path, &long).contains(&format!("`{long} lease list`")), "{}", of(&path, &long));
+        assert!(of("src/a.rs", &(long + "p")).contains("`stopgate lease wait src/a.rs`"));
     }
 
     #[test]
