@@ -367,7 +367,7 @@ impl Verdict {
             })
             .inspect(|_| {
                 state.leases.heard(&self.request.event, self.request.search_path.as_deref());
-                state.fence.changed();
+                state.fence.heard(&self.request.event, self.row.blocked);
             })
     }
 }

@@ -12,15 +12,19 @@ mod work;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use stopgate_coordination::fence::text::tell;
+use stopgate_coordination::fence::text::{ASK_PERSON_AT, tell};
 use stopgate_coordination::fence::verdict::{FenceDecision, FenceGround, decide};
 use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, FenceVerdict, mode};
 use stopgate_coordination::lease::{Lease, LeaseOrigin};
+use stopgate_coordination::room::Place;
 use stopgate_core::env;
+use stopgate_core::harness::Event;
 use stopgate_core::redact::redact;
+use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_core::text::head;
 use stopgate_protocol::{SessionFence, SessionRow};
+use stopgate_registry::neighbours::LivingSession;
 use stopgate_store::FenceRecord;
 use tokio::sync::Notify;
 
@@ -53,6 +57,22 @@ impl Fence {
     pub(crate) fn changed(&self) {
         self.living.outdate();
         self.changed.notify_one();
+    }
+
+    /// A session was heard; a stop of it may be held.
+    pub(crate) fn heard(&self, event: &Event, is_held: bool) {
+        if self.living.hear(event, is_held) {
+            self.changed();
+        }
+    }
+
+    /// The others that live in the working tree of `place`, with their names, by a look that may be a few seconds old: who has
+    /// gone since is not among them. Blocks.
+    pub(crate) fn beside(&self, state: &State, own: &SessionKey, place: &Place) -> Vec<(SessionKey, String)> {
+        let living = self.living.current(state);
+        let is_there = |session: &&LivingSession| session.key != *own && session.tree() == Some(place.tree.as_path());
+        let there = living.iter().filter(is_there).filter(|session| living::still_lives(session));
+        there.map(|session| (session.key.clone(), session.name.clone())).collect()
     }
 
     /// What keeps hooks from knowing when to ask, if something does.
@@ -105,9 +125,10 @@ fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mod
         return ALLOW;
     }
     let before = match decision.grounds.first().map(FenceGround::signature) {
-        Some(signature) if decision.verdict == FenceVerdict::Deny => {
-            state.storage.with_reader(|store| store.fence_denials(&question.session, &signature)).unwrap_or_default()
-        }
+        Some(signature) if decision.verdict == FenceVerdict::Deny => state
+            .storage
+            .with_reader(|store| store.fence_denials(&question.session, &signature, ASK_PERSON_AT))
+            .unwrap_or_default(),
         _ => 0,
     };
     let text = tell(decision, question.at_ms, &evaluate::program(&state.home), before);

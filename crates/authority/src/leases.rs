@@ -68,10 +68,10 @@ struct Clocks {
 }
 
 impl Leases {
-    pub(crate) fn of(home: Home, storage: Arc<Storage>, settings: Arc<Settings>) -> Self {
+    pub(crate) fn of(home: &Home, storage: Arc<Storage>, settings: Arc<Settings>) -> Self {
         let leases = Self {
-            tokens: Tokens::of(&home),
-            sessions: Sessions::of(home, Arc::clone(&storage)),
+            tokens: Tokens::of(home),
+            sessions: Sessions::of(Arc::clone(&storage)),
             storage,
             settings,
             deciding: Mutex::new(()),

@@ -59,9 +59,12 @@ pub(crate) fn tell(state: &State, reported: &HookEvent) -> String {
 /// Who shares the tree, as far as the session does not know it. At a beginning it knows nothing: its conversation may be
 /// another one than before.
 fn of_tree(state: &State, key: &SessionKey, place: &Place, begins: bool) -> Result<Option<String>, StoreError> {
+    if !begins && has_heard(state, key, place)? {
+        return Ok(None);
+    }
     let now_ms = state.storage.now_ms();
     let (own, known, others) = state.storage.with_store(|store| {
-        let others = neighbours::beside(store, &state.home, now_ms, key, place)?;
+        let others = neighbours::beside(store, now_ms, key, place)?;
         let known = store.neighbours_told(key)?;
         // Most work alone, and were never told anything.
         let own = if others.is_empty() && known.is_none() { None } else { store.name_of(key)? };
@@ -92,6 +95,16 @@ fn of_tree(state: &State, key: &SessionKey, place: &Place, begins: bool) -> Resu
         _ => store.set_neighbours_told(key, &now),
     })?;
     Ok(text)
+}
+
+/// Whether the session was told of just those that live in its tree: the usual case, for which nobody is looked at anew but
+/// they.
+fn has_heard(state: &State, key: &SessionKey, place: &Place) -> Result<bool, StoreError> {
+    let mut known = state.storage.with_reader(|store| store.neighbours_told(key))?.unwrap_or_default();
+    let mut now = state.fence.beside(state, key, place);
+    known.sort_unstable();
+    now.sort_unstable();
+    Ok(known == now)
 }
 
 /// What became of the session's leases since it was told last, and at a beginning what it holds.

@@ -120,7 +120,7 @@ impl State {
             learned: LearnedCorrection::load(home.clone()),
             journal: Journal::of(&home),
             fence: Fence::default(),
-            leases: Arc::new(Leases::of(home.clone(), Arc::clone(&storage), Arc::clone(&settings))),
+            leases: Arc::new(Leases::of(&home, Arc::clone(&storage), Arc::clone(&settings))),
             judges: Judges::asked_at_once(MAX_ASKED_AT_ONCE),
             reaper: Arc::new(Reaper::new(Arc::clone(&storage), Arc::clone(&settings))),
             home,

@@ -17,6 +17,7 @@ mod told;
 mod transcript;
 mod writer_lock;
 
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -61,8 +62,33 @@ fn silenced_hooks(row: &SessionRow, home: &Home) -> Option<SilencedHooks> {
     is_last.then_some(SilencedHooks { at_ms: note.at_ms, by: note.by })
 }
 
+/// [`look`] for whoever asks often: liveness, the client's own word, and what follows of both. The process table is read
+/// only for a session of which nothing else tells.
+pub fn look_who_lives(rows: &mut [SessionRow], now_ms: UnixMillis) {
+    let host = host();
+    let snapshot = LazyCell::new(|| Snapshot::take().unwrap_or_default());
+    for row in rows {
+        stand(row, &host, &|| &snapshot, now_ms);
+    }
+}
+
 /// [`look`] at one row, with the machine's name and process table at hand.
 pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: UnixMillis) {
+    let written_at_ms = stand(row, host, &|| snapshot, now_ms);
+    row.silent_since_ms = silent_since_ms(row, written_at_ms, now_ms);
+    // What many sessions share is the memory of none.
+    let process = row.harness_process.as_ref().filter(|process| row.liveness == Liveness::Alive && !process.shared);
+    row.memory_bytes = process.and_then(|process| snapshot.tree_bytes(process.pid));
+    row.resume_command = resume(row).shell();
+}
+
+/// Fills in whether the row's session lives, and what it is doing. Returns when its transcript was last written.
+fn stand<'a>(
+    row: &mut SessionRow,
+    host: &str,
+    snapshot: &dyn Fn() -> &'a Snapshot,
+    now_ms: UnixMillis,
+) -> Option<UnixMillis> {
     row.liveness = liveness_of(row, host, snapshot);
     row.told = told::read(row);
     let known = Known {
@@ -85,14 +111,10 @@ pub fn look_at(row: &mut SessionRow, host: &str, snapshot: &Snapshot, now_ms: Un
             ClientStatus::Idle | ClientStatus::Waiting => {}
         }
     }
-    row.silent_since_ms = silent_since_ms(row, known.written_at_ms, now_ms);
     if row.state.is_over() {
         row.waits_for = None;
     }
-    // What many sessions share is the memory of none.
-    let process = row.harness_process.as_ref().filter(|process| row.liveness == Liveness::Alive && !process.shared);
-    row.memory_bytes = process.and_then(|process| snapshot.tree_bytes(process.pid));
-    row.resume_command = resume(row).shell();
+    known.written_at_ms
 }
 
 /// Since when the row's hooks are silent. Its transcript is read only if it was written since.
@@ -114,11 +136,11 @@ pub fn of_shared_process(key: &SessionKey, transcript: Option<&Path>, process: &
 }
 
 /// Whether the row's process lives; on another machine that cannot be told.
-fn liveness_of(row: &SessionRow, host: &str, snapshot: &Snapshot) -> Liveness {
+fn liveness_of<'a>(row: &SessionRow, host: &str, snapshot: &dyn Fn() -> &'a Snapshot) -> Liveness {
     match &row.harness_process {
         Some(_) if row.host.as_deref().is_some_and(|of_row| of_row != host) => Liveness::Unknown,
         Some(process) if process.shared => {
-            writer_lock::of_shared(&row.key(), row.transcript_path.as_deref(), process, snapshot.locks())
+            writer_lock::of_shared(&row.key(), row.transcript_path.as_deref(), process, snapshot().locks())
         }
         Some(process) => match liveness(&ProcFs, process) {
             Liveness::Unknown if has_gone(process, &ProcFs, snapshot) => Liveness::Gone,
@@ -130,11 +152,11 @@ fn liveness_of(row: &SessionRow, host: &str, snapshot: &Snapshot) -> Liveness {
 
 /// Whether a process of this boot of which no PID namespace was recorded, as older versions did not, is known to have gone:
 /// whoever looks from the machine's first namespace sees all processes, by whatever number, and none began when it did.
-fn has_gone(process: &ProcessIdentity, table: &dyn ProcessTable, snapshot: &Snapshot) -> bool {
+fn has_gone<'a>(process: &ProcessIdentity, table: &dyn ProcessTable, snapshot: &dyn Fn() -> &'a Snapshot) -> bool {
     process.pid_namespace.is_none()
         && table.namespace() == Some(FIRST_NAMESPACE)
         && table.boot_id().is_some_and(|boot| boot == process.boot_id)
-        && snapshot.has_only_others(process.start_ticks)
+        && snapshot().has_only_others(process.start_ticks)
 }
 
 /// How the session of `row` is taken up again.
@@ -183,14 +205,15 @@ mod tests {
     fn a_process_without_a_namespace_has_gone_if_none_that_can_be_seen_began_with_it() {
         let old = ProcessIdentity { pid: 7, start_ticks: 70, boot_id: "boot".into(), ..ProcessIdentity::default() };
         let seen = |start_ticks| Snapshot::of([ProcessStat { pid: 900, start_ticks, ..ProcessStat::default() }]);
+        let (seen_70, seen_71, nothing) = (seen(70), seen(71), Snapshot::default());
         let first = Table(Some(FIRST_NAMESPACE));
-        assert!(has_gone(&old, &first, &seen(71)));
-        assert!(!has_gone(&old, &first, &seen(70)), "by another number, in a container");
-        assert!(!has_gone(&old, &first, &Snapshot::default()), "nothing can be seen");
-        assert!(!has_gone(&old, &Table(Some(4)), &seen(71)), "not all can be seen from a container");
-        assert!(!has_gone(&old, &Table(None), &seen(71)));
+        assert!(has_gone(&old, &first, &|| &seen_71));
+        assert!(!has_gone(&old, &first, &|| &seen_70), "by another number, in a container");
+        assert!(!has_gone(&old, &first, &|| &nothing), "nothing can be seen");
+        assert!(!has_gone(&old, &Table(Some(4)), &|| &seen_71), "not all can be seen from a container");
+        assert!(!has_gone(&old, &Table(None), &|| &seen_71));
         let other_boot = ProcessIdentity { boot_id: "other".into(), ..old.clone() };
-        assert!(!has_gone(&other_boot, &first, &seen(71)), "said by others");
-        assert!(!has_gone(&ProcessIdentity { pid_namespace: Some(4), ..old }, &first, &seen(71)));
+        assert!(!has_gone(&other_boot, &first, &|| &seen_71), "said by others");
+        assert!(!has_gone(&ProcessIdentity { pid_namespace: Some(4), ..old }, &first, &|| &seen_71));
     }
 }

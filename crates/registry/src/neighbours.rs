@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use stopgate_coordination::room::Place;
 use stopgate_core::clock::UnixMillis;
-use stopgate_core::paths::Home;
 use stopgate_core::process::{Liveness, ProcessIdentity};
 use stopgate_core::session::state::SessionState;
 use stopgate_core::session::{LIVE_CHECK_PREFIX, SessionKey};
@@ -40,14 +39,14 @@ pub struct LivingSession {
 
 impl LivingSession {
     /// What `row`, looked at, says of a session that lives; `None` if it is over, or was made up by a live check.
-    pub fn of(row: &SessionRow) -> Option<Self> {
+    fn of(row: &SessionRow, places: &mut Places) -> Option<Self> {
         if row.state.is_over() || row.session_id.starts_with(LIVE_CHECK_PREFIX) {
             return None;
         }
         Some(Self {
             key: row.key(),
             name: name_of(row),
-            place: row.cwd.as_deref().and_then(place_of),
+            place: row.cwd.as_deref().and_then(|cwd| places.of(cwd)),
             state: row.state,
             is_proven: row.liveness == Liveness::Alive,
             since_ms: row.started_at_ms,
@@ -55,6 +54,11 @@ impl LivingSession {
             last_event_at_ms: row.last_event_at_ms,
             process: row.harness_process.clone(),
         })
+    }
+
+    /// Whether `cwd` is in the place where it works.
+    pub fn works_in(&self, cwd: &Path) -> bool {
+        self.place.is_some() && place_of(cwd) == self.place
     }
 
     /// Top of the working tree that it lives in.
@@ -73,33 +77,49 @@ fn place_of(cwd: &Path) -> Option<Place> {
     if cwd.is_dir() { Place::of(cwd) } else { Some(Place::alone(cwd)) }
 }
 
-/// The sessions of `home` that live, the last active first. Blocks: looks at processes and files.
-pub fn living(store: &Store, home: &Home, now_ms: UnixMillis) -> Result<Vec<LivingSession>, StoreError> {
-    let mut rows = store.sessions_not_ended(MAX_SESSIONS)?;
-    crate::look(&mut rows, home, now_ms);
-    Ok(rows.iter().filter_map(LivingSession::of).collect())
+/// Places of working directories: many sessions work in the same.
+#[derive(Default)]
+struct Places(BTreeMap<PathBuf, Option<Place>>);
+
+impl Places {
+    fn of(&mut self, cwd: &Path) -> Option<Place> {
+        if let Some(known) = self.0.get(cwd) {
+            return known.clone();
+        }
+        let found = place_of(cwd);
+        self.0.insert(cwd.to_owned(), found.clone());
+        found
+    }
 }
 
-/// The other sessions of `home` that live in the working tree of `place`, the last active first. Blocks; looks at processes
+/// The sessions that live, the last active first. Blocks: looks at processes and files.
+pub fn living(store: &Store, now_ms: UnixMillis) -> Result<Vec<LivingSession>, StoreError> {
+    Ok(living_of(store.sessions_not_ended(MAX_SESSIONS)?, now_ms))
+}
+
+/// Those of `rows` that live. Blocks: looks at processes and files.
+pub fn living_of(mut rows: Vec<SessionRow>, now_ms: UnixMillis) -> Vec<LivingSession> {
+    crate::look_who_lives(&mut rows, now_ms);
+    let mut places = Places::default();
+    rows.iter().filter_map(|row| LivingSession::of(row, &mut places)).collect()
+}
+
+/// The other sessions that live in the working tree of `place`, the last active first. Blocks; looks at processes
 /// only where there may be any.
 pub fn beside(
     store: &Store,
-    home: &Home,
     now_ms: UnixMillis,
     own: &SessionKey,
     place: &Place,
 ) -> Result<Vec<LivingSession>, StoreError> {
-    let mut places: BTreeMap<PathBuf, Option<Place>> = BTreeMap::new();
+    let mut places = Places::default();
     let mut rows = store.sessions_not_ended(MAX_SESSIONS)?;
     rows.retain(|row| {
         let Some(cwd) = row.cwd.as_ref().filter(|_| row.key() != *own) else { return false };
-        let found = places.entry(cwd.clone()).or_insert_with(|| place_of(cwd));
-        found.as_ref().is_some_and(|found| found.tree == place.tree)
+        places.of(cwd).is_some_and(|found| found.tree == place.tree)
     });
-    if !rows.is_empty() {
-        crate::look(&mut rows, home, now_ms);
-    }
-    Ok(rows.iter().filter_map(LivingSession::of).collect())
+    crate::look_who_lives(&mut rows, now_ms);
+    Ok(rows.iter().filter_map(|row| LivingSession::of(row, &mut places)).collect())
 }
 
 /// The sessions of each working tree, by its top.

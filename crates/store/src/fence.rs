@@ -131,17 +131,19 @@ impl Store {
         Ok(is_new)
     }
 
-    /// How often `key` was refused the same since its person's last prompt.
-    pub fn fence_denials(&self, key: &SessionKey, signature: &str) -> Result<u32, StoreError> {
+    /// How often `key` was refused the same since its person's last prompt; more than `most` are not counted.
+    pub fn fence_denials(&self, key: &SessionKey, signature: &str, most: u32) -> Result<u32, StoreError> {
         let count = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM fence_events
-                 WHERE harness = ?1 AND session_id = ?2 AND answered = 'deny' AND signature = ?3
-                   AND at_ms >= ifnull((SELECT at_ms FROM session_events
-                                        WHERE harness = ?1 AND session_id = ?2 AND event = 'UserPromptSubmit'), 0)",
+                "SELECT count(*) FROM (
+                     SELECT 1 FROM fence_events
+                     WHERE harness = ?1 AND session_id = ?2 AND answered = 'deny' AND signature = ?3
+                       AND at_ms >= ifnull((SELECT at_ms FROM session_events
+                                            WHERE harness = ?1 AND session_id = ?2 AND event = 'UserPromptSubmit'), 0)
+                     LIMIT ?4)",
             )?
-            .query_row(params![key.harness.name(), key.session_id, signature], |row| row.get(0))?;
+            .query_row(params![key.harness.name(), key.session_id, signature, most], |row| row.get(0))?;
         Ok(count)
     }
 

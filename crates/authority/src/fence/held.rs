@@ -1,13 +1,15 @@
 //! Keeps `run/held` as things are: by it a hook knows whether it has to ask at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use stopgate_coordination::held::{self, HeldLease, HeldTree};
 use stopgate_coordination::lease::{Lease, LeaseOrigin};
-use stopgate_core::fsx;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_registry::neighbours::LivingSession;
@@ -17,12 +19,16 @@ use super::current_mode;
 use crate::state::State;
 use crate::watched::Watched;
 
+/// Changes come in crowds: after each writing so long nothing is written.
+const CROWD: Duration = Duration::from_millis(10);
+
 /// Writes the file at the start and whenever sessions or leases change, or the process of a session that it names ends, for as
 /// long as the authority runs.
 pub(crate) async fn keep_written(state: Arc<State>) {
     let mut written: Option<String> = None;
     let mut leases = state.leases.subscribe();
     let mut processes = Processes::default();
+    // Whoever comes or goes says so, and a lease is no reason to look at everybody.
     loop {
         let done = {
             let state = Arc::clone(&state);
@@ -44,6 +50,7 @@ pub(crate) async fn keep_written(state: Arc<State>) {
         }
         let said = problem.map(|error| format!("{}: {error}", held::file(&state.home).display()));
         *state.fence.problem.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        tokio::time::sleep(CROWD).await;
         tokio::select! {
             () = state.fence.changed.notified() => {}
             () = processes.one_ends() => {
@@ -99,7 +106,7 @@ fn write(state: &State, before: Option<&str>) -> io::Result<(String, Arc<Vec<Liv
     let (text, living) = if current_mode(state) == Mode::Off {
         (String::new(), Arc::default())
     } else {
-        let living = state.fence.living.look(state);
+        let living = state.fence.living.current(state);
         (text(&living, &super::leases::all(state)), living)
     };
     let named = if text.is_empty() { Arc::default() } else { living };
@@ -113,9 +120,20 @@ fn write(state: &State, before: Option<&str>) -> io::Result<(String, Arc<Vec<Liv
             _ => {}
         }
     } else {
-        fsx::write_atomic(&path, text.as_bytes(), 0o600)?;
+        replace(&path, text.as_bytes())?;
     }
     Ok((text, named))
+}
+
+/// Replaces the file without waiting for the disk: it is written anew after every start.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).mode(0o600).open(&new)?.write_all(bytes)?;
+    std::fs::rename(&new, path)
 }
 
 fn exists(path: &Path) -> bool {

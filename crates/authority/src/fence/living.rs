@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::verdict::Party;
+use stopgate_core::harness::{Event, EventKind};
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::SessionKey;
-use stopgate_registry::neighbours::LivingSession;
+use stopgate_core::session::state::Turn;
+use stopgate_registry::neighbours::{LivingSession, living_of};
 
 use crate::state::State;
 
@@ -37,6 +39,29 @@ impl Living {
         seen.last = None;
     }
 
+    /// What an event says of a session. False where the last look, which is fresh, says the same of who lives where: what
+    /// most events change is whose turn it is.
+    pub(super) fn hear(&self, event: &Event, is_held: bool) -> bool {
+        let comes_or_goes = matches!(event.kind, EventKind::SessionStart { .. } | EventKind::SessionEnd { .. });
+        let mut seen = self.seen();
+        let Some((_, living)) = seen.last.as_mut().filter(|(at, _)| !comes_or_goes && at.elapsed() < FRESH) else {
+            return true;
+        };
+        let Some(at) = living.iter().position(|session| session.key == event.key) else { return true };
+        if event.cwd.as_deref().is_some_and(|cwd| !living[at].works_in(cwd)) {
+            return true;
+        }
+        let turn_open = match Turn::of(&event.kind).filter(|_| event.agent_id.is_none()) {
+            Some(Turn::Prompted | Turn::Asked) => Some(true),
+            Some(Turn::Stopped) => Some(is_held),
+            Some(Turn::Started) | None => None,
+        };
+        if let Some(turn_open) = turn_open.filter(|open| *open != living[at].turn_open) {
+            Arc::make_mut(living)[at].turn_open = turn_open;
+        }
+        false
+    }
+
     /// The sessions whose process is proven to live. One of which that is not known neither holds nor is spared.
     pub(super) fn current(&self, state: &State) -> Arc<Vec<LivingSession>> {
         let last = self.seen().last.clone();
@@ -49,13 +74,13 @@ impl Living {
     /// The same, looked at now.
     pub(super) fn look(&self, state: &State) -> Arc<Vec<LivingSession>> {
         let (began, version) = (Instant::now(), self.seen().version);
-        let Ok(mut rows) = state.storage.with_reader(|store| store.sessions_not_ended(MAX_SESSIONS)) else {
+        let Ok(rows) = state.storage.with_reader(|store| store.sessions_not_ended(MAX_SESSIONS)) else {
             // What was known is better than nothing.
             return self.seen().last.as_ref().map(|(_, living)| Arc::clone(living)).unwrap_or_default();
         };
-        stopgate_registry::look(&mut rows, &state.home, state.storage.now_ms());
-        let living = rows.iter().filter_map(LivingSession::of).filter(|session| session.is_proven);
-        let living: Arc<Vec<_>> = Arc::new(living.collect());
+        let mut living = living_of(rows, state.storage.now_ms());
+        living.retain(|session| session.is_proven);
+        let living = Arc::new(living);
         let mut seen = self.seen();
         if seen.version == version {
             seen.last = Some((began, Arc::clone(&living)));

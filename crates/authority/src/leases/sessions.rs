@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stopgate_coordination::lease::{Facts, LeaseEnd, Standing};
-use stopgate_core::paths::Home;
 use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, host, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_core::session::state::{ClientStatus, SessionState};
@@ -26,7 +25,6 @@ const MAX_NAMESAKES: u32 = 10;
 
 /// See the module.
 pub(super) struct Sessions {
-    home: Home,
     storage: Arc<Storage>,
     known: Mutex<HashMap<SessionKey, Known>>,
 }
@@ -81,8 +79,8 @@ fn patience_ms(row: &SessionRow) -> i64 {
 }
 
 impl Sessions {
-    pub(super) fn of(home: Home, storage: Arc<Storage>) -> Self {
-        Self { home, storage, known: Mutex::new(HashMap::new()) }
+    pub(super) fn of(storage: Arc<Storage>) -> Self {
+        Self { storage, known: Mutex::new(HashMap::new()) }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<SessionKey, Known>> {
@@ -228,8 +226,7 @@ impl FactsNow<'_> {
         let Some(mut row) = self.sessions.row(session) else { return Standing::Resting };
         // As events tell it, with what the gate has sent back to its work.
         let is_open = matches!(row.state, SessionState::Working | SessionState::Waiting);
-        let (home, now) = (&self.sessions.home, self.sessions.storage.now_ms());
-        stopgate_registry::look(std::slice::from_mut(&mut row), home, now);
+        stopgate_registry::look_who_lives(std::slice::from_mut(&mut row), self.sessions.storage.now_ms());
         // With the gate off nobody reports the end of a turn but the client itself.
         let says_idle = row
             .told

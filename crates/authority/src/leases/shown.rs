@@ -88,7 +88,7 @@ pub(crate) fn living_session(
     room: &Path,
 ) -> Result<Result<SessionKey, Failure>, StoreError> {
     let now = state.storage.now_ms();
-    let living = state.storage.with_store(|store| neighbours::living(store, &state.home, now))?;
+    let living = state.storage.with_store(|store| neighbours::living(store, now))?;
     let is_named = |session: &&LivingSession| session.name == word || session.key.to_string() == word;
     let begins = |session: &&LivingSession| !word.is_empty() && session.key.session_id.starts_with(word);
     let mut found: Vec<&LivingSession> = living.iter().filter(is_named).collect();

@@ -26,7 +26,7 @@ fn claim(resource: &str) -> Claim {
 fn engine(home: &Home) -> Leases {
     home.create().unwrap();
     let storage = Arc::new(Storage::open(home.clone(), Box::new(SystemClock)));
-    Leases::of(home.clone(), storage, Arc::new(Settings::load(home.clone())))
+    Leases::of(home, storage, Arc::new(Settings::load(home.clone())))
 }
 
 impl Leases {

@@ -71,7 +71,7 @@ fn record(state: &Arc<State>, reported: &HookEvent) -> Result<bool, StoreError> 
     let heard = heard_prompt::asked(state, reported);
     let recorded = state.storage.with_store(|store| store.record_event(reported))?;
     state.leases.heard(&reported.event, reported.origin.search_path.as_deref());
-    state.fence.changed();
+    state.fence.heard(&reported.event, false);
     if let Some(asked) = heard.filter(|_| recorded) {
         // The event is stored: this is remembered in any case.
         let _ = state.storage.with_store(|store| store.hear_asked(&reported.event.key, &asked));

@@ -72,7 +72,7 @@ fn living(state: &State) -> Result<Vec<LivingSession>, StoreError> {
     state.storage.with_store(|store| {
         // Sessions of an older version have none.
         let _ = store.name_unnamed(now_ms);
-        neighbours::living(store, &state.home, now_ms)
+        neighbours::living(store, now_ms)
     })
 }
 

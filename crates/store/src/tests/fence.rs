@@ -104,7 +104,7 @@ fn verdicts_are_counted_and_collisions_are_told_from_mere_refusals() {
 fn the_same_refusals_of_a_turn_are_counted() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    let count = |store: &Store| store.fence_denials(&key("birch"), "write a.rs claude:amber").unwrap();
+    let count = |store: &Store| store.fence_denials(&key("birch"), "write a.rs claude:amber", 9).unwrap();
     let shadowed = FenceRecord { answered: FenceVerdict::Allow, ..write("birch", "a.rs", 9, Some("amber")) };
     for one in [write("birch", "a.rs", 10, Some("amber")), write("birch", "b.rs", 11, Some("amber")), shadowed] {
         store.record_fence(&one).unwrap();
