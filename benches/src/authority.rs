@@ -5,10 +5,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use stopgate_core::client;
+use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::event_id::new_event_id;
 use stopgate_core::paths::Home;
+use stopgate_core::protocol::ROUTE_EVENTS;
 use stopgate_protocol::{Endpoint, GateLog, GateLogRow, GetHealth, ListSessions, LogFilter};
 
 /// How long it may take to start.
@@ -70,6 +74,24 @@ impl Authority {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Stops its process, as a debugger or a machine out of memory does: it neither ends nor answers.
+    pub(crate) fn stand_still(&self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no process id")?;
+        Ok(kill_process(pid, Signal::STOP)?)
+    }
+
+    /// Reports an event of the session `id`, as hooks do.
+    pub(crate) fn report(&self, id: &str, cwd: &Path, kind: &Value) -> anyhow::Result<()> {
+        let key = json!({"harness": "claude", "session_id": id});
+        let event = json!({"key": key, "cwd": cwd, "kind": kind});
+        let body = json!({"event_id": new_event_id(&SystemClock), "at_ms": SystemClock.now_ms(), "origin": {},
+                          "event": event});
+        let until = Instant::now() + ANSWER;
+        let response = client::request(&self.socket, "POST", ROUTE_EVENTS, body.to_string().as_bytes(), until)?;
+        ensure!(response.status == 200, "an event: status {}", response.status);
+        Ok(())
     }
 
     fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {

@@ -47,21 +47,11 @@ impl Program {
 pub(crate) struct Binaries(BTreeMap<String, PathBuf>);
 
 impl Binaries {
-    /// Builds them, and lets cargo say where they are.
+    /// Builds them, and lets cargo say where they are. Hooks by themselves, as they are built for a release: with others
+    /// they would have of their dependencies what those need.
     pub(crate) fn build() -> anyhow::Result<Self> {
-        let cargo = ProcessEnv.os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--release", "--bins"])
-            .args(["-p", "stopgate-hooks", "-p", "stopgate-program"])
-            .args(["-p", env!("CARGO_PKG_NAME")])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot start cargo")?;
-        ensure!(output.status.success(), "`cargo build --release` failed: {}", output.status);
-        let built = executables(&String::from_utf8_lossy(&output.stdout));
+        let mut built = build(&["-p", "stopgate-program", "-p", env!("CARGO_PKG_NAME")])?;
+        built.extend(build(&["-p", "stopgate-hooks"])?);
         for program in Program::built() {
             ensure!(built.contains_key(program.name()), "cargo built no `{}`", program.name());
         }
@@ -70,8 +60,12 @@ impl Binaries {
 
     /// The file of `program`.
     pub(crate) fn path(&self, program: Program) -> anyhow::Result<&Path> {
-        let path = self.0.get(program.name());
-        path.map(PathBuf::as_path).with_context(|| format!("no binary `{}`", program.name()))
+        self.own(program.name())
+    }
+
+    /// A program of the bench's own, by its name.
+    pub(crate) fn own(&self, name: &str) -> anyhow::Result<&Path> {
+        self.0.get(name).map(PathBuf::as_path).with_context(|| format!("no binary `{name}`"))
     }
 
     /// Copies the hooks, their peers and the no-op to the `bin/` of `home` and marks it as a home.
@@ -91,6 +85,23 @@ impl Binaries {
         }
         Ok(())
     }
+}
+
+/// Builds the programs of these packages for release; names and paths.
+fn build(packages: &[&str]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let cargo = ProcessEnv.os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--bins"]).args(packages).arg("--message-format=json-render-diagnostics");
+    // What cargo says of this package to its bench makes build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = command.output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "`cargo build --release` failed: {}", output.status);
+    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Names and paths of the executables in cargo's messages.

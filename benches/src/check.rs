@@ -8,7 +8,7 @@ use stopgate_protocol::GateLogRow;
 
 use crate::authority::Authority;
 use crate::measure::Finished;
-use crate::situations::{Proof, Situation};
+use crate::situations::{Prints, Proof, Situation};
 
 /// `touch` leaves it to the file system to tell the time, whose clock lags behind by up to a tick. Two spawns of the same
 /// situation are further apart.
@@ -58,17 +58,7 @@ pub(crate) fn end(situation: &Situation, finished: &Finished, before_ms: i64) ->
     let expected = situation.expected;
     let shown = String::from_utf8_lossy(&finished.stdout);
     ensure!(finished.success, "did not exit with 0");
-    if expected.block {
-        let reply: Value = serde_json::from_slice(&finished.stdout)
-            .with_context(|| format!("should print a block, printed {shown:?}"))?;
-        ensure!(
-            reply["decision"] == "block"
-                && reply["reason"].as_str().is_some_and(|reason| reason.starts_with("[stopgate]")),
-            "should print a block, printed {shown:?}"
-        );
-    } else {
-        ensure!(shown.is_empty(), "should print nothing, printed {shown:?}");
-    }
+    ensure!(is_printed(expected.prints, &finished.stdout), "should print {:?}, printed {shown:?}", expected.prints);
     if let Some(kind) = expected.beat {
         let last = beat::last(&situation.home, situation.program.name(), kind);
         ensure!(last.is_some_and(|at_ms| at_ms >= before_ms - CLOCK_LAG_MS), "left no beat `{}`", kind.name());
@@ -82,6 +72,18 @@ pub(crate) fn end(situation: &Situation, finished: &Finished, before_ms: i64) ->
         finished.elapsed
     );
     Ok(())
+}
+
+/// Whether a hook printed what it should.
+fn is_printed(prints: Prints, stdout: &[u8]) -> bool {
+    let is_ours = |reason: &Value| reason.as_str().is_some_and(|reason| reason.starts_with("[stopgate]"));
+    let reply: Value = serde_json::from_slice(stdout).unwrap_or_default();
+    let tool = &reply["hookSpecificOutput"];
+    match prints {
+        Prints::Nothing => stdout.is_empty(),
+        Prints::Block => reply["decision"] == "block" && is_ours(&reply["reason"]),
+        Prints::Denial => tool["permissionDecision"] == "deny" && is_ours(&tool["permissionDecisionReason"]),
+    }
 }
 
 /// Removes what was spooled and counts it. An authority would drain it; a spool that grows is another situation.

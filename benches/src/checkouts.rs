@@ -30,6 +30,15 @@ pub(crate) fn with_plan(top: &Path) -> anyhow::Result<()> {
     commit_all(top)
 }
 
+/// A checkout with these files.
+pub(crate) fn with_files(top: &Path, files: &[&str]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(top)?;
+    for file in files {
+        std::fs::write(top.join(file), "fn main() {}\n")?;
+    }
+    commit_all(top)
+}
+
 /// A checkout in which other sessions, which still run, have so many live builds, and had so many that are archived.
 pub(crate) fn with_builds(top: &Path, live: usize, archived: usize) -> anyhow::Result<()> {
     std::fs::create_dir_all(top)?;

@@ -11,6 +11,7 @@ mod binaries;
 mod check;
 mod checkouts;
 mod elf;
+mod leases;
 mod load;
 mod machine;
 mod measure;
@@ -21,6 +22,7 @@ mod peers;
 mod promise;
 mod report;
 mod run;
+mod seats;
 mod situations;
 mod sizes;
 mod stats;
@@ -72,13 +74,17 @@ fn measure_all(options: &Options) -> anyhow::Result<()> {
         let hooks = HookRows::new(&situations, &run::all(&world, &situations, options.spawns)?)?;
         (hooks, anatomy::all(&world, &situations)?)
     };
-    let authority = match options.filter {
+    let authority = match options.filter.as_deref() {
+        Some("leases") => {
+            AuthorityRows { leases: Some(leases::all(&binaries, options.load_seconds)?), ..AuthorityRows::default() }
+        }
         Some(_) => AuthorityRows { words: words::all(options)?, ..AuthorityRows::default() },
         None => AuthorityRows {
             words: words::all(options)?,
             long: Some(load::long_stops(&binaries)?),
             loads: load::all(&binaries, options.load_seconds)?,
             idle: Some(load::idle(&binaries)?),
+            leases: Some(leases::all(&binaries, options.load_seconds)?),
         },
     };
     let report = Report::new(hooks, authority, anatomy, &binaries)?;
@@ -89,6 +95,7 @@ fn measure_all(options: &Options) -> anyhow::Result<()> {
     }
     if options.page {
         console::note(format!("{} written", page::write(&report.page())?.display()));
+        console::note(format!("{} written", page::write_numbers(&report.numbers())?.display()));
     }
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! connection of its own, as a hook's is, and its time counts from the moment it was due. What is promised stands in
 //! `docs/architecture.md`, under "Budgets".
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -73,10 +75,12 @@ pub(crate) struct Idle {
 
 /// What the authority used while it was watched.
 #[derive(Debug, Clone, Copy)]
-struct Spent {
-    resident_mib: f64,
+pub(crate) struct Spent {
+    pub(crate) resident_mib: f64,
     /// Of one core.
-    cpu_percent: f64,
+    pub(crate) cpu_percent: f64,
+    /// Processor time.
+    pub(crate) cpu: Duration,
 }
 
 /// Loads an authority of its own at each rate for `seconds`.
@@ -164,22 +168,41 @@ pub(crate) fn idle(binaries: &Binaries) -> anyhow::Result<Idle> {
     // their counts with them.
     std::thread::sleep(Duration::from_secs(15));
     console::note(format!("watching an idle authority for {} s ...", IDLE.as_secs()));
-    let (before, woken) = (Usage::of(pid)?, wakeups(pid)?);
+    let (before, woken) = (Usage::of(pid)?, Sleeps::of(pid)?);
     std::thread::sleep(IDLE);
-    #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
-    let often = wakeups(pid)?.saturating_sub(woken) as f64;
-    Ok(Idle { spent: before.until_now(pid)?, wakeups: often / IDLE.as_secs_f64() })
+    Ok(Idle { spent: before.until_now(pid)?, wakeups: woken.until_now(pid)? })
 }
 
-/// How often the threads of `pid` have gone to sleep of their own accord: each sleep ends with a wake-up.
-fn wakeups(pid: u32) -> anyhow::Result<u64> {
-    let mut all = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let status = std::fs::read_to_string(task?.path().join("status"))?;
-        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        all += count.context("no voluntary_ctxt_switches")?.trim().parse::<u64>()?;
+/// How often each thread of a process has gone to sleep of its own accord, at some moment: each sleep ends with a wake-up.
+pub(crate) struct Sleeps {
+    at: Instant,
+    counts: BTreeMap<OsString, u64>,
+}
+
+impl Sleeps {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
+        let mut counts = BTreeMap::new();
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?;
+            // It may have ended since it was listed.
+            let Ok(status) = std::fs::read_to_string(task.path().join("status")) else { continue };
+            let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            counts.insert(task.file_name(), count.context("no voluntary_ctxt_switches")?.trim().parse()?);
+        }
+        Ok(Self { at: Instant::now(), counts })
     }
-    Ok(all)
+
+    /// How often a second since; what a thread did that has ended is not counted.
+    pub(crate) fn until_now(&self, pid: u32) -> anyhow::Result<f64> {
+        let now = Self::of(pid)?;
+        let since = |(thread, count): (&OsString, &u64)| {
+            count.saturating_sub(self.counts.get(thread).copied().unwrap_or_default())
+        };
+        let all: u64 = now.counts.iter().map(since).sum();
+        #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+        let often = all as f64;
+        Ok(often / (now.at - self.at).as_secs_f64())
+    }
 }
 
 fn start_session(socket: &Path, session: u32, checkout: &Path) -> anyhow::Result<()> {
@@ -250,24 +273,25 @@ fn ask(socket: &Path, number: u32, checkout: &Path, message: &str) -> anyhow::Re
 
 /// What a process had used at some moment.
 #[derive(Debug, Clone, Copy)]
-struct Usage {
+pub(crate) struct Usage {
     at: Instant,
     cpu: Duration,
 }
 
 impl Usage {
-    fn of(pid: u32) -> anyhow::Result<Self> {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         Ok(Self { at: Instant::now(), cpu: Stat::of(pid)?.cpu().context("no CPU time")? })
     }
 
     /// What `pid` has used since.
-    fn until_now(self, pid: u32) -> anyhow::Result<Spent> {
+    pub(crate) fn until_now(self, pid: u32) -> anyhow::Result<Spent> {
         let now = Self::of(pid)?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let resident: u32 = resident.trim().trim_end_matches(" kB").parse()?;
-        let cpu = now.cpu.saturating_sub(self.cpu).div_duration_f64(now.at - self.at);
-        Ok(Spent { resident_mib: f64::from(resident) / 1024.0, cpu_percent: 100.0 * cpu })
+        let cpu = now.cpu.saturating_sub(self.cpu);
+        let cpu_percent = 100.0 * cpu.div_duration_f64(now.at - self.at);
+        Ok(Spent { resident_mib: f64::from(resident) / 1024.0, cpu_percent, cpu })
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Parser)]
 #[command(name = "performance", disable_version_flag = true)]
 pub(crate) struct Options {
-    /// Measure only situations, and readings of words, whose name contains this (the no-op is always measured), and no load
+    /// Measure only situations, and readings of words, whose name contains this (the no-op is always measured), and no load;
+    /// `leases`: what leases cost, alone
     pub(crate) filter: Option<String>,
 
     /// How often each hook is spawned in each situation
@@ -21,7 +22,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(crate) load_seconds: u32,
 
-    /// Write `docs/performance.md` with the numbers of this run
+    /// Write `docs/performance.md`, and the numbers in `docs/coordination.md`, with the numbers of this run
     #[arg(long, conflicts_with = "filter")]
     pub(crate) page: bool,
 

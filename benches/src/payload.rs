@@ -10,6 +10,12 @@ const STOP: &str = include_str!("../../tests/fixtures/claude/Stop.json");
 /// A recorded `SessionStart` of Claude Code.
 const SESSION_START: &str = include_str!("../../tests/fixtures/claude/SessionStart.startup.json");
 
+/// A recorded `UserPromptSubmit` of Claude Code.
+const PROMPTED: &str = include_str!("../../tests/fixtures/claude/UserPromptSubmit.json");
+/// Recorded calls of tools of Claude Code.
+const WRITE: &str = include_str!("../../tests/fixtures/claude/PreToolUse.Write.json");
+const BASH: &str = include_str!("../../tests/fixtures/claude/PreToolUse.Bash.json");
+
 /// A stop that gives no excuse and promises nothing.
 pub(crate) const PLAIN_MESSAGE: &str =
     "The parser is in and its tests pass: 14 passed, none failed. The README shows the new flag.";
@@ -39,6 +45,35 @@ pub(crate) fn stop(session: &str, cwd: &Path, message: &str) -> anyhow::Result<V
 /// The start of `session` in `cwd`.
 pub(crate) fn session_start(session: &str, cwd: &Path) -> anyhow::Result<Vec<u8>> {
     render(SESSION_START, session, cwd, &[])
+}
+
+/// A prompt of the person of `session` in `cwd`.
+pub(crate) fn prompt(session: &str, cwd: &Path) -> anyhow::Result<Vec<u8>> {
+    render(PROMPTED, session, cwd, &[])
+}
+
+/// A tool that `session` is about to use in `cwd`.
+pub(crate) fn call(session: &str, cwd: &Path, call: Call) -> anyhow::Result<Vec<u8>> {
+    let (fixture, field, value) = match call {
+        Call::Write(file) => {
+            let path = cwd.join(file);
+            (WRITE, "file_path", path.to_str().context("the temporary directory's path is not UTF-8")?.to_owned())
+        }
+        Call::Shell(command) => (BASH, "command", command.to_owned()),
+    };
+    let mut payload: Value = serde_json::from_slice(&render(fixture, session, cwd, &[])?)?;
+    let input = payload.get_mut("tool_input").and_then(|input| input.get_mut(field));
+    *input.with_context(|| format!("a fixture has no `{field}`"))? = Value::from(value);
+    Ok(serde_json::to_vec(&payload)?)
+}
+
+/// What a tool is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Call {
+    /// Write this file of the working directory.
+    Write(&'static str),
+    /// Run this command.
+    Shell(&'static str),
 }
 
 fn render(fixture: &str, session: &str, cwd: &Path, others: &[(&str, &str)]) -> anyhow::Result<Vec<u8>> {
@@ -88,6 +123,18 @@ mod tests {
         assert!(matches!(event.kind, EventKind::Stop(stop) if stop.last_assistant_message == "hello"));
         let started = read(&session_start(&id, Path::new("/x")).unwrap());
         assert!(matches!(started.kind, EventKind::SessionStart { .. }));
+    }
+
+    #[test]
+    fn a_call_says_what_it_would_do() {
+        for (asked, field, expected) in
+            [(Call::Write("a.rs"), "file_path", "/x/a.rs"), (Call::Shell("git stash"), "command", "git stash")]
+        {
+            let event = read(&call("s", Path::new("/x"), asked).unwrap());
+            assert!(matches!(event.kind, EventKind::PreToolUse(call) if call.input[field] == expected));
+        }
+        let prompted = read(&prompt("s", Path::new("/x")).unwrap());
+        assert!(matches!(prompted.kind, EventKind::UserPromptSubmit { .. }));
     }
 
     #[test]

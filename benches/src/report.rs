@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::anatomy::{self, Anatomy};
 use crate::binaries::{Binaries, Program};
+use crate::leases::Leases;
 use crate::load::{Idle, Load, LongStops};
 use crate::machine::Machine;
 use crate::page;
@@ -52,8 +53,19 @@ impl HookRows {
 
     /// The table of those that are peers, or of those that are not.
     fn table(&self, are_peers: bool) -> String {
+        self.table_of(|row| row.is_peer == are_peers)
+    }
+
+    /// What coordination costs.
+    fn of_coordination(&self) -> String {
+        self.table_of(|row| {
+            row.name == NO_OP || row.name.starts_with("write-fence") || row.name.contains("coordination")
+        })
+    }
+
+    fn table_of(&self, is_shown: impl Fn(&Row) -> bool) -> String {
         let head = ["situation", "n", "median", "p95", "p99", "min", "x no-op", "promise", ""];
-        let rows = self.0.iter().filter(|row| row.is_peer == are_peers).map(Row::cells);
+        let rows = self.0.iter().filter(|row| is_shown(row)).map(Row::cells);
         table(&std::iter::once(head.map(str::to_owned)).chain(rows).collect::<Vec<_>>())
     }
 }
@@ -69,6 +81,8 @@ pub(crate) struct AuthorityRows {
     pub(crate) loads: Vec<Load>,
     /// Nobody asks.
     pub(crate) idle: Option<Idle>,
+    /// What leases cost.
+    pub(crate) leases: Option<Leases>,
 }
 
 impl AuthorityRows {
@@ -88,6 +102,10 @@ impl AuthorityRows {
 
     fn idle(&self) -> String {
         self.idle.as_ref().map(Idle::text).unwrap_or_default()
+    }
+
+    fn leases(&self) -> String {
+        self.leases.as_ref().map(Leases::text).unwrap_or_default()
     }
 }
 
@@ -120,7 +138,7 @@ impl Report {
     /// For people, on a terminal.
     pub(crate) fn text(&self) -> String {
         format!(
-            "times in ms, from before the spawn to after the exit; promises: docs/architecture.md\n{}\n{}\n{}\n{}\n{}{}{}\n{}\n{}",
+            "times in ms, from before the spawn to after the exit; promises: docs/architecture.md\n{}\n{}\n{}\n{}\n{}{}{}\n{}\n{}\n{}",
             self.hooks.table(false),
             self.hooks.table(true),
             self.sizes(),
@@ -128,9 +146,24 @@ impl Report {
             self.authority.loads(),
             self.authority.long(),
             self.authority.idle(),
+            self.authority.leases(),
             anatomy::text(&self.anatomy),
             self.machine.text()
         )
+    }
+
+    /// Where the numbers are from.
+    fn measured_on(&self) -> String {
+        format!("Measured on {}.", self.machine.text().trim_start_matches("machine: "))
+    }
+
+    /// For people, as the section of the page on coordination.
+    pub(crate) fn numbers(&self) -> String {
+        page::fill_numbers(&[
+            ("machine", &self.measured_on()),
+            ("hooks", &self.hooks.of_coordination()),
+            ("leases", &self.authority.leases()),
+        ])
     }
 
     /// For people, as a page.
@@ -142,7 +175,7 @@ impl Report {
             })
             .collect();
         page::fill(&[
-            ("machine", &format!("Measured on {}.", self.machine.text().trim_start_matches("machine: "))),
+            ("machine", &self.measured_on()),
             ("hooks", &self.hooks.table(false)),
             ("peers", &self.hooks.table(true)),
             ("peer_directory", "`benches/peers/`"),
@@ -152,6 +185,7 @@ impl Report {
             ("loads", &self.authority.loads()),
             ("long", &self.authority.long()),
             ("idle", &self.authority.idle()),
+            ("leases", &self.authority.leases()),
             ("anatomy", &anatomy::text(&self.anatomy)),
         ])
     }
@@ -165,6 +199,7 @@ impl Report {
             "loads": self.authority.loads.iter().map(Load::json).collect::<Vec<_>>(),
             "long": self.authority.long.as_ref().map(LongStops::json),
             "idle": self.authority.idle.as_ref().map(Idle::json),
+            "leases": self.authority.leases.as_ref().map(Leases::json),
             "anatomy": self.anatomy.iter().map(Anatomy::json).collect::<Vec<_>>(),
             "machine": self.machine.json(),
         });

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
 use stopgate_core::clock::{Clock as _, SystemClock};
 use stopgate_core::hook::Hook;
 
@@ -23,6 +24,9 @@ const LISTED: usize = 1_000;
 const ROUNDS_A_PROOF: usize = 100;
 /// Pause before each spawn, so that what the one before set going in the authority is not counted against it.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Pause after a session came or went.
+const REST: Duration = Duration::from_millis(40);
 
 /// Runs all `situations` for `rounds` rounds and returns a summary of each. In each round the order is another,
 /// so that noise, and what a situation leaves behind, hits all of them equally.
@@ -117,6 +121,8 @@ impl<'a> Runner<'a> {
         let situation = self.situation;
         let payload =
             situation.payloads.get(self.spawned).with_context(|| format!("{}: no payload left", situation.name))?;
+        let session = situation.sessions.id(self.spawned);
+        self.comes_or_goes(&session, &json!({"name": "SessionStart", "source": "startup"}))?;
         std::thread::sleep(PAUSE);
         let before_ms = SystemClock.now_ms();
         let finished = measure::spawn(&mut self.command, payload)
@@ -124,7 +130,18 @@ impl<'a> Runner<'a> {
         self.spawned += 1;
         check::end(situation, &finished, before_ms)
             .with_context(|| format!("{} (spawn {})", situation.name, self.spawned))?;
+        self.comes_or_goes(&session, &json!({"name": "SessionEnd", "reason": "other"}))?;
         Ok(finished.elapsed)
+    }
+
+    /// Reports the beginning of a session that is alone, or its end, and lets the authority do all that it does then.
+    fn comes_or_goes(&self, session: &str, kind: &Value) -> anyhow::Result<()> {
+        let Some((cwd, authority)) = self.situation.comes_and_goes.as_deref().zip(self.authority()) else {
+            return Ok(());
+        };
+        authority.report(session, cwd, kind)?;
+        std::thread::sleep(REST);
+        Ok(())
     }
 
     /// Makes sure that every spawn since the last proof is on record as it should be.

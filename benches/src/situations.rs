@@ -1,6 +1,6 @@
 //! What the hooks are measured in, and how it is told that they really were in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stopgate_core::beat::Beat;
@@ -10,10 +10,10 @@ use stopgate_core::paths::Home;
 
 use crate::binaries::Program;
 use crate::options::Options;
-use crate::payload::{self, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
+use crate::payload::{self, Call, EXCUSE_MESSAGE, PLAIN_MESSAGE, Sessions};
 use crate::peers::Language;
 use crate::promise::{NO_OP, Promise};
-use crate::world::World;
+use crate::world::{FREE, HELD, World};
 
 /// Sessions kept for looking at single spawns after the measuring.
 pub(crate) const SPARES: usize = 2;
@@ -48,6 +48,8 @@ pub(crate) struct Situation {
     pub(crate) proof: Proof,
     /// What is promised of it.
     pub(crate) promise: Promise,
+    /// Where each session begins before its spawn, and ends after it, so that it is alone.
+    pub(crate) comes_and_goes: Option<PathBuf>,
 }
 
 impl Situation {
@@ -60,8 +62,8 @@ impl Situation {
 /// How a hook must end each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// It prints a block; else it prints nothing.
-    pub(crate) block: bool,
+    /// What it prints.
+    pub(crate) prints: Prints,
     /// The heartbeat it leaves.
     pub(crate) beat: Option<Beat>,
     /// How many files it spools.
@@ -70,10 +72,21 @@ pub(crate) struct Expected {
     pub(crate) at_least: Duration,
 }
 
+/// What a hook prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prints {
+    /// Nothing.
+    Nothing,
+    /// That the turn goes on.
+    Block,
+    /// That a tool may not be used.
+    Denial,
+}
+
 impl Expected {
     /// Prints nothing and leaves `beat`.
     const fn silent(beat: Option<Beat>) -> Self {
-        Self { block: false, beat, spooled: 0, at_least: Duration::ZERO }
+        Self { prints: Prints::Nothing, beat, spooled: 0, at_least: Duration::ZERO }
     }
 
     const fn spooled(self) -> Self {
@@ -111,6 +124,13 @@ const OFF: &str = "router: mode off";
 const ALLOW: &str = "router: enforce, allow";
 const BLOCK: &str = "router: enforce, block";
 const NO_BUILDS: &str = "build-stop: 0 live builds";
+// Those with which coordination is compared: everything but that is the same.
+const ROUTER_UNCOORDINATED: &str = "router: coordination off";
+const RECORDER_UNCOORDINATED: &str = "recorder: coordination off";
+/// What coordination may cost a hook of whoever is alone.
+const SILENT_TIMES: f64 = 1.02;
+/// Within which time the fence lets go where the authority is hung.
+const FENCE_HUNG: Duration = Duration::from_millis(300);
 
 /// All situations that `options` ask for; the no-op comes first.
 pub(crate) fn all(world: &World, options: &Options) -> anyhow::Result<Vec<Situation>> {
@@ -133,6 +153,9 @@ struct Sketch<'a> {
     cwd: &'a Path,
     message: &'static str,
     known_sessions: bool,
+    comes_and_goes: bool,
+    /// The tool that a session is about to use.
+    call: Option<(&'a str, Call)>,
     expected: Expected,
     proof: Proof,
     promise: Promise,
@@ -148,6 +171,8 @@ impl<'a> Sketch<'a> {
             cwd,
             message: EXCUSE_MESSAGE,
             known_sessions: false,
+            comes_and_goes: false,
+            call: None,
             expected: Expected::silent(None),
             proof: Proof::None,
             promise: Promise::None,
@@ -179,6 +204,16 @@ impl<'a> Sketch<'a> {
         Self { known_sessions: true, ..self }
     }
 
+    /// Nobody else is there.
+    fn alone(self) -> Self {
+        Self { comes_and_goes: true, ..self }
+    }
+
+    /// The session `id` is about to do `call`.
+    fn calling(self, id: &'a str, call: Call) -> Self {
+        Self { call: Some((id, call)), ..self }
+    }
+
     fn finish(self, sessions: Sessions, options: &Options) -> anyhow::Result<Situation> {
         let is_hung = self.expected.at_least > Duration::ZERO;
         let (warm_ups, spawns) =
@@ -197,15 +232,16 @@ impl<'a> Sketch<'a> {
             environment: self.environment,
             sessions,
             beginnings: if self.known_sessions { render_all(&begin)? } else { Vec::new() },
-            payloads: if self.program == Program::Hook(Hook::SessionStartRecorder) {
-                render_all(&begin)?
-            } else {
-                render_all(&stop)?
+            payloads: match (self.call, self.program) {
+                (Some((id, call)), _) => render_all(&|_| payload::call(id, self.cwd, call))?,
+                (None, Program::Hook(Hook::SessionStartRecorder)) => render_all(&begin)?,
+                _ => render_all(&stop)?,
             },
             warm_ups,
             expected: self.expected,
             proof: self.proof,
             promise: self.promise,
+            comes_and_goes: self.comes_and_goes.then(|| self.cwd.to_owned()),
         })
     }
 }
@@ -221,7 +257,7 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
     let fired = Expected::silent(Some(Beat::Fired));
     let delivered = Expected::silent(Some(Beat::Delivered));
     let failed = Expected::silent(Some(Beat::Failed));
-    let block_answer = Expected { block: true, ..delivered };
+    let block_answer = Expected { prints: Prints::Block, ..delivered };
     let judged = |short_circuit, would_block, blocked| Proof::Judged { short_circuit, would_block, blocked };
     let of_no_op = |hook: Hook, when| hook.most_times(when).map_or(Promise::None, Promise::Ratio);
     let next_to_nothing = of_no_op(Hook::StopGateRouter, When::SwitchedOff);
@@ -274,6 +310,7 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
             .hung()
             .expecting(failed.at_least(Duration::from_millis(200)), about_in_time),
     ];
+    let own = own.into_iter().chain(coordination(world));
     let peers = Language::ALL.into_iter().filter(|language| language.missing().is_none()).flat_map(|language| {
         let [killed, off, allow, block] = peer_names(language);
         let peer = move |name, home| Sketch::of(name, Program::Peer(language), home, plan);
@@ -292,7 +329,49 @@ fn sketches(world: &World) -> Vec<Sketch<'_>> {
                 .proven_by(judged(None, true, true)),
         ]
     });
-    own.into_iter().chain(peers).collect()
+    own.chain(peers).collect()
+}
+
+/// What coordination costs: the hook that it adds, and those that run anyway.
+fn coordination(world: &World) -> Vec<Sketch<'_>> {
+    let homes = &world.homes;
+    let (shared, stopped) = (&world.shared, &world.stopped);
+    let fence =
+        |name, home, cwd, id, call| Sketch::of(name, Program::Hook(Hook::WriteFence), home, cwd).calling(id, call);
+    let of_no_op = |when| Hook::WriteFence.most_times(when).map_or(Promise::None, Promise::Ratio);
+    let (fired, delivered) = (Expected::silent(Some(Beat::Fired)), Expected::silent(Some(Beat::Delivered)));
+    let failed = Expected::silent(Some(Beat::Failed));
+    let denial = Expected { prints: Prints::Denial, ..delivered };
+    let (plan, asker) = (&world.plan_checkout, shared.asker.as_str());
+    let (write, edit) = (Call::Write(FREE), Call::Shell("sed -i 's/main/start/' free.rs && git diff --stat"));
+    let silent = |of| Promise::RatioTo(of, SILENT_TIMES);
+    let judged = Proof::Judged { short_circuit: Some("no-signal"), would_block: false, blocked: false };
+    let router = |name, home| {
+        let sketch = Sketch::of(name, Program::Hook(Hook::StopGateRouter), home, plan).alone();
+        sketch.saying(PLAIN_MESSAGE).proven_by(judged)
+    };
+    let recorder = |name, home| Sketch::of(name, Program::Hook(Hook::SessionStartRecorder), home, plan).alone();
+    vec![
+        fence("write-fence: kill switch file", &homes.killed, plan, asker, write)
+            .expecting(Expected::silent(None), of_no_op(When::SwitchedOff)),
+        fence("write-fence: fence off", &homes.uncoordinated, plan, asker, write)
+            .expecting(fired, of_no_op(When::SwitchedOff)),
+        fence("write-fence: alone", &homes.alone, plan, asker, write).expecting(fired, of_no_op(When::NothingHeld)),
+        fence("write-fence: others elsewhere", &homes.shared, &shared.elsewhere, &shared.loner, write)
+            .expecting(fired, of_no_op(When::NothingHeld)),
+        fence("write-fence: asked, allowed", &homes.shared, &shared.checkout, asker, write)
+            .expecting(delivered, of_no_op(When::Answered)),
+        fence("write-fence: asked, shell command", &homes.shared, &shared.checkout, asker, edit)
+            .expecting(delivered, of_no_op(When::Answered)),
+        fence("write-fence: denied", &homes.shared, &shared.checkout, asker, Call::Write(HELD))
+            .expecting(denial, of_no_op(When::Denied)),
+        fence("write-fence: authority hung", &homes.stopped, &stopped.checkout, &stopped.asker, write)
+            .expecting(failed.at_least(Duration::from_millis(100)), Promise::Deadline(FENCE_HUNG)),
+        router(ROUTER_UNCOORDINATED, &homes.uncoordinated).expecting(delivered, Promise::None),
+        router("router: coordination on", &homes.alone).expecting(delivered, silent(ROUTER_UNCOORDINATED)),
+        recorder(RECORDER_UNCOORDINATED, &homes.uncoordinated).expecting(delivered, Promise::None),
+        recorder("recorder: coordination on", &homes.alone).expecting(delivered, silent(RECORDER_UNCOORDINATED)),
+    ]
 }
 
 /// Names of a peer's situations: kill switch, mode off, allow, block.

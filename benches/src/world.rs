@@ -3,14 +3,18 @@
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use stopgate_coordination::{fence, held};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::paths::Home;
 use stopgate_core::switch::{self, KillRecord, Mode};
 
 use crate::authority::Authority;
 use crate::binaries::{Binaries, Program};
+use crate::payload::Sessions;
+use crate::seats::Seats;
 use crate::{checkouts, measure};
 
 /// The homes, one for each state that a home can be in.
@@ -32,7 +36,42 @@ pub(crate) struct Homes {
     pub(crate) shadow_hung: Home,
     /// Enforce, something accepts and never answers.
     pub(crate) enforce_hung: Home,
+    /// Enforce, authority up; coordination off, and nobody there but who is measured.
+    pub(crate) uncoordinated: Home,
+    /// The same with coordination on.
+    pub(crate) alone: Home,
+    /// Coordination on; two sessions share a checkout, and one works elsewhere.
+    pub(crate) shared: Home,
+    /// The same, with an authority that stands still.
+    pub(crate) stopped: Home,
 }
+
+impl Homes {
+    /// Those in which the fence acts.
+    const fn fenced(&self) -> [&Home; 3] {
+        [&self.alone, &self.shared, &self.stopped]
+    }
+}
+
+/// Sessions at work in one tree: who is measured, and who is in the way.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    /// The tree.
+    pub(crate) checkout: PathBuf,
+    /// Another one, in which one works alone.
+    pub(crate) elsewhere: PathBuf,
+    /// The session that is measured in the tree.
+    pub(crate) asker: String,
+    /// The one that works elsewhere.
+    pub(crate) loner: String,
+    // They end with it.
+    _seats: Seats,
+}
+
+/// What is held by another session than the one that is measured.
+pub(crate) const HELD: &str = "held.rs";
+/// What nobody holds.
+pub(crate) const FREE: &str = "free.rs";
 
 /// Checkouts with builds of other sessions.
 #[derive(Debug)]
@@ -53,6 +92,13 @@ pub(crate) struct World {
     // Before the directory: authorities are ended before their homes are removed.
     shadow: Authority,
     enforce: Authority,
+    uncoordinated: Authority,
+    alone: Authority,
+    /// Who shares a tree in [`Homes::shared`], and in [`Homes::stopped`].
+    pub(crate) shared: Sharing,
+    pub(crate) stopped: Sharing,
+    shared_authority: Authority,
+    _stopped_authority: Authority,
     /// The homes.
     pub(crate) homes: Homes,
     /// A checkout with an unfinished plan.
@@ -85,7 +131,14 @@ impl World {
             enforce_absent: home("enforce-absent", Mode::Enforce)?,
             shadow_hung: home("shadow-hung", Mode::Shadow)?,
             enforce_hung: home("enforce-hung", Mode::Enforce)?,
+            uncoordinated: home("uncoordinated", Mode::Enforce)?,
+            alone: home("alone", Mode::Enforce)?,
+            shared: home("shared", Mode::Enforce)?,
+            stopped: home("stopped", Mode::Enforce)?,
         };
+        for home in homes.fenced() {
+            fence::mode::write(home, Mode::Enforce)?;
+        }
         let record = KillRecord { by: "bench".to_owned(), at_ms: 0, reason: String::new() };
         switch::set_kill(&homes.killed, &record)?;
         hang(&homes.shadow_hung)?;
@@ -108,9 +161,20 @@ impl World {
         std::fs::create_dir(&user_home)?;
         let authority_program = binaries.path(Program::Stopgate)?.to_owned();
         let start = |home: &Home| Authority::start(&authority_program, home, &user_home);
+        let (shared_authority, stopped_authority) = (start(&homes.shared)?, start(&homes.stopped)?);
+        let seat = binaries.own("seat")?;
+        let shared = share(&homes.shared, seat, &top.join("shared-work"))?;
+        let stopped = share(&homes.stopped, seat, &top.join("stopped-work"))?;
+        stopped_authority.stand_still()?;
         Ok(Self {
             shadow: start(&homes.shadow_up)?,
             enforce: start(&homes.enforce_up)?,
+            uncoordinated: start(&homes.uncoordinated)?,
+            alone: start(&homes.alone)?,
+            shared,
+            stopped,
+            shared_authority,
+            _stopped_authority: stopped_authority,
             homes,
             plan_checkout,
             builds,
@@ -122,9 +186,14 @@ impl World {
 
     /// The authority that serves `home`, if one does.
     pub(crate) fn authority(&self, home: &Home) -> Option<&Authority> {
-        [(&self.homes.shadow_up, &self.shadow), (&self.homes.enforce_up, &self.enforce)]
-            .into_iter()
-            .find_map(|(of, authority)| (of == home).then_some(authority))
+        let all = [
+            (&self.homes.shadow_up, &self.shadow),
+            (&self.homes.enforce_up, &self.enforce),
+            (&self.homes.uncoordinated, &self.uncoordinated),
+            (&self.homes.alone, &self.alone),
+            (&self.homes.shared, &self.shared_authority),
+        ];
+        all.into_iter().find_map(|(of, authority)| (of == home).then_some(authority))
     }
 
     /// Starts an authority for a home that had none, to ask what is in its store.
@@ -151,6 +220,30 @@ impl World {
         measure::prepare(&mut command);
         command
     }
+}
+
+/// Two sessions in one checkout below `top`, of which the second holds [`HELD`], and a third in another one.
+fn share(home: &Home, seat: &Path, top: &Path) -> anyhow::Result<Sharing> {
+    let (checkout, elsewhere) = (top.join("project"), top.join("another"));
+    for checkout in [&checkout, &elsewhere] {
+        checkouts::with_files(checkout, &[HELD, FREE])?;
+    }
+    let mut seats = Seats::of(home, seat, top)?;
+    let [asker, holder, loner] = [1, 2, 3].map(|number| Sessions(u16::MAX).id(number));
+    seats.sit(&asker, &checkout)?;
+    let who = seats.sit(&holder, &checkout)?;
+    seats.sit(&loner, &elsewhere)?;
+    let order = seats.lease(who, &checkout, "acquire", &[HELD.to_owned()]);
+    let held = seats.troupe.does(who, &order)?;
+    ensure!(held.body["outcome"] == "granted", "no lease: {}", held.body);
+    // Hooks are told a moment later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let is_told = |text: &str| [&asker, &holder, &loner].iter().all(|id| text.contains(*id)) && text.contains(HELD);
+    while !std::fs::read_to_string(held::file(home)).is_ok_and(|text| is_told(&text)) {
+        ensure!(Instant::now() < deadline, "{} does not say who works where", held::file(home).display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(Sharing { checkout, elsewhere, asker, loner, _seats: seats })
 }
 
 /// `script` run by `interpreter`, a program and its arguments.
