@@ -81,6 +81,8 @@ const TAIL: &str = "\
 | git is missing on the agent's path, refuses the checkout, is broken, or hangs: the stop is let go and says so, and stops in other checkouts are judged | `tests/tests/gate_git.rs` |
 | 100 sessions stop at once: each is answered, none is lost | `tests/faults/load.rs` |
 | the authority killed with `kill -9` 500 times under load: whatever it acknowledged is in the database, once | `tests/faults/lost.rs` |
+| the authority killed with `kill -9` while ten wait for a lease, or stopped, or begun without its database; waiters killed; clocks set, a machine suspended; the file of numbers damaged; trees moved or gone; odd names | `tests/tests/coordination_faults.rs` |
+| sessions ask for leases at random while the authority is killed again and again: nothing is held by two, numbers rise, no acknowledged grant is lost | `tests/soak/leases.rs` |
 | every finding of the doctor about a running installation appears with its cause, and goes with it | `tests/faults/doctor.rs` |
 | who may read a settings file, and its attributes, are the same after `kill -9` at each system call of the edit | `tests/tests/installer_access.rs` |
 | settings that cannot be written, a home whose programs cannot be run: named before anything is registered | `tests/tests/installer_places.rs` |

@@ -5,6 +5,7 @@
 
 mod authority;
 mod gate_scale;
+mod leases;
 mod registry;
 mod registry_cost;
 

@@ -11,6 +11,7 @@
 //! * [`mock_anthropic`]: a scripted "model" on loopback, for a real Claude Code client.
 //! * [`mock_judge`]: a judge on loopback that answers, or does everything a judge can do wrong.
 //! * [`mock_openai`], [`codex_driver`], [`codex_daemon`]: the same for a real Codex, in a process of its own and in its daemon.
+//! * [`seat`]: sessions that share a tree, what they hold, and what the fence tells them.
 //! * [`stalling`]: a disk that does not answer.
 //! * [`transcript`]: what the clients write down of who said what.
 //! * [`versions`]: of what is run and not of this checkout.
@@ -42,6 +43,7 @@ pub mod place;
 pub mod process;
 pub mod reaper;
 pub mod run;
+pub mod seat;
 pub mod stalling;
 pub mod transcript;
 pub mod versions;

@@ -6,94 +6,15 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 use stopgate_core::env::{Env as _, ProcessEnv};
-use stopgate_tests::build::{Agent, Said, Site};
+use stopgate_tests::build::{Said, Site};
 use stopgate_tests::run::eventually;
+use stopgate_tests::seat::{Seat, as_session, leases, listening, waiters};
 use stopgate_tests::world::{World, binary};
-
-/// A session in an agent of its own.
-struct Seat<'a> {
-    agent: Agent<'a>,
-    id: String,
-}
-
-impl<'a> Seat<'a> {
-    /// One that has begun, and was given something to do.
-    fn new(site: &'a Site, id: &str) -> Self {
-        let agent = site.claude();
-        agent.starts(id, "startup");
-        let seat = Self { agent, id: id.to_owned() };
-        seat.event("UserPromptSubmit", json!({"prompt": "go on"}));
-        seat
-    }
-
-    fn event(&self, name: &str, more: Value) {
-        let mut payload = json!({"session_id": self.id, "cwd": "/", "hook_event_name": name});
-        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.agent.records(&payload);
-    }
-
-    /// `stopgate lease ...`, by the session's shell tool.
-    fn lease(&self, line: &str) -> Said {
-        as_session(&self.agent, &self.id, &format!("lease {line}"))
-    }
-
-    fn granted(&self, line: &str) -> u64 {
-        let said = self.lease(&format!("{line} --json")).ok().json();
-        assert_eq!(said["outcome"], "granted", "{said}");
-        said["token"].as_u64().unwrap()
-    }
-
-    /// The same in the background: what it says lies in a file when it is over. By a shell of its own, as a client runs one: a
-    /// part of the agent's shell would be an agent itself, by its name.
-    fn begins(&self, name: &str, line: &str) {
-        let said = format!("\"$AGENT/{name}");
-        let waits = format!("\"$BIN/stopgate\" lease {line} --json > {said}.part\" 2>&1; echo $? > {said}.code\"");
-        self.agent
-            .run(&format!(
-                "export AGENT; CLAUDE_CODE_SESSION_ID={} sh -c '{waits}; mv {said}.part\" {said}.said\"' </dev/null >/dev/null 2>&1 &",
-                self.id
-            ))
-            .ok();
-    }
-
-    fn heard(&self, name: &str) -> (i32, Value) {
-        let read = |ending: &str| {
-            let said = self.agent.run(&format!("cat \"$AGENT/{name}.{ending}\" 2>/dev/null"));
-            (said.code == Some(0)).then_some(said.out)
-        };
-        let said = eventually("the wait is over", || read("said"));
-        let code = read("code").unwrap().trim().parse().unwrap();
-        (code, serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")))
-    }
-}
-
-/// `stopgate ...` as the shell tool of a session of `agent`.
-fn as_session(agent: &Agent<'_>, id: &str, line: &str) -> Said {
-    agent.run(&format!("CLAUDE_CODE_SESSION_ID={id} \"$BIN/stopgate\" {line}"))
-}
 
 fn name_of(site: &Site, id: &str) -> Option<String> {
     let rows = site.world.stopgate_json(&["sessions", "--all", "--json"]);
     let row = rows.as_array().unwrap().iter().find(|row| row["session_id"] == id).unwrap().clone();
     row["name"].as_str().map(str::to_owned)
-}
-
-fn leases(site: &Site) -> Value {
-    let said: Said = site.world.stopgate_in(site.top(), &["lease", "list", "--json"]).into();
-    said.ok().json()
-}
-
-fn waiters(site: &Site) -> usize {
-    leases(site)["waiters"].as_array().unwrap().len()
-}
-
-/// Waits until so many requests wait.
-fn listening(site: &Site, count: usize) {
-    eventually("they wait", || {
-        let found = leases(site);
-        let waiters = found["waiters"].as_array().unwrap();
-        (waiters.iter().filter(|waiter| waiter["is_listening"] == true).count() == count).then_some(())
-    });
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod claude_sessions;
 mod claude_stopgate;
 mod codex_installer;
 mod command_lines;
+mod coordination_faults;
 mod coordination_fence;
 mod coordination_fence_clients;
 mod coordination_fence_hook;

@@ -9,7 +9,7 @@ mod pending;
 mod stash;
 mod work;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::text::{ASK_PERSON_AT, tell};
@@ -86,22 +86,29 @@ pub(crate) fn current_mode(state: &State) -> Mode {
     mode::of(mode::read(&state.home))
 }
 
-/// Decides, and sees to it that what is let go is known to whoever asks next. Returns what is to be written down, if
-/// anything is. Blocks.
-pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAnswer, Option<FenceRecord>) {
+/// What became of a question.
+pub(crate) struct Judged {
+    /// What the hook is told.
+    pub(crate) answer: FenceAnswer,
+    /// What is to be written down, if anything is.
+    record: Option<FenceRecord>,
+}
+
+/// Decides. Blocks.
+pub(crate) fn judge(state: &State, mut question: FenceQuestion) -> Judged {
     let began = Instant::now();
     let mode = current_mode(state);
     if mode == Mode::Off {
-        return (ALLOW, None);
+        return Judged { answer: ALLOW, record: None };
     }
     question.said = redact(&question.said);
     question.said.truncate(head(&question.said, MAX_SAID_BYTES).len());
     let gathered = facts::gather(state, &question, began + env::patiently(BUDGET));
     let decision = decide(&gathered.facts);
-    let answer = settle(state, &question, &decision, mode);
-    if answer.verdict < FenceVerdict::Deny {
-        leases::observe(state, &question.session, &gathered.facts);
-    }
+    let denials = |signature: &str| {
+        state.storage.with_reader(|store| store.fence_denials(&question.session, signature, ASK_PERSON_AT)).unwrap_or_default()
+    };
+    let answer = settle(state, &question, &decision, mode, denials);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let record = FenceRecord {
         name: gathered.name,
@@ -114,21 +121,42 @@ pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAn
         took_us,
         question,
     };
-    (answer, Some(record))
+    Judged { answer, record: Some(record) }
+}
+
+/// The same while the database does not answer: from leases, which are in memory, and from what was seen of sessions last.
+/// `None` where that is too little to tell. Blocks for no longer than git may take.
+pub(crate) fn judge_from_memory(state: &State, question: &FenceQuestion) -> Option<FenceAnswer> {
+    let mode = current_mode(state);
+    let gathered = facts::gather_from_memory(state, question, Instant::now() + env::patiently(BUDGET))?;
+    let decision = decide(&gathered.facts);
+    // What is stashed, and by whom, only the database knows.
+    let is_sure = decision.verdict == FenceVerdict::Deny || question.intent.acts.is_empty();
+    is_sure.then(|| settle(state, question, &decision, mode, |_| 0))
+}
+
+/// Sees to it that what is let go is known to whoever asks next. Blocks.
+pub(crate) fn note(state: &State, judged: &Judged) {
+    if let Some(record) = &judged.record {
+        leases::observe(state, &record.question.session, &record.facts);
+    }
 }
 
 const ALLOW: FenceAnswer = FenceAnswer { verdict: FenceVerdict::Allow, text: String::new() };
 
 /// What the hook is told: the one way by which a call is refused. In shadow every call goes on, and nothing is said.
-fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mode: Mode) -> FenceAnswer {
+fn settle(
+    state: &State,
+    question: &FenceQuestion,
+    decision: &FenceDecision,
+    mode: Mode,
+    denials: impl FnOnce(&str) -> u32,
+) -> FenceAnswer {
     if mode != Mode::Enforce || decision.verdict == FenceVerdict::Allow {
         return ALLOW;
     }
     let before = match decision.grounds.first().map(FenceGround::signature) {
-        Some(signature) if decision.verdict == FenceVerdict::Deny => state
-            .storage
-            .with_reader(|store| store.fence_denials(&question.session, &signature, ASK_PERSON_AT))
-            .unwrap_or_default(),
+        Some(signature) if decision.verdict == FenceVerdict::Deny => denials(&signature),
         _ => 0,
     };
     let text = tell(decision, question.at_ms, &evaluate::program(&state.home), before);
@@ -136,8 +164,10 @@ fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mod
     if text.is_empty() { ALLOW } else { FenceAnswer { verdict: decision.verdict, text } }
 }
 
-/// Writes a verdict down. Blocks.
-pub(crate) fn record(state: &State, record: &FenceRecord) {
+/// Writes a verdict down, with what the hook was told in truth. Blocks.
+pub(crate) fn record(state: &State, judged: Judged, answered: FenceVerdict) {
+    let Some(record) = judged.record else { return };
+    let record = &FenceRecord { answered, ..record };
     if let Err(error) = state.storage.with_store(|store| store.record_fence(record)) {
         tracing::warn!(%error, event = record.question.event_id, "a verdict of the fence is not stored");
     }

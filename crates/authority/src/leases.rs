@@ -16,16 +16,17 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stopgate_coordination::lease::{
-    Answer, Change, Claim, Decision, JUMP_MS, JUMP_PATIENCE_MS, Lease, LeaseMode, LeaseOrigin, Limits, Now, Request,
-    RoomLeases, WaitEnd, decide, next_end,
+    Answer, Change, Claim, Decision, JUMP_MS, JUMP_PATIENCE_MS, Lease, LeaseMode, LeaseOrigin, Limits, Now,
+    PLACE_KEPT_MS, Request, RoomLeases, WaitEnd, decide, next_end,
 };
 use stopgate_coordination::resource::Resource;
 use stopgate_coordination::room::Place;
-use stopgate_core::clock::Moment;
+use stopgate_core::clock::{Moment, seconds};
 use stopgate_core::harness::{Event, EventKind, StartSource};
 use stopgate_core::paths::Home;
 use stopgate_core::session::SessionKey;
@@ -35,7 +36,7 @@ use tokio::sync::{Notify, watch};
 
 use self::listening::Listening;
 pub(crate) use self::listening::{Heard, Listener};
-use self::sessions::Sessions;
+use self::sessions::{FactsNow, Sessions};
 pub(crate) use self::shown::{checked, living_session, said, shown};
 use self::tokens::Tokens;
 use crate::settings::Settings;
@@ -43,6 +44,11 @@ use crate::storage::Storage;
 
 /// Changes come in crowds, and when the next thing ends is told once for all of them.
 const CROWD: Duration = Duration::from_millis(100);
+/// How long those who waited when the last authority ended are expected to come again, before anybody overtakes them. Their
+/// commands are woken by this one's socket, and come within milliseconds.
+const EXPECTED_MS: i64 = seconds(5);
+/// After what could not be written down: when it is tried again, first and at the longest.
+const RETRIES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// See the module.
 pub(crate) struct Leases {
@@ -53,11 +59,15 @@ pub(crate) struct Leases {
     deciding: Mutex<()>,
     /// As it is written down; `None` until it could be read.
     rooms: RwLock<Option<BTreeMap<PathBuf, RoomLeases>>>,
+    /// In which file of the database.
+    of_store: Mutex<Option<(u64, u64)>>,
     sessions: Sessions,
     listening: Arc<Listening>,
     clocks: Mutex<Clocks>,
     changed: watch::Sender<u64>,
     due: Notify,
+    /// Something has ended, and could not be written down: it is tried again.
+    is_behind: AtomicBool,
 }
 
 /// What was seen of the clocks last, to tell when they jump.
@@ -65,6 +75,8 @@ pub(crate) struct Leases {
 struct Clocks {
     last: Option<Moment>,
     no_end_before_boot_ms: i64,
+    /// Until when those who waited before are expected; until somebody has looked after that.
+    expected_until_boot_ms: Option<i64>,
 }
 
 impl Leases {
@@ -76,18 +88,41 @@ impl Leases {
             settings,
             deciding: Mutex::new(()),
             rooms: RwLock::new(None),
+            of_store: Mutex::new(None),
             listening: Arc::default(),
             clocks: Mutex::new(Clocks::default()),
             changed: watch::Sender::new(0),
             due: Notify::new(),
+            is_behind: AtomicBool::new(false),
         };
-        // A store that cannot be read yet is read when somebody asks.
-        let _ = leases.load(&leases.deciding());
+        leases.is_read();
         leases
     }
 
     fn deciding(&self) -> MutexGuard<'_, ()> {
         self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is written down is known; it is read if it was not. A store that cannot be read yet is tried again by who
+    /// asks, by each event, and by the keeper of time.
+    fn is_read(&self) -> bool {
+        self.with_rooms(Option::is_some)
+            || match self.load(&self.deciding()) {
+                Ok(()) => true,
+                Err(error) => {
+                    self.could_not(&error, None);
+                    false
+                }
+            }
+    }
+
+    /// Something was not done, and is to be tried again; it is said once.
+    fn could_not(&self, error: &StoreError, room: Option<&Path>) {
+        if !self.is_behind.swap(true, Ordering::Relaxed) {
+            let room = room.map(|room| room.display().to_string());
+            tracing::error!(%error, room, "leases are not looked after: it is tried again");
+        }
+        self.due.notify_one();
     }
 
     /// Reads what is written down, unless that was done.
@@ -97,23 +132,40 @@ impl Leases {
         }
         let now = self.storage.moment();
         let boot_id = self.storage.boot_id();
-        let mut rooms = self.storage.with_store(|store| store.lease_rooms(boot_id, now.boot_ms))?;
+        let (mut rooms, of_store) =
+            self.storage.with_store(|store| Ok((store.lease_rooms(boot_id, now.boot_ms)?, store.identity())))?;
+        let last = rooms.values().map(|room| room.last_token).max();
+        self.tokens.leap_if_garbage(last.unwrap_or_default())?;
         for (room, leases) in &mut rooms {
             leases.last_token = leases.last_token.max(self.tokens.highest(room)?);
         }
         for session in rooms.values().flat_map(involved) {
             self.sessions.know(session);
         }
+        // Their requests have ended with the authority that they were at.
+        for waiter in rooms.values_mut().flat_map(|room| &mut room.waiters).filter(|waiter| !waiter.is_parked) {
+            waiter.leaves_boot_ms.get_or_insert(now.boot_ms + PLACE_KEPT_MS);
+        }
         if rooms.values().any(|room| !room.is_empty()) {
+            let mut clocks = self.clocks();
             // Signs of life may have gone by while nobody listened.
-            self.clocks().no_end_before_boot_ms = now.boot_ms + JUMP_PATIENCE_MS;
+            clocks.no_end_before_boot_ms = now.boot_ms + JUMP_PATIENCE_MS;
+            clocks.expected_until_boot_ms = Some(now.boot_ms + EXPECTED_MS);
         }
         *self.rooms.write().unwrap_or_else(PoisonError::into_inner) = Some(rooms);
+        *self.of_store.lock().unwrap_or_else(PoisonError::into_inner) = Some(of_store);
+        self.changed.send_modify(|count| *count += 1);
+        self.due.notify_one();
         Ok(())
     }
 
     fn with_rooms<T>(&self, look: impl FnOnce(&Option<BTreeMap<PathBuf, RoomLeases>>) -> T) -> T {
         look(&self.rooms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Facts for one decision.
+    fn facts(&self) -> FactsNow<'_> {
+        self.sessions.facts(&self.listening, self.clocks().expected_until_boot_ms)
     }
 
     fn clocks(&self) -> MutexGuard<'_, Clocks> {
@@ -150,7 +202,7 @@ impl Leases {
             let empty = RoomLeases::default();
             let known = rooms.as_ref().and_then(|rooms| rooms.get(room));
             let before = known.unwrap_or(&empty);
-            let facts = self.sessions.facts(&self.listening);
+            let facts = self.facts();
             // A room that the database has forgotten goes on where its tokens were.
             let highest = if known.is_some() { before.last_token } else { self.tokens.highest(room)? };
             if highest == before.last_token {
@@ -169,13 +221,35 @@ impl Leases {
         let events = told::events(&now, room, &changes);
         let commit =
             LeaseCommit { room, after: &after, changes: &changes, events: &events, boot_id: self.storage.boot_id() };
-        self.storage.with_store(|store| store.commit_leases(&commit))?;
+        let of_store = self.storage.with_store(|store| {
+            store.commit_leases(&commit)?;
+            Ok(store.identity())
+        })?;
         if let Some(rooms) = &mut *self.rooms.write().unwrap_or_else(PoisonError::into_inner) {
             rooms.insert(room.to_owned(), after);
         }
+        self.put_into_another(&deciding, of_store);
         drop(deciding);
         self.spread(&changes);
         Ok(answer)
+    }
+
+    /// Whoever puts another file where the database was (a backup, or none) while this authority runs takes back none of what
+    /// it has granted: all of it is written there.
+    fn put_into_another(&self, _: &MutexGuard<'_, ()>, found: (u64, u64)) {
+        let mut of_store = self.of_store.lock().unwrap_or_else(PoisonError::into_inner);
+        if *of_store == Some(found) {
+            return;
+        }
+        let rooms = self.with_rooms(|rooms| rooms.clone().unwrap_or_default());
+        match self.storage.with_store(|store| {
+            store.replace_leases(&rooms, self.storage.boot_id())?;
+            Ok(store.identity())
+        }) {
+            Ok(now) => *of_store = Some(now),
+            // The next change finds it as it is.
+            Err(error) => tracing::error!(%error, "what was granted before is not in the new database"),
+        }
     }
 
     /// Tells whoever waits of what was written down.
@@ -192,6 +266,19 @@ impl Leases {
         }
         self.changed.send_modify(|count| *count += 1);
         self.due.notify_one();
+    }
+
+    /// By what `session` holds `claims`, as it was given them; `None` if it does not hold all of them. That does not take them
+    /// up: whoever was given something says so when it has heard of it.
+    pub(crate) fn given(&self, room: &Path, session: &SessionKey, claims: &[Claim]) -> Option<Answer> {
+        let leases: Vec<Lease> = self.room(room).leases.into_iter().filter(|lease| lease.holder == *session).collect();
+        let gives = |lease: &Lease| claims.iter().any(|claim| lease.gives(claim));
+        if !claims.iter().all(|claim| leases.iter().any(|lease| lease.gives(claim))) {
+            return None;
+        }
+        let leases: Vec<Lease> = leases.into_iter().filter(gives).collect();
+        let token = leases.iter().map(|lease| lease.token).max().unwrap_or_default();
+        Some(Answer::Granted { token, leases, handoffs: Vec::new(), is_old: false })
     }
 
     /// Fires at every change that is written down.
@@ -278,6 +365,9 @@ impl Leases {
     /// something or waits.
     pub(crate) fn heard(self: &Arc<Self>, event: &Event, search_path: Option<&str>) {
         let key = &event.key;
+        if !self.is_read() {
+            return;
+        }
         if let EventKind::SessionStart { source: StartSource::Clear } = event.kind
             && let Some(from) = self.sessions.cleared_by(key)
             && from != *key
@@ -312,30 +402,43 @@ impl Leases {
         });
         for room in rooms {
             if let Err(error) = self.ask(&room, &request(session)) {
-                tracing::error!(%error, room = %room.display(), "leases are not changed");
+                self.could_not(&error, Some(&room));
             }
         }
     }
 
     /// Ends what is over, in all rooms. Blocks.
     pub(crate) fn look(&self) {
+        if !self.is_read() {
+            return;
+        }
+        let boot_ms = self.storage.moment().boot_ms;
+        self.clocks().expected_until_boot_ms.take_if(|until| *until <= boot_ms);
+        let was_behind = self.is_behind.swap(false, Ordering::Relaxed);
         for room in self.all().into_keys() {
             if let Err(error) = self.ask(&room, &Request::Look) {
-                tracing::error!(%error, room = %room.display(), "leases are not looked after");
+                // One room's is as another's.
+                self.is_behind.store(was_behind, Ordering::Relaxed);
+                return self.could_not(&error, Some(&room));
             }
         }
         let rooms = self.all();
         self.sessions.forget_ended(|session| rooms.values().flat_map(involved).any(|other| other == session));
+        if was_behind {
+            tracing::info!("leases are looked after again");
+        }
     }
 
     /// How long until the next thing may end by time; `None` if nothing does.
     fn until_next_end(&self) -> Option<Duration> {
         let now = self.now();
-        let facts = self.sessions.facts(&self.listening);
+        let expected = self.clocks().expected_until_boot_ms;
+        let facts = self.facts();
         let next = self.with_rooms(|rooms| {
             let of_leases = rooms.iter().flat_map(BTreeMap::values).filter_map(|room| next_end(&now, room, &facts));
             of_leases.chain(self.sessions.next_end()).min()
         });
+        let next = next.into_iter().chain(expected).min();
         next.map(|next| Duration::from_millis(u64::try_from(next - now.boot_ms).unwrap_or(0)))
     }
 
@@ -354,10 +457,19 @@ impl Leases {
 
 /// Ends leases when their time has come, and when the process of a holder ends.
 pub(crate) async fn keep_time(leases: Arc<Leases>) {
+    let (first, longest) = RETRIES;
+    // When it is tried again, and how long that was put off.
+    let mut again: Option<(Instant, Duration)> = None;
     loop {
         leases.watch_processes();
-        let ask = Arc::clone(&leases);
-        let next = tokio::task::spawn_blocking(move || ask.until_next_end()).await.unwrap_or_default();
+        let next = if leases.is_behind.load(Ordering::Relaxed) {
+            let (at, _) = *again.get_or_insert_with(|| (Instant::now() + first, first));
+            Some(at.saturating_duration_since(Instant::now()))
+        } else {
+            again = None;
+            let ask = Arc::clone(&leases);
+            tokio::task::spawn_blocking(move || ask.until_next_end()).await.unwrap_or_default()
+        };
         let ends = async {
             match next {
                 // The sleep may be shorter by a little than the clock that counts.
@@ -369,6 +481,10 @@ pub(crate) async fn keep_time(leases: Arc<Leases>) {
             () = ends => {
                 let look = Arc::clone(&leases);
                 let _ = tokio::task::spawn_blocking(move || look.look()).await;
+                if let Some((at, pause)) = &mut again {
+                    *pause = longest.min(*pause * 2);
+                    *at = Instant::now() + *pause;
+                }
             }
             () = leases.due.notified() => tokio::time::sleep(CROWD).await,
         }

@@ -33,12 +33,7 @@ impl Store {
     pub fn commit_leases(&mut self, commit: &LeaseCommit<'_>) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let LeaseCommit { after, changes, events, .. } = commit;
-        transaction
-            .prepare_cached(
-                "INSERT INTO lease_rooms (room, last_token, last_ticket) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET last_token = excluded.last_token, last_ticket = excluded.last_ticket",
-            )?
-            .execute(params![path(commit.room), after.last_token.0.cast_signed(), after.last_ticket.cast_signed()])?;
+        write_numbers(&transaction, commit.room, after)?;
         for change in *changes {
             write(&transaction, commit, change)?;
         }
@@ -57,6 +52,26 @@ impl Store {
                     event.untold,
                     body(event)?,
                 ])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Replaces what is written of all rooms by `rooms`: another file lies where the one was in which they stood. What has
+    /// happened in them is not written anew.
+    pub fn replace_leases(&mut self, rooms: &BTreeMap<PathBuf, RoomLeases>, boot_id: &str) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(
+            "DELETE FROM leases; DELETE FROM lease_waiters; DELETE FROM lease_handoffs; DELETE FROM lease_rooms;",
+        )?;
+        for (room, after) in rooms {
+            write_numbers(&transaction, room, after)?;
+            let commit = LeaseCommit { room, after, changes: &[], events: &[], boot_id };
+            let leases = after.leases.iter().map(|lease| Change::Granted { lease: lease.clone() });
+            let waiters = after.waiters.iter().map(|waiter| Change::Waits { waiter: waiter.clone() });
+            let handoffs = after.handoffs.iter().map(|handoff| Change::HandoffLeft { handoff: handoff.clone() });
+            for change in leases.chain(waiters).chain(handoffs) {
+                write(&transaction, &commit, &change)?;
+            }
         }
         Ok(transaction.commit()?)
     }
@@ -148,6 +163,16 @@ impl Store {
             ])?;
         Ok(())
     }
+}
+
+fn write_numbers(transaction: &Transaction<'_>, room: &Path, after: &RoomLeases) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO lease_rooms (room, last_token, last_ticket) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET last_token = excluded.last_token, last_ticket = excluded.last_ticket",
+        )?
+        .execute(params![path(room), after.last_token.0.cast_signed(), after.last_ticket.cast_signed()])?;
+    Ok(())
 }
 
 fn write(transaction: &Transaction<'_>, commit: &LeaseCommit<'_>, change: &Change) -> Result<(), StoreError> {

@@ -174,6 +174,11 @@ impl Store {
         }
     }
 
+    /// Which file is open: its device and inode, which no other has as long as this one is open.
+    pub fn identity(&self) -> (u64, u64) {
+        self.file
+    }
+
     /// Sets how long a write waits for others.
     pub fn set_patience(&self, patience: Duration) -> Result<(), StoreError> {
         Ok(self.connection.busy_timeout(patience)?)

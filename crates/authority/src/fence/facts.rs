@@ -43,32 +43,43 @@ struct Look<'a> {
     /// The asker, and whom it continues.
     mine: Vec<SessionKey>,
     deadline: Instant,
+    /// Nothing is asked of the database.
+    from_memory: bool,
 }
 
 /// Gathers the facts for `question` until `deadline`.
 pub(super) fn gather(state: &State, question: &FenceQuestion, deadline: Instant) -> Gathered {
-    let key = &question.session;
-    let mine = state.storage.with_reader(|store| store.lineage(key)).unwrap_or_else(|_| vec![key.clone()]);
-    let look = Look { living: state.fence.living.current(state), state, mine, deadline };
-    let writes: Vec<_> = question.intent.writes.iter().flat_map(|target| look.write(target)).collect();
-    let acts: Vec<_> = question.intent.acts.iter().filter_map(|act| look.act(act, &question.said)).collect();
-    let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
-    let place = first.and_then(|tree| Place::of(tree));
-    let head = acts.first().and_then(|act| checkout::find(&act.tree)).and_then(|checkout| checkout.head());
-    Gathered {
-        facts: FenceFacts {
-            at_ms: question.at_ms,
-            observed_denies: state.settings.current().fence.observed == ObservedWrites::Deny,
-            writes,
-            acts,
-        },
-        name: living::party(&look.living, key).name,
-        room: place.and_then(|place| place.room.into_os_string().into_string().ok()),
-        head,
-    }
+    let mine = state.fence.living.line(state, &question.session);
+    Look { living: state.fence.living.current(state), state, mine, deadline, from_memory: false }.gather(question)
+}
+
+/// The same from what is remembered, without the database; `None` if too little is.
+pub(super) fn gather_from_memory(state: &State, question: &FenceQuestion, deadline: Instant) -> Option<Gathered> {
+    let living = state.fence.living.remembered()?;
+    let mine = state.fence.living.remembered_line(&question.session)?;
+    Some(Look { living, state, mine, deadline, from_memory: true }.gather(question))
 }
 
 impl Look<'_> {
+    fn gather(&self, question: &FenceQuestion) -> Gathered {
+        let writes: Vec<_> = question.intent.writes.iter().flat_map(|target| self.write(target)).collect();
+        let acts: Vec<_> = question.intent.acts.iter().filter_map(|act| self.act(act, &question.said)).collect();
+        let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
+        let place = first.and_then(|tree| Place::of(tree));
+        let head = acts.first().and_then(|act| checkout::find(&act.tree)).and_then(|checkout| checkout.head());
+        Gathered {
+            facts: FenceFacts {
+                at_ms: question.at_ms,
+                observed_denies: self.state.settings.current().fence.observed == ObservedWrites::Deny,
+                writes,
+                acts,
+            },
+            name: living::party(&self.living, &question.session).name,
+            room: place.and_then(|place| place.room.into_os_string().into_string().ok()),
+            head,
+        }
+    }
+
     fn is_mine(&self, key: &SessionKey) -> bool {
         self.mine.contains(key)
     }
@@ -237,6 +248,9 @@ impl Look<'_> {
         let entries = checkout::find(tree).and_then(|checkout| stash::entries(&checkout, self.deadline));
         let (Some(entries), Some(room)) = (entries, room.to_str()) else { return StashEntry::Unknown };
         let since = stash::since(&entries);
+        if self.from_memory {
+            return StashEntry::Unknown;
+        }
         let seen = self.state.storage.with_reader(|store| store.seen_stashes(room, since)).unwrap_or_default();
         stash::owner(stash::named(verb, said), &entries, &seen, &self.mine)
     }

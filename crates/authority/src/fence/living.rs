@@ -1,5 +1,6 @@
 //! Who lives where, looked at once for many questions: a look goes through the whole process table.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use crate::state::State;
 
 /// Sessions that are looked at, the last active first.
 const MAX_SESSIONS: u32 = 1_000;
+/// Sessions of which it is remembered whom they continue.
+const MAX_LINES: usize = 1_000;
 /// How old a look may be. Whoever comes or goes says so; who is killed does not.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,10 @@ struct Seen {
     /// Counts how often it was outdated: a look that began before that is not kept.
     version: u64,
     last: Option<(Instant, Arc<Vec<LivingSession>>)>,
+    /// Whether anybody may have come or gone since.
+    is_outdated: bool,
+    /// Whom a session continues, with the version at which that was read.
+    lines: HashMap<SessionKey, (u64, Vec<SessionKey>)>,
 }
 
 impl Living {
@@ -36,7 +43,41 @@ impl Living {
     pub(super) fn outdate(&self) {
         let mut seen = self.seen();
         seen.version += 1;
-        seen.last = None;
+        seen.is_outdated = true;
+    }
+
+    /// `key`, and whom it continues.
+    pub(super) fn line(&self, state: &State, key: &SessionKey) -> Vec<SessionKey> {
+        let version = {
+            let seen = self.seen();
+            if let Some((at, line)) = seen.lines.get(key)
+                && *at == seen.version
+            {
+                return line.clone();
+            }
+            seen.version
+        };
+        match state.storage.with_reader(|store| store.lineage(key)) {
+            Ok(line) => {
+                let mut seen = self.seen();
+                if seen.lines.len() >= MAX_LINES {
+                    seen.lines.clear();
+                }
+                seen.lines.insert(key.clone(), (version, line.clone()));
+                line
+            }
+            Err(_) => self.remembered_line(key).unwrap_or_else(|| vec![key.clone()]),
+        }
+    }
+
+    /// The same as it was seen last, however long ago; `None` if it never was.
+    pub(super) fn remembered_line(&self, key: &SessionKey) -> Option<Vec<SessionKey>> {
+        self.seen().lines.get(key).map(|(_, line)| line.clone())
+    }
+
+    /// The sessions that lived when that was looked at last; `None` if it never was.
+    pub(super) fn remembered(&self) -> Option<Arc<Vec<LivingSession>>> {
+        self.seen().last.as_ref().map(|(_, living)| Arc::clone(living))
     }
 
     /// What an event says of a session. False where the last look, which is fresh, says the same of who lives where: what
@@ -64,7 +105,10 @@ impl Living {
 
     /// The sessions whose process is proven to live. One of which that is not known neither holds nor is spared.
     pub(super) fn current(&self, state: &State) -> Arc<Vec<LivingSession>> {
-        let last = self.seen().last.clone();
+        let last = {
+            let seen = self.seen();
+            seen.last.clone().filter(|_| !seen.is_outdated)
+        };
         match last {
             Some((at, living)) if at.elapsed() < FRESH => living,
             _ => self.look(state),
@@ -76,7 +120,7 @@ impl Living {
         let (began, version) = (Instant::now(), self.seen().version);
         let Ok(rows) = state.storage.with_reader(|store| store.sessions_not_ended(MAX_SESSIONS)) else {
             // What was known is better than nothing.
-            return self.seen().last.as_ref().map(|(_, living)| Arc::clone(living)).unwrap_or_default();
+            return self.remembered().unwrap_or_default();
         };
         let mut living = living_of(rows, state.storage.now_ms());
         living.retain(|session| session.is_proven);
@@ -84,6 +128,7 @@ impl Living {
         let mut seen = self.seen();
         if seen.version == version {
             seen.last = Some((began, Arc::clone(&living)));
+            seen.is_outdated = false;
         }
         living
     }

@@ -190,10 +190,18 @@ impl Sessions {
         watched.collect()
     }
 
-    /// Facts for one decision.
-    pub(super) fn facts<'a>(&'a self, listening: &'a Listening) -> FactsNow<'a> {
+    /// Facts for one decision; those who waited before are expected until `expected_until_boot_ms`.
+    pub(super) fn facts<'a>(&'a self, listening: &'a Listening, expected_until_boot_ms: Option<i64>) -> FactsNow<'a> {
         let boot_ms = self.storage.moment().boot_ms;
-        FactsNow { sessions: self, listening, boot_ms, liveness: RefCell::default(), standing: RefCell::default() }
+        let is_early = expected_until_boot_ms.is_some_and(|until| boot_ms < until);
+        FactsNow {
+            sessions: self,
+            listening,
+            boot_ms,
+            is_early,
+            liveness: RefCell::default(),
+            standing: RefCell::default(),
+        }
     }
 }
 
@@ -202,6 +210,8 @@ pub(super) struct FactsNow<'a> {
     sessions: &'a Sessions,
     listening: &'a Listening,
     boot_ms: i64,
+    /// The authority has only begun.
+    is_early: bool,
     liveness: RefCell<HashMap<SessionKey, Liveness>>,
     standing: RefCell<HashMap<SessionKey, Standing>>,
 }
@@ -270,5 +280,9 @@ impl Facts for FactsNow<'_> {
 
     fn is_listening(&self, session: &SessionKey) -> bool {
         self.listening.has(session)
+    }
+
+    fn is_expected(&self, session: &SessionKey) -> bool {
+        self.is_early && !self.listening.has(session) && self.liveness(session) != Liveness::Gone
     }
 }

@@ -32,7 +32,7 @@ impl Leases {
 
     /// A lease for whoever looks.
     pub(crate) fn row(&self, lease: &Lease) -> LeaseRow {
-        let (now, facts) = (self.now(), self.sessions.facts(&self.listening));
+        let (now, facts) = (self.now(), self.facts());
         let longest = lease.since_boot_ms + now.limits.longest_ms;
         let idle = facts.sign_boot_ms(&lease.holder).max(lease.since_boot_ms) + now.limits.idle_ms;
         let ends = match facts.standing(&lease.holder) {
@@ -176,19 +176,20 @@ fn who_holds(state: &State, holders: &[LeaseRow]) -> String {
 }
 
 /// What is said of what was decided.
-pub(crate) fn said(state: &State, room: &Path, request: &Request, answer: Answer) -> Result<LeaseAnswer, StoreError> {
+pub(crate) fn said(state: &State, room: &Path, request: &Request, answer: Answer) -> LeaseAnswer {
     let leases = &state.leases;
     let refusal = |code, message: String, holders: Vec<LeaseRow>| LeaseAnswer {
         holders,
         ..LeaseAnswer::refused(Failure::new(code, message))
     };
-    Ok(match answer {
+    match answer {
         Answer::Granted { token, leases: held, .. } => {
             let session = held.first().map(|lease| lease.holder.clone());
             let is_it = |event: &stopgate_protocol::LeaseEvent| {
                 event.kind == LeaseEventKind::HandoffGiven && held.iter().any(|lease| Some(lease.token) == event.token)
             };
-            let untold = session.map(|session| leases.untold(&session)).transpose()?.unwrap_or_default();
+            // What was granted is written down: whoever cannot be told of a handoff now is told at its next event.
+            let untold = session.and_then(|session| leases.untold(&session).ok()).unwrap_or_default();
             let handoffs = untold.into_iter().filter(is_it).filter_map(|event| {
                 let from = event.other?;
                 let handoff = Handoff {
@@ -264,5 +265,5 @@ pub(crate) fn said(state: &State, room: &Path, request: &Request, answer: Answer
             refusal(ErrorCode::WouldDeadlock, message, leases.rows(&cycle))
         }
         Answer::Nothing => LeaseAnswer::of(LeaseOutcome::Done),
-    })
+    }
 }

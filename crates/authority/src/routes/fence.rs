@@ -1,11 +1,13 @@
 //! The fence: what becomes of a tool call, and what people ask of it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::response::Response;
 use stopgate_coordination::fence::mode as fence_mode;
 use stopgate_coordination::fence::text::tell;
 use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, FenceVerdict, MAX_TARGETS};
+use stopgate_core::env;
 use stopgate_core::event_id::is_event_id;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
@@ -14,12 +16,20 @@ use stopgate_protocol::{
     ReadFenceReport, SetFence,
 };
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use super::control::{not_written, still_counts};
 use super::views::log_settles;
 use super::{Routes, off_loop, problem, unavailable};
 use crate::peer::Peer;
 use crate::state::State;
 use crate::{evaluate, fence, operator};
+
+/// After so long without a verdict the database is not waited for: the hook has 250 ms for everything.
+const REMEMBERED_AFTER: Duration = Duration::from_millis(100);
+/// How long an answer waits until what it lets go is noted.
+const NOTED_WITHIN: Duration = Duration::from_millis(50);
 
 /// The routes of this subject.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -37,26 +47,50 @@ async fn ask(state: Arc<State>, _: Peer, question: FenceQuestion) -> Result<Fenc
     if question.intent.writes.len() > MAX_TARGETS || question.intent.acts.len() > MAX_TARGETS {
         return Err(problem(ErrorCode::Malformed, format!("writes, acts: more than {MAX_TARGETS}")));
     }
-    // A disk that does not answer tells nothing of whom it would refuse.
+    // A disk that does not answer tells nothing but what is remembered.
     if let Some(said) = state.stalled() {
-        return Err(problem(ErrorCode::StoreUnavailable, said));
+        let remembered = off_loop(move || fence::judge_from_memory(&state, &question)).await?;
+        return remembered.ok_or_else(|| problem(ErrorCode::StoreUnavailable, said));
     }
     let unsettled = state.unsettled();
     let is_waited_for = fence::current_mode(&state) == Mode::Enforce;
-    let (answered, answer) = tokio::sync::oneshot::channel();
-    let judge = move || {
-        let _unsettled = unsettled;
-        let (answer, record) = fence::judge(&state, question);
-        let _ = answered.send(answer);
-        if let Some(record) = record {
-            fence::record(&state, &record);
+    let given: Arc<OnceLock<FenceAnswer>> = Arc::default();
+    let (answered, mut answer) = oneshot::channel();
+    let (noted, is_noted) = oneshot::channel();
+    let judge = {
+        let (state, question, given) = (Arc::clone(&state), question.clone(), Arc::clone(&given));
+        move || {
+            let _unsettled = unsettled;
+            let judged = fence::judge(&state, question);
+            let told = given.get_or_init(|| judged.answer.clone()).clone();
+            let verdict = told.verdict;
+            let _ = answered.send(told);
+            if verdict < FenceVerdict::Deny {
+                fence::note(&state, &judged);
+            }
+            let _ = noted.send(());
+            fence::record(&state, judged, verdict);
         }
     };
     tokio::task::spawn_blocking(judge);
     if !is_waited_for {
         return Ok(FenceAnswer { verdict: FenceVerdict::Allow, text: String::new() });
     }
-    answer.await.map_err(|_| problem(ErrorCode::Failed, "the work was cut short"))
+    let late = || problem(ErrorCode::Failed, "the work was cut short");
+    let told = if let Ok(told) = timeout(env::patiently(REMEMBERED_AFTER), &mut answer).await {
+        told.map_err(|_| late())?
+    } else {
+        let remembered = off_loop(move || fence::judge_from_memory(&state, &question)).await?;
+        match remembered {
+            Some(remembered) => given.get_or_init(|| remembered).clone(),
+            None => answer.await.map_err(|_| late())?,
+        }
+    };
+    if told.verdict < FenceVerdict::Deny {
+        // Whoever asks next finds it; but nobody waits for a database that others keep busy.
+        let _ = timeout(env::patiently(NOTED_WITHIN), is_noted).await;
+    }
+    Ok(told)
 }
 
 async fn status(state: Arc<State>, _: Peer, _: GetFence) -> Result<FenceStatus, Response> {

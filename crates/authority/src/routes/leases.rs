@@ -171,7 +171,7 @@ fn answer(state: &State, caller: &Caller, asked: &AskLease) -> Result<LeaseAnswe
         }
     };
     let answer = state.leases.ask(&asked.room, &request)?;
-    leases::said(state, &asked.room, &request, answer)
+    Ok(leases::said(state, &asked.room, &request, answer))
 }
 
 /// A wait of a session.
@@ -227,7 +227,7 @@ impl Wait {
         };
         waiting.is_over = true;
         match heard {
-            Heard::Granted => self.ask(&state).await,
+            Heard::Granted => self.given(&state).await,
             Heard::Retired(why) => {
                 let why = match why {
                     WaitEnd::Replaced => "this session waits elsewhere by now",
@@ -244,6 +244,24 @@ impl Wait {
         let request =
             Request::Wait { session: self.session.clone(), claims: self.claims.clone(), is_parked: self.park };
         self.decided(state, request).await
+    }
+
+    /// What it was given just now. Whether that arrives is not known yet: it is not taken up by this.
+    async fn given(&self, state: &Arc<State>) -> Result<LeaseAnswer, Response> {
+        let given = {
+            let (state, room) = (Arc::clone(state), self.asked.room.clone());
+            let (session, claims) = (self.session.clone(), self.claims.clone());
+            off_loop(move || {
+                let answer = state.leases.given(&room, &session, &claims)?;
+                let request = Request::Acquire { session, claims };
+                Some(leases::said(&state, &room, &request, answer))
+            })
+        };
+        match given.await? {
+            Some(said) => Ok(said),
+            // It was lost again meanwhile.
+            None => self.ask(state).await,
+        }
     }
 
     /// How it stands, without a place in the queue.
@@ -263,7 +281,7 @@ impl Wait {
                 // It was given in the last moment, or its session is over.
                 None => state.leases.ask(&room, &Request::Acquire { session, claims })?,
             };
-            leases::said(&state, &room, &request, answer)
+            Ok::<_, StoreError>(leases::said(&state, &room, &request, answer))
         };
         off_loop(work).await?.map_err(unavailable)
     }
@@ -272,7 +290,7 @@ impl Wait {
         let (state, room) = (Arc::clone(state), self.asked.room.clone());
         let work = move || {
             let answer = state.leases.ask(&room, &request)?;
-            leases::said(&state, &room, &request, answer)
+            Ok::<_, StoreError>(leases::said(&state, &room, &request, answer))
         };
         off_loop(work).await?.map_err(unavailable)
     }

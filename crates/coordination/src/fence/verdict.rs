@@ -334,15 +334,17 @@ pub fn decide(facts: &FenceFacts) -> FenceDecision {
 }
 
 fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGround>) {
-    let Some(path) = &write.resource else { return };
+    // Of a name that no lease can have, only leases of what it lies in were found.
+    let is_met = |lease: &ForeignLease| write.resource.as_ref().is_none_or(|path| lease.resource.overlaps(path));
     let mut told = BTreeSet::new();
     // A lease that was asked for says more than that the same session was seen.
     let by_origin = |origin| write.leases.iter().filter(move |lease| lease.origin == origin);
     for lease in by_origin(LeaseOrigin::Declared).chain(by_origin(LeaseOrigin::Observed)) {
-        if !lease.resource.overlaps(path) || !told.insert(&lease.holder.key) {
+        if !is_met(lease) || !told.insert(&lease.holder.key) {
             continue;
         }
-        let (path, lease) = (path.clone(), lease.clone());
+        let path = write.resource.clone().unwrap_or_else(|| lease.resource.clone());
+        let lease = lease.clone();
         grounds.push(match lease.origin {
             LeaseOrigin::Declared => FenceGround::DeclaredLease { path, lease },
             // What is left of another's work is what git is told to take out.

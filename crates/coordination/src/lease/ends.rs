@@ -3,6 +3,7 @@
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 
+use super::queue::next_in_line;
 use super::{Lease, LeaseEnd, LeaseOrigin, Limits, RoomLeases, TAKE_UP_MS};
 
 /// Now.
@@ -39,6 +40,11 @@ pub trait Facts {
     fn standing(&self, session: &SessionKey) -> Standing;
     /// Whether it has a request that waits, so that it hears of a grant at once.
     fn is_listening(&self, session: &SessionKey) -> bool;
+    /// Whether its request was cut off a moment ago by the end of an authority, so that it is about to come again: nobody
+    /// who waits behind it is served before it.
+    fn is_expected(&self, _: &SessionKey) -> bool {
+        false
+    }
 }
 
 /// Why `lease` is over, if it is. What depends on others who wait is in `queue`.
@@ -89,7 +95,10 @@ pub fn next_end(now: &Now, room: &RoomLeases, facts: &dyn Facts) -> Option<i64> 
         let idle = if idle > now.boot_ms || rests(lease, facts) { idle } else { longest };
         let offered = lease.offered_boot_ms.map(|offered| offered + TAKE_UP_MS);
         // One that nobody else waits for stays where it is.
-        let offered = offered.filter(|until| *until > now.boot_ms || *until < now.no_end_before_boot_ms);
+        let is_due = |until: &i64| {
+            *until > now.boot_ms || *until < now.no_end_before_boot_ms || next_in_line(room, lease, facts).is_some()
+        };
+        let offered = offered.filter(is_due);
         longest.min(idle).min(offered.unwrap_or(i64::MAX)).max(now.no_end_before_boot_ms)
     };
     let leases = room.leases.iter().map(of_lease);

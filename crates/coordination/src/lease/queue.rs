@@ -1,7 +1,9 @@
 //! Who gets a lease next.
 
+use stopgate_core::session::SessionKey;
+
 use super::work::{Change, Given, Work};
-use super::{Facts, Lease, LeaseEnd, TAKE_UP_MS, WaitEnd, Waiter, ends};
+use super::{Facts, Lease, LeaseEnd, RoomLeases, TAKE_UP_MS, WaitEnd, Waiter, ends};
 
 impl Work<'_> {
     /// Ends what is over, by what is known of sessions and by time.
@@ -34,13 +36,7 @@ impl Work<'_> {
         let is_late = |lease: &&Lease| lease.offered_boot_ms.is_some_and(|at| self.now.boot_ms - at >= TAKE_UP_MS);
         let late: Vec<Lease> = self.room.leases.iter().filter(is_late).cloned().collect();
         for lease in late {
-            let wants = |waiter: &&Waiter| {
-                waiter.claims.iter().any(|claim| lease.is_in_the_way(&waiter.session, claim))
-                    && is_reachable(waiter, facts)
-            };
-            let Some(next) = self.room.waiters.iter().find(wants).map(|waiter| waiter.session.clone()) else {
-                continue;
-            };
+            let Some(next) = next_in_line(&self.room, &lease, facts).cloned() else { continue };
             let (holder, claim, ticket) = (lease.holder.clone(), lease.claim(), lease.ticket);
             self.end(lease, LeaseEnd::NotTakenUp, Some(&next), "");
             let Some(ticket) = ticket else { continue };
@@ -74,7 +70,7 @@ impl Work<'_> {
                 continue;
             }
             if !is_reachable(&waiter, facts) {
-                if waiter.skipped_boot_ms.is_none() {
+                if waiter.skipped_boot_ms.is_none() && !is_expected(&waiter, facts) {
                     let waiter = Waiter { skipped_boot_ms: Some(self.now.boot_ms), ..waiter };
                     self.push(Change::Skipped { waiter });
                 }
@@ -87,19 +83,32 @@ impl Work<'_> {
     }
 
     /// Whether somebody waits before `waiter` for something that it wants, too. Whoever waits for `waiter` itself cannot be
-    /// served before, and whoever cannot be reached is not waited for.
+    /// served before, and whoever cannot be reached is not waited for, unless it is about to come again.
     pub(super) fn is_behind(&self, waiter: &Waiter, facts: &dyn Facts) -> bool {
         self.room.waiters.iter().any(|other| {
             other.ticket < waiter.ticket
                 && other.competes(waiter)
-                && is_reachable(other, facts)
+                && (is_reachable(other, facts) || is_expected(other, facts))
                 && self.room.way(&other.session, &waiter.session).is_none()
         })
     }
+}
+
+/// Who waits for `lease` and would hear of it, the first of them.
+pub(super) fn next_in_line<'a>(room: &'a RoomLeases, lease: &Lease, facts: &dyn Facts) -> Option<&'a SessionKey> {
+    let wants = |waiter: &&Waiter| {
+        waiter.claims.iter().any(|claim| lease.is_in_the_way(&waiter.session, claim)) && is_reachable(waiter, facts)
+    };
+    room.waiters.iter().find(wants).map(|waiter| &waiter.session)
 }
 
 /// Whether `waiter` would hear of a grant: it listens, or it is parked and was not passed over since it was heard last.
 pub(super) fn is_reachable(waiter: &Waiter, facts: &dyn Facts) -> bool {
     let is_heard = |skipped| facts.sign_boot_ms(&waiter.session) > skipped;
     facts.is_listening(&waiter.session) || waiter.is_parked && waiter.skipped_boot_ms.is_none_or(is_heard)
+}
+
+/// Whether `waiter` is about to listen again.
+fn is_expected(waiter: &Waiter, facts: &dyn Facts) -> bool {
+    !waiter.is_parked && facts.is_expected(&waiter.session)
 }
