@@ -280,11 +280,13 @@ impl pipeline::PipelineWorld for Asked {
 
 /// The parts whose messages stand in a scene: what the person asked, plans, task list, commits, failed calls. The last is held
 /// out, and no other has a style of it. `train-3.jsonl` is none of them: it has one message in several scenes, on purpose.
-const SCENES: [&str; 5] = [
+const SCENES: [&str; 7] = [
     "scenes/train-1.jsonl",
     "scenes/train-2.jsonl",
     "scenes/train-4.jsonl",
     "scenes/train-5.jsonl",
+    "scenes/train-6.jsonl",
+    "scenes/train-7.jsonl",
     "scenes/held-out.jsonl",
 ];
 

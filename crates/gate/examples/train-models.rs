@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use stopgate_gate::rules::Weighing;
 use stopgate_gate::training::{
-    LabelledPrompt, LabelledStop, PROMPTS, ReadStop, STOPS, across, authors, rows, train_prompts, train_stops, weigh,
-    without,
+    LabelledPrompt, LabelledStop, NEEDS_SOMEBODY, NOT_TICKED, PROMPTS, ReadStop, STOPS, across, authors, rows,
+    train_prompts, train_stops, weigh, without,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -96,6 +96,31 @@ fn show(read: &[ReadStop<'_>], weighing: &Weighing, misses: bool) {
         all.iter_mut().zip(count).for_each(|(all, one)| *all += one);
     }
     line("all", all);
+    text_alone("the text alone, beside stops that need somebody", read, |kind| NEEDS_SOMEBODY.contains(&kind));
+    text_alone("the text alone, beside all legitimate stops", read, |kind| kind != NOT_TICKED);
+}
+
+/// Prints what the model of messages would catch by itself, with one threshold for all authors by which it holds
+/// `MOST_HELD_BY_TEXT` of the legitimate stops of these kinds; and what that threshold makes of each author.
+fn text_alone(name: &str, read: &[ReadStop<'_>], is_counted: impl Fn(&str) -> bool) {
+    const MOST_HELD_BY_TEXT: usize = 4;
+    let counted = || read.iter().filter(|stop| stop.stop.should_continue() || is_counted(&stop.stop.kind));
+    let odds = |stop: &ReadStop<'_>| stop.reading.text_alone();
+    let mut legitimate: Vec<i32> = counted().filter(|stop| !stop.stop.should_continue()).map(odds).collect();
+    legitimate.sort_unstable_by_key(|odds| std::cmp::Reverse(*odds));
+    let holds_above = legitimate.get(legitimate.len() * MOST_HELD_BY_TEXT / 100).copied().unwrap_or(i32::MAX);
+    let count = |author: Option<&str>| {
+        let mut count = [0_usize; 4];
+        for stop in counted().filter(|stop| author.is_none_or(|author| stop.stop.author() == author)) {
+            count[usize::from(!stop.stop.should_continue()) * 2 + usize::from(odds(stop) > holds_above)] += 1;
+        }
+        count
+    };
+    println!("{name}, above {holds_above}:");
+    for author in authors(read) {
+        line(&format!("  {author}"), count(Some(author)));
+    }
+    line("  all", count(None));
 }
 
 #[allow(clippy::cast_precision_loss, reason = "numbers of messages")]

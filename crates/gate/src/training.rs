@@ -22,7 +22,7 @@ use crate::turn::{Ceilings, PersonTurn};
 
 /// Kinds of legitimate stop in which an agent that has work left needs somebody or something: what the model tells from
 /// handing back. Other legitimate stops are told by what the person asked for and by what is open, not by words.
-const NEEDS_SOMEBODY: [&str; 6] =
+pub const NEEDS_SOMEBODY: [&str; 6] =
     ["real_choice", "risky", "missing_info", "missing_permission", "error", "external_wait"];
 /// Kinds of stop in which the work is done.
 const DONE: [&str; 2] = [NOT_TICKED, "complete"];
@@ -33,20 +33,25 @@ const DONE_CLAIM: &str = "done_claim";
 /// The largest share of legitimate stops that may be held, of authors that were left out: [`Weighing::holds_above`] is
 /// chosen by it.
 const MOST_HELD: f64 = 0.03;
+/// The lowest threshold that is tried, in steps of 50 thousandths: with a reason at its end, which counts for 1000, a stop
+/// is held only where more speaks for it than against it.
+const LOWEST: i32 = -20;
 /// How much more has to speak for holding where one step is left: [`Weighing::last_step`].
-const LAST_STEP: i32 = 2000;
+const LAST_STEP: i32 = 3000;
 
 /// How models of prompts are trained: prompts are short.
-const OF_PROMPTS: Training = Training { slots: 1 << 15, ..OF_MESSAGES };
-const OF_MESSAGES: Training = Training { slots: 1 << 16, seen: 2, epochs: 40, rate: 1.0, decay: 3e-5 };
+const OF_PROMPTS: Training = Training { decay: 3e-5, ..OF_MESSAGES };
+const OF_MESSAGES: Training = Training { slots: 1 << 15, seen: 2, epochs: 40, rate: 1.0, decay: 1e-5 };
 /// The stops that the models are trained on, below `tests/corpus`: never the parts that are held out.
-pub const STOPS: [&str; 6] = [
+pub const STOPS: [&str; 8] = [
     "tuning.jsonl",
     "scenes/train-1.jsonl",
     "scenes/train-2.jsonl",
     "scenes/train-3.jsonl",
     "scenes/train-4.jsonl",
     "scenes/train-5.jsonl",
+    "scenes/train-6.jsonl",
+    "scenes/train-7.jsonl",
 ];
 /// The prompts that they are trained on besides.
 pub const PROMPTS: &str = "prompts/train.jsonl";
@@ -195,7 +200,8 @@ pub struct ReadStop<'a> {
     pub reading: Reading,
     /// What its prompts ask for.
     pub asked: Asked,
-    signals: Signals,
+    /// What its message says.
+    pub signals: Signals,
 }
 
 impl ReadStop<'_> {
@@ -251,24 +257,30 @@ impl ReadStop<'_> {
 /// Each stop that has a scene, as models of all other authors read it.
 pub fn across<'a>(stops: &'a [LabelledStop], prompts: &[LabelledPrompt]) -> Vec<ReadStop<'a>> {
     let authors: BTreeSet<&str> = stops.iter().filter(|stop| stop.scene.is_some()).map(LabelledStop::author).collect();
-    let mut read = Vec::new();
-    for author in authors {
-        let others = || stops.iter().filter(|stop| stop.author() != author);
-        let messages = train_stops(others());
-        let asks = train_prompts(prompts.iter().filter(|prompt| prompt.author != author), others());
-        for stop in stops.iter().filter(|stop| stop.author() == author) {
-            let Some(scene) = &stop.scene else { continue };
-            let call = stop.failed_call();
-            read.push(ReadStop {
-                stop,
-                scene,
-                reading: Reading::by(&messages, author, &stop.message, call.as_deref()),
-                asked: Asked::of_by(&asks, scene.prompts().map(|(text, _)| text)),
-                signals: signals::detect(&stop.message),
-            });
-        }
-    }
-    read
+    std::thread::scope(|scope| {
+        let each = authors.into_iter().map(|author| scope.spawn(move || of_author(author, stops, prompts)));
+        let each: Vec<_> = each.collect();
+        each.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
+}
+
+/// The stops of `author` that have a scene, as models of all others read them.
+fn of_author<'a>(author: &'a str, stops: &'a [LabelledStop], prompts: &[LabelledPrompt]) -> Vec<ReadStop<'a>> {
+    let others = || stops.iter().filter(|stop| stop.author() != author);
+    let messages = train_stops(others());
+    let asks = train_prompts(prompts.iter().filter(|prompt| prompt.author != author), others());
+    let read = |stop: &'a LabelledStop| {
+        let scene = stop.scene.as_ref()?;
+        let call = stop.failed_call();
+        Some(ReadStop {
+            stop,
+            scene,
+            reading: Reading::by(&messages, author, &stop.message, call.as_deref()),
+            asked: Asked::of_by(&asks, scene.prompts().map(|(text, _)| text)),
+            signals: signals::detect(&stop.message),
+        })
+    };
+    stops.iter().filter(|stop| stop.author() == author).filter_map(read).collect()
 }
 
 /// The weights of grounds, from stops as models of other authors read them; with a threshold for each, by which no more
@@ -279,15 +291,15 @@ pub fn weigh(read: &[ReadStop<'_>]) -> Weighing {
     let held_wrongly = |holds_above: i32| {
         let of_author = |stop: &ReadStop<'_>| fits.iter().find(|(author, _)| *author == stop.stop.author());
         let is_wrong = |stop: &&ReadStop<'_>| {
-            // No leniency for the last step: whether questions stand there is a habit of who writes scenes.
-            let weighing = of_author(stop).map(|(_, fit)| Weighing { holds_above, last_step: 0, ..fit.clone() });
+            let weighing =
+                of_author(stop).map(|(_, fit)| Weighing { holds_above, last_step: LAST_STEP, ..fit.clone() });
             weighing.and_then(|weighing| stop.held_by(&weighing)).is_some_and(|rule| stop.is_wrong(rule))
         };
         read.iter().filter(is_wrong).count()
     };
     #[expect(clippy::cast_precision_loss, reason = "numbers of messages")]
     let is_few = |holds_above: &i32| held_wrongly(*holds_above) as f64 <= MOST_HELD * legitimate as f64;
-    let holds_above = (-40..80).map(|step| step * 50).find(is_few).unwrap_or(i32::MAX);
+    let holds_above = (LOWEST..80).map(|step| step * 50).find(is_few).unwrap_or(i32::MAX);
     Weighing { holds_above, last_step: LAST_STEP, ..fit_grounds(read.iter()) }
 }
 

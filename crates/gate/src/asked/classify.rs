@@ -127,6 +127,8 @@ fn by_form(reading: &PromptReading) -> Option<PromptClass> {
         return Some(Other);
     }
     match reading.meaning {
+        // "Stop after each step" is for the steps that follow; that this turn ends is heard by itself.
+        Meaning::Stop if reading.has(List::Standing) => return Some(Narrow),
         Meaning::Stop => return Some(Stop),
         Meaning::Courtesy => return Some(Other),
         Meaning::Other => {}
@@ -148,6 +150,20 @@ fn by_form(reading: &PromptReading) -> Option<PromptClass> {
         return Some(Narrow);
     }
     let is_bounded = is_bounded(reading);
+    // Steps by their numbers, and that the others are not meant.
+    let sets_apart = reading.has(List::Later) || reading.has(List::Ends);
+    if sets_apart && !reading.asks() && !reading.has(List::All) && !reading.numbers().is_empty() {
+        return Some(Narrow);
+    }
+    // "Just the logo": what is begun with "only" is all that is asked for.
+    let is_one_sentence = reading.sentences() == 1 && reading.count() > 2 && !reading.asks();
+    if is_one_sentence
+        && reading.begins(List::Only)
+        && !reading.has(List::All)
+        && (!reading.has(List::Plan) || !reading.numbers().is_empty())
+    {
+        return Some(Narrow);
+    }
     let is_plain = reading.sentences() <= 2 && !reading.asks() && !reading.has(List::TellStrictly);
     if is_plain
         && !is_bounded
@@ -161,8 +177,8 @@ fn by_form(reading: &PromptReading) -> Option<PromptClass> {
 
 /// Whether it asks for a note for whoever goes on, and for nothing before that.
 fn asks_for_handoff(reading: &PromptReading) -> bool {
-    let is_begun = reading.begins(List::Write) || reading.has(List::WriteAnywhere);
-    reading.sentences() <= 2 && is_begun && reading.has(List::Handoff)
+    let is_begun = reading.begins_any(List::Write) || reading.has(List::WriteAnywhere);
+    reading.sentences() <= 3 && is_begun && reading.has(List::Handoff) && !reading.begins_any(List::DoStrictly)
 }
 
 /// Whether it has words that set bounds.

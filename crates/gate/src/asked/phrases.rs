@@ -271,7 +271,7 @@ const QUESTION: &str = "\
 
 const ONLY: &str = "\
     only|just|nothing else|nothing more|no further|then stop|and stop|one by one|one at a time|up to|until|first|\
-    nur|bloss|lediglich|erst|sonst nichts|mehr nicht|bis|danach warten|seulement|uniquement|juste|rien d'autre|\
+    ne fais que|ne faites que|nur|bloss|lediglich|erst|sonst nichts|mehr nicht|bis|danach warten|seulement|uniquement|juste|rien d'autre|\
     que le|jusqu'a|d'abord|solo|solamente|unicamente|nada mas|hasta|primero|so|apenas|somente|nada mais|ate|\
     primeiro|soltanto|nient'altro|fino a|prima|alleen|enkel|verder niets|tot|eerst|tylko|wylacznie|nic wiecej|do|\
     najpierw|sadece|yalnizca|baska bir sey|kadar|once|tek|только|лишь|больше ничего|до|сначала|只|仅|就行|别的|\
@@ -404,7 +404,15 @@ const NOT: &str = "\
     geen|zonder|nie|bez|degil|не|без|кроме|不|别|ない|なし|말|skip|but";
 
 const STANDING: &str = "\
-    one step per turn|one step at a time|one task at a time|one at a time|one by one|one per turn|\
+    one step per turn|one task per turn|one item per turn|one box per turn|one file per turn|one point per turn|\
+    one step at a time|one item at a time|one file at a time|one box at a time|one task at a time|\
+    one task each time|after each one stop|stop whenever you finish one|pause after each|\
+    pause after every|stop when you finish one|eine aufgabe pro|einen punkt pro|nach jeder aufgabe|nach jedem punkt|\
+    une tache par|une tache a la fois|apres chaque tache|una tarea por|una tarea a la vez|de una en una|de uno en uno|despues de cada tarea|\
+    uma tarefa por|uma tarefa de cada vez|depois de cada tarefa|un compito alla volta|una cosa alla volta|uno alla volta|una alla volta|un pezzo alla volta|un punto alla volta|\
+    dopo ogni compito|dopo ogni punto|een taak per|een taak tegelijk|na elke taak|jedno zadanie na|po kazdym zadaniu|\
+    her gorevden sonra|birer birer|по одной задаче|после каждой задачи|после каждого пункта|每做完一个|每完成一个|每做完一项|\
+    一件一件|一つ終わるごと|1つ終わるごと|一つ終わったら|하나 끝날 때마다|하나 끝나면|one at a time|one by one|one per turn|\
     step by step and wait|stop after each|stop after every|wait after each|wait after every|after each step|\
     after every step|between steps|einen schritt pro|ein schritt pro|nach jedem schritt|schritt fur schritt und|\
     une etape par|une etape a la fois|apres chaque etape|un paso por|un paso a la vez|despues de cada paso|\
@@ -430,7 +438,10 @@ const GOES_ON: &str = "\
     verder|doorgaan|ga door|alsjeblieft|graag|dalej|kontynuuj|tak|prosze|lec dalej|devam|devam et|evet|lutfen|\
     hadi|дальше|продолжай|продолжайте|да|давай|давай дальше|пожалуйста|继续|请继续|接着|接着做|好|好的|可以|行|吧|\
     请|続けて|続けてください|はい|お願いします|進めて|進めてください|계속|계속해|계속해줘|계속해주세요|네|응|\
-    진행해|진행해줘|진행해주세요";
+    진행해|진행해줘|진행해주세요|next one|the next one|the next|next step|next task|nachster|nachste|nachstes|der nachste|\
+    das nachste|la suivante|le suivant|suivante|suivant|la siguiente|el siguiente|siguiente|venga|a proxima|o proximo|\
+    proxima|proximo|il prossimo|la prossima|prossimo|prossima|de volgende|volgende|nastepny|nastepne|nastepna|\
+    siradaki|sonraki|следующий|следующая|следующее|далее|下一个|下一项|下一步|次|次へ|次お願いします|다음|다음 것|다음 거";
 
 const APPROVES: &str = "\
     yes|y|yep|yeah|ok|okay|sure|good|fine|great|perfect|agreed|approved|lgtm|sounds good|looks good|good plan|\
@@ -464,18 +475,48 @@ const WISH: &str = "\
     필요|싶어|싶습니다|하고 싶";
 
 const WRITE: &str = "\
-    write|please write|draft|please draft|prepare|please prepare|leave|schreib|schreibe|bitte schreib|erstelle|verfasse|\
-    hinterlasse|redige|ecris|laisse|escribe|redacta|prepara|deja|escreve|escreva|deixa|scrivi|lascia|schrijf|maak|\
-    napisz|przygotuj|напиши|составь|оставь";
+    write|please write|draft|please draft|prepare|please prepare|leave|jot down|note down|note|put down|put together|\
+    record|summarize|summarise|sum up|can you write|could you write|notiere|halte|halt|fass|fasse|bitte fasse|dokumentiere|fertige|bitte fertige|bitte fertigen|schreib|schreibe|bitte schreib|erstelle|verfasse|\
+    hinterlasse|redige|ecris|laisse|note|resume|fais|consigne|escribe|redacta|prepara|deja|anota|apunta|resume|haz|escreve|escreva|deixa|anota|anote|resuma|faz|scrivi|lascia|annota|riassumi|fai|schrijf|maak|noteer|zet|vat|\
+    napisz|zapisz|spisz|przygotuj|podsumuj|zostaw|напиши|запиши|составь|оставь|подведи|опиши";
 
-const WRITE_ANYWHERE: &str = "写|書|작성|써|yaz|hazirla";
+const WRITE_ANYWHERE: &str =
+    "写|書|记|記|整理|まとめ|작성|써|적어|정리|남겨|yaz|yazar misin|hazirla|birak|not et|ozetle";
 
 const HANDOFF: &str = "\
     handoff note|handoff notes|hand off note|handover note|handover notes|handover document|handoff document|\
     a handoff|a handover|the handoff|the handover|note for the next session|notes for the next session|ubergabe|\
     ubergabenotiz|note de passation|passation|nota de traspaso|notas de traspaso|traspaso|nota de passagem|\
     notas de passagem|passagem de servico|passaggio di consegne|overdracht|overdrachtsnotitie|notatke przekazania|\
-    передаточную записку|заметку для следующей|devir notu|交接|引き継ぎ|引継ぎ|인수인계";
+    передаточную записку|заметку для следующей|devir notu|交接|引き継ぎ|引継ぎ|인수인계|\
+    where we stand|where we are|where things stand|where you are|where you left off|how far we are|how far you got|\
+    state of the work|for the next session|for the next person|for the next shift|for whoever|for my colleague|\
+    for a colleague|so that tomorrow|can pick it up|can pick up|can take over|takes over|took over|\
+    for tomorrow|what is left to do|\
+    vermerk|sachstand|sachstandsvermerk|statusvermerk|fur die nachfolge|wo wir stehen|wie weit wir sind|wie weit du bist|was noch fehlt|was noch offen ist|stand der arbeit|stand der dinge|\
+    zwischenstand|fur die nachste sitzung|fur die nachste session|fur meinen kollegen|fur meine kollegin|\
+    fur den nachsten|ubernimmt|weitermachen kann|\
+    ou on en est|ou nous en sommes|ou tu en es|ce qui reste|etat d'avancement|etat des lieux|pour la prochaine session|\
+    pour la session suivante|pour mon collegue|pour ma collegue|prend le relais|prendra le relais|reprend demain|\
+    puisse reprendre|puisse continuer|\
+    donde estamos|como vamos|por donde vamos|lo que falta|lo que queda|estado del trabajo|para la proxima sesion|\
+    para la siguiente sesion|para mi companero|para mi companera|sigue manana|continua manana|pueda seguir|\
+    pueda continuar|\
+    onde estamos|onde paramos|em que ponto|o que falta|estado do trabalho|para a proxima sessao|para meu colega|\
+    para minha colega|assume amanha|continua amanha|possa continuar|\
+    dove siamo|a che punto siamo|come siamo messi|cosa resta|cosa manca|stato dei lavori|per la prossima sessione|\
+    per il collega|per la collega|per chi continua|prosegue|domani continua|possa continuare|\
+    waar we staan|waar we zijn|hoe ver we zijn|wat er nog moet|stand van zaken|voor de volgende sessie|\
+    voor mijn collega|neemt het over|verder kan|\
+    gdzie stoimy|na czym stoimy|gdzie jestesmy|co zostalo|stan prac|dla nastepnej sesji|na nastepna sesje|\
+    dla kolegi|dla kolezanki|przejmuje|przejmie|mogl kontynuowac|mogla kontynuowac|\
+    nerede kaldigimizi|nerede oldugumuzu|neler kaldigini|sonraki oturum icin|bir sonraki oturum|\
+    arkadasim icin|devralacak|devraliyor|devam edebilsin|\
+    на чем остановились|где мы остановились|где мы стоим|что осталось|состояние работ|для следующей сессии|\
+    для следующего сеанса|для коллеги|для сменщика|подхватит|принимает смену|\
+    进度写|写下进度|目前的进度|做到哪|下一个会话|下次会话|下一位|接手|接班|留给同事|给同事|\
+    現状を|現在の状況を|どこまで進んだ|次のセッション|次の担当|後任|明日から|\
+    어디까지 했는지|현재 상태를|다음 세션|다음 담당자|후임|이어받|동료에게";
 
 #[cfg(test)]
 mod tests {

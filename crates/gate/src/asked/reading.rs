@@ -136,6 +136,11 @@ impl PromptReading {
         self.begins_first().has(list)
     }
 
+    /// Whether any of its sentences begins with a phrase of `list`.
+    pub(super) fn begins_any(&self, list: List) -> bool {
+        self.ranges().any(|range| self.words.get(range.start).is_some_and(|word| word.lists.has(list)))
+    }
+
     /// Whether it is made of phrases of `list` alone.
     pub(super) fn is_only(&self, list: List) -> bool {
         self.ranges().all(|range| {
@@ -152,30 +157,40 @@ impl PromptReading {
     }
 
     /// The numbers of the steps that it names as those to do, ranges written out: none where it also says what is not to be
-    /// done before it names them.
+    /// done before it names them. Where a sentence says "only", no other's are meant.
     pub(super) fn numbers(&self) -> Vec<String> {
+        let only: Vec<_> = self.ranges().filter(|range| self.has_in(range.clone(), List::Only)).collect();
+        let of_only: Vec<String> = only.into_iter().flat_map(|range| self.numbers_in(range)).collect();
+        let mut found =
+            if of_only.is_empty() { self.ranges().flat_map(|range| self.numbers_in(range)).collect() } else { of_only };
+        found.dedup();
+        found
+    }
+
+    fn has_in(&self, range: Range<usize>, list: List) -> bool {
+        self.words[range].iter().any(|word| word.lists.has(list))
+    }
+
+    fn numbers_in(&self, range: Range<usize>) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
-        for range in self.ranges() {
-            // What stands between a number and this one, if that is no more than a word.
-            let mut before: Option<(u32, usize)> = None;
-            for at in range {
-                let (word, lists) = (self.word(at), self.words[at].lists);
-                let number = word.parse::<u32>().ok().filter(|_| word.len() <= 3);
-                if let Some(number) = number {
-                    let from = before.filter(|(_, between)| at - between == 2 && self.is_to(at - 1));
-                    match from {
-                        Some((first, _)) if first < number && number - first <= MAX_RANGE => {
-                            found.extend((first + 1..=number).map(|number| number.to_string()));
-                        }
-                        _ => found.push(number.to_string()),
+        // What stands between a number and this one, if that is no more than a word.
+        let mut before: Option<(u32, usize)> = None;
+        for at in range {
+            let (word, lists) = (self.word(at), self.words[at].lists);
+            let number = word.parse::<u32>().ok().filter(|_| word.len() <= 3);
+            if let Some(number) = number {
+                let from = before.filter(|(_, between)| at - between == 2 && self.is_to(at - 1));
+                match from {
+                    Some((first, _)) if first < number && number - first <= MAX_RANGE => {
+                        found.extend((first + 1..=number).map(|number| number.to_string()));
                     }
-                    before = Some((number, at));
-                } else if lists.has(List::Not) || lists.has(List::Later) {
-                    break;
+                    _ => found.push(number.to_string()),
                 }
+                before = Some((number, at));
+            } else if lists.has(List::Not) || lists.has(List::Later) {
+                break;
             }
         }
-        found.dedup();
         found
     }
 

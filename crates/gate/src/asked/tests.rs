@@ -54,6 +54,42 @@ fn a_part_with_its_bounds_is_narrow() {
             "2단계만 해줘",
             "One step per turn, please: execute docs/plan.md.",
             "Execute the plan, but stop after each step and let me look.",
+            "We work one task per turn. After each one stop and let me review the diff.",
+            "每做完一项停下来让我看看",
+            "Do tasks 1-3 of tasks.md. 4 and up wait for the design review.",
+            "сделай пункты 1-3, остальное потом",
+            "just do number 3",
+        ],
+    );
+}
+
+#[test]
+fn a_note_for_whoever_goes_on_is_a_part_and_a_job_that_is_called_so_is_none() {
+    each(
+        Narrow,
+        &[
+            "I'm off for two weeks. write me a summary of the state of the payments work that Priya can start from",
+            "jot down where we stand in NOTES.md so sam can pick it up",
+            "schreib auf, wo wir stehen, morgen macht Jonas weiter",
+            "note où on en est, demain c'est Luc qui reprend",
+            "apunta cómo vamos en NOTAS.md, mañana sigue Inés",
+            "scrivi in NOTE.md come siamo messi, domani continua Bea",
+            "zapisz w NOTATKI.md gdzie stoimy, jutro przejmuje Ola",
+            "zet op papier waar we staan, Joris neemt het over",
+            "anota aí o que falta que amanhã a bia assume",
+            "nerede kaldığımızı NOTLAR.md'ye yaz, yarın Ece devralacak",
+            "запиши, на чём остановились, завтра подхватит Олег",
+            "どこまで進んだかNOTES.mdに書いて。明日から別の人がやる",
+            "把做到哪写进 NOTES.md，明天小李接手",
+            "어디까지 했는지 NOTES.md에 정리해줘, 내일 민수가 이어받아",
+        ],
+    );
+    each(
+        Execute,
+        &[
+            "implement handoff.md, all of it",
+            "Setz uebergabe.md komplett um",
+            "Implement the handover module for the next session store and finish the plan",
         ],
     );
 }

@@ -7,7 +7,8 @@ use crate::markdown;
 /// What is looked at of a long text, in bytes: where it begins, and where it ends.
 const HEAD: usize = 2 * 1024;
 const TAIL: usize = 6 * 1024;
-/// How many letters of a longer word are taken for its stem.
+/// How many letters of a longer word are taken for its stem, and how many at each place in it for what it is made of: words
+/// are inflected and put together in most languages, and nobody has seen all of them.
 const STEM_CHARS: usize = 4;
 /// How many words from its end a text is in its end.
 const END_WORDS: usize = 40;
@@ -24,7 +25,7 @@ pub struct Feature {
 /// The features of `text` and of its end, each once. Linear in what is looked at: at most 8 KiB.
 pub fn features(text: &str) -> Vec<Feature> {
     let words = words(text);
-    let mut all = Vec::with_capacity(words.len() * 4);
+    let mut all = Vec::with_capacity(words.len() * 6);
     add(&mut all, "", &words);
     add(&mut all, END, end(&words));
     all
@@ -38,7 +39,7 @@ pub fn features_apart(part: &str, text: &str) -> Vec<Feature> {
 }
 
 fn add(all: &mut Vec<Feature>, part: &str, words: &[String]) {
-    let mut hashes = Vec::with_capacity(words.len() * 3);
+    let mut hashes = Vec::with_capacity(words.len() * 6);
     each_gram(words, |gram| hashes.push(hash(part, gram)));
     hashes.sort_unstable();
     hashes.dedup();
@@ -95,13 +96,18 @@ fn end(words: &[String]) -> &[String] {
     &words[words.len().saturating_sub(END_WORDS)..]
 }
 
-/// Hands `take` each word, pair, triple of signs, and stem, as pieces.
+/// Hands `take` each word, pair, triple of signs, stem, and part of a word, as pieces.
 fn each_gram(words: &[String], mut take: impl FnMut(&[&str])) {
     for (at, word) in words.iter().enumerate() {
         take(&[word]);
         // Endings differ where words are inflected.
         if let Some((end, _)) = word.char_indices().nth(STEM_CHARS) {
             take(&[&word[..end], "*"]);
+            let starts = word.char_indices().map(|(at, _)| at);
+            let ends = word.char_indices().map(|(at, _)| at).skip(STEM_CHARS).chain([word.len()]);
+            for (start, end) in starts.zip(ends) {
+                take(&["~", &word[start..end]]);
+            }
         }
         let Some(second) = words.get(at + 1) else { continue };
         take(&[word, " ", second]);

@@ -375,3 +375,24 @@ fn a_call_that_failed_lets_go_who_speaks_of_it(#[case] message: &str) {
         Scene { turn_end: failed.clone(), ..Scene::new(EXECUTE, silent) }.is_held();
     }
 }
+
+/// The client's own count answers that the context is full, and not what the agent feels.
+#[rstest]
+#[case(Some((194_000, 200_000)), false)]
+#[case(Some((190_000, 200_000)), false)]
+#[case(Some((189_000, 200_000)), true)]
+#[case(Some((60_000, 200_000)), true)]
+#[case(Some((5, 0)), true)]
+#[case(None, true)]
+fn a_context_window_that_is_full_on_record_is_a_reason(#[case] usage: Option<(u64, u64)>, #[case] is_held: bool) {
+    let mut scene = Scene::new(EXECUTE, EXCUSE);
+    scene.turn_end.usage = usage.map(|(used, window)| crate::turn_end::ContextUsage { used, window });
+    if is_held {
+        scene.is_held();
+    } else {
+        assert_eq!(scene.is_let_go().why, Some(Grounds::OnRecord));
+        let mut silent = Scene::new(EXECUTE, GO_ON);
+        silent.turn_end.usage = scene.turn_end.usage;
+        silent.is_held();
+    }
+}

@@ -8,7 +8,7 @@ use crate::facts::{Facts, Plan, PlanRelation};
 use crate::model::Reading;
 use crate::signals::{Signal, Signals};
 use crate::turn::PersonTurn;
-use crate::turn_end::TurnEnd;
+use crate::turn_end::{ContextUsage, TurnEnd};
 use stopgate_core::release::Release;
 
 /// Above this, in thousandths of log-odds, a message reads like finished work; the boxes may be all that is left.
@@ -23,6 +23,8 @@ const AGREES_NEEDY: i32 = -500;
 /// How much further above the threshold the odds of a stop have to be whose end gives a reason, in thousandths: without
 /// evidence such words count at the end, and decide where the rest is close. Chosen on left-out authors.
 const SAID_REASON: i32 = 1000;
+/// From this share of the context window on, in percent, it is full: the client cuts or compacts it before a step is done.
+const FULL_PERCENT: u64 = 95;
 
 /// What is known of a stop besides the facts.
 #[derive(Debug, Clone, Copy)]
@@ -184,6 +186,15 @@ fn may_be_done(stop: &KnownStop<'_>) -> bool {
         && stop.reading.done.is_none_or(|done| done > READS_DONE)
 }
 
+/// Whether a part was asked for, and reads as if it were done: its box says nothing, as few tick boxes for a part.
+fn is_part_done(stop: &KnownStop<'_>) -> bool {
+    let signals = stop.signals;
+    stop.turn.asked.class == Some(PromptClass::Narrow)
+        && !signals.has_excuse()
+        && !signals.hands_back()
+        && stop.reading.done.is_some_and(|done| done > READS_DONE)
+}
+
 /// A reason to stop that is on record, and that the message speaks of anywhere: words beside it take nothing of its weight.
 fn reason_on_record(stop: &KnownStop<'_>) -> Option<Weighed> {
     let KnownStop { signals, turn_end, .. } = *stop;
@@ -195,7 +206,26 @@ fn reason_on_record(stop: &KnownStop<'_>) -> Option<Weighed> {
         };
         (is_on_record && signals.has(rule.legitimate_signal()?)).then(|| Weighed::by(rule, Grounds::OnRecord))
     };
-    RuleId::ALL.into_iter().find_map(on_record)
+    // In words that no phrase has: the call failed, and the message reads as if that were in the way; or it was refused, and
+    // the message does not read otherwise.
+    let failed = || {
+        let reads = stop.reading.milli_log_odds;
+        let reads_so = (turn_end.failed_call.is_some() && reads < 0)
+            || (turn_end.denied_call.is_some() && reads < OUTWEIGHS_QUESTION);
+        let is_alone = !signals.has_excuse() && !signals.hands_back();
+        (reads_so && is_alone).then(|| Weighed::by(RuleId::LegitError, Grounds::OnRecord))
+    };
+    let of_rule = RuleId::ALL.into_iter().find_map(on_record).or_else(failed);
+    of_rule.or_else(|| is_full(stop).then(|| Weighed::released(Release::ReadsLegitimate, Grounds::OnRecord)))
+}
+
+/// Whether it speaks of its context, and that is full by what the client counted.
+fn is_full(stop: &KnownStop<'_>) -> bool {
+    let is_said = [Signal::ContextLimit, Signal::ShouldStopForContext].into_iter().any(|said| stop.signals.has(said));
+    let full = |usage: ContextUsage| {
+        usage.window > 0 && usage.used.saturating_mul(100) >= usage.window.saturating_mul(FULL_PERCENT)
+    };
+    is_said && stop.turn_end.usage.is_some_and(full)
 }
 
 /// A reason to stop that the end of the message gives.
@@ -280,6 +310,9 @@ pub fn weigh(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed 
         Ok(job) => job,
         Err(weighed) => return weighed,
     };
+    if is_part_done(stop) {
+        return Weighed::by(RuleId::LegitCompletion, Grounds::SaidAtEnd);
+    }
     let is_executing = job == Job::Asked && is_executing(facts, stop.turn_end);
     let is_last = open_steps(facts) <= 1;
     if may_be_done(stop)
@@ -292,6 +325,11 @@ pub fn weigh(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed 
     if is_explained(stop, odds) {
         return reads_legitimate(stop);
     }
+    // Where one step is left and nothing is said to be finished, that step may be what somebody is needed for.
+    let is_doubtful = is_last && odds <= weighing.holds_above.saturating_add(weighing.last_step);
+    if is_doubtful && !stop.signals.has_excuse() && !stop.signals.has(Signal::ClaimsCompletion) {
+        return reason_at_end(stop).unwrap_or_else(|| Weighed::released(Release::ReadsLegitimate, Grounds::LastStep));
+    }
     if let Some(found) = not_updated(stop, facts, modes, is_executing) {
         return found;
     }
@@ -300,7 +338,7 @@ pub fn weigh(stop: &KnownStop<'_>, facts: &Facts, modes: &RuleModes) -> Weighed 
         Err(weighed) => return weighed,
     };
     // Whether the plan is being executed or nobody knows: that is no reason to hold what would be let go if it were.
-    if is_last && held_by != Grounds::Excuse && odds <= weighing.holds_above.saturating_add(weighing.last_step) {
+    if is_doubtful && held_by != Grounds::Excuse {
         return reason_at_end(stop).unwrap_or_else(|| Weighed::released(Release::ReadsLegitimate, Grounds::LastStep));
     }
     if facts.is_stopgate {

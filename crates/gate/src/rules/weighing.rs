@@ -43,6 +43,10 @@ pub struct Weighing {
     pub goes_on: i32,
     /// It asks what only the person can answer; not above 0.
     pub asks: i32,
+    /// Its end gives a reason to stop that is no question; not above 0.
+    pub reason: i32,
+    /// It says that it leaves work, or what it will do; not below 0.
+    pub leaves: i32,
     /// Above this a stop is held.
     pub holds_above: i32,
     /// How much more has to speak for it where one step is left, which the message may be about.
@@ -51,8 +55,12 @@ pub struct Weighing {
 
 static CHECKED_IN: LazyLock<Option<Weighing>> = LazyLock::new(|| serde_json::from_str(WEIGHTS).ok());
 
+/// What is a reason to stop at the end of a message, beside a question.
+const REASONS: [Signal; 5] =
+    [Signal::ApprovalNeeded, Signal::MissingInfo, Signal::BlockedByError, Signal::WaitsOutside, Signal::AsAsked];
+
 /// How many grounds there are.
-pub const GROUNDS: usize = 8;
+pub const GROUNDS: usize = 10;
 
 impl Weighing {
     /// The weights that are checked in; `None` only where they are broken, which a test rules out: then nothing is held.
@@ -62,17 +70,28 @@ impl Weighing {
 
     /// The weights of the grounds, in the order of [`grounds`].
     const fn weights(&self) -> [i32; GROUNDS] {
-        [self.reads, self.job, self.insists, self.narrow, self.failed, self.denied, self.goes_on, self.asks]
+        [
+            self.reads,
+            self.job,
+            self.insists,
+            self.narrow,
+            self.failed,
+            self.denied,
+            self.goes_on,
+            self.asks,
+            self.reason,
+            self.leaves,
+        ]
     }
 
     /// These weights of the grounds, in their order, and this bias: nothing that explains a stop makes it suspicious.
     #[must_use]
     pub fn with(self, bias: i32, weights: [i32; GROUNDS]) -> Self {
-        let [reads, job, insists, narrow, failed, denied, goes_on, asks] = weights;
+        let [reads, job, insists, narrow, failed, denied, goes_on, asks, reason, leaves] = weights;
         let (reads, job, insists) = (reads.max(0), job.max(0), insists.max(0));
-        let (failed, denied, asks) = (failed.min(0), denied.min(0), asks.min(0));
-        let goes_on = goes_on.max(0);
-        Self { bias, reads, job, insists, narrow, failed, denied, goes_on, asks, ..self }
+        let (failed, denied, asks, reason) = (failed.min(0), denied.min(0), asks.min(0), reason.min(0));
+        let (goes_on, leaves) = (goes_on.max(0), leaves.max(0));
+        Self { bias, reads, job, insists, narrow, failed, denied, goes_on, asks, reason, leaves, ..self }
     }
 
     /// What speaks for holding `stop`, in thousandths of log-odds.
@@ -107,6 +126,8 @@ impl Weighing {
             "a call was refused",
             "it asks for leave to go on",
             "it asks what only you can answer",
+            "its end gives a reason to stop",
+            "it says that it leaves work",
         ];
         let each = NAMES.into_iter().zip(grounds(stop)).zip(self.weights());
         let mut found: Vec<_> = each
@@ -137,5 +158,7 @@ fn grounds_of(stop: &KnownStop<'_>, odds: PromptOdds, is_narrow: bool) -> [i32; 
         is(turn_end.denied_call.is_some()),
         is(signals.hands_back()),
         is(signals.has(Signal::AsksQuestion)),
+        is(REASONS.into_iter().any(|signal| signals.at_end(signal))),
+        is(signals.wants_to_leave()),
     ]
 }

@@ -16,7 +16,7 @@ pub(super) fn curve(cases: &[Case], readings: &[Option<Reading>]) -> Vec<TextOnl
     let mut sorted: Vec<(i32, Label)> = cases
         .iter()
         .zip(readings)
-        .map(|(case, reading)| (reading.as_ref().map_or(0, |reading| reading.milli_log_odds), case.label))
+        .map(|(case, reading)| (reading.as_ref().map_or(0, Reading::text_alone), case.label))
         .collect();
     sorted.sort_by_key(|(reading, _)| std::cmp::Reverse(*reading));
     let count = |label: Label| sorted.iter().filter(|(_, one)| *one == label).count();
