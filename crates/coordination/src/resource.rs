@@ -1,6 +1,7 @@
 //! What a lease is of: a path of one working tree, or a name that a whole room shares.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,16 @@ impl Resource {
         self.0.starts_with('@')
     }
 
+    /// Whether it is a directory with all that is below it.
+    pub fn is_directory(&self) -> bool {
+        self.0.ends_with('/')
+    }
+
+    /// Where it is, of a path of the working tree `tree`.
+    pub fn within(&self, tree: &Path) -> PathBuf {
+        tree.join(self.0.strip_prefix("./").unwrap_or(&self.0).trim_matches('/'))
+    }
+
     /// Whether one of the two lies in the other, or they are the same. Of the same working tree, or of the same room.
     pub fn overlaps(&self, other: &Self) -> bool {
         if self.is_name() || other.is_name() {
@@ -82,12 +93,14 @@ impl Resource {
         self.covers(other) || other.covers(self)
     }
 
-    /// Whether all of `other` lies in this. `src/` covers `src` too: a file in a directory's place takes the directory away.
+    /// Whether all of `other` lies in this, or takes its place. A slash at the end tells nothing of that: a file in a
+    /// directory's place takes the directory away, and what does not exist yet may become either.
     pub fn covers(&self, other: &Self) -> bool {
-        let (own, other) = (self.0.as_str(), other.0.as_str());
-        own == "/" && !other.starts_with('@')
-            || own == other
-            || own.ends_with('/') && (other.starts_with(own) || own.strip_suffix('/') == Some(other))
+        if self.is_name() || other.is_name() {
+            return self == other;
+        }
+        let own = self.0.strip_suffix('/').unwrap_or(&self.0);
+        own.is_empty() || other.0.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -166,7 +179,10 @@ mod tests {
     #[case("src/", "src/a.rs", true)]
     #[case("src/", "src/deep/a.rs", true)]
     #[case("src/", "src", true)]
-    #[case("src", "src/a.rs", false)]
+    #[case("src", "src/a.rs", true)]
+    #[case("src", "src/deep/", true)]
+    #[case("src", "src/", true)]
+    #[case("./@leader", "./@leader/a", true)]
     #[case("src/a", "src/a.rs", false)]
     #[case("src/", "source/a.rs", false)]
     #[case("/", "anything", true)]

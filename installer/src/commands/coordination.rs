@@ -95,10 +95,16 @@ pub(crate) fn run(context: &Context<'_>, arguments: &Arguments) -> Result<ExitSt
     }
 }
 
-/// Turns the fence on in shadow, unless it is on.
-pub(crate) fn switch_on(home: &Home) -> Result<Mode> {
+/// Whether a settings file has the fence's line, as far as `ledger` knows.
+pub(crate) fn is_registered(ledger: &Ledger) -> bool {
+    ledger.installs.iter().any(|install| install.gone().is_none() && install.sets.contains(&WireSet::Coordination))
+}
+
+/// Turns the fence on in shadow, unless it is on. A word that was given while no file had its line (`was_registered`) was of
+/// nothing: it begins in shadow.
+pub(crate) fn switch_on(home: &Home, was_registered: bool) -> Result<Mode> {
     let now = mode::of(mode::read(home));
-    if now != Mode::Off {
+    if now != Mode::Off && was_registered || now == Mode::Shadow {
         return Ok(now);
     }
     mode::write(home, Mode::Shadow).with_context(|| format!("cannot write {}", home.fence_file().display()))?;
@@ -234,7 +240,9 @@ impl Change {
         is_noop &= if self.is_on { before != Mode::Off } else { reading == ModeReading::Default };
         let switch = home.fence_file();
         match (self.is_on, before) {
-            (true, Mode::Off) => printer.line(format!("  write  {}: shadow", switch.display())),
+            (true, before) if before == Mode::Off || before == Mode::Enforce && !is_registered(&ledger) => {
+                printer.line(format!("  write  {}: shadow", switch.display()));
+            }
             (false, _) if reading != ModeReading::Default => printer.line(format!("  remove  {}", switch.display())),
             _ => {}
         }
@@ -281,6 +289,7 @@ impl Change {
         let (home, printer) = (&context.home, context.printer);
         let _lock = Lock::take(home)?;
         let mut ledger = Ledger::read(home)?;
+        let was_registered = is_registered(&ledger);
         if !self.is_on {
             switch_off(home)?;
         }
@@ -320,7 +329,7 @@ impl Change {
             }
         }
         if self.is_on && report.problems.is_empty() {
-            switch_on(home)?;
+            switch_on(home, was_registered)?;
         }
         Ok(())
     }

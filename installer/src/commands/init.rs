@@ -284,10 +284,11 @@ fn carry_out(plan: &InitPlan, sets: Sets) -> Result<Written> {
         let settings = plan.settings.location.path.display();
         format!("nothing is registered in {settings}; {}", home::ELSEWHERE)
     })?;
+    let was_registered = coordination::is_registered(&ledger);
     // Whoever runs `init` wants all of it, also what was taken out once.
     let applied = apply::bring(&plan.home, &mut ledger, &plan.settings.location, sets, &|_| Ok(Vec::new()))?;
     if sets == Sets::With(WireSet::Coordination) {
-        coordination::switch_on(&plan.home)?;
+        coordination::switch_on(&plan.home, was_registered)?;
     }
     if ledger.installs.iter().all(|install| install.version == VERSION) {
         version::mark(&plan.home, &mut ledger)?;

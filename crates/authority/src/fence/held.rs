@@ -2,22 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use stopgate_coordination::held::{self, HeldLease, HeldTree};
 use stopgate_coordination::lease::{Lease, LeaseOrigin};
+use stopgate_coordination::room::Place;
 use stopgate_core::fsx;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_registry::neighbours::LivingSession;
 
-use super::current_mode;
+use super::living::lives_around;
+use super::{current_mode, earlier};
 use crate::state::State;
 
 /// Writes the file at the start and whenever sessions or leases change, for as long as the authority runs.
 pub(crate) async fn keep_written(state: Arc<State>) {
     let mut written: Option<String> = None;
+    let mut together: BTreeSet<(PathBuf, SessionKey)> = BTreeSet::new();
     let mut leases = state.leases.subscribe();
     loop {
         let done = {
@@ -26,8 +29,15 @@ pub(crate) async fn keep_written(state: Arc<State>) {
             tokio::task::spawn_blocking(move || write(&state, before.as_deref())).await
         };
         let problem = match done {
-            Ok(Ok(text)) => {
+            Ok(Ok((text, trees))) => {
                 written = Some(text);
+                let now = not_alone(&trees);
+                for (tree, session) in now.difference(&together).cloned() {
+                    let state = Arc::clone(&state);
+                    // Nobody waits for it.
+                    tokio::task::spawn_blocking(move || earlier::remember(&state, &tree, &session));
+                }
+                together = now;
                 None
             }
             Ok(Err(error)) => Some(error),
@@ -50,16 +60,18 @@ pub(crate) async fn keep_written(state: Arc<State>) {
     }
 }
 
-/// Brings the file to what is true now, unless that is what stands there (`before`); returns what stands there.
-fn write(state: &State, before: Option<&str>) -> io::Result<String> {
-    let text = if current_mode(state) == Mode::Off {
-        String::new()
+/// Brings the file to what is true now, unless that is what stands there (`before`); returns what stands there,
+/// and who is where.
+fn write(state: &State, before: Option<&str>) -> io::Result<(String, Vec<HeldTree>)> {
+    let trees = if current_mode(state) == Mode::Off {
+        Vec::new()
     } else {
-        text(&state.fence.living.look(state), &super::leases::all(state))
+        trees(&state.fence.living.look(state), &super::leases::all(state))
     };
+    let text = held::render(&trees);
     let path = held::file(&state.home);
     if before == Some(text.as_str()) && exists(&path) != text.is_empty() {
-        return Ok(text);
+        return Ok((text, trees));
     }
     if text.is_empty() {
         match std::fs::remove_file(&path) {
@@ -69,32 +81,57 @@ fn write(state: &State, before: Option<&str>) -> io::Result<String> {
     } else {
         fsx::write_atomic(&path, text.as_bytes(), 0o600)?;
     }
-    Ok(text)
+    Ok((text, trees))
+}
+
+/// Who is in a tree with others, and in which.
+fn not_alone(trees: &[HeldTree]) -> BTreeSet<(PathBuf, SessionKey)> {
+    let shared = trees.iter().filter(|tree| tree.sessions.len() > 1);
+    shared.flat_map(|tree| tree.sessions.iter().map(|session| (tree.tree.clone(), session.clone()))).collect()
 }
 
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// What the file says; empty where no two sessions could be in each other's way.
-fn text(living: &[LivingSession], leases: &[Lease]) -> String {
+/// What the file says; nothing where no two sessions could be in each other's way.
+fn trees(living: &[LivingSession], leases: &[Lease]) -> Vec<HeldTree> {
     let mut trees: BTreeMap<&Path, HeldTree> = BTreeMap::new();
     let mut everybody: BTreeSet<&SessionKey> = BTreeSet::new();
+    let lives = |key: &SessionKey| living.iter().any(|session| session.key == *key);
     let empty = |tree: &Path| HeldTree { tree: tree.to_owned(), sessions: Vec::new(), leases: Vec::new() };
     for session in living {
         let Some(tree) = session.tree() else { continue };
         everybody.insert(&session.key);
         trees.entry(tree).or_insert_with(|| empty(tree)).sessions.push(session.key.clone());
     }
-    for lease in leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
+    for lease in leases {
         let Some(tree) = &lease.tree else { continue };
         everybody.insert(&lease.holder);
+        let line = trees.entry(tree).or_insert_with(|| empty(tree));
+        if lease.origin == LeaseOrigin::Observed {
+            // Who works in it counts as if it lived there, wherever it was started.
+            if !line.sessions.contains(&lease.holder) && lives(&lease.holder) {
+                line.sessions.push(lease.holder.clone());
+            }
+            continue;
+        }
         let held = HeldLease { resource: lease.resource.clone(), mode: lease.mode, holder: lease.holder.clone() };
-        trees.entry(tree).or_insert_with(|| empty(tree)).leases.push(held);
+        line.leases.push(held);
+    }
+    for (tree, line) in &mut trees {
+        let around = |session: &&LivingSession| session.tree().is_some_and(|own| own != *tree && tree.starts_with(own));
+        let mut around = living.iter().filter(around).peekable();
+        // Which repository it is is read off the disk: only where somebody lives around it.
+        let Some(place) = around.peek().and_then(|_| Place::of(tree)) else { continue };
+        for session in around.filter(|session| lives_around(session, &place)) {
+            if !line.sessions.contains(&session.key) {
+                line.sessions.push(session.key.clone());
+            }
+        }
     }
     if everybody.len() < 2 {
-        return String::new();
+        return Vec::new();
     }
-    let trees: Vec<_> = trees.into_values().collect();
-    held::render(&trees)
+    trees.into_values().collect()
 }

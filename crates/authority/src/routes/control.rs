@@ -104,7 +104,13 @@ pub(super) fn still_counts(peer: &Peer, condition: &Condition, file: &Path, comm
 }
 
 pub(super) fn not_written(file: &Path) -> impl Fn(io::Error) -> Response {
-    move |error| problem(ErrorCode::Failed, format!("{}: {error}", file.display()))
+    move |error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on that disk, and do it again",
+            _ => "",
+        };
+        problem(ErrorCode::Failed, format!("{}: {error}{remedy}", file.display()))
+    }
 }
 
 async fn set_kill_switch(state: Arc<State>, peer: Peer, wanted: SetKill) -> Result<KillState, Response> {

@@ -18,9 +18,15 @@ pub fn of(reading: ModeReading) -> Mode {
     }
 }
 
-/// Writes down an operator's choice.
+/// Writes down an operator's choice. Where nothing can be written any more, such as on a full disk, taking the file away
+/// turns it off all the same.
 pub fn write(home: &Home, mode: Mode) -> io::Result<()> {
-    switch::write_word(&home.fence_file(), mode)
+    let file = home.fence_file();
+    let written = switch::write_word(&file, mode);
+    if mode == Mode::Off && written.is_err() && std::fs::remove_file(&file).is_ok() {
+        return Ok(());
+    }
+    written
 }
 
 /// What a mode means for the fence, for people.
