@@ -562,6 +562,136 @@ fn a_lease_is_of_the_same_file_however_the_sessions_were_started(
     assert_eq!(holder.edits(written.trim_start_matches("./"), "mine\n"), Told::Nothing, "what it holds itself");
 }
 
+/// What a pattern of a shell means is what is kept: `true` where that has what is leased, `notes/plan.md` and `made`, which
+/// does not exist yet.
+#[rstest]
+#[case("cd notes && rm -rf *", true)]
+#[case("cd notes; rm *", true)]
+#[case("rm -rf n*", true)]
+#[case("rm notes/{plan,list}.md", true)]
+#[case("sed -i s/a/b/ */*.md", true)]
+#[case("touch m[a-z]de", true)]
+#[case("touch made/x.rs", true)]
+#[case("rm -f *.md", false)]
+#[case("rm -f notes/*.txt", false)]
+#[case("rm -f sub/* *.rs", false)]
+#[case("cd notes && rm -f p?.md", false)]
+fn a_pattern_is_of_what_a_shell_makes_of_it(#[case] command: &str, #[case] is_denied: bool) {
+    let (world, checkout) = site("enforce");
+    checkout.write("notes/plan.md", "old\n");
+    checkout.commit("notes");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let mut birch = Client::start(&world, "bbbb-birch", &top);
+    amber.stopgate("lease acquire notes/plan.md made");
+    let told = birch.before("Bash", &json!({"command": command, "description": "d"}));
+    assert_eq!(matches!(told, Told::Denied(_)), is_denied, "{told:?}");
+    assert!(is_denied || told == Told::Nothing, "{told:?}");
+}
+
+/// Where the two live, below a directory `space` without git that has the checkout `space/inner`, in which there is another
+/// repository, `space/inner/lib`; and the file that both write.
+#[rstest]
+#[case::both_around("space", "space", "space/inner/a.rs")]
+#[case::one_around("space/inner", "space", "space/inner/a.rs")]
+#[case::the_other_around("space", "space/inner", "space/inner/a.rs")]
+#[case::both_in_the_superproject("space/inner", "space/inner", "space/inner/lib/x.rs")]
+#[case::one_in_the_superproject("space/inner/lib", "space/inner", "space/inner/lib/x.rs")]
+fn who_lives_around_a_repository_is_not_alone_in_it(#[case] first: &str, #[case] second: &str, #[case] file: &str) {
+    let (world, _) = site("enforce");
+    let root = world.root().canonicalize().unwrap();
+    for inner in ["space/inner", "space/inner/lib"] {
+        let inner = Checkout::create(&root.join(inner));
+        inner.write(if file.contains("lib") { "x.rs" } else { "a.rs" }, "old\n");
+        inner.commit("first");
+    }
+    let _authority = world.authority();
+    let mut amber = Client::start(&world, "aaaa-amber", &root.join(first));
+    let mut birch = Client::start(&world, "bbbb-birch", &root.join(second));
+    let path = root.join(file);
+    let path = path.to_str().unwrap();
+    held_has(&world, if first == second { 2 } else { 3 });
+    assert_eq!(amber.edits(path, "amber's\n"), Told::Nothing);
+    let dir = Path::new(path).parent().unwrap().display().to_string();
+    birch.before("Bash", &json!({"command": format!("cd '{dir}' && git stash"), "description": "d"})).denied();
+    let told = birch.edits(path, "birch's\n").noted();
+    assert!(told.contains(&name_of(&world, "aaaa-amber")), "{told}");
+}
+
+/// One works for a while, and then a second one is started in the same checkout.
+#[test]
+fn what_a_session_did_while_it_was_alone_is_its_own_once_another_comes() {
+    let (world, checkout) = site("enforce");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let transcript = world.root().join("amber.jsonl");
+    let said = |at: i64, content: Value| {
+        let seconds = at.div_euclid(1_000);
+        let output = Command::new("date").args(["-u", "+%FT%TZ", "-d", &format!("@{seconds}")]).output().unwrap();
+        let timestamp = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        json!({"type": "assistant", "cwd": top, "timestamp": timestamp, "message": {"content": [content]}}).to_string()
+    };
+    let wrote = |id: &str, path: &str, from: i64, to: i64| {
+        let input = json!({"file_path": top.join(path), "content": "x"});
+        let call = said(from, json!({"type": "tool_use", "id": id, "name": "Write", "input": input}));
+        let end = said(to, json!({"type": "tool_result", "tool_use_id": id, "content": "ok"}));
+        format!("{call}\n{end}\n")
+    };
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    for path in ["a.rs", "new.rs", "b.rs", "sub/c.rs"] {
+        checkout.write(path, "mine\n");
+    }
+    // `b.rs` was changed again later by somebody else, and of `sub/c.rs` nothing is said.
+    let lines = [
+        wrote("1", "a.rs", now - 2_000, now + 2_000),
+        wrote("2", "new.rs", now - 2_000, now + 2_000),
+        wrote("3", "b.rs", now - 90_000, now - 80_000),
+    ];
+    std::fs::write(&transcript, lines.concat()).unwrap();
+    let mut prompt = session_start("aaaa-amber", &top, "startup");
+    prompt["transcript_path"] = json!(transcript);
+    amber.hook("session-start-recorder", &prompt);
+    let mut birch = Client::start(&world, "bbbb-birch", &top);
+    held_has(&world, 2);
+    eventually("what it did is seen", || {
+        let status: FenceStatus = serde_json::from_value(world.stopgate_json(&["fence", "status", "--json"])).unwrap();
+        (status.observed == 2).then_some(())
+    });
+    assert_eq!(birch.edits("b.rs", "birch's\n"), Told::Nothing);
+    assert_eq!(birch.edits("sub/c.rs", "birch's\n"), Told::Nothing);
+    birch.runs("git clean -fdq").denied();
+    birch.runs("git stash").denied();
+    let told = birch.edits("a.rs", "birch's\n").noted();
+    assert!(told.contains(&name_of(&world, "aaaa-amber")), "{told}");
+}
+
+#[test]
+fn who_was_seen_to_write_in_a_tree_counts_there_wherever_it_was_started() {
+    let (world, checkout) = site("enforce");
+    let root = world.root().canonicalize().unwrap();
+    Checkout::create(&root.join("elsewhere")).commit("first");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    let mut birch = Client::start(&world, "bbbb-birch", &root.join("elsewhere"));
+    held_has(&world, 2);
+    // Each is alone.
+    assert_eq!(amber.edits("sub/c.rs", "amber's\n"), Told::Nothing);
+    let observed = || {
+        let status: FenceStatus = serde_json::from_value(world.stopgate_json(&["fence", "status", "--json"])).unwrap();
+        status.observed
+    };
+    assert_eq!(observed(), 0);
+    assert_eq!(birch.edits(top.join("b.rs").to_str().unwrap(), "birch's\n"), Told::Nothing);
+    held_has(&world, 3);
+    assert_eq!(amber.edits("a.rs", "amber's\n"), Told::Nothing);
+    let told = birch.edits(top.join("a.rs").to_str().unwrap(), "birch's\n").noted();
+    assert!(told.contains(&name_of(&world, "aaaa-amber")), "{told}");
+    amber.runs("git add -A").denied();
+}
+
 #[test]
 fn the_third_same_denial_of_a_turn_names_the_person() {
     let (world, checkout) = site("enforce");

@@ -189,6 +189,29 @@ fn where_nothing_is_registered_it_says_what_to_do() {
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("installer init"), "{output:?}");
 }
 
+/// Enforcing with no line anywhere is said to be of nothing, and is not kept for later.
+#[test]
+fn a_fence_whose_line_is_nowhere_says_so_and_begins_in_shadow() {
+    let person = Person::new();
+    person.install(&[]);
+    must(&person, &["enable", "--yes"]);
+    let set = || {
+        let mut command = person.installed("stopgate");
+        command.args(["fence", "enforce", "--yes"]).env("STOPGATE_NO_AUTOSTART", "1");
+        let output = finish(command, Stdin::from(""));
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    assert!(!set().contains("coordination enable"), "it is registered");
+    must(&person, &["enable", "--yes"]);
+    assert_eq!(fence(&person), "enforce\n", "what a person chose stays");
+    must(&person, &["disable", "--yes"]);
+    let said = set();
+    assert!(said.contains("no settings file has the fence's hook") && said.contains("coordination enable"), "{said}");
+    must(&person, &["enable", "--yes"]);
+    assert_eq!(fence(&person), "shadow\n");
+}
+
 /// What a person chose stays: the mode, and what they took out by hand, until they turn it on again.
 #[test]
 fn what_brings_it_up_to_date_follows_the_ledger() {

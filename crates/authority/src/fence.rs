@@ -1,6 +1,7 @@
 //! The fence: what becomes of a tool call that touches a working tree in which another session lives. The verdict is pure
 //! ([`stopgate_coordination::fence::verdict`]); here is what it is decided from, and the one way by which it is told.
 
+mod earlier;
 mod facts;
 mod held;
 mod leases;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::lease::{
-    Answer, Change, Claim, Decision, JUMP_MS, JUMP_PATIENCE_MS, Lease, LeaseMode, LeaseOrigin, Limits, Now,
+    Answer, Change, Claim, Decision, Facts as _, JUMP_MS, JUMP_PATIENCE_MS, Lease, LeaseMode, LeaseOrigin, Limits, Now,
     PLACE_KEPT_MS, Request, RoomLeases, WaitEnd, decide, next_end,
 };
 use stopgate_coordination::resource::Resource;
@@ -354,6 +354,11 @@ impl Leases {
     /// The observed leases of `session`, which end when they are clean.
     pub(crate) fn observed(&self, session: &SessionKey) -> Vec<Lease> {
         self.chosen(|lease| lease.holder == *session && lease.origin == LeaseOrigin::Observed)
+    }
+
+    /// Whether `session` is over, or its process is proven gone: what it holds ends, also where that cannot be written down.
+    pub(crate) fn is_over(&self, session: &SessionKey) -> bool {
+        self.sessions.facts(&self.listening).end(session).is_some()
     }
 
     /// A sign of life of `session`: a hook has asked something for it.

@@ -3,7 +3,7 @@
 pub mod mode;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
@@ -13,6 +13,7 @@ mod classify;
 mod command;
 mod fetch;
 mod git;
+mod glob;
 mod options;
 mod parts;
 mod patch;
@@ -73,6 +74,22 @@ pub struct WriteTarget {
     /// What is uncommitted there is taken out of the file, and not only written beside: `git restore FILE`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discards: bool,
+    /// Of what is below it only what a shell makes of this (`*.rs`, `{a,b}.c`), which is relative to it; with a `/` at its
+    /// end with all below that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+impl WriteTarget {
+    /// Whether it is a pattern that means nothing at `path`, and nothing above and below it. `path` is absolute; `is_subtree`:
+    /// a directory with all that is below it.
+    pub fn passes_by(&self, path: &Path, is_subtree: bool) -> bool {
+        let Some(pattern) = &self.pattern else { return false };
+        // What has the whole directory has whatever the pattern means.
+        let Ok(relative) = path.strip_prefix(&self.path) else { return false };
+        let Some(relative) = relative.to_str() else { return true };
+        !relative.is_empty() && !glob::touches(pattern, &format!("{relative}{}", if is_subtree { "/" } else { "" }))
+    }
 }
 
 /// A verb that would be run, and where.

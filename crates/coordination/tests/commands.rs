@@ -20,7 +20,7 @@ struct Row {
     command: String,
     /// `reads`, `writes`, `tree`, `opaque`.
     classes: Vec<String>,
-    /// Absolute; with `/` at its end everything below it.
+    /// Absolute; with `/` at its end everything below it; with a pattern what a shell makes of that.
     writes: Vec<String>,
     /// `verb directory`.
     acts: Vec<String>,
@@ -74,7 +74,8 @@ fn seen(row: &Row) -> Intent {
 }
 
 fn target(target: &WriteTarget) -> String {
-    format!("{}{}", target.path.display(), if target.is_subtree { "/" } else { "" })
+    let slash = if target.is_subtree { "/" } else { "" };
+    format!("{}{slash}{}", target.path.display(), target.pattern.as_deref().unwrap_or_default())
 }
 
 fn act(act: &TreeAct) -> String {

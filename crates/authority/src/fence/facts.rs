@@ -95,9 +95,27 @@ impl Look<'_> {
         others.map(|session| Party { key: session.key.clone(), name: session.name.clone() }).collect()
     }
 
+    /// Others who count in the tree of `place`: who lives there or around it, and who was seen to write there or has asked for
+    /// something of it, wherever that session was started.
+    fn others_in(&self, place: &Place) -> Vec<Party> {
+        let holders: Vec<SessionKey> =
+            self.state.leases.of_tree(&place.tree).into_iter().map(|lease| lease.holder).collect();
+        let counts = |session: &LivingSession| {
+            session.tree() == Some(&place.tree)
+                || holders.contains(&session.key)
+                || living::lives_around(session, place)
+        };
+        let others = self.living.iter().filter(|session| !self.is_mine(&session.key) && counts(session));
+        let others = others.filter(|session| living::still_lives(session));
+        others.map(|session| Party { key: session.key.clone(), name: session.name.clone() }).collect()
+    }
+
     /// A lease of another's, unless it is one that was only seen, of a session that is not known to live.
     fn foreign(&self, lease: Lease) -> Option<ForeignLease> {
         if self.is_mine(&lease.holder) {
+            return None;
+        }
+        if self.state.leases.is_over(&lease.holder) {
             return None;
         }
         let holder = self.living.iter().find(|session| session.key == lease.holder);
@@ -113,11 +131,14 @@ impl Look<'_> {
     fn write(&self, target: &WriteTarget) -> Vec<WriteFacts> {
         let Some(path) = in_its_directory(&target.path) else { return Vec::new() };
         let mut trees: BTreeSet<PathBuf> = BTreeSet::new();
-        trees.extend(self.place(path.parent().unwrap_or(&path)).map(|place| place.tree));
+        // A pattern is of what lies in its directory.
+        let within = path.parent().filter(|_| target.pattern.is_none()).unwrap_or(&path);
+        trees.extend(self.place(within).map(|place| place.tree));
         if target.is_subtree {
             let lived_in = self.living.iter().filter_map(LivingSession::tree).map(Path::to_owned);
             let held = leases::all(self.state).into_iter().filter_map(|lease| lease.tree);
-            trees.extend(lived_in.chain(held).filter(|tree| tree.starts_with(&path)));
+            let is_below = |tree: &PathBuf| tree.starts_with(&path) && !target.passes_by(tree, true);
+            trees.extend(lived_in.chain(held).filter(is_below));
         }
         trees.into_iter().map(|tree| self.write_in(tree, &path, target)).collect()
     }
@@ -129,10 +150,11 @@ impl Look<'_> {
         } else {
             self.state.leases.overlapping(&tree, path, target.is_subtree)
         };
-        let mut foreign: Vec<_> = found.into_iter().filter_map(|lease| self.foreign(lease)).collect();
+        let is_hit = |lease: &Lease| !target.passes_by(&lease.resource.within(&tree), lease.resource.is_directory());
+        let mut foreign: Vec<_> = found.into_iter().filter(is_hit).filter_map(|lease| self.foreign(lease)).collect();
         self.leave_out_clean(&tree, target.discards, &mut foreign);
         WriteFacts {
-            others: self.others(|place| place.tree == tree),
+            others: Place::of(&tree).map(|place| self.others_in(&place)).unwrap_or_default(),
             target: WriteTarget { path: path.to_owned(), ..target.clone() },
             tree,
             resource,
@@ -161,8 +183,9 @@ impl Look<'_> {
 
     fn act(&self, act: &TreeAct, said: &str) -> Option<ActFacts> {
         let directory = act.directory.is_absolute().then(|| resolve(&act.directory))?;
-        let Place { room, tree } = self.place(&directory)?;
-        let in_tree = self.others(|place| place.tree == tree);
+        let place = self.place(&directory)?;
+        let in_tree = self.others_in(&place);
+        let Place { room, tree } = place;
         let of_tree = self.state.leases.of_tree(&tree);
         let own: Vec<Resource> = of_tree
             .iter()

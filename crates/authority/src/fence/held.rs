@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use stopgate_coordination::held::{self, HeldLease, HeldTree};
 use stopgate_coordination::lease::{Lease, LeaseOrigin};
+use stopgate_coordination::room::Place;
 use stopgate_core::session::SessionKey;
 use stopgate_core::switch::Mode;
 use stopgate_registry::neighbours::LivingSession;
 use tokio::task::JoinSet;
 
-use super::current_mode;
+use super::living::lives_around;
+use super::{current_mode, earlier};
 use crate::state::State;
 use crate::watched::Watched;
 
@@ -26,6 +28,7 @@ const CROWD: Duration = Duration::from_millis(10);
 /// long as the authority runs.
 pub(crate) async fn keep_written(state: Arc<State>) {
     let mut written: Option<String> = None;
+    let mut together: BTreeSet<(PathBuf, SessionKey)> = BTreeSet::new();
     let mut leases = state.leases.subscribe();
     let mut processes = Processes::default();
     // Whoever comes or goes says so, and a lease is no reason to look at everybody.
@@ -36,9 +39,16 @@ pub(crate) async fn keep_written(state: Arc<State>) {
             tokio::task::spawn_blocking(move || write(&state, before.as_deref())).await
         };
         let problem = match done {
-            Ok(Ok((text, named))) => {
+            Ok(Ok((text, trees, named))) => {
                 written = Some(text);
                 processes.watch(&named);
+                let now = not_alone(&trees);
+                for (tree, session) in now.difference(&together).cloned() {
+                    let state = Arc::clone(&state);
+                    // Nobody waits for it.
+                    tokio::task::spawn_blocking(move || earlier::remember(&state, &tree, &session));
+                }
+                together = now;
                 None
             }
             Ok(Err(error)) => Some(error),
@@ -100,19 +110,20 @@ impl Processes {
     }
 }
 
-/// Brings the file to what is true now, unless that is what stands there (`before`); returns what stands there, and the
-/// sessions that it names.
-fn write(state: &State, before: Option<&str>) -> io::Result<(String, Arc<Vec<LivingSession>>)> {
-    let (text, living) = if current_mode(state) == Mode::Off {
-        (String::new(), Arc::default())
+/// Brings the file to what is true now, unless that is what stands there (`before`); returns what stands there, who is where,
+/// and the sessions that it names.
+fn write(state: &State, before: Option<&str>) -> io::Result<(String, Vec<HeldTree>, Arc<Vec<LivingSession>>)> {
+    let (trees, living) = if current_mode(state) == Mode::Off {
+        (Vec::new(), Arc::default())
     } else {
         let living = state.fence.living.current(state);
-        (text(&living, &super::leases::all(state)), living)
+        (trees(&living, &super::leases::all(state)), living)
     };
+    let text = held::render(&trees);
     let named = if text.is_empty() { Arc::default() } else { living };
     let path = held::file(&state.home);
     if before == Some(text.as_str()) && exists(&path) != text.is_empty() {
-        return Ok((text, named));
+        return Ok((text, trees, named));
     }
     if text.is_empty() {
         match std::fs::remove_file(&path) {
@@ -122,7 +133,7 @@ fn write(state: &State, before: Option<&str>) -> io::Result<(String, Arc<Vec<Liv
     } else {
         replace(&path, text.as_bytes())?;
     }
-    Ok((text, named))
+    Ok((text, trees, named))
 }
 
 /// Replaces the file without waiting for the disk: it is written anew after every start.
@@ -136,29 +147,54 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&new, path)
 }
 
+/// Who is in a tree with others, and in which.
+fn not_alone(trees: &[HeldTree]) -> BTreeSet<(PathBuf, SessionKey)> {
+    let shared = trees.iter().filter(|tree| tree.sessions.len() > 1);
+    shared.flat_map(|tree| tree.sessions.iter().map(|session| (tree.tree.clone(), session.clone()))).collect()
+}
+
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// What the file says; empty where no two sessions could be in each other's way.
-fn text(living: &[LivingSession], leases: &[Lease]) -> String {
+/// What the file says; nothing where no two sessions could be in each other's way.
+fn trees(living: &[LivingSession], leases: &[Lease]) -> Vec<HeldTree> {
     let mut trees: BTreeMap<&Path, HeldTree> = BTreeMap::new();
     let mut everybody: BTreeSet<&SessionKey> = BTreeSet::new();
+    let lives = |key: &SessionKey| living.iter().any(|session| session.key == *key);
     let empty = |tree: &Path| HeldTree { tree: tree.to_owned(), sessions: Vec::new(), leases: Vec::new() };
     for session in living {
         let Some(tree) = session.tree() else { continue };
         everybody.insert(&session.key);
         trees.entry(tree).or_insert_with(|| empty(tree)).sessions.push(session.key.clone());
     }
-    for lease in leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared) {
+    for lease in leases {
         let Some(tree) = &lease.tree else { continue };
         everybody.insert(&lease.holder);
+        let line = trees.entry(tree).or_insert_with(|| empty(tree));
+        if lease.origin == LeaseOrigin::Observed {
+            // Who works in it counts as if it lived there, wherever it was started.
+            if !line.sessions.contains(&lease.holder) && lives(&lease.holder) {
+                line.sessions.push(lease.holder.clone());
+            }
+            continue;
+        }
         let held = HeldLease { resource: lease.resource.clone(), mode: lease.mode, holder: lease.holder.clone() };
-        trees.entry(tree).or_insert_with(|| empty(tree)).leases.push(held);
+        line.leases.push(held);
+    }
+    for (tree, line) in &mut trees {
+        let around = |session: &&LivingSession| session.tree().is_some_and(|own| own != *tree && tree.starts_with(own));
+        let mut around = living.iter().filter(around).peekable();
+        // Which repository it is is read off the disk: only where somebody lives around it.
+        let Some(place) = around.peek().and_then(|_| Place::of(tree)) else { continue };
+        for session in around.filter(|session| lives_around(session, &place)) {
+            if !line.sessions.contains(&session.key) {
+                line.sessions.push(session.key.clone());
+            }
+        }
     }
     if everybody.len() < 2 {
-        return String::new();
+        return Vec::new();
     }
-    let trees: Vec<_> = trees.into_values().collect();
-    held::render(&trees)
+    trees.into_values().collect()
 }

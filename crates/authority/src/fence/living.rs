@@ -1,11 +1,14 @@
 //! Who lives where, looked at once for many questions: a look goes through the whole process table.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::verdict::Party;
 use stopgate_core::harness::{Event, EventKind};
+use stopgate_coordination::room::{Place, resolve};
+use stopgate_core::env::{self, Env as _, ProcessEnv};
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_core::session::state::Turn;
@@ -142,6 +145,21 @@ impl Living {
 pub(super) fn still_lives(session: &LivingSession) -> bool {
     let gone = |process| liveness(&ProcFs, process) == Liveness::Gone;
     !session.process.as_ref().is_some_and(gone)
+}
+
+/// Whether `session` lives around `place`: in a workspace or a superproject that the tree lies in as a repository of its own.
+/// Whoever lives in the person's home, or above it, works somewhere in it, and nobody knows where.
+pub(super) fn lives_around(session: &LivingSession, place: &Place) -> bool {
+    let is_around = |own: &Place| {
+        own.tree != place.tree && own.room != place.room && place.tree.starts_with(&own.tree) && !is_home(&own.tree)
+    };
+    session.place.as_ref().is_some_and(is_around)
+}
+
+/// Whether the person's home is `tree`, or lies in it.
+fn is_home(tree: &Path) -> bool {
+    let home = ProcessEnv.os(env::HOME).map(PathBuf::from).filter(|home| home.is_absolute());
+    home.is_some_and(|home| resolve(&home).starts_with(tree))
 }
 
 /// A session by its name, or by the beginning of its id where it has none.

@@ -8,7 +8,8 @@ use stopgate_client::ANSWER;
 use stopgate_coordination::fence::{mode, text::tell};
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{UnixMillis, days};
-use stopgate_core::hook::Hook;
+use stopgate_core::fsx;
+use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{
     Condition, ExplainFence, FenceReport, FenceState, FenceStatus, GetFence, GradeFence, ReadFenceReport, SetFence,
@@ -17,6 +18,9 @@ use stopgate_protocol::{
 pub(crate) use self::text::unfenced;
 use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
+
+/// Largest ledger that is read.
+const MAX_LEDGER_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -137,7 +141,27 @@ fn set(context: &CliContext, wanted: Mode, yes: bool, json: bool) -> anyhow::Res
     } else {
         printer::line(format!("fence: already {}", state.mode.name()));
     }
+    if wanted != Mode::Off && is_registered(context) == Some(false) {
+        printer::note(UNREGISTERED);
+    }
     Ok(ExitStatus::Success)
+}
+
+/// What is said where the fence is on, and no settings file has its line.
+const UNREGISTERED: &str = "warning: no settings file has the fence's hook, so that without a plugin no write is looked at: \
+                            `stopgate coordination enable` puts it there";
+
+/// Whether a settings file has the fence's line, by what the installer wrote down; `None` where it has installed nothing: a
+/// plugin may have it.
+fn is_registered(context: &CliContext) -> Option<bool> {
+    let bytes = fsx::read_regular(&context.home.ledger(), MAX_LEDGER_BYTES).ok()?;
+    let ledger: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    let installs = ledger.get("installs")?.as_array()?;
+    let has = |install: &serde_json::Value| {
+        let sets = install.get("sets").and_then(serde_json::Value::as_array);
+        sets.is_some_and(|sets| sets.iter().any(|set| set == WireSet::Coordination.name()))
+    };
+    (!installs.is_empty()).then(|| installs.iter().any(has))
 }
 
 /// The mode in a few words; `None` where coordination was never turned on.
@@ -151,7 +175,13 @@ pub(crate) fn describe(context: &CliContext) -> Option<String> {
             format!(", because {} is not understood", context.home.fence_file().display())
         }
     };
-    Some(format!("{} ({}{why})", current.name(), mode::meaning(current)))
+    let meaning = match is_registered(context) {
+        Some(false) if current != Mode::Off => {
+            "no settings file has its hook, so that without a plugin no write is looked at: `stopgate coordination enable`"
+        }
+        _ => mode::meaning(current),
+    };
+    Some(format!("{} ({meaning}{why})", current.name()))
 }
 
 /// How the fence is, where an authority says so.

@@ -66,6 +66,10 @@ pub(crate) fn run(context: &CliContext, arguments: &Arguments) -> anyhow::Result
     if path.to_str().is_none() {
         bail!("{}: a path that is not UTF-8 cannot be asked for; ask for a directory above it", path.display());
     }
+    // What is no word of ours is a path, and hardly one that is not there.
+    if arguments.action.is_none() && show.path.is_some() && path.symlink_metadata().is_err() {
+        bail!("{}: is not there, and no subcommand; for what will be there: `stopgate room show PATH`", path.display());
+    }
     context.ensure_authority()?;
     let view = context.authority().call(&GetRoom { path, events: if show.events { MANY_EVENTS } else { EVENTS } })?;
     if show.follow {

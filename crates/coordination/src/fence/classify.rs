@@ -103,10 +103,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word], sce
         }
         "unzip" => unless(shell, arguments, &["l", "t", "p", "Z", "v", "z"]),
         "gzip" | "gunzip" | "bzip2" | "bunzip2" | "xz" | "unxz" | "zstd" | "unzstd" => {
-            // Without a file it is a filter.
-            if !operands(arguments, "S", &[]).is_empty() {
-                unless(shell, arguments, &["c", "stdout", "to-stdout", "l", "list", "t", "test"]);
-            }
+            packed(shell, name, arguments);
         }
         "ed" | "ex" => each(shell, &operands(arguments, "cpS", &[]), Reach::File),
         "yq" => {
@@ -272,6 +269,33 @@ fn sed(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
         files = rest;
     }
     edited(shell, if has_script { files } else { files.get(1..).unwrap_or_default() });
+}
+
+/// `gzip` and its like: a file that is named makes way for another one.
+fn packed(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word]) {
+    let parsed = Parsed::of(arguments, Grammar { short: "S", attached: "", long: &["suffix"] });
+    // Without a file it is a filter.
+    if parsed.has(&["c", "stdout", "to-stdout", "l", "list", "t", "test"]) {
+        return;
+    }
+    let ending = match name.trim_start_matches("un") {
+        "gzip" => ".gz",
+        "bzip2" => ".bz2",
+        "xz" => ".xz",
+        _ => "",
+    };
+    let is_plain = !ending.is_empty() && !parsed.has(&["d", "decompress", "r", "recursive", "S", "suffix"]);
+    for file in &parsed.operands {
+        match file.literal() {
+            Some(path) if is_plain && !name.starts_with("un") => {
+                if !parsed.has(&["k", "keep"]) {
+                    shell.target(file, Reach::Entry);
+                }
+                shell.target_path(&format!("{path}{ending}"), Reach::Entry);
+            }
+            _ => shell.draft.opaque(),
+        }
+    }
 }
 
 fn perl(shell: &mut Shell<'_, '_>, arguments: &[Word]) {

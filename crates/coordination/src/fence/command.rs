@@ -32,7 +32,7 @@ const WRAPPERS: [Wrapper; 24] = [
         idle: &["-l", "-v", "-k", "-K", "-e", "-D", "--chdir"],
     },
     Wrapper { name: "doas", valued: &["-u", "-C"], operands: 0, idle: &[] },
-    Wrapper { name: "env", valued: &["-u", "--unset"], operands: 0, idle: &["-S", "-C", "--chdir"] },
+    Wrapper { name: "env", valued: &["-u", "--unset"], operands: 0, idle: &["-S", "--split-string", "-C", "--chdir"] },
     plain("nohup"),
     plain("setsid"),
     Wrapper { name: "time", valued: &["-f", "-o"], operands: 0, idle: &[] },
@@ -103,6 +103,24 @@ impl Shell<'_, '_> {
             // A program of the project may be called as it likes.
             Some(_) => return self.draft.opaque(),
         };
+        match (name, arguments) {
+            // Nothing but where it runs.
+            ("env", [option, directory, inner @ ..]) if matches!(option.text.as_str(), "-C" | "--chdir") => {
+                return self.subshell(|shell| {
+                    shell.go(directory.literal());
+                    if !inner.is_empty() {
+                        let mut env = vec![Word::quoted("env")];
+                        env.extend_from_slice(inner);
+                        shell.run_below(&env, scene, variables, left - 1);
+                    }
+                });
+            }
+            ("flock", [.., _, option, script]) if matches!(option.text.as_str(), "-c" | "--command") => {
+                let script = script.text.clone();
+                return self.subshell(|shell| shell.again(&script));
+            }
+            _ => {}
+        }
         if let Some(wrapper) = WRAPPERS.iter().find(|wrapper| wrapper.name == name) {
             return match wrapped(wrapper, arguments) {
                 Some([]) => {}
@@ -259,10 +277,14 @@ impl Shell<'_, '_> {
                 }
                 "-delete" => {
                     // Everything below, or what is not known here.
-                    let is_all = tests.iter().all(|word| matches!(word.text.as_str(), "-delete" | "-depth"));
-                    if !is_all || places.is_empty() {
+                    let is_all =
+                        tests.iter().all(|word| matches!(word.text.as_str(), "-delete" | "-depth" | "-type" | "f"));
+                    if !is_all {
                         self.draft.opaque();
                         continue;
+                    }
+                    if places.is_empty() {
+                        self.target_path(".", Reach::Subtree);
                     }
                     for place in places.iter().filter(|place| !GLOBAL.contains(&place.text.as_str())) {
                         self.target(place, Reach::Subtree);

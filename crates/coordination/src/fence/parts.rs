@@ -116,7 +116,10 @@ impl Shell<'_, '_> {
             return true;
         }
         let cwd = over.map(|Began(entry)| std::mem::replace(&mut self.cwd, entry.clone()));
-        if !self.is_muted() {
+        if word.pattern.is_some() {
+            // Some shells expand it here, some do not.
+            self.draft.opaque();
+        } else if !self.is_muted() {
             self.target(&word, Reach::File);
         }
         if let Some(cwd) = cwd {

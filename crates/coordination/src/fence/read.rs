@@ -82,17 +82,26 @@ impl<'a> Draft<'a> {
 
     /// `path`, said in `directory`, would be written.
     pub(super) fn write(&mut self, directory: &Path, path: &str, reach: Reach) {
+        self.write_matching(directory, path, reach, None);
+    }
+
+    /// The same; with a `pattern`, of what is below `path` only what that means.
+    pub(super) fn write_matching(&mut self, directory: &Path, path: &str, reach: Reach, pattern: Option<String>) {
         // A device keeps nothing.
         if path == "/dev" || path.starts_with("/dev/") {
             return;
         }
-        let Some(target) = self.around.resolve(directory, path, reach == Reach::File) else { return self.opaque() };
+        let Some(target) = self.around.resolve(directory, path, reach == Reach::File || pattern.is_some()) else {
+            return self.opaque();
+        };
+        let is_subtree = reach == Reach::Subtree || pattern.is_some();
         let discards = self.is_discarding;
-        let target = WriteTarget { path: target, is_subtree: reach == Reach::Subtree, discards };
+        let target = WriteTarget { path: target, is_subtree, discards, pattern };
         // By their bytes, which are plain: part by part takes long.
         let is_known = |known: &WriteTarget| {
             known.is_subtree == target.is_subtree
                 && known.discards == target.discards
+                && known.pattern == target.pattern
                 && known.path.as_os_str() == target.path.as_os_str()
         };
         if self.intent.writes.iter().any(is_known) {

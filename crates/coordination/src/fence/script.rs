@@ -145,7 +145,22 @@ impl<'d, 'a> Shell<'d, 'a> {
         match (word.literal(), word.emptied()) {
             (Some(path), _) => self.target_path(path, reach),
             (None, Some(directory)) if reach == Reach::Subtree => self.target_path(directory, reach),
-            _ => self.draft.opaque(),
+            _ => self.matching(word, reach),
+        }
+    }
+
+    /// What the pattern `word` means would be written.
+    fn matching(&mut self, word: &Word, reach: Reach) {
+        let (Some((directory, pattern)), Some(cwd)) = (word.matching(), &self.cwd) else { return self.draft.opaque() };
+        // `*/` means directories alone.
+        let pattern = match (pattern.strip_suffix('/'), reach) {
+            (Some(pattern), Reach::Subtree) => format!("{pattern}/*/"),
+            (Some(_), _) => return self.draft.opaque(),
+            (None, Reach::Subtree) => format!("{pattern}/"),
+            (None, _) => pattern.to_owned(),
+        };
+        if self.muted == 0 {
+            self.draft.write_matching(cwd, directory, reach, Some(pattern));
         }
     }
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::glob;
+
 /// Stands in a word for what a shell would put there. A word that has the sign itself is as little known.
 pub(super) const HOLE: char = '\u{1}';
 
@@ -47,6 +49,26 @@ impl Word {
         let pattern = &self.text[stem.len()..];
         let is_known = !stem.contains(HOLE) && matches!(pattern, "*" | "**" | "**/*");
         (is_known && stem.ends_with('/')).then_some(stem)
+    }
+
+    /// The directory that a pattern begins in, and the pattern from there on; `None` where a part of it is not known, or
+    /// leads elsewhere.
+    pub(super) fn matching(&self) -> Option<(&str, &str)> {
+        let pattern = self.pattern?;
+        let begin = self.text[..pattern].rfind('/').map_or(0, |slash| slash + 1);
+        // What stands there in quotes means itself.
+        let is_known = !self.has_hole() && !self.text[begin..pattern].contains(glob::SIGNS);
+        let (directory, pattern) = self.text.split_at(begin);
+        let is_plain = !pattern.trim_end_matches('/').split('/').any(|part| matches!(part, "" | "." | ".."));
+        (is_known && is_plain).then_some((if directory.is_empty() { "." } else { directory }, pattern))
+    }
+
+    /// Text in quotes, or behind a backslash. What would mean something in a pattern is not told from one that does.
+    fn push_quoted(&mut self, text: &str) {
+        self.text.push_str(text);
+        if self.pattern.is_some() && text.contains(glob::SIGNS) {
+            self.text.push(HOLE);
+        }
     }
 
     /// The word as a keyword or the name of a builtin.
@@ -239,6 +261,7 @@ impl<'s> Cursor<'s> {
                     } else if self.at > begin && word.text.ends_with(['@', '!', '+', '?', '*']) {
                         word.pattern.get_or_insert(word.text.len() - 1);
                         self.skip_to(b'(', b')', inner);
+                        word.text.push(HOLE);
                     } else {
                         break;
                     }
@@ -251,14 +274,14 @@ impl<'s> Cursor<'s> {
                     word.is_quoted = true;
                     // At the end it has nothing to quote.
                     let sign = self.rest().chars().next().unwrap_or(HOLE);
-                    word.text.push(sign);
+                    word.push_quoted(sign.encode_utf8(&mut [0; 4]));
                     self.skip();
                 }
                 b'\'' => {
                     word.is_quoted = true;
                     self.at += 1;
                     let Some(length) = self.rest().find('\'') else { return self.unfinished(word, inner) };
-                    word.text.push_str(&self.rest()[..length]);
+                    word.push_quoted(&self.rest()[..length]);
                     self.at += length + 1;
                 }
                 b'"' => {
@@ -370,7 +393,7 @@ impl<'s> Cursor<'s> {
                 _ => {
                     let rest = self.rest();
                     let length = rest.find(['"', '\\', '$', '`']).unwrap_or(rest.len());
-                    word.text.push_str(&rest[..length]);
+                    word.push_quoted(&rest[..length]);
                     self.at += length;
                 }
             }

@@ -21,7 +21,7 @@ fn write(who: &str, path: &str, at_ms: i64, holder: Option<&str>) -> FenceRecord
         origin: LeaseOrigin::Declared,
         since_ms: 1,
     };
-    let target = WriteTarget { path: format!("/w/{path}").into(), is_subtree: false, discards: false };
+    let target = WriteTarget { path: format!("/w/{path}").into(), is_subtree: false, discards: false, pattern: None };
     let facts = FenceFacts {
         at_ms,
         observed_denies: false,

@@ -6,6 +6,7 @@ use std::path::Path;
 use stopgate_coordination::lease::{Claim, LeaseMode};
 use stopgate_coordination::resource::{NotAResource, Resource};
 use stopgate_coordination::room::{Place, resolve};
+use stopgate_core::checkout;
 use stopgate_core::text::one_line;
 use stopgate_protocol::{ErrorCode, Failure};
 
@@ -53,7 +54,14 @@ fn claim(resource: &OsString, mode: LeaseMode, cwd: &Path, here: &Place) -> Resu
     let (path, is_tree) = if text == "/" { (here.tree.clone(), true) } else { (resolve(&cwd.join(text)), false) };
     let place = Place::of_among(&path, [here]).filter(|place| place.room == here.room);
     let outside = || usage(format!("{shown}: is not in this room ({})", here.room.display()));
-    let place = place.ok_or_else(outside)?;
+    let place = place.ok_or_else(|| match Place::of(&path) {
+        // A submodule, or another repository that lies in this one or elsewhere.
+        Some(other) if checkout::find(&other.tree).is_some() => {
+            let top = other.tree.display();
+            outside().with_remedy(format!("it is in a repository of its own: `cd {top}`, and ask there"))
+        }
+        _ => outside(),
+    })?;
     let relative = path.strip_prefix(&place.tree).map_err(|_| outside())?;
     let relative =
         relative.to_str().ok_or_else(|| usage(format!("{shown}: is not UTF-8, which no lease can be of")))?;

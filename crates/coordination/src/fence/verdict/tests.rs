@@ -30,7 +30,7 @@ fn reading(name: &str, of: &str) -> ForeignLease {
 }
 
 fn of_write(path: &str, leases: Vec<ForeignLease>, observed_denies: bool) -> FenceDecision {
-    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/'), discards: false };
+    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/'), discards: false, pattern: None };
     let write =
         WriteFacts { target, tree: "/w".into(), resource: Some(resource(path)), others: vec![party("amber")], leases };
     decide(&FenceFacts { at_ms: 2_000, observed_denies, writes: vec![write], acts: vec![] })
