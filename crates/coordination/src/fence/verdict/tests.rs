@@ -62,7 +62,7 @@ fn what_is_seen_is_refused_where_that_is_configured() {
 #[test]
 fn who_has_git_take_out_what_is_uncommitted_is_refused_what_was_only_seen() {
     let facts = |leases| {
-        let target = WriteTarget { path: "/w/src/a.rs".into(), is_subtree: false, discards: true };
+        let target = WriteTarget { path: "/w/src/a.rs".into(), is_subtree: false, discards: true, pattern: None };
         let resource = Some(resource("src/a.rs"));
         let write = WriteFacts { target, tree: "/w".into(), resource, others: vec![party("amber")], leases };
         FenceFacts { at_ms: 2_000, observed_denies: false, writes: vec![write], acts: vec![] }
