@@ -358,7 +358,7 @@ impl Leases {
 
     /// Whether `session` is over, or its process is proven gone: what it holds ends, also where that cannot be written down.
     pub(crate) fn is_over(&self, session: &SessionKey) -> bool {
-        self.sessions.facts(&self.listening).end(session).is_some()
+        self.facts().end(session).is_some()
     }
 
     /// A sign of life of `session`: a hook has asked something for it.
