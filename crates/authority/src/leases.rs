@@ -41,8 +41,6 @@ use self::tokens::Tokens;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
-/// How long after `/clear` the session that goes on with it may come.
-const CLEARED: Duration = Duration::from_secs(30);
 /// Changes come in crowds, and when the next thing ends is told once for all of them.
 const CROWD: Duration = Duration::from_millis(100);
 
@@ -292,17 +290,6 @@ impl Leases {
         }
         self.sessions.sign(key);
         let known = self.sessions.refresh(key);
-        if matches!(&event.kind, EventKind::SessionEnd { reason } if reason.as_deref() == Some("clear")) {
-            // Another session goes on with it, in a moment.
-            let leases = Arc::clone(self);
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                let look = move || leases.look();
-                runtime.spawn(async move {
-                    tokio::time::sleep(CLEARED).await;
-                    let _ = tokio::task::spawn_blocking(look).await;
-                });
-            }
-        }
         if Turn::of(&event.kind) == Some(Turn::Stopped) && event.agent_id.is_none() {
             self.end_clean(key, search_path.map(str::to_owned));
         }
@@ -337,6 +324,8 @@ impl Leases {
                 tracing::error!(%error, room = %room.display(), "leases are not looked after");
             }
         }
+        let rooms = self.all();
+        self.sessions.forget_ended(|session| rooms.values().flat_map(involved).any(|other| other == session));
     }
 
     /// How long until the next thing may end by time; `None` if nothing does.
@@ -344,7 +333,8 @@ impl Leases {
         let now = self.now();
         let facts = self.sessions.facts(&self.listening);
         let next = self.with_rooms(|rooms| {
-            rooms.iter().flat_map(BTreeMap::values).filter_map(|room| next_end(&now, room, &facts)).min()
+            let of_leases = rooms.iter().flat_map(BTreeMap::values).filter_map(|room| next_end(&now, room, &facts));
+            of_leases.chain(self.sessions.next_end()).min()
         });
         next.map(|next| Duration::from_millis(u64::try_from(next - now.boot_ms).unwrap_or(0)))
     }

@@ -8,7 +8,7 @@
 //! * What it is asked: `routes`, and what hooks could not deliver: `spooled`.
 //! * Judging a stop: `evaluate`, with `facts` and `git`, `judge`, `turns`, `contests` and `memory`; `journal` keeps what was answered
 //!   and is not stored yet.
-//! * Coordination: `leases`, `fence`.
+//! * Coordination: `leases`, `fence`, `neighbours`; `watched` for the ends of processes.
 //! * On its own: `reaper`, `retention`, `process_files`.
 //! * For whoever asks what it would say of a stop: [`trial`].
 //! * For whoever tries it without a socket, as `fuzz/` does: [`rehearsal`].
@@ -49,5 +49,6 @@ mod state;
 mod storage;
 mod turns;
 mod version;
+mod watched;
 
 pub use server::{RunError, RunOptions, run};

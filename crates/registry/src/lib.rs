@@ -26,6 +26,7 @@ use stopgate_core::paths::Home;
 use stopgate_core::person;
 use stopgate_core::process::host;
 use stopgate_core::process::{FIRST_NAMESPACE, Liveness, ProcFs, ProcessIdentity, ProcessTable, liveness};
+use stopgate_core::session::SessionKey;
 use stopgate_core::session::resume::{ResumeCommand, resume_command};
 use stopgate_core::session::state::{ClientStatus, Known, Turn, state};
 use stopgate_core::silenced::{self, Whose};
@@ -104,6 +105,12 @@ fn silent_since_ms(row: &SessionRow, written_at_ms: Option<UnixMillis>, now_ms: 
     // A prompt that was sent while the agent worked is reported by some versions only.
     let prompted = person.prompt.filter(|prompt| prompt.reported).and_then(|prompt| prompt.at_ms);
     silence::silent_since(row.last_event_at_ms, prompted, now_ms)
+}
+
+/// Whether the session `key`, whose transcript is `transcript`, is loaded in `process`, which many share, or in another one.
+/// Looks at the kernel's list of locks, and not at the process table.
+pub fn of_shared_process(key: &SessionKey, transcript: Option<&Path>, process: &ProcessIdentity) -> Liveness {
+    writer_lock::of_shared(key, transcript, process, &writer_lock::FileLocks::take())
 }
 
 /// Whether the row's process lives; on another machine that cannot be told.

@@ -2,24 +2,25 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use stopgate_coordination::lease::{Facts, LeaseEnd, Standing};
 use stopgate_core::paths::Home;
-use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
+use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, host, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_core::session::state::{ClientStatus, SessionState};
 use stopgate_protocol::SessionRow;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
-use super::CLEARED;
 use super::listening::Listening;
 use crate::storage::Storage;
+use crate::watched::Watched;
 
+/// How long, in milliseconds, after `/clear` the session that goes on with it may come.
+const CLEARED_MS: i64 = 30_000;
+/// How long, in milliseconds, a session may begin again by its own id after it said that it ended, in a process that goes on.
+/// Codex's daemon, asked for a session that it has loaded, reports an end and then, 240 ms later (0.171.0), the start.
+const REOPENED_MS: i64 = 3_000;
 /// Sessions with the same beginning of an id that are looked at.
 const MAX_NAMESAKES: u32 = 10;
 
@@ -33,13 +34,13 @@ pub(super) struct Sessions {
 /// What is known of a session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
-    has_ended: bool,
-    /// It ended by `/clear` at this time of `CLOCK_BOOTTIME`: another one may go on with it.
-    cleared_boot_ms: Option<i64>,
+    /// It said that it ended. Until this time of `CLOCK_BOOTTIME` it, or another one, may go on with what it holds.
+    ended_until_boot_ms: Option<i64>,
     process: Option<ProcessIdentity>,
-    /// A handle of its process, which the kernel makes readable when that ends.
-    handle: Option<Arc<OwnedFd>>,
+    /// Its process, if that can be watched.
+    watched: Option<Watched>,
     is_watched: bool,
+    transcript: Option<PathBuf>,
     sign_boot_ms: i64,
     name: Option<String>,
 }
@@ -47,42 +48,35 @@ pub(super) struct Known {
 impl Known {
     /// Whether it is over at `boot_ms`.
     pub(super) fn has_ended(&self, boot_ms: i64) -> bool {
-        let waits_for_heir = |cleared: i64| boot_ms - cleared < i64::try_from(CLEARED.as_millis()).unwrap_or(0);
-        self.has_ended && !self.cleared_boot_ms.is_some_and(waits_for_heir)
+        self.ended_until_boot_ms.is_some_and(|until| boot_ms >= until)
     }
 
-    fn liveness(&self) -> Liveness {
-        match (&self.handle, &self.process) {
-            (Some(handle), _) => {
-                let mut look = [PollFd::new(&**handle, PollFlags::IN)];
-                match poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-                    Ok(0) => Liveness::Alive,
-                    Ok(_) => Liveness::Gone,
-                    Err(_) => Liveness::Unknown,
-                }
+    /// Whether it said so, if nobody may go on with it any more.
+    fn has_said_its_end(&self) -> bool {
+        self.ended_until_boot_ms.is_some()
+    }
+
+    fn liveness(&self, session: &SessionKey) -> Liveness {
+        match (&self.watched, &self.process) {
+            (_, Some(process)) if process.shared => {
+                stopgate_registry::of_shared_process(session, self.transcript.as_deref(), process)
             }
+            (Some(watched), _) => watched.liveness(),
             (None, Some(process)) => liveness(&ProcFs, process),
             (None, None) => Liveness::Unknown,
         }
     }
 }
 
-/// The process of a session.
-pub(super) struct Watched(Arc<OwnedFd>);
-
-impl Watched {
-    /// Waits until it has ended.
-    pub(super) async fn ended(self) {
-        // SAFETY: an owned handle has one number as long as it lives, and is closed only after it was given back.
-        #[expect(unsafe_code, reason = "the safe way is deprecated, for types whose handle may change")]
-        let registered = unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) };
-        match registered {
-            Ok(handle) => drop(handle.readable().await),
-            Err(error) => {
-                tracing::warn!(%error, "a process cannot be watched");
-                std::future::pending::<()>().await;
-            }
-        }
+/// For how long somebody may go on with the session of `row`, which says that it has ended.
+fn patience_ms(row: &SessionRow) -> i64 {
+    let goes_on = row.harness_process.as_ref().is_none_or(|process| process.shared);
+    match row.end_reason.as_deref() {
+        Some("clear") => CLEARED_MS,
+        // In the same process another one is taken up, which may be itself.
+        Some("resume") => REOPENED_MS,
+        _ if goes_on => REOPENED_MS,
+        _ => 0,
     }
 }
 
@@ -154,23 +148,36 @@ impl Sessions {
         let Some(row) = self.row(session) else {
             return old.cloned().unwrap_or_else(|| Known { sign_boot_ms, ..Known::default() });
         };
-        let process = row.harness_process;
+        let until = row.ended_at_ms.map(|_| now + patience_ms(&row));
+        // That of another machine cannot be looked at from here.
+        let is_here = row.host.as_deref().is_none_or(|of| of == host());
+        let process = row.harness_process.filter(|_| is_here);
         let kept = old.filter(|old| old.process == process);
-        let handle = match kept {
-            Some(kept) => kept.handle.clone(),
-            None => process.as_ref().and_then(handle_of).map(Arc::new),
+        let watched = match kept {
+            Some(kept) => kept.watched.clone(),
+            None => process.as_ref().and_then(Watched::of),
         };
-        let has_ended = row.ended_at_ms.is_some();
-        let cleared = has_ended && row.end_reason.as_deref() == Some("clear");
         Known {
-            has_ended,
-            cleared_boot_ms: cleared.then(|| old.and_then(|old| old.cleared_boot_ms).unwrap_or(now)),
+            // Said once more, it has ended no later.
+            ended_until_boot_ms: until.map(|until| old.and_then(|old| old.ended_until_boot_ms).unwrap_or(until)),
             is_watched: kept.is_some_and(|kept| kept.is_watched),
             process,
-            handle,
+            watched,
+            transcript: row.transcript_path,
             sign_boot_ms,
             name: row.name,
         }
+    }
+
+    /// When, by `CLOCK_BOOTTIME`, nobody may go on any more with one that has ended.
+    pub(super) fn next_end(&self) -> Option<i64> {
+        self.known().values().filter_map(|known| known.ended_until_boot_ms).min()
+    }
+
+    /// Forgets those that are over, but for those that `is_involved` somewhere.
+    pub(super) fn forget_ended(&self, is_involved: impl Fn(&SessionKey) -> bool) {
+        let now = self.storage.moment().boot_ms;
+        self.known().retain(|session, known| !known.has_ended(now) || is_involved(session));
     }
 
     /// Processes that nobody watches yet; from now on the caller does.
@@ -178,9 +185,9 @@ impl Sessions {
         let mut known = self.known();
         let unwatched = known.iter_mut().filter(|(_, known)| !known.is_watched);
         let watched = unwatched.filter_map(|(session, known)| {
-            let handle = Arc::clone(known.handle.as_ref()?);
+            let process = known.watched.clone()?;
             known.is_watched = true;
-            Some((session.clone(), Watched(handle)))
+            Some((session.clone(), process))
         });
         watched.collect()
     }
@@ -190,17 +197,6 @@ impl Sessions {
         let boot_ms = self.storage.moment().boot_ms;
         FactsNow { sessions: self, listening, boot_ms, liveness: RefCell::default(), standing: RefCell::default() }
     }
-}
-
-/// A handle of `process`, if it is the very one and can be seen from here. One that many sessions share tells of none.
-fn handle_of(process: &ProcessIdentity) -> Option<OwnedFd> {
-    if process.shared {
-        return None;
-    }
-    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    // Looked at afterwards: the handle is of whoever has the number now.
-    (ProcFs::has_own_numbers() && liveness(&ProcFs, process) == Liveness::Alive).then_some(handle)
 }
 
 /// Facts for one decision: a process is looked at once.
@@ -221,7 +217,8 @@ impl FactsNow<'_> {
         if let Some(known) = self.liveness.borrow().get(session) {
             return *known;
         }
-        let found = self.of(session, Known::liveness).unwrap_or_default();
+        let known = self.of(session, Known::clone);
+        let found = known.map(|known| known.liveness(session)).unwrap_or_default();
         self.liveness.borrow_mut().insert(session.clone(), found);
         found
     }
@@ -248,10 +245,17 @@ impl FactsNow<'_> {
 
 impl Facts for FactsNow<'_> {
     fn end(&self, session: &SessionKey) -> Option<LeaseEnd> {
-        if self.of(session, |known| known.has_ended(self.boot_ms)).unwrap_or(false) {
+        let (has_ended, has_said_so) =
+            self.of(session, |known| (known.has_ended(self.boot_ms), known.has_said_its_end())).unwrap_or_default();
+        if has_ended {
             return Some(LeaseEnd::SessionEnded);
         }
-        (self.liveness(session) == Liveness::Gone).then_some(LeaseEnd::HolderGone)
+        match self.liveness(session) {
+            // Without a process nobody goes on with it.
+            Liveness::Gone if has_said_so => Some(LeaseEnd::SessionEnded),
+            Liveness::Gone => Some(LeaseEnd::HolderGone),
+            Liveness::Alive | Liveness::Unknown => None,
+        }
     }
 
     fn sign_boot_ms(&self, session: &SessionKey) -> i64 {
