@@ -1,6 +1,7 @@
 //! The fence: what becomes of a tool call that touches a working tree in which another session lives. The verdict is pure
 //! ([`stopgate_coordination::fence::verdict`]); here is what it is decided from, and the one way by which it is told.
 
+mod aliases;
 mod facts;
 mod held;
 mod leases;
@@ -71,7 +72,9 @@ pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAn
     }
     question.said = redact(&question.said);
     question.said.truncate(head(&question.said, MAX_SAID_BYTES).len());
-    let gathered = facts::gather(state, &question, began + env::patiently(BUDGET));
+    let deadline = began + env::patiently(BUDGET);
+    aliases::resolve(&mut question.intent, deadline);
+    let gathered = facts::gather(state, &question, deadline);
     let decision = decide(&gathered.facts);
     let answer = settle(state, &question, &decision, mode);
     if answer.verdict < FenceVerdict::Deny {

@@ -25,7 +25,7 @@ pub mod verdict;
 mod words;
 
 pub use self::place::{Around, FileLinks, Kind, Links, NoLinks};
-pub use self::read::{MAX_TARGETS, read};
+pub use self::read::{MAX_TARGETS, read, read_alias};
 
 /// What git can do to a whole working tree, or to what all of them share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,6 +72,36 @@ pub struct WriteTarget {
     pub is_subtree: bool,
 }
 
+/// Which uncommitted work a verb touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActFiles {
+    /// Tracked files that are not as the index has them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
+    /// What the index has, and is not committed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
+    /// Files that are neither tracked nor ignored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub untracked: bool,
+    /// Only in the directory that git would be started in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_below: bool,
+}
+
+impl ActFiles {
+    /// What either of the two touches.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            edited: self.edited || other.edited,
+            staged: self.staged || other.staged,
+            untracked: self.untracked || other.untracked,
+            is_below: self.is_below && other.is_below,
+        }
+    }
+}
+
 /// A verb that would be run, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeAct {
@@ -79,6 +109,23 @@ pub struct TreeAct {
     pub verb: TreeVerb,
     /// The directory that git would be started in: absolute. For [`TreeVerb::WorktreeRemove`] the tree that is removed.
     pub directory: PathBuf,
+    /// What it touches; `None`: what the verb does without options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<ActFiles>,
+    /// The file, or the directory with all below it, that it is limited to; absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PathBuf>,
+}
+
+/// A command that git itself does not have: maybe an alias, which the person's configuration or the repository's explains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitAlias {
+    /// The directory that git would be started in: absolute.
+    pub directory: PathBuf,
+    /// The command.
+    pub name: String,
+    /// The words behind it, as a shell reads them.
+    pub rest: String,
 }
 
 /// What a tool call would do, as far as it is seen. What is not understood is opaque: let go, and recorded.
@@ -89,6 +136,12 @@ pub struct Intent {
     pub writes: Vec<WriteTarget>,
     /// What it would do to a whole tree.
     pub acts: Vec<TreeAct>,
+    /// What git would do to the uncommitted work in a part of a tree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<TreeAct>,
+    /// What git would be told that may be an alias.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<GitAlias>,
     /// Whether a part of it is not understood, and may write.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_opaque: bool,

@@ -44,13 +44,14 @@ struct Look<'a> {
     deadline: Instant,
 }
 
-/// Gathers the facts for `question` until `deadline`.
+/// Gathers the facts for `question`, of which aliases are resolved, until `deadline`.
 pub(super) fn gather(state: &State, question: &FenceQuestion, deadline: Instant) -> Gathered {
     let key = &question.session;
     let mine = state.storage.with_reader(|store| store.lineage(key)).unwrap_or_else(|_| vec![key.clone()]);
     let look = Look { living: state.fence.living.current(state), state, mine, deadline };
     let writes: Vec<_> = question.intent.writes.iter().flat_map(|target| look.write(target)).collect();
-    let acts: Vec<_> = question.intent.acts.iter().filter_map(|act| look.act(act, &question.said)).collect();
+    let acts = question.intent.acts.iter().chain(&question.intent.parts);
+    let acts: Vec<_> = acts.filter_map(|act| look.act(act, &question.said)).collect();
     let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
     let place = first.and_then(|tree| Place::of(tree));
     let head = acts.first().and_then(|act| checkout::find(&act.tree)).and_then(|checkout| checkout.head());
@@ -145,6 +146,11 @@ impl Look<'_> {
     fn act(&self, act: &TreeAct, said: &str) -> Option<ActFacts> {
         let directory = act.directory.is_absolute().then(|| resolve(&act.directory))?;
         let Place { room, tree } = self.place(&directory)?;
+        // What would be written there is decided by leases; here it is about what is not committed.
+        let part = match &act.part {
+            Some(part) => Some(held::resource(&tree, &in_its_directory(part)?, true)?),
+            None => None,
+        };
         let in_tree = self.others(|place| place.tree == tree);
         let of_tree = self.state.leases.of_tree(&tree);
         let own: Vec<Resource> = of_tree
@@ -152,16 +158,21 @@ impl Look<'_> {
             .filter(|lease| self.is_mine(&lease.holder) && lease.mode == LeaseMode::Write)
             .map(|lease| lease.resource.clone())
             .collect();
-        let foreign: Vec<_> = of_tree.into_iter().filter_map(|lease| self.foreign(lease)).collect();
+        let foreign = of_tree.into_iter().filter_map(|lease| self.foreign(lease));
+        let concerns = |lease: &ForeignLease| match &part {
+            Some(part) => lease.resource.overlaps(part),
+            None => true,
+        };
+        let foreign: Vec<_> = foreign.filter(concerns).collect();
         let is_shared = !in_tree.is_empty() || foreign.iter().any(|lease| lease.mode == LeaseMode::Write);
         let work = if act.verb.touches_work() && is_shared {
-            self.work(act.verb, &tree, &directory, &foreign, &own)
+            self.work(act, &tree, &directory, &foreign, &own)
         } else {
             WorkSeen::NotAsked
         };
         let takes_entry = matches!(act.verb, TreeVerb::StashTake | TreeVerb::StashDrop);
         Some(ActFacts {
-            act: TreeAct { verb: act.verb, directory },
+            act: TreeAct { directory, ..act.clone() },
             others: if takes_entry { self.others(|place| place.room == room) } else { in_tree },
             leases: foreign.into_iter().filter(|lease| lease.origin == LeaseOrigin::Declared).collect(),
             work,
@@ -174,7 +185,7 @@ impl Look<'_> {
     /// about a few paths in a tree of any size.
     fn work(
         &self,
-        verb: TreeVerb,
+        act: &TreeAct,
         tree: &Path,
         directory: &Path,
         foreign: &[ForeignLease],
@@ -184,21 +195,20 @@ impl Look<'_> {
             // Without git there is nothing that is not committed.
             return WorkSeen::NotAsked;
         };
-        let wanted: &[Change] = match verb {
-            TreeVerb::Clean => &[Change::Untracked],
-            TreeVerb::RestoreAll => &[Change::Edited],
-            TreeVerb::AddAll => &[Change::Edited, Change::Untracked],
-            TreeVerb::Stash | TreeVerb::WorktreeRemove => &[Change::Edited, Change::Staged, Change::Untracked],
-            _ => &[Change::Edited, Change::Staged],
-        };
+        let files = act.touched();
+        let kinds =
+            [(files.edited, Change::Edited), (files.staged, Change::Staged), (files.untracked, Change::Untracked)];
+        let wanted: Vec<Change> = kinds.into_iter().filter_map(|(is_wanted, kind)| is_wanted.then_some(kind)).collect();
+        let limit = act.part.as_deref().and_then(in_its_directory);
+        let limit = limit.as_deref().unwrap_or(directory);
         let held: Vec<Resource> = foreign
             .iter()
             .filter(|lease| lease.mode == LeaseMode::Write && !lease.resource.is_name())
             .map(|lease| lease.resource.clone())
             .collect();
         let of = |paths: &[Resource]| -> Option<Work> {
-            let changed = work::changed(&Git::of(&checkout, None), &checkout, directory, paths, wanted, self.deadline)?;
-            Some(attribute(verb, &changed, foreign, own))
+            let changed = work::changed(&Git::of(&checkout, None), &checkout, limit, paths, &wanted, self.deadline)?;
+            Some(attribute(act, &changed, foreign, own))
         };
         if !held.is_empty() {
             match of(&held) {
@@ -206,6 +216,10 @@ impl Look<'_> {
                 Some(work) if work.foreign_count > 0 => return WorkSeen::Known(work),
                 Some(_) => {}
             }
+        }
+        // Of a part only what others are known to hold matters.
+        if act.part.is_some() {
+            return WorkSeen::NotAsked;
         }
         of(&[]).map_or(WorkSeen::Silent, WorkSeen::Known)
     }

@@ -18,17 +18,18 @@ use crate::git::{Git, Outcome, Unlisted};
 const MAX_COMPARED: usize = 64;
 
 /// The files of `checkout` that differ from what is committed, of those below `paths` (all where that is empty), in the
-/// ways that `wanted` names; `None` where git does not say so in time. `directory` is where a command would be started.
+/// ways that `wanted` names; `None` where git does not say so in time. `limit` is what a command is limited to: the directory
+/// that it would be started in, or a file or directory that it names.
 pub(super) fn changed(
     git: &Git,
     checkout: &Checkout,
-    directory: &Path,
+    limit: &Path,
     paths: &[Resource],
     wanted: &[Change],
     deadline: Instant,
 ) -> Option<Vec<ChangedFile>> {
     let top = &checkout.worktree;
-    let below = directory.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+    let below = limit.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
     let within: Vec<&str> = if paths.iter().any(|path| *path == Resource::tree()) {
         Vec::new()
     } else {
@@ -64,7 +65,7 @@ pub(super) fn changed(
         found.extend(edited.into_iter().map(|path| (path, Change::Edited)));
     }
     let of = |(path, change): (Vec<u8>, Change)| ChangedFile {
-        is_below: below.is_empty() || path.starts_with(&below) && path.get(below.len()) == Some(&b'/'),
+        is_below: below.is_empty() || path.starts_with(&below) && matches!(path.get(below.len()), None | Some(b'/')),
         path: std::str::from_utf8(&path).ok().and_then(|path| Resource::of_path(path, false).ok()),
         change,
     };

@@ -34,8 +34,9 @@ async fn ask(state: Arc<State>, _: Peer, question: FenceQuestion) -> Result<Fenc
     if SessionKey::new(question.session.harness, &question.session.session_id).is_none() {
         return Err(problem(ErrorCode::Malformed, "session_id: must be 1 to 128 printable ASCII characters"));
     }
-    if question.intent.writes.len() > MAX_TARGETS || question.intent.acts.len() > MAX_TARGETS {
-        return Err(problem(ErrorCode::Malformed, format!("writes, acts: more than {MAX_TARGETS}")));
+    let intent = &question.intent;
+    if [intent.writes.len(), intent.acts.len(), intent.parts.len()].iter().any(|count| *count > MAX_TARGETS) {
+        return Err(problem(ErrorCode::Malformed, format!("writes, acts, parts: more than {MAX_TARGETS}")));
     }
     // A disk that does not answer tells nothing of whom it would refuse.
     if let Some(said) = state.stalled() {

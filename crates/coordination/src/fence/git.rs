@@ -1,10 +1,10 @@
 //! What a git command does: to files that it names, or to a whole working tree.
 //!
-//! An alias may mean anything, so that a command that git does not have is opaque.
+//! An alias may mean anything: a command that git does not have is opaque here, and the authority asks git what it means. What
+//! is said of one on the spot (`-c alias.x=...`) is read at once.
 
 use std::path::PathBuf;
 
-use super::TreeVerb;
 use super::classify::{kind, whole};
 use super::command::GitVariables;
 use super::options::{Grammar, Parsed};
@@ -12,6 +12,7 @@ use super::place::Kind;
 use super::read::Reach;
 use super::script::Shell;
 use super::words::{HOLE, Word};
+use super::{ActFiles, TreeVerb};
 
 /// Commands that leave the files of a working tree alone, and the stash. Those of the index and of references are here, too:
 /// nobody's edit is lost by them.
@@ -35,6 +36,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &Git
 fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &GitVariables) {
     let mut rest = arguments;
     let mut tree = variables.work_tree.clone();
+    let mut repository = None;
+    let mut aliases: Vec<(&str, &Word)> = Vec::new();
     while let [first, after @ ..] = rest
         && first.text.starts_with('-')
     {
@@ -47,16 +50,17 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
                 match text {
                     "-C" => shell.go(value.literal()),
                     "--work-tree" => tree = Some(value.clone()),
-                    "-c" if value.text.starts_with("alias.") => return shell.draft.opaque(),
+                    "--git-dir" => repository = Some(value.clone()),
+                    "-c" => aliases.extend(value.text.strip_prefix("alias.").map(|alias| (alias, value))),
                     _ => {}
                 }
             }
             "--version" | "--help" | "-h" | "-v" | "--html-path" | "--man-path" | "--info-path" => return,
             "--bare" => return shell.draft.opaque(),
             _ => {
-                if text.starts_with("--work-tree=") {
-                    tree = Some(super::options::tail(first, "--work-tree=".len()));
-                }
+                let value = |name: &str| text.starts_with(name).then(|| super::options::tail(first, name.len()));
+                tree = value("--work-tree=").or(tree);
+                repository = value("--git-dir=").or(repository);
             }
         }
     }
@@ -65,8 +69,24 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
     if arguments.iter().take_while(|word| word.text != "--").any(|word| matches!(word.text.as_str(), "--help" | "-h")) {
         return;
     }
+    let mut is_of_another = false;
     if let Some(tree) = tree {
+        let before = shell.cwd.clone();
         shell.go(tree.literal());
+        let directory = repository.as_ref().and_then(Word::literal).zip(before.as_deref());
+        let directory = directory.and_then(|(path, before)| shell.draft.around.resolve(before, path, true));
+        is_of_another = match (&shell.cwd, &before) {
+            // Where it is told, or else where it is run, the repository begins.
+            (Some(tree), _) if repository.is_some() => {
+                directory.is_some_and(|directory| directory != tree.join(".git"))
+            }
+            (Some(tree), Some(before)) if !variables.has_directory => !before.starts_with(tree),
+            _ => false,
+        };
+    }
+    // Another repository's index is nobody's here, and which files it would write is not told.
+    if is_of_another {
+        return shell.draft.opaque();
     }
     match name {
         "stash" => stash(shell, arguments),
@@ -118,11 +138,24 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
                     "squash",
                     "trailer",
                     "cleanup",
+                    "pathspec-from-file",
                 ],
             };
             let parsed = Parsed::of(arguments, grammar);
-            if parsed.has(&["a", "all"]) && !parsed.has(&["dry-run"]) && !variables.has_own_index {
-                shell.act(TreeVerb::CommitAll, None);
+            let takes_nothing = ["dry-run", "p", "patch", "interactive", "pathspec-from-file"];
+            match (parsed.has(&["a", "all"]), &parsed.operands[..]) {
+                _ if parsed.has(&takes_nothing) || variables.has_own_index => {}
+                (true, []) => shell.act(TreeVerb::CommitAll, None),
+                // git refuses to take all, and what is named.
+                (true, _) => {}
+                (false, paths) => {
+                    sweep(
+                        shell,
+                        paths,
+                        TreeVerb::CommitAll,
+                        ActFiles { edited: true, staged: true, ..ActFiles::default() },
+                    );
+                }
             }
         }
         "add" | "stage" => {
@@ -147,8 +180,38 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
             }
         }
         _ if HARMLESS.contains(&name) => {}
-        _ => shell.draft.opaque(),
+        _ => match aliases
+            .iter()
+            .rev()
+            .find_map(|(alias, value)| Some((alias.strip_prefix(name)?.strip_prefix('=')?, value)))
+        {
+            Some((meaning, value)) if value.literal().is_some() => {
+                let rest: Vec<String> = arguments.iter().map(|word| stopgate_core::shell::word(&word.text)).collect();
+                let (program, meaning) = match meaning.strip_prefix('!') {
+                    Some(script) => ("", script),
+                    None => ("git ", meaning),
+                };
+                shell.read_again(&format!("{program}{meaning} {}", rest.join(" ")));
+            }
+            Some(_) => shell.draft.opaque(),
+            None => shell.alias(name, arguments),
+        },
     }
+}
+
+/// Git takes the work along that lies in what `pathspecs` name. A file that is named is meant: it is the caller's own, or no
+/// secret to whom it belongs. A directory is taken with what anybody has there.
+fn sweep(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], verb: TreeVerb, files: ActFiles) {
+    for path in pathspecs.iter().filter_map(|pathspec| one_path(pathspec)) {
+        if is_directory(shell, path) {
+            shell.part(verb, &path.text, files);
+        }
+    }
+}
+
+/// Whether `path` is one, as far as it is known.
+fn is_directory(shell: &Shell<'_, '_>, path: &Word) -> bool {
+    path.text.ends_with('/') || matches!(path.text.as_str(), "." | "..") || kind(shell, path) == Some(Kind::Directory)
 }
 
 /// Whether the shell stands at the top of a working tree: all of it lies below.
@@ -175,21 +238,24 @@ fn one_path(pathspec: &Word) -> Option<&Word> {
     (!text.starts_with(':') && !text.contains(['*', '?', '['])).then_some(pathspec)
 }
 
-/// The files of pathspecs get another content. The whole tree does by `all`.
-fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb) {
+/// The files of pathspecs get another content, and lose the work that `files` says. The whole tree does by `all`.
+fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb, files: ActFiles) {
     for pathspec in pathspecs {
         if is_all(shell, pathspec) {
-            shell.act(all, None);
+            shell.act_on(all, None, Some(ActFiles { is_below: false, ..files }));
         } else if let Some(path) = one_path(pathspec) {
-            let is_directory = path.text.ends_with('/')
-                || matches!(path.text.as_str(), "." | "..")
-                || kind(shell, path) == Some(Kind::Directory);
+            let is_directory = is_directory(shell, path);
             shell.target(path, if is_directory { Reach::Subtree } else { Reach::Entry });
+            shell.part(all, &path.text, files);
         } else {
             shell.draft.opaque();
         }
     }
 }
+
+/// What is lost when files get the content that the index has, or a commit.
+const FROM_INDEX: ActFiles = ActFiles { edited: true, staged: false, untracked: false, is_below: false };
+const FROM_COMMIT: ActFiles = ActFiles { staged: true, ..FROM_INDEX };
 
 fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     let (command, rest) = match arguments {
@@ -197,18 +263,26 @@ fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
         _ => ("push", arguments),
     };
     match command {
-        "push" => {
+        "push" | "save" => {
             let grammar = Grammar { short: "m", attached: "", long: &["message", "pathspec-from-file"] };
             let parsed = Parsed::of(rest, grammar);
+            let is_index_only = parsed.has(&["S", "staged"]);
+            let files = ActFiles {
+                edited: !is_index_only,
+                // What is staged stays where it is, too.
+                staged: !parsed.has(&["k", "keep-index"]),
+                untracked: parsed.has(&["u", "include-untracked", "a", "all"]),
+                is_below: false,
+            };
             if parsed.has(&["p", "patch", "pathspec-from-file"]) {
                 shell.draft.opaque();
-            } else if parsed.operands.is_empty() {
-                shell.act(TreeVerb::Stash, None);
+            } else if parsed.operands.is_empty() || command == "save" {
+                let files = Some(files).filter(|files| *files != TreeVerb::Stash.files());
+                shell.act_on(TreeVerb::Stash, None, files);
             } else {
-                write(shell, &parsed.operands, TreeVerb::Stash);
+                write(shell, &parsed.operands, TreeVerb::Stash, files);
             }
         }
-        "save" => shell.act(TreeVerb::Stash, None),
         "pop" | "apply" | "branch" => shell.act(TreeVerb::StashTake, None),
         "drop" | "clear" => shell.act(TreeVerb::StashDrop, None),
         "list" | "show" | "create" | "store" | "export" | "import" => {}
@@ -238,7 +312,7 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if let Some(before) = parsed.before_dashes {
         let paths = parsed.operands.get(before..).unwrap_or_default();
         if !paths.is_empty() {
-            return write(shell, paths, TreeVerb::RestoreAll);
+            return write(shell, paths, TreeVerb::RestoreAll, if before > 0 { FROM_COMMIT } else { FROM_INDEX });
         }
     }
     if parsed.has(&["b", "B", "orphan"]) {
@@ -251,15 +325,15 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     match &parsed.operands[..] {
         [] => {
             if parsed.has(&["f", "force"]) {
-                shell.act(TreeVerb::RestoreAll, None);
+                shell.act_on(TreeVerb::RestoreAll, None, Some(FROM_COMMIT));
             }
         }
         [only] => one_word(shell, only, &parsed),
         [first, paths @ ..] => {
             if kind(shell, first).is_some() || first.literal().is_some_and(is_file_name) {
-                write(shell, &parsed.operands, TreeVerb::RestoreAll);
+                write(shell, &parsed.operands, TreeVerb::RestoreAll, FROM_INDEX);
             } else {
-                write(shell, paths, TreeVerb::RestoreAll);
+                write(shell, paths, TreeVerb::RestoreAll, FROM_COMMIT);
             }
         }
     }
@@ -273,14 +347,14 @@ fn one_word(shell: &mut Shell<'_, '_>, word: &Word, parsed: &Parsed<'_>) {
         || kind(shell, word).is_some()
         || word.literal().is_some_and(is_file_name);
     if is_path {
-        write(shell, &[word], TreeVerb::RestoreAll);
+        write(shell, &[word], TreeVerb::RestoreAll, FROM_INDEX);
     } else if word.literal().is_none() {
         // A commit in part: `origin/$branch`, `v$version`. Or a path.
         shell.draft.opaque();
     } else if word.text != "HEAD" && word.text != "@" {
         shell.act(TreeVerb::Switch, None);
     } else if parsed.has(&["f", "force"]) {
-        shell.act(TreeVerb::RestoreAll, None);
+        shell.act_on(TreeVerb::RestoreAll, None, Some(FROM_COMMIT));
     }
 }
 
@@ -305,7 +379,9 @@ fn restore(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if parsed.has(&["p", "patch", "pathspec-from-file"]) {
         return shell.draft.opaque();
     }
-    write(shell, &parsed.operands, TreeVerb::RestoreAll);
+    // With the index it is the commit's content that files get.
+    let is_from_commit = parsed.has(&["s", "source", "S", "staged"]);
+    write(shell, &parsed.operands, TreeVerb::RestoreAll, if is_from_commit { FROM_COMMIT } else { FROM_INDEX });
 }
 
 fn clean(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
@@ -344,10 +420,13 @@ fn add(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if parsed.has(&["n", "dry-run", "p", "patch", "i", "interactive", "e", "edit", "N", "intent-to-add"]) {
         return;
     }
-    let takes_all = parsed.has(&["A", "all", "u", "update", "no-ignore-removal"]);
-    // What is named is meant: it is the caller's own, or no secret to whom it belongs.
+    let is_update = parsed.has(&["u", "update"]);
+    let takes_all = is_update || parsed.has(&["A", "all", "no-ignore-removal"]);
+    let files = ActFiles { edited: true, untracked: !is_update, ..ActFiles::default() };
     if parsed.operands.is_empty() && takes_all || parsed.operands.iter().any(|pathspec| is_all(shell, pathspec)) {
-        shell.act(TreeVerb::AddAll, None);
+        shell.act_on(TreeVerb::AddAll, None, Some(files).filter(|files| *files != TreeVerb::AddAll.files()));
+    } else {
+        sweep(shell, &parsed.operands, TreeVerb::AddAll, files);
     }
 }
 

@@ -55,10 +55,10 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str) -> String {
             let more = [("verb", verb.command()), ("command", command.as_str())];
             of_lease(include_str!("../../../../templates/fence/tree.txt"), lease, &lease.resource, &more)
         }
-        FenceGround::OthersWork { verb, lease, file, count } => {
+        FenceGround::OthersWork { verb, is_part, lease, file, count } => {
             let (files, file) = (files(*count), place(file));
             let more = [
-                ("verb", verb.command()),
+                ("verb", if *is_part { verb.subcommand() } else { verb.command() }),
                 ("files", files.as_str()),
                 ("file", file.as_str()),
                 ("command", "`git worktree add`"),
@@ -176,7 +176,7 @@ mod tests {
             FenceGround::ObservedLease { path: path.clone(), lease: observed.clone(), denies: true },
             FenceGround::ObservedLease { path: path.clone(), lease: observed.clone(), denies: false },
             FenceGround::TreeHeld { verb, lease: declared.clone() },
-            FenceGround::OthersWork { verb, lease: observed, file: path, count: 120 },
+            FenceGround::OthersWork { verb, is_part: false, lease: observed, file: path, count: 120 },
             FenceGround::OthersStash { verb: TreeVerb::StashTake, who: party("amber"), since_ms: NOW - 300_000 },
             FenceGround::PerhapsOthersWork { verb, others: others.clone(), count: 120 },
             FenceGround::PerhapsOthersStash { verb: TreeVerb::StashDrop, others: others.clone() },

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 
-use super::{FenceVerdict, TreeAct, TreeVerb, WriteTarget};
+use super::{ActFiles, FenceVerdict, TreeAct, TreeVerb, WriteTarget};
 use crate::lease::{LeaseMode, LeaseOrigin};
 use crate::resource::Resource;
 
@@ -104,8 +104,14 @@ pub struct Work {
     pub own_count: usize,
     /// Files that nobody is known to have written.
     pub unknown_count: usize,
-    /// Others' files that the verb would touch in some of its forms only.
+    /// Others' files that the verb would touch in some of its forms only, as earlier versions counted them.
+    #[serde(skip_serializing_if = "is_zero")]
     pub perhaps_count: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A changed file of another session's.
@@ -136,7 +142,7 @@ pub struct ChangedFile {
     pub path: Option<Resource>,
     /// How it differs.
     pub change: Change,
-    /// Whether it lies in the directory that the command is started in.
+    /// Whether it lies in what the command is limited to: the directory that it is started in, or what it names.
     pub is_below: bool,
 }
 
@@ -205,6 +211,9 @@ pub enum FenceGround {
     OthersWork {
         /// What would be done.
         verb: TreeVerb,
+        /// Whether that was limited to a part of the tree.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_part: bool,
         /// Whose work, the first of them.
         lease: ForeignLease,
         /// One of its files.
@@ -364,6 +373,13 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     if !verb.touches_files() {
         return;
     }
+    // What it names may be any file: only what is known to be another's is worth a word.
+    if facts.act.part.is_some() {
+        if let WorkSeen::Known(work) = &facts.work {
+            of_work(&facts.act, work, &[], grounds);
+        }
+        return;
+    }
     let declared = || facts.leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared);
     let has_all = declared().find(|lease| lease.resource == Resource::tree()).filter(|_| verb.changes_files());
     if let Some(lease) = has_all {
@@ -375,7 +391,7 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
             grounds.push(FenceGround::GitSilent { verb });
             false
         }
-        WorkSeen::Known(work) => of_work(verb, work, &facts.others, grounds),
+        WorkSeen::Known(work) => of_work(&facts.act, work, &facts.others, grounds),
     };
     if is_owned || has_all.is_some() {
         return;
@@ -388,10 +404,11 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
 }
 
 /// Whether somebody else is known to have work there.
-fn of_work(verb: TreeVerb, work: &Work, others: &[Party], grounds: &mut Vec<FenceGround>) -> bool {
+fn of_work(act: &TreeAct, work: &Work, others: &[Party], grounds: &mut Vec<FenceGround>) -> bool {
+    let verb = act.verb;
     if let Some(ForeignFile { path, lease }) = work.foreign.first() {
         let (file, lease, count) = (path.clone(), lease.clone(), work.foreign_count);
-        grounds.push(FenceGround::OthersWork { verb, lease, file, count });
+        grounds.push(FenceGround::OthersWork { verb, is_part: act.part.is_some(), lease, file, count });
         return true;
     }
     let count = work.unknown_count + work.perhaps_count;
@@ -401,26 +418,21 @@ fn of_work(verb: TreeVerb, work: &Work, others: &[Party], grounds: &mut Vec<Fenc
     false
 }
 
-/// Whose the `changed` files are that `verb` would touch, by the leases of others and of the caller in their tree.
+/// Whose the `changed` files are that `act` would touch, by the leases of others and of the caller in their tree.
 pub fn attribute<'a>(
-    verb: TreeVerb,
+    act: &TreeAct,
     changed: impl IntoIterator<Item = &'a ChangedFile>,
     others: &[ForeignLease],
     own: &[Resource],
 ) -> Work {
     let mut work = Work::default();
-    for file in changed {
-        let touched = verb.touches(file);
-        if touched == Touched::No {
-            continue;
-        }
+    for file in changed.into_iter().filter(|file| act.touches(file)) {
         let path = file.path.as_ref();
         // Who reads beside others does no work there.
         let covers = |lease: &&ForeignLease| {
             lease.mode == LeaseMode::Write && path.is_some_and(|path| lease.resource.covers(path))
         };
         match (others.iter().find(covers), path) {
-            (Some(_), _) if touched == Touched::Perhaps => work.perhaps_count += 1,
             (Some(lease), Some(path)) => {
                 work.foreign_count += 1;
                 if work.foreign.len() < MAX_NAMED {
@@ -428,20 +440,10 @@ pub fn attribute<'a>(
                 }
             }
             (None, Some(path)) if own.iter().any(|own| own.covers(path)) => work.own_count += 1,
-            _ if touched == Touched::Perhaps => {}
             _ => work.unknown_count += 1,
         }
     }
     work
-}
-
-/// Whether a verb touches a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    Yes,
-    /// In some of its forms, which nobody told.
-    Perhaps,
-    No,
 }
 
 impl TreeVerb {
@@ -460,6 +462,12 @@ impl TreeVerb {
             Self::AddAll => "git add -A",
             Self::WorktreeRemove => "git worktree remove",
         }
+    }
+
+    /// The same without options and operands.
+    pub(super) fn subcommand(self) -> &'static str {
+        let command = self.command();
+        command.match_indices(' ').nth(1).map_or(command, |(end, _)| &command[..end])
     }
 
     /// Whether it concerns files of the working tree, and not only entries of the stash.
@@ -482,30 +490,40 @@ impl TreeVerb {
         matches!(self, Self::ResetHard | Self::Switch | Self::Merge | Self::StashTake | Self::WorktreeRemove)
     }
 
-    fn touches(self, file: &ChangedFile) -> Touched {
-        let when = |is_touched: bool| if is_touched { Touched::Yes } else { Touched::No };
-        let change = file.change;
+    /// What it touches without options.
+    pub const fn files(self) -> ActFiles {
+        let none = ActFiles { edited: false, staged: false, untracked: false, is_below: false };
         match self {
-            // Those that are not tracked by `--include-untracked` and `--all` alone.
-            Self::Stash if change == Change::Untracked => Touched::Perhaps,
-            Self::Stash | Self::WorktreeRemove => Touched::Yes,
             // git overwrites nothing that is not tracked.
-            Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => when(change != Change::Untracked),
-            // `.` is the directory that it is started in, and the index is its source.
-            Self::RestoreAll => when(change == Change::Edited && file.is_below),
-            Self::Clean => when(change == Change::Untracked && file.is_below),
-            // `.` is that directory, and `-A` and `-u` are all of the tree.
-            Self::AddAll if change == Change::Staged => Touched::No,
-            Self::AddAll => {
-                if file.is_below {
-                    Touched::Yes
-                } else {
-                    Touched::Perhaps
-                }
+            Self::Stash | Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => {
+                ActFiles { edited: true, staged: true, ..none }
             }
+            Self::WorktreeRemove => ActFiles { edited: true, staged: true, untracked: true, ..none },
+            // `.` is the directory that it is started in, and the index is its source.
+            Self::RestoreAll => ActFiles { edited: true, is_below: true, ..none },
+            Self::Clean => ActFiles { untracked: true, is_below: true, ..none },
+            Self::AddAll => ActFiles { edited: true, untracked: true, ..none },
             // What is taken is put beside what is there; git refuses where that would be overwritten.
-            Self::StashTake | Self::StashDrop => Touched::No,
+            Self::StashTake | Self::StashDrop => none,
         }
+    }
+}
+
+impl TreeAct {
+    /// What it touches.
+    pub fn touched(&self) -> ActFiles {
+        self.files.unwrap_or_else(|| self.verb.files())
+    }
+
+    /// Whether that is a file of the kind `change`, which lies in what it is limited to if it `is_below`.
+    fn touches(&self, file: &ChangedFile) -> bool {
+        let files = self.touched();
+        let is_kind = match file.change {
+            Change::Edited => files.edited,
+            Change::Staged => files.staged,
+            Change::Untracked => files.untracked,
+        };
+        is_kind && (file.is_below || !files.is_below && self.part.is_none())
     }
 }
 

@@ -207,7 +207,7 @@ fn ground(ground: &FenceGround) -> String {
         FenceGround::TreeHeld { verb, lease: held } => {
             format!("{} changes a tree that is held: {}", verb.command(), lease(held))
         }
-        FenceGround::OthersWork { verb, lease: held, file, count } => {
+        FenceGround::OthersWork { verb, lease: held, file, count, .. } => {
             format!("{} touches {count} files of others, {file} for one: {}", verb.command(), lease(held))
         }
         FenceGround::OthersStash { verb, who, .. } => format!("{} is of {}'s entry", verb.command(), who.name),

@@ -76,9 +76,12 @@ fn changed(path: &str, change: Change) -> ChangedFile {
     ChangedFile { path: Some(resource(path)), change, is_below: true }
 }
 
+fn tree_act(verb: TreeVerb) -> TreeAct {
+    TreeAct { verb, directory: "/w".into(), files: None, part: None }
+}
+
 fn act(verb: TreeVerb, others: Vec<Party>, leases: Vec<ForeignLease>, work: WorkSeen) -> ActFacts {
-    let act = TreeAct { verb, directory: "/w".into() };
-    ActFacts { act, tree: "/w".into(), others, leases, work, entry: None }
+    ActFacts { act: tree_act(verb), tree: "/w".into(), others, leases, work, entry: None }
 }
 
 fn of_act(facts: ActFacts) -> FenceDecision {
@@ -87,7 +90,7 @@ fn of_act(facts: ActFacts) -> FenceDecision {
 
 /// What becomes of `verb` with `amber` in the tree, who holds `leases`, and `files` changed of which `own` are the caller's.
 fn beside_amber(verb: TreeVerb, leases: &[ForeignLease], own: &[Resource], files: &[ChangedFile]) -> FenceDecision {
-    let work = WorkSeen::Known(attribute(verb, files, leases, own));
+    let work = WorkSeen::Known(attribute(&tree_act(verb), files, leases, own));
     of_act(act(verb, vec![party("amber")], leases.to_vec(), work))
 }
 
@@ -100,9 +103,9 @@ fn work_of_another_is_touched_by_what_touches_its_kind_of_change() {
     let denied = |verb, change| {
         beside_amber(verb, &[observed("amber", "src/a.rs")], &[], &[changed("src/a.rs", change)]).verdict
     };
-    let (yes, told, no) = (FenceVerdict::Deny, FenceVerdict::Note, FenceVerdict::Allow);
+    let (yes, no) = (FenceVerdict::Deny, FenceVerdict::Allow);
     for (verb, expected) in [
-        (Stash, [yes, yes, told]),
+        (Stash, [yes, yes, no]),
         (StashTake, [no, no, no]),
         (StashDrop, [no, no, no]),
         (ResetHard, [yes, yes, no]),
@@ -140,7 +143,7 @@ fn work_of_nobody_known_is_told_beside_others_and_never_refused() {
         let decision = beside_amber(verb, &[], &[], &files);
         let expected = if verb.touches_work() { FenceVerdict::Note } else { FenceVerdict::Allow };
         assert_eq!(decision.verdict, expected, "{verb:?}");
-        let work = WorkSeen::Known(attribute(verb, &files, &[], &[]));
+        let work = WorkSeen::Known(attribute(&tree_act(verb), &files, &[], &[]));
         assert_eq!(of_act(act(verb, vec![], vec![], work)).verdict, FenceVerdict::Allow, "alone: {verb:?}");
     }
 }
@@ -163,8 +166,27 @@ fn what_lies_beside_the_directory_is_not_touched_by_a_dot() {
     let of = |verb, change| beside_amber(verb, &[observed("amber", "src/")], &[], &[beside(change)]).verdict;
     assert_eq!(of(RestoreAll, Change::Edited), FenceVerdict::Allow);
     assert_eq!(of(Clean, Change::Untracked), FenceVerdict::Allow);
-    assert_eq!(of(AddAll, Change::Edited), FenceVerdict::Note, "-A is the whole tree, . is not");
+    assert_eq!(of(AddAll, Change::Edited), FenceVerdict::Deny, "-A is the whole tree");
     assert_eq!(of(CommitAll, Change::Edited), FenceVerdict::Deny);
+}
+
+#[test]
+fn a_part_is_refused_for_what_is_known_and_never_talked_about_for_a_guess() {
+    let files = ActFiles { edited: true, untracked: true, ..ActFiles::default() };
+    let part = TreeAct { files: Some(files), part: Some("/w/src".into()), ..tree_act(AddAll) };
+    let verdict = |leases: &[ForeignLease], file: ChangedFile| {
+        let work = WorkSeen::Known(attribute(&part, [&file], leases, &[]));
+        let others = vec![party("amber")];
+        of_act(ActFacts { act: part.clone(), ..act(AddAll, others, leases.to_vec(), work) }).verdict
+    };
+    let amber = [observed("amber", "src/a.rs")];
+    let edited = changed("src/a.rs", Change::Edited);
+    assert_eq!(verdict(&amber, edited.clone()), FenceVerdict::Deny);
+    assert_eq!(verdict(&amber, changed("src/a.rs", Change::Untracked)), FenceVerdict::Deny);
+    assert_eq!(verdict(&amber, changed("src/a.rs", Change::Staged)), FenceVerdict::Allow);
+    assert_eq!(verdict(&amber, ChangedFile { is_below: false, ..edited.clone() }), FenceVerdict::Allow, "beside it");
+    assert_eq!(verdict(&[], edited.clone()), FenceVerdict::Allow, "maybe somebody's");
+    assert_eq!(verdict(&[declared("amber", "/")], changed("src/b.rs", Change::Staged)), FenceVerdict::Allow);
 }
 
 #[test]
@@ -222,7 +244,7 @@ fn the_stash_is_shared(#[case] entry: StashEntry, #[case] expected: FenceVerdict
 #[test]
 fn the_first_files_are_named_and_the_rest_are_counted() {
     let files: Vec<_> = (0..30).map(|at| changed(&format!("src/{at}.rs"), Change::Edited)).collect();
-    let work = attribute(ResetHard, &files, &[declared("amber", "src/")], &[]);
+    let work = attribute(&tree_act(ResetHard), &files, &[declared("amber", "src/")], &[]);
     assert_eq!((work.foreign.len(), work.foreign_count), (MAX_NAMED, 30));
 }
 
@@ -230,6 +252,7 @@ fn the_first_files_are_named_and_the_rest_are_counted() {
 fn the_same_denial_has_the_same_signature_however_much_later() {
     let of = |since_ms, count| FenceGround::OthersWork {
         verb: Stash,
+        is_part: false,
         lease: ForeignLease { since_ms, ..observed("amber", "src/a.rs") },
         file: resource("src/a.rs"),
         count,
