@@ -34,7 +34,7 @@ impl<'a> Seat<'a> {
 
     /// `stopgate lease ...`, by the session's shell tool.
     fn lease(&self, line: &str) -> Said {
-        self.agent.run(&format!("CLAUDE_CODE_SESSION_ID={} \"$BIN/stopgate\" lease {line}", self.id))
+        as_session(&self.agent, &self.id, &format!("lease {line}"))
     }
 
     fn granted(&self, line: &str) -> u64 {
@@ -65,6 +65,17 @@ impl<'a> Seat<'a> {
         let code = read("code").unwrap().trim().parse().unwrap();
         (code, serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")))
     }
+}
+
+/// `stopgate ...` as the shell tool of a session of `agent`.
+fn as_session(agent: &Agent<'_>, id: &str, line: &str) -> Said {
+    agent.run(&format!("CLAUDE_CODE_SESSION_ID={id} \"$BIN/stopgate\" {line}"))
+}
+
+fn name_of(site: &Site, id: &str) -> Option<String> {
+    let rows = site.world.stopgate_json(&["sessions", "--all", "--json"]);
+    let row = rows.as_array().unwrap().iter().find(|row| row["session_id"] == id).unwrap().clone();
+    row["name"].as_str().map(str::to_owned)
 }
 
 fn leases(site: &Site) -> Value {
@@ -236,6 +247,73 @@ fn clear_keeps_leases_and_a_fork_has_none() {
     next.agent.starts("fork", "fork");
     let fork = Seat { id: "fork".to_owned(), ..next };
     fork.lease("check a").refused(10, &["does not hold it"]);
+}
+
+#[test]
+fn a_session_that_a_daemon_loads_anew_keeps_what_it_holds_and_one_that_is_over_does_not() {
+    let site = Site::new();
+    let _authority = site.world.authority();
+    let mut daemon = site.codex_daemon();
+    let of = |id: &str, line: &str| daemon.run(&format!("CODEX_THREAD_ID={id} \"$BIN/stopgate\" lease {line}"));
+    for id in ["amber", "cedar"] {
+        daemon.starts(id, "startup");
+        of(id, &format!("acquire {id}")).ok();
+    }
+    let name = name_of(&site, "amber");
+    let birch = Seat::new(&site, "birch");
+    birch.begins("w", "wait amber");
+    listening(&site, 1);
+    daemon.ends("amber", "other");
+    daemon.starts("amber", "resume");
+    of("amber", "check amber").ok();
+    assert_eq!(name_of(&site, "amber"), name);
+    listening(&site, 1);
+    // It ends, and nothing follows.
+    daemon.ends("amber", "other");
+    let (code, said) = birch.heard("w");
+    assert_eq!((code, said["outcome"].as_str()), (0, Some("granted")), "{said}");
+    // The end of the process is the end of all that it had, whatever it said.
+    birch.begins("x", "wait cedar");
+    listening(&site, 1);
+    daemon.kill();
+    assert_eq!(birch.heard("x").0, 0);
+}
+
+#[test]
+fn a_fork_that_reports_a_start_of_its_parent_keeps_nothing_of_it() {
+    for (prompts_first, end) in [(true, "clear"), (false, "clear"), (true, "other")] {
+        let site = Site::new();
+        let _authority = site.world.authority();
+        let (amber, birch) = (Seat::new(&site, "amber"), Seat::new(&site, "birch"));
+        let token = amber.granted("acquire a");
+        // As Claude Code 2.1.197 does it: the start is the parent's, and the first prompt the fork's.
+        let forked = site.claude();
+        forked.starts("amber", "resume");
+        let prompts = || {
+            forked.records(
+                &json!({"session_id": "fork", "cwd": "/", "hook_event_name": "UserPromptSubmit", "prompt": "go"}),
+            );
+        };
+        if prompts_first {
+            prompts();
+        }
+        if end == "other" {
+            birch.begins("w", "wait a");
+            listening(&site, 1);
+            amber.event("SessionEnd", json!({"reason": end}));
+            assert_eq!(birch.heard("w").0, 0, "nobody has it any more");
+            continue;
+        }
+        let name = name_of(&site, "amber");
+        amber.event("SessionEnd", json!({"reason": end}));
+        amber.agent.starts("amber-2", "clear");
+        let next = Seat { id: "amber-2".to_owned(), ..amber };
+        assert_eq!(next.granted("check a"), token, "{prompts_first}");
+        assert_eq!(name_of(&site, "amber-2"), name, "{prompts_first}");
+        prompts();
+        as_session(&forked, "fork", "lease check a").refused(10, &["does not hold it"]);
+        birch.lease("acquire a").refused(10, &["held by"]);
+    }
 }
 
 #[test]

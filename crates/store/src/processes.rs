@@ -7,6 +7,7 @@ use stopgate_core::harness::EventKind;
 use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, host, liveness};
 use stopgate_core::protocol::HookEvent;
 use stopgate_core::session::SessionKey;
+use stopgate_core::session::state::Turn;
 use stopgate_core::tmux::TmuxPlace;
 
 use crate::StoreError;
@@ -35,6 +36,9 @@ pub(crate) enum Standing {
 pub(crate) fn standing(transaction: &Transaction<'_>, reported: &HookEvent) -> Result<Standing, StoreError> {
     let key = &reported.event.key;
     let ends = matches!(reported.event.kind, EventKind::SessionEnd { .. });
+    // Where it was open, another one takes its place: whatever was heard of it elsewhere does not keep it from that. A client
+    // that forks reports a start of what it forks first (Claude Code 2.1.197).
+    let is_cleared = matches!(&reported.event.kind, EventKind::SessionEnd { reason: Some(why) } if why == "clear");
     let origin = &reported.origin;
     let Some(process) = origin.harness_process.as_ref() else {
         // Whose end it is cannot be told: not that of a process that lives.
@@ -59,7 +63,10 @@ pub(crate) fn standing(transaction: &Transaction<'_>, reported: &HookEvent) -> R
             transaction.prepare_cached(&keep)?.execute(params![key.harness.name(), key.session_id])?;
         }
     }
-    let lives_on = ends && promote(transaction, reported)?;
+    if matches!(Turn::of(&reported.event.kind), Some(Turn::Started | Turn::Prompted)) && !process.shared {
+        leave_others(transaction, key, process)?;
+    }
+    let lives_on = ends && !is_cleared && promote(transaction, reported)?;
     Ok(if lives_on { Standing::LivesOn } else { Standing::Own })
 }
 
@@ -124,6 +131,25 @@ fn forget(transaction: &Transaction<'_>, key: &SessionKey, process: &ProcessIden
     for (row, ..) in others(transaction, key)?.iter().filter(|(_, other, ..)| other.is(process)) {
         transaction.prepare_cached("DELETE FROM session_processes WHERE rowid = ?1")?.execute([row])?;
     }
+    Ok(())
+}
+
+/// `process` works for `key`: it was another process of other sessions, and is none any more.
+fn leave_others(transaction: &Transaction<'_>, key: &SessionKey, process: &ProcessIdentity) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM session_processes
+             WHERE harness = ?1 AND session_id <> ?2 AND process_pid = ?3 AND process_start_ticks = ?4
+               AND boot_id = ?5 AND pid_namespace IS ?6",
+        )?
+        .execute(params![
+            key.harness.name(),
+            key.session_id,
+            process.pid,
+            process.start_ticks.cast_signed(),
+            process.boot_id,
+            process.pid_namespace.map(u64::cast_signed)
+        ])?;
     Ok(())
 }
 
