@@ -2,6 +2,7 @@
 //! one checkout: what is refused, what is told, and what is let go.
 
 mod forms;
+mod thrown_away;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ mod facts;
 mod held;
 mod leases;
 mod living;
+mod seen;
 mod stash;
 mod work;
 
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::text::tell;
-use stopgate_coordination::fence::verdict::{FenceDecision, FenceGround, decide};
+use stopgate_coordination::fence::verdict::{ActFacts, FenceDecision, FenceGround, decide};
 use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, FenceVerdict, mode};
 use stopgate_core::env;
 use stopgate_core::redact::redact;
@@ -23,6 +24,7 @@ use stopgate_store::FenceRecord;
 use tokio::sync::Notify;
 
 use self::living::Living;
+use self::seen::Seen;
 use crate::evaluate;
 use crate::state::State;
 
@@ -38,6 +40,7 @@ const MAX_SAID_BYTES: usize = 4 * 1024;
 #[derive(Default)]
 pub(crate) struct Fence {
     living: Living,
+    seen: Seen,
     /// Told when sessions may have come or gone.
     changed: Notify,
     /// What keeps `run/held` from being written.
@@ -76,7 +79,7 @@ pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAn
     aliases::resolve(&mut question.intent, deadline);
     let gathered = facts::gather(state, &question, deadline);
     let decision = decide(&gathered.facts);
-    let answer = settle(state, &question, &decision, mode);
+    let answer = settle(state, &question, &decision, &gathered.facts.acts, mode);
     if answer.verdict < FenceVerdict::Deny {
         leases::observe(state, &question.session, &gathered.facts);
     }
@@ -98,7 +101,13 @@ pub(crate) fn judge(state: &Arc<State>, mut question: FenceQuestion) -> (FenceAn
 const ALLOW: FenceAnswer = FenceAnswer { verdict: FenceVerdict::Allow, text: String::new() };
 
 /// What the hook is told: the one way by which a call is refused. In shadow every call goes on, and nothing is said.
-fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mode: Mode) -> FenceAnswer {
+fn settle(
+    state: &State,
+    question: &FenceQuestion,
+    decision: &FenceDecision,
+    acts: &[ActFacts],
+    mode: Mode,
+) -> FenceAnswer {
     if mode != Mode::Enforce || decision.verdict == FenceVerdict::Allow {
         return ALLOW;
     }
@@ -108,7 +117,7 @@ fn settle(state: &State, question: &FenceQuestion, decision: &FenceDecision, mod
         }
         _ => 0,
     };
-    let text = tell(decision, question.at_ms, &evaluate::program(&state.home), before);
+    let text = tell(decision, acts, question.at_ms, &evaluate::program(&state.home), before);
     // Who is refused is told why, whatever else is broken.
     if text.is_empty() { ALLOW } else { FenceAnswer { verdict: decision.verdict, text } }
 }

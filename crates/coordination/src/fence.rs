@@ -53,6 +53,10 @@ pub enum TreeVerb {
     AddAll,
     /// `git worktree remove`.
     WorktreeRemove,
+    /// `rm`, `git rm -f`.
+    Remove,
+    /// `mv`, `cp` and their like, over what is there.
+    Overwrite,
 }
 
 impl TreeVerb {
@@ -85,6 +89,15 @@ pub struct ActFiles {
     /// Files that are neither tracked nor ignored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub untracked: bool,
+    /// Files that are ignored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignored: bool,
+    /// Files that are not tracked, where the commit that files are taken from has one of that name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub overwritten: bool,
+    /// Other working trees that lie below, with all that is in them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nested: bool,
     /// Only in the directory that git would be started in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_below: bool,
@@ -97,9 +110,22 @@ impl ActFiles {
             edited: self.edited || other.edited,
             staged: self.staged || other.staged,
             untracked: self.untracked || other.untracked,
+            ignored: self.ignored || other.ignored,
+            overwritten: self.overwritten || other.overwritten,
+            nested: self.nested || other.nested,
             is_below: self.is_below && other.is_below,
         }
     }
+}
+
+/// A commit that files get their content from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommitSource {
+    /// As the command names it.
+    pub commit: String,
+    /// Whether files that it does not have stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_added: bool,
 }
 
 /// A verb that would be run, and where.
@@ -115,6 +141,23 @@ pub struct TreeAct {
     /// The file, or the directory with all below it, that it is limited to; absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<PathBuf>,
+    /// Whether that part is a file that the command names itself, to take it into a commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_named: bool,
+    /// The commit that files get their content from, where one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CommitSource>,
+    /// The command, as it is typed (`git checkout`), if that is known to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl TreeAct {
+    /// `verb` in `directory`, with what it does without options.
+    pub fn plain(verb: TreeVerb, directory: impl Into<PathBuf>) -> Self {
+        let directory = directory.into();
+        Self { verb, directory, files: None, part: None, is_named: false, source: None, command: None }
+    }
 }
 
 /// A command that git itself does not have: maybe an alias, which the person's configuration or the repository's explains.

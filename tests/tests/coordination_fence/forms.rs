@@ -11,7 +11,7 @@ use super::{Client, Told, held_has, site, top};
 /// Files of the other session's, with what it does to each: edited, edited and staged, new, edited below, new below.
 const THEIRS: [&str; 5] = ["a.rs", "staged.rs", "new.rs", "sub/c.rs", "sub/new.rs"];
 
-fn shell(directory: &Path, command: &str) -> Output {
+pub(super) fn shell(directory: &Path, command: &str) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(directory).env("GIT_CONFIG_GLOBAL", "/dev/null");
     for role in ["AUTHOR", "COMMITTER"] {

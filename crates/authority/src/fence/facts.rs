@@ -20,8 +20,9 @@ use stopgate_core::session::SessionKey;
 use stopgate_protocol::{FenceStatus, SharedTree};
 use stopgate_registry::neighbours::{LivingSession, by_tree};
 
+use super::seen::Counts;
 use super::{current_mode, leases, living, stash, work};
-use crate::git::Git;
+use crate::git::{Git, Outcome};
 use crate::state::State;
 
 /// What was found.
@@ -50,8 +51,12 @@ pub(super) fn gather(state: &State, question: &FenceQuestion, deadline: Instant)
     let mine = state.storage.with_reader(|store| store.lineage(key)).unwrap_or_else(|_| vec![key.clone()]);
     let look = Look { living: state.fence.living.current(state), state, mine, deadline };
     let writes: Vec<_> = question.intent.writes.iter().flat_map(|target| look.write(target)).collect();
-    let acts = question.intent.acts.iter().chain(&question.intent.parts);
-    let acts: Vec<_> = acts.filter_map(|act| look.act(act, &question.said)).collect();
+    let said = question.intent.acts.iter().chain(&question.intent.parts);
+    let mut acts: Vec<_> = said.clone().filter_map(|act| look.act(act, &question.said)).collect();
+    let removed: BTreeSet<PathBuf> = said.flat_map(|act| look.removed_trees(act)).collect();
+    let removal =
+        |tree| TreeAct { command: Some("this command".to_owned()), ..TreeAct::plain(TreeVerb::WorktreeRemove, tree) };
+    acts.extend(removed.into_iter().filter_map(|tree| look.act(&removal(tree), "")));
     let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
     let place = first.and_then(|tree| Place::of(tree));
     let head = acts.first().and_then(|act| checkout::find(&act.tree)).and_then(|checkout| checkout.head());
@@ -133,14 +138,54 @@ impl Look<'_> {
     /// it, and nobody shall be told of it before.
     fn leave_out_clean(&self, tree: &Path, foreign: &mut Vec<ForeignLease>) {
         let rests = |key: &SessionKey| self.living.iter().any(|one| one.key == *key && !one.turn_open);
-        let is_resting = |lease: &ForeignLease| lease.origin == LeaseOrigin::Observed && rests(&lease.holder.key);
-        let resting: Vec<Resource> =
-            foreign.iter().filter(|lease| is_resting(lease)).map(|lease| lease.resource.clone()).collect();
-        if resting.is_empty() {
+        let seen = |lease: &ForeignLease| lease.origin == LeaseOrigin::Observed;
+        let is_resting = |lease: &ForeignLease| seen(lease) && rests(&lease.holder.key);
+        foreign.retain(|lease| self.is_work(tree, lease, Counts::Every));
+        let resources = |is_it: &dyn Fn(&ForeignLease) -> bool| -> Vec<Resource> {
+            foreign.iter().filter(|lease| is_it(lease)).map(|lease| lease.resource.clone()).collect()
+        };
+        let (observed, resting) = (resources(&seen), resources(&is_resting));
+        if observed.is_empty() {
             return;
         }
-        let clean = leases::clean(tree, resting, None, self.deadline).unwrap_or_default();
-        foreign.retain(|lease| !is_resting(lease) || !clean.contains(&lease.resource));
+        let committed = leases::committed(tree, observed, self.deadline).unwrap_or_default();
+        for resource in &committed {
+            let holders = foreign.iter().filter(|lease| seen(lease) && lease.resource == *resource);
+            let holders = holders.map(|lease| lease.holder.key.clone());
+            self.state.fence.seen.settle(&path_of(tree, resource), holders);
+        }
+        let clean = if resting.iter().all(|resource| committed.contains(resource)) {
+            Vec::new()
+        } else {
+            leases::clean(tree, resting, None, self.deadline).unwrap_or_default()
+        };
+        let is_done = |lease: &ForeignLease| {
+            seen(lease) && committed.contains(&lease.resource) || is_resting(lease) && clean.contains(&lease.resource)
+        };
+        foreign.retain(|lease| !is_done(lease));
+    }
+
+    /// Whether there is work of the holder's in what `lease` is of: one that was only seen may have changed nothing.
+    fn is_work(&self, tree: &Path, lease: &ForeignLease, counts: Counts) -> bool {
+        lease.origin != LeaseOrigin::Observed
+            || self.state.fence.seen.is_of(&path_of(tree, &lease.resource), &lease.holder.key, &self.mine, counts)
+    }
+
+    /// The working trees that others live in, and that `act` would remove along with a directory.
+    fn removed_trees(&self, act: &TreeAct) -> Vec<PathBuf> {
+        let is_nested = act.verb == TreeVerb::Clean && act.touched().nested;
+        // `git rm` takes no more than what is tracked.
+        let part = act.part.as_deref().filter(|_| act.verb == TreeVerb::Remove && act.touched().untracked);
+        let Some(directory) = part.or(is_nested.then_some(act.directory.as_path())).and_then(in_its_directory) else {
+            return Vec::new();
+        };
+        let lived_in = self.living.iter().filter(|session| !self.is_mine(&session.key)).filter_map(LivingSession::tree);
+        let is_gone = |tree: &&Path| {
+            tree.starts_with(&directory)
+                && (!is_nested
+                    || **tree != directory && (act.touched().ignored || !is_ignored(&directory, tree, self.deadline)))
+        };
+        lived_in.filter(is_gone).map(Path::to_owned).collect()
     }
 
     fn act(&self, act: &TreeAct, said: &str) -> Option<ActFacts> {
@@ -163,7 +208,9 @@ impl Look<'_> {
             Some(part) => lease.resource.overlaps(part),
             None => true,
         };
-        let foreign: Vec<_> = foreign.filter(concerns).collect();
+        let counts =
+            if matches!(act.verb, TreeVerb::CommitAll | TreeVerb::AddAll) { Counts::Last } else { Counts::Every };
+        let foreign: Vec<_> = foreign.filter(concerns).filter(|lease| self.is_work(&tree, lease, counts)).collect();
         let is_shared = !in_tree.is_empty() || foreign.iter().any(|lease| lease.mode == LeaseMode::Write);
         let work = if act.verb.touches_work() && is_shared {
             self.work(act, &tree, &directory, &foreign, &own)
@@ -173,6 +220,9 @@ impl Look<'_> {
         let takes_entry = matches!(act.verb, TreeVerb::StashTake | TreeVerb::StashDrop);
         Some(ActFacts {
             act: TreeAct { directory, ..act.clone() },
+            names: self.names(act, &tree, &room),
+            is_elsewhere: !self.living.iter().any(|one| self.is_mine(&one.key) && one.tree() == Some(tree.as_path())),
+            others_at_work: part.iter().flat_map(|_| &foreign).map(|lease| lease.holder.clone()).collect(),
             others: if takes_entry { self.others(|place| place.room == room) } else { in_tree },
             leases: foreign.into_iter().filter(|lease| lease.origin == LeaseOrigin::Declared).collect(),
             work,
@@ -196,8 +246,12 @@ impl Look<'_> {
             return WorkSeen::NotAsked;
         };
         let files = act.touched();
-        let kinds =
-            [(files.edited, Change::Edited), (files.staged, Change::Staged), (files.untracked, Change::Untracked)];
+        let kinds = [
+            (files.edited, Change::Edited),
+            (files.staged, Change::Staged),
+            (files.untracked, Change::Untracked),
+            (files.ignored, Change::Ignored),
+        ];
         let wanted: Vec<Change> = kinds.into_iter().filter_map(|(is_wanted, kind)| is_wanted.then_some(kind)).collect();
         let limit = act.part.as_deref().and_then(in_its_directory);
         let limit = limit.as_deref().unwrap_or(directory);
@@ -207,7 +261,11 @@ impl Look<'_> {
             .map(|lease| lease.resource.clone())
             .collect();
         let of = |paths: &[Resource]| -> Option<Work> {
-            let changed = work::changed(&Git::of(&checkout, None), &checkout, limit, paths, &wanted, self.deadline)?;
+            let git = Git::of(&checkout, None);
+            let mut changed = work::changed(&git, &checkout, limit, paths, &wanted, self.deadline)?;
+            if let Some(source) = act.source.as_ref().filter(|_| !paths.is_empty()) {
+                work::taken_from(&git, &checkout, limit, paths, source, self.deadline, &mut changed)?;
+            }
             Some(attribute(act, &changed, foreign, own))
         };
         if !held.is_empty() {
@@ -224,6 +282,34 @@ impl Look<'_> {
         of(&[]).map_or(WorkSeen::Silent, WorkSeen::Known)
     }
 
+    /// The leases of others by the name that `act` is called.
+    fn names(&self, act: &TreeAct, tree: &Path, room: &Path) -> Vec<ForeignLease> {
+        // What goes on in the middle of a merge is no other.
+        let merges = act.verb == TreeVerb::Merge && act.files.is_none();
+        if !merges && !act.verb.is_about_the_stash() {
+            return Vec::new();
+        }
+        let named = self.state.leases.room(room).leases.into_iter().filter(|lease| lease.resource.is_name());
+        let mut named: Vec<_> = named.filter_map(|lease| self.foreign(lease)).collect();
+        if act.verb.is_about_the_stash() {
+            named.retain(|lease| lease.resource.as_str() == "@stash");
+        } else {
+            named.retain(|lease| lease.resource.as_str().starts_with("@merge:"));
+            let branch = if named.is_empty() { None } else { self.branch(tree) };
+            named.retain(|lease| branch.as_deref() == lease.resource.as_str().strip_prefix("@merge:"));
+        }
+        named
+    }
+
+    /// The branch that is checked out in `tree`.
+    fn branch(&self, tree: &Path) -> Option<String> {
+        let arguments = ["symbolic-ref", "--short", "-q", "HEAD"];
+        match Git::of(&checkout::find(tree)?, None).run(tree, &arguments, self.deadline) {
+            Outcome::Success(said) => Some(String::from_utf8(said).ok()?.trim_end().to_owned()),
+            _ => None,
+        }
+    }
+
     /// Whose entry of the stash a command would take or drop.
     fn entry(&self, verb: TreeVerb, tree: &Path, room: &Path, said: &str) -> StashEntry {
         let entries = checkout::find(tree).and_then(|checkout| stash::entries(&checkout, self.deadline));
@@ -232,6 +318,18 @@ impl Look<'_> {
         let seen = self.state.storage.with_reader(|store| store.seen_stashes(room, since)).unwrap_or_default();
         stash::owner(stash::named(verb, said), &entries, &seen, &self.mine)
     }
+}
+
+/// Where a path of `tree` is that a lease is of.
+fn path_of(tree: &Path, resource: &Resource) -> PathBuf {
+    let path = resource.as_str();
+    tree.join(path.strip_prefix("./").unwrap_or(path).trim_matches('/'))
+}
+
+/// Whether git ignores `path`, as far as it says so.
+fn is_ignored(directory: &Path, path: &Path, deadline: Instant) -> bool {
+    let (Some(checkout), Some(path)) = (checkout::find(directory), path.to_str()) else { return true };
+    Git::of(&checkout, None).run(directory, &["check-ignore", "-q", "--", path], deadline) != Outcome::Failure
 }
 
 /// A path with the links on the way to it resolved; what it names itself may be a link that is written over.

@@ -93,7 +93,7 @@ async fn explain(state: Arc<State>, _: Peer, wanted: ExplainFence) -> Result<Fen
     let read = move || {
         let found = state.storage.with_reader(|store| store.fence_explanation(&wanted.id)).map_err(unavailable)?;
         let mut found = found.ok_or_else(|| nothing(&wanted.id))?;
-        found.text = tell(&found.replayed, found.facts.at_ms, &evaluate::program(&state.home), 0);
+        found.text = tell(&found.replayed, &found.facts.acts, found.facts.at_ms, &evaluate::program(&state.home), 0);
         Ok(found)
     };
     off_loop(read).await?

@@ -9,10 +9,10 @@ use super::classify::{kind, whole};
 use super::command::GitVariables;
 use super::options::{Grammar, Parsed};
 use super::place::Kind;
-use super::read::Reach;
+use super::read::{Reach, Said};
 use super::script::Shell;
 use super::words::{HOLE, Word};
-use super::{ActFiles, TreeVerb};
+use super::{ActFiles, CommitSource, TreeVerb};
 
 /// Commands that leave the files of a working tree alone, and the stash. Those of the index and of references are here, too:
 /// nobody's edit is lost by them.
@@ -31,6 +31,7 @@ const HARMLESS: &[&str] = &[
 /// `git` with `arguments`, run in the shell's directory.
 pub(super) fn run(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &GitVariables) {
     shell.subshell(|shell| in_its_directory(shell, arguments, variables));
+    shell.draft.said = Said::default();
 }
 
 fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &GitVariables) {
@@ -88,11 +89,15 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
     if is_of_another {
         return shell.draft.opaque();
     }
+    shell.draft.said = Said { command: typed(name), ..Said::default() };
     match name {
         "stash" => stash(shell, arguments),
         "reset" => {
-            if Parsed::of(arguments, Grammar::default()).has(&["hard", "merge", "keep"]) {
-                shell.act(TreeVerb::ResetHard, None);
+            let parsed = Parsed::of(arguments, Grammar::default());
+            if parsed.has(&["hard", "merge", "keep"]) {
+                shell.draft.said.source = parsed.operands.first().and_then(|commit| source(commit, false));
+                let files = ActFiles { overwritten: parsed.has(&["hard"]), ..TreeVerb::ResetHard.files() };
+                shell.act_on(TreeVerb::ResetHard, None, Some(files));
             }
         }
         "checkout" => checkout(shell, arguments),
@@ -100,8 +105,9 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
         "restore" => restore(shell, arguments),
         "clean" => clean(shell, arguments),
         "merge" => {
-            if !Parsed::of(arguments, Grammar::default()).has(&["continue", "quit"]) {
-                shell.act(TreeVerb::Merge, None);
+            let parsed = Parsed::of(arguments, Grammar::default());
+            if !parsed.has(&["continue", "quit"]) {
+                shell.act_on(TreeVerb::Merge, None, parsed.has(&["abort"]).then(ActFiles::default));
             }
         }
         "pull" => {
@@ -111,8 +117,11 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
         }
         "rebase" | "cherry-pick" | "revert" | "am" => {
             const IDLE: [&str; 4] = ["quit", "edit-todo", "show-current-patch", "no-commit-hook"];
-            if !Parsed::of(arguments, Grammar::default()).has(&IDLE) {
-                shell.act(TreeVerb::Merge, None);
+            let parsed = Parsed::of(arguments, Grammar::default());
+            // They keep what is edited and not theirs, or git refuses. A rebase does not.
+            let goes_on = name != "rebase" && parsed.has(&["continue", "r", "resolved", "skip", "abort"]);
+            if !parsed.has(&IDLE) {
+                shell.act_on(TreeVerb::Merge, None, goes_on.then(ActFiles::default));
             }
         }
         "bisect" => {
@@ -164,6 +173,15 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
             }
         }
         "worktree" => worktree(shell, arguments),
+        // The stash goes without its own command.
+        "update-ref" | "reflog" => {
+            let parsed = Parsed::of(arguments, Grammar::default());
+            let removes = parsed.has(&["d", "delete"])
+                || parsed.operands.first().is_some_and(|verb| matches!(verb.text.as_str(), "delete" | "expire"));
+            if removes && parsed.operands.iter().any(|name| names_stash(&name.text)) {
+                shell.act(TreeVerb::StashDrop, None);
+            }
+        }
         "rm" => remove(shell, arguments),
         "mv" => rename(shell, arguments),
         "apply" => {
@@ -203,10 +221,53 @@ fn in_its_directory(shell: &mut Shell<'_, '_>, arguments: &[Word], variables: &G
 /// secret to whom it belongs. A directory is taken with what anybody has there.
 fn sweep(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], verb: TreeVerb, files: ActFiles) {
     for path in pathspecs.iter().filter_map(|pathspec| one_path(pathspec)) {
-        if is_directory(shell, path) {
-            shell.part(verb, &path.text, files);
-        }
+        shell.draft.said.is_named = !is_directory(shell, path);
+        shell.part(verb, &path.text, files);
     }
+    shell.draft.said.is_named = false;
+}
+
+/// The command as it is typed, for those of which something is told.
+fn typed(name: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 19] = [
+        "git stash",
+        "git reset",
+        "git checkout",
+        "git switch",
+        "git restore",
+        "git clean",
+        "git merge",
+        "git pull",
+        "git rebase",
+        "git cherry-pick",
+        "git revert",
+        "git am",
+        "git bisect",
+        "git commit",
+        "git add",
+        "git stage",
+        "git worktree remove",
+        "git update-ref",
+        "git reflog",
+    ];
+    KNOWN.into_iter().find(|known| known[4..].split(' ').next() == Some(name))
+}
+
+/// Whether a reference or an entry of a log is of the stash.
+fn names_stash(name: &str) -> bool {
+    let name = name.strip_prefix("refs/").unwrap_or(name);
+    name == "stash" || name.starts_with("stash@{")
+}
+
+/// `word` as the commit that files are taken from, where it is plainly one.
+fn source(word: &Word, keeps_added: bool) -> Option<CommitSource> {
+    let commit = word.literal()?;
+    // What was checked out before.
+    let commit = if commit == "-" { "@{-1}" } else { commit };
+    let is_plain = |sign: char| sign.is_alphanumeric() || "-._/@{}~^+#".contains(sign);
+    let is_one =
+        !commit.is_empty() && !commit.starts_with('-') && !commit.contains("..") && commit.chars().all(is_plain);
+    is_one.then(|| CommitSource { commit: commit.to_owned(), keeps_added })
 }
 
 /// Whether `path` is one, as far as it is known.
@@ -254,8 +315,18 @@ fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb, files: A
 }
 
 /// What is lost when files get the content that the index has, or a commit.
-const FROM_INDEX: ActFiles = ActFiles { edited: true, staged: false, untracked: false, is_below: false };
-const FROM_COMMIT: ActFiles = ActFiles { staged: true, ..FROM_INDEX };
+const FROM_INDEX: ActFiles = ActFiles {
+    edited: true,
+    staged: false,
+    untracked: false,
+    ignored: false,
+    overwritten: false,
+    nested: false,
+    is_below: false,
+};
+const FROM_COMMIT: ActFiles = ActFiles { staged: true, overwritten: true, ..FROM_INDEX };
+/// What is lost when a file is removed, or another one takes its place.
+pub(super) const ALL_WORK: ActFiles = ActFiles { staged: true, untracked: true, ignored: true, ..FROM_INDEX };
 
 fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     let (command, rest) = match arguments {
@@ -272,7 +343,8 @@ fn stash(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
                 // What is staged stays where it is, too.
                 staged: !parsed.has(&["k", "keep-index"]),
                 untracked: parsed.has(&["u", "include-untracked", "a", "all"]),
-                is_below: false,
+                ignored: parsed.has(&["a", "all"]),
+                ..ActFiles::default()
             };
             if parsed.has(&["p", "patch", "pathspec-from-file"]) {
                 shell.draft.opaque();
@@ -312,6 +384,8 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if let Some(before) = parsed.before_dashes {
         let paths = parsed.operands.get(before..).unwrap_or_default();
         if !paths.is_empty() {
+            let commit = parsed.operands.first().filter(|_| before > 0);
+            shell.draft.said.source = commit.and_then(|commit| source(commit, true));
             return write(shell, paths, TreeVerb::RestoreAll, if before > 0 { FROM_COMMIT } else { FROM_INDEX });
         }
     }
@@ -333,6 +407,7 @@ fn checkout(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
             if kind(shell, first).is_some() || first.literal().is_some_and(is_file_name) {
                 write(shell, &parsed.operands, TreeVerb::RestoreAll, FROM_INDEX);
             } else {
+                shell.draft.said.source = source(first, true);
                 write(shell, paths, TreeVerb::RestoreAll, FROM_COMMIT);
             }
         }
@@ -352,10 +427,17 @@ fn one_word(shell: &mut Shell<'_, '_>, word: &Word, parsed: &Parsed<'_>) {
         // A commit in part: `origin/$branch`, `v$version`. Or a path.
         shell.draft.opaque();
     } else if word.text != "HEAD" && word.text != "@" {
-        shell.act(TreeVerb::Switch, None);
+        go_to(shell, word, parsed.has(&["f", "force"]));
     } else if parsed.has(&["f", "force"]) {
         shell.act_on(TreeVerb::RestoreAll, None, Some(FROM_COMMIT));
     }
+}
+
+/// Another branch or commit is checked out.
+fn go_to(shell: &mut Shell<'_, '_>, commit: &Word, is_forced: bool) {
+    shell.draft.said.source = source(commit, false);
+    let files = ActFiles { overwritten: is_forced, ..TreeVerb::Switch.files() };
+    shell.act_on(TreeVerb::Switch, None, Some(files));
 }
 
 fn switch(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
@@ -364,7 +446,9 @@ fn switch(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     let is_new = parsed.has(&["c", "C", "create", "force-create"]);
     let start = parsed.operands.first().filter(|start| start.text != "HEAD" && start.text != "@");
     // An orphan takes all files that are tracked away.
-    if start.is_some() || parsed.has(&["orphan"]) || !is_new && parsed.has(&["discard-changes", "f", "force"]) {
+    if let Some(start) = start.filter(|_| !is_new && !parsed.has(&["orphan"])) {
+        go_to(shell, start, parsed.has(&["discard-changes", "f", "force"]));
+    } else if start.is_some() || parsed.has(&["orphan"]) || !is_new && parsed.has(&["discard-changes", "f", "force"]) {
         shell.act(TreeVerb::Switch, None);
     }
 }
@@ -381,6 +465,7 @@ fn restore(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     }
     // With the index it is the commit's content that files get.
     let is_from_commit = parsed.has(&["s", "source", "S", "staged"]);
+    shell.draft.said.source = parsed.value(&["s", "source"]).and_then(|commit| source(commit, false));
     write(shell, &parsed.operands, TreeVerb::RestoreAll, if is_from_commit { FROM_COMMIT } else { FROM_INDEX });
 }
 
@@ -392,21 +477,31 @@ fn clean(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     if parsed.has(&["i", "interactive"]) {
         return shell.draft.opaque();
     }
+    let count = |names: &[&str]| parsed.options.iter().filter(|given| names.contains(&given.name)).count();
+    let files = ActFiles {
+        untracked: !parsed.has(&["X"]),
+        ignored: parsed.has(&["x", "X"]),
+        // Once forced it leaves repositories alone.
+        nested: count(&["f", "force"]) > 1 && parsed.has(&["d"]),
+        is_below: true,
+        ..ActFiles::default()
+    };
     if parsed.operands.is_empty() {
-        return shell.act(TreeVerb::Clean, None);
+        return shell.act_on(TreeVerb::Clean, None, Some(files));
     }
     for pathspec in &parsed.operands {
         if is_all(shell, pathspec) {
-            shell.act(TreeVerb::Clean, None);
+            shell.act_on(TreeVerb::Clean, None, Some(files));
         } else if let Some(path) = one_path(pathspec) {
             if kind(shell, path) == Some(Kind::File) {
                 shell.target(path, Reach::Entry);
+                shell.part(TreeVerb::Clean, &path.text, files);
                 continue;
             }
             // As if it were started there.
             let directory = shell.cwd.clone().and_then(|cwd| shell.draft.around.resolve(&cwd, &path.text, true));
             match directory {
-                Some(directory) => shell.act(TreeVerb::Clean, Some(directory)),
+                Some(directory) => shell.act_on(TreeVerb::Clean, Some(directory), Some(files)),
                 None => shell.draft.opaque(),
             }
         } else {
@@ -467,13 +562,21 @@ fn remove(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
         };
         let reach = if parsed.has(&["r"]) { whole(shell, path) } else { Reach::Entry };
         shell.target(path, reach);
+        // Without force git keeps what is not committed.
+        if parsed.has(&["f", "force"]) {
+            shell.part(TreeVerb::Remove, &path.text, ActFiles { untracked: false, ignored: false, ..ALL_WORK });
+        }
     }
 }
 
 fn rename(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
     let parsed = Parsed::of(arguments, Grammar::default());
     if !parsed.has(&["n", "dry-run"]) {
-        super::put::copy(shell, arguments, &super::put::MOVE);
+        super::put::copy(
+            shell,
+            arguments,
+            if parsed.has(&["f", "force"]) { &super::put::MOVE } else { &super::put::GIT_MOVE },
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use stopgate_core::shell;
 use super::place::Around;
 use super::script::Shell;
 use super::words::Word;
-use super::{ActFiles, GitAlias, Intent, TreeAct, TreeVerb, WriteTarget, patch};
+use super::{ActFiles, CommitSource, GitAlias, Intent, TreeAct, TreeVerb, WriteTarget, patch};
 
 /// Most targets that are kept of one call; what is beyond them is opaque.
 pub const MAX_TARGETS: usize = 512;
@@ -71,11 +71,23 @@ pub(super) enum Reach {
 pub(super) struct Draft<'a> {
     pub(super) around: &'a Around<'a>,
     pub(super) intent: Intent,
+    pub(super) said: Said,
+}
+
+/// What the command that is being read says of all that it does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    /// See [`TreeAct::command`].
+    pub(super) command: Option<&'static str>,
+    /// See [`TreeAct::source`].
+    pub(super) source: Option<CommitSource>,
+    /// See [`TreeAct::is_named`].
+    pub(super) is_named: bool,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(around: &'a Around<'a>) -> Self {
-        Self { around, intent: Intent::default() }
+        Self { around, intent: Intent::default(), said: Said::default() }
     }
 
     /// A part is not understood.
@@ -110,16 +122,25 @@ impl<'a> Draft<'a> {
 
     /// `verb` would be run in `directory`, and touch `files`.
     pub(super) fn act(&mut self, verb: TreeVerb, directory: PathBuf, files: Option<ActFiles>) {
-        let act = TreeAct { verb, directory, files, part: None };
+        let act = TreeAct { files, ..self.plain(verb, directory) };
         match add(&mut self.intent.acts, act) {
             Added::Done => {}
             Added::TooMany => self.opaque(),
         }
     }
 
+    fn plain(&self, verb: TreeVerb, directory: PathBuf) -> TreeAct {
+        let said = &self.said;
+        let command = match verb {
+            TreeVerb::Remove | TreeVerb::Overwrite => None,
+            _ => said.command.map(str::to_owned),
+        };
+        TreeAct { is_named: said.is_named, source: said.source.clone(), command, ..TreeAct::plain(verb, directory) }
+    }
+
     /// `verb` would be run in `directory`, and touch `files` of `part`.
     pub(super) fn part(&mut self, verb: TreeVerb, directory: PathBuf, part: PathBuf, files: ActFiles) {
-        let act = TreeAct { verb, directory, files: Some(files), part: Some(part) };
+        let act = TreeAct { files: Some(files), part: Some(part), ..self.plain(verb, directory) };
         // What is beyond is let go, as it was before: the command is understood.
         let _ = add(&mut self.intent.parts, act);
     }
@@ -144,7 +165,10 @@ enum Added {
 
 fn add(acts: &mut Vec<TreeAct>, act: TreeAct) -> Added {
     let is_it = |known: &&mut TreeAct| {
-        known.verb == act.verb && known.directory.as_os_str() == act.directory.as_os_str() && known.part == act.part
+        known.verb == act.verb
+            && known.directory.as_os_str() == act.directory.as_os_str()
+            && known.part == act.part
+            && known.source == act.source
     };
     if let Some(known) = acts.iter_mut().find(is_it) {
         let usual = act.verb.files();

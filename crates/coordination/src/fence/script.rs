@@ -189,6 +189,13 @@ impl<'d, 'a> Shell<'d, 'a> {
         }
     }
 
+    /// What `word` names goes, by `verb`, and `files` of the work in it with it.
+    pub(super) fn discard(&mut self, word: &Word, verb: TreeVerb, files: ActFiles) {
+        if let Some(path) = word.literal().or_else(|| word.emptied()) {
+            self.part(verb, path, files);
+        }
+    }
+
     /// git would be told `name`, which it does not have, and `rest`.
     pub(super) fn alias(&mut self, name: &str, rest: &[Word]) {
         match &self.cwd {

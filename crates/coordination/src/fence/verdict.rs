@@ -75,6 +75,15 @@ pub struct ActFacts {
     pub leases: Vec<ForeignLease>,
     /// Uncommitted work in it.
     pub work: WorkSeen,
+    /// Leases of others by the name that stands for what would be done: `@stash`, `@merge:main`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<ForeignLease>,
+    /// Whether the caller does not live in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_elsewhere: bool,
+    /// Who is known to be at work in the part that it is limited to, if it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others_at_work: Vec<Party>,
     /// Whose stash entry it is, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<StashEntry>,
@@ -133,6 +142,12 @@ pub enum Change {
     Staged,
     /// It is neither tracked nor ignored.
     Untracked,
+    /// It is ignored.
+    Ignored,
+    /// It is not tracked, and the commit that files are taken from has another one of its name.
+    Overwritten,
+    /// It has no uncommitted work, and the commit that files are taken from has another content of it.
+    Rewritten,
 }
 
 /// A file with uncommitted work.
@@ -259,11 +274,17 @@ pub enum FenceGround {
         verb: TreeVerb,
         /// Who.
         others: Vec<Party>,
+        /// How many files with uncommitted work there are that are not the caller's, who lives elsewhere.
+        #[serde(default)]
+        count: usize,
     },
     /// git did not say what is uncommitted, so nothing is refused.
     GitSilent {
         /// What would be done.
         verb: TreeVerb,
+        /// Whose work it may be.
+        #[serde(default)]
+        others: Vec<Party>,
     },
 }
 
@@ -276,11 +297,13 @@ impl FenceGround {
             | Self::TreeHeld { .. }
             | Self::OthersWork { .. }
             | Self::OthersStash { .. } => FenceVerdict::Deny,
+            Self::OthersLiveThere { count, .. } if *count > 0 => FenceVerdict::Deny,
             Self::ObservedLease { .. }
             | Self::PerhapsOthersWork { .. }
             | Self::PerhapsOthersStash { .. }
             | Self::MayTouchLease { .. }
             | Self::OthersLiveThere { .. } => FenceVerdict::Note,
+            Self::GitSilent { others, .. } if !others.is_empty() => FenceVerdict::Note,
             Self::GitSilent { .. } => FenceVerdict::Allow,
         }
     }
@@ -296,8 +319,8 @@ impl FenceGround {
             Self::OthersStash { who, .. } => Some(who),
             Self::PerhapsOthersWork { others, .. }
             | Self::PerhapsOthersStash { others, .. }
-            | Self::OthersLiveThere { others, .. } => others.first(),
-            Self::GitSilent { .. } => None,
+            | Self::OthersLiveThere { others, .. }
+            | Self::GitSilent { others, .. } => others.first(),
         }
     }
 
@@ -313,7 +336,7 @@ impl FenceGround {
             | Self::PerhapsOthersStash { verb, .. }
             | Self::MayTouchLease { verb, .. }
             | Self::OthersLiveThere { verb, .. }
-            | Self::GitSilent { verb } => format!("{} {who}", verb.command()),
+            | Self::GitSilent { verb, .. } => format!("{} {who}", verb.command()),
         }
     }
 }
@@ -361,6 +384,9 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
 
 fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     let verb = facts.act.verb;
+    for lease in &facts.names {
+        grounds.push(FenceGround::DeclaredLease { path: lease.resource.clone(), lease: lease.clone() });
+    }
     match &facts.entry {
         Some(StashEntry::Of { who, since_ms }) => {
             grounds.push(FenceGround::OthersStash { verb, who: who.clone(), since_ms: *since_ms });
@@ -375,8 +401,22 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     }
     // What it names may be any file: only what is known to be another's is worth a word.
     if facts.act.part.is_some() {
-        if let WorkSeen::Known(work) = &facts.work {
-            of_work(&facts.act, work, &[], grounds);
+        match &facts.work {
+            // A file that is named to be committed is meant.
+            WorkSeen::Known(work) if facts.act.is_named => {
+                if let Some(ForeignFile { lease, .. }) = work.foreign.first() {
+                    let (others, count) = (vec![lease.holder.clone()], work.foreign_count);
+                    grounds.push(FenceGround::PerhapsOthersWork { verb, others, count });
+                }
+            }
+            WorkSeen::Known(work) => {
+                of_work(&facts.act, work, &[], grounds);
+            }
+            WorkSeen::Silent => {
+                let others = facts.others_at_work.clone();
+                grounds.push(FenceGround::GitSilent { verb, others });
+            }
+            WorkSeen::NotAsked => {}
         }
         return;
     }
@@ -388,7 +428,7 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     let is_owned = match &facts.work {
         WorkSeen::NotAsked => false,
         WorkSeen::Silent => {
-            grounds.push(FenceGround::GitSilent { verb });
+            grounds.push(FenceGround::GitSilent { verb, others: facts.others.clone() });
             false
         }
         WorkSeen::Known(work) => of_work(&facts.act, work, &facts.others, grounds),
@@ -397,7 +437,11 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
         return;
     }
     if verb == TreeVerb::WorktreeRemove && !facts.others.is_empty() {
-        grounds.push(FenceGround::OthersLiveThere { verb, others: facts.others.clone() });
+        let count = match &facts.work {
+            WorkSeen::Known(work) if facts.is_elsewhere => work.unknown_count,
+            _ => 0,
+        };
+        grounds.push(FenceGround::OthersLiveThere { verb, others: facts.others.clone(), count });
     } else if let Some(lease) = declared().find(|_| verb.moves_files()) {
         grounds.push(FenceGround::MayTouchLease { verb, lease: lease.clone() });
     }
@@ -412,7 +456,7 @@ fn of_work(act: &TreeAct, work: &Work, others: &[Party], grounds: &mut Vec<Fence
         return true;
     }
     let count = work.unknown_count + work.perhaps_count;
-    if count > 0 && !others.is_empty() {
+    if count > 0 && !others.is_empty() && verb != TreeVerb::WorktreeRemove {
         grounds.push(FenceGround::PerhapsOthersWork { verb, others: others.to_vec(), count });
     }
     false
@@ -428,11 +472,15 @@ pub fn attribute<'a>(
     let mut work = Work::default();
     for file in changed.into_iter().filter(|file| act.touches(file)) {
         let path = file.path.as_ref();
+        let is_work = file.change != Change::Rewritten;
         // Who reads beside others does no work there.
         let covers = |lease: &&ForeignLease| {
-            lease.mode == LeaseMode::Write && path.is_some_and(|path| lease.resource.covers(path))
+            let is_meant = is_work || lease.origin == LeaseOrigin::Declared;
+            is_meant && lease.mode == LeaseMode::Write && path.is_some_and(|path| lease.resource.covers(path))
         };
         match (others.iter().find(covers), path) {
+            // What is committed is nobody's but of who asked for it.
+            (None, _) if !is_work => {}
             (Some(lease), Some(path)) => {
                 work.foreign_count += 1;
                 if work.foreign.len() < MAX_NAMED {
@@ -461,13 +509,9 @@ impl TreeVerb {
             Self::CommitAll => "git commit -a",
             Self::AddAll => "git add -A",
             Self::WorktreeRemove => "git worktree remove",
+            Self::Remove => "the removal",
+            Self::Overwrite => "the new content",
         }
-    }
-
-    /// The same without options and operands.
-    pub(super) fn subcommand(self) -> &'static str {
-        let command = self.command();
-        command.match_indices(' ').nth(1).map_or(command, |(end, _)| &command[..end])
     }
 
     /// Whether it concerns files of the working tree, and not only entries of the stash.
@@ -492,7 +536,15 @@ impl TreeVerb {
 
     /// What it touches without options.
     pub const fn files(self) -> ActFiles {
-        let none = ActFiles { edited: false, staged: false, untracked: false, is_below: false };
+        let none = ActFiles {
+            edited: false,
+            staged: false,
+            untracked: false,
+            ignored: false,
+            overwritten: false,
+            nested: false,
+            is_below: false,
+        };
         match self {
             // git overwrites nothing that is not tracked.
             Self::Stash | Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => {
@@ -505,6 +557,9 @@ impl TreeVerb {
             Self::AddAll => ActFiles { edited: true, untracked: true, ..none },
             // What is taken is put beside what is there; git refuses where that would be overwritten.
             Self::StashTake | Self::StashDrop => none,
+            Self::Remove | Self::Overwrite => {
+                ActFiles { edited: true, staged: true, untracked: true, ignored: true, ..none }
+            }
         }
     }
 }
@@ -522,6 +577,9 @@ impl TreeAct {
             Change::Edited => files.edited,
             Change::Staged => files.staged,
             Change::Untracked => files.untracked,
+            Change::Ignored => files.ignored,
+            Change::Overwritten => files.overwritten,
+            Change::Rewritten => self.source.is_some(),
         };
         is_kind && (file.is_below || !files.is_below && self.part.is_none())
     }

@@ -120,7 +120,7 @@ fn the_same_refusals_of_a_turn_are_counted() {
 fn who_was_let_stash_is_remembered_and_who_was_not_is_not() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    let act = TreeAct { verb: TreeVerb::Stash, directory: "/w".into(), files: None, part: None };
+    let act = TreeAct::plain(TreeVerb::Stash, "/w");
     let facts = |at_ms| FenceFacts {
         at_ms,
         observed_denies: false,

@@ -221,7 +221,7 @@ fn ground(ground: &FenceGround) -> String {
             format!("{} may change what is held: {}", verb.command(), lease(held))
         }
         FenceGround::OthersLiveThere { verb, .. } => format!("{} removes a tree that another lives in", verb.command()),
-        FenceGround::GitSilent { verb } => format!("git did not say what {} would touch", verb.command()),
+        FenceGround::GitSilent { verb, .. } => format!("git did not say what {} would touch", verb.command()),
     };
     format!("{} ({})", one_line(&what, 200), ground.verdict())
 }

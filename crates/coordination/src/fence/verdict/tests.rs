@@ -1,4 +1,5 @@
 use super::*;
+use crate::fence::CommitSource;
 use crate::fence::TreeVerb::*;
 use rstest::rstest;
 use stopgate_core::session::Harness;
@@ -77,11 +78,13 @@ fn changed(path: &str, change: Change) -> ChangedFile {
 }
 
 fn tree_act(verb: TreeVerb) -> TreeAct {
-    TreeAct { verb, directory: "/w".into(), files: None, part: None }
+    TreeAct::plain(verb, "/w")
 }
 
 fn act(verb: TreeVerb, others: Vec<Party>, leases: Vec<ForeignLease>, work: WorkSeen) -> ActFacts {
-    ActFacts { act: tree_act(verb), tree: "/w".into(), others, leases, work, entry: None }
+    let (is_elsewhere, others_at_work) = (false, vec![]);
+    let (act, tree) = (tree_act(verb), "/w".into());
+    ActFacts { act, tree, others, leases, work, names: vec![], is_elsewhere, others_at_work, entry: None }
 }
 
 fn of_act(facts: ActFacts) -> FenceDecision {
@@ -190,6 +193,42 @@ fn a_part_is_refused_for_what_is_known_and_never_talked_about_for_a_guess() {
 }
 
 #[test]
+fn what_a_commit_would_overwrite_is_work_and_what_it_would_rewrite_is_of_who_asked_for_it() {
+    let source = Some(CommitSource { commit: "other".to_owned(), keeps_added: false });
+    let of = |verb: TreeVerb, change: Change, lease: ForeignLease| {
+        let act = TreeAct {
+            source: source.clone(),
+            files: Some(ActFiles { overwritten: true, ..verb.files() }),
+            ..tree_act(verb)
+        };
+        let work = attribute(&act, &[changed("src/a.rs", change)], std::slice::from_ref(&lease), &[]);
+        (work.foreign_count, work.unknown_count)
+    };
+    for verb in [ResetHard, Switch, RestoreAll] {
+        assert_eq!(of(verb, Change::Overwritten, observed("amber", "src/a.rs")), (1, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Rewritten, declared("amber", "src/")), (1, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Rewritten, observed("amber", "src/a.rs")), (0, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Overwritten, observed("amber", "b.rs")), (0, 1), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_file_of_anothers_that_is_named_to_be_committed_is_told() {
+    let part = TreeAct { is_named: true, part: Some("/w/src/a.rs".into()), ..tree_act(CommitAll) };
+    let amber = [observed("amber", "src/a.rs")];
+    let work = WorkSeen::Known(attribute(&part, &[changed("src/a.rs", Change::Edited)], &amber, &[]));
+    let facts = ActFacts { act: part, ..act(CommitAll, vec![party("amber")], vec![], work) };
+    assert_eq!(of_act(facts).verdict, FenceVerdict::Note);
+}
+
+#[test]
+fn who_asked_for_the_stash_by_name_has_it() {
+    let names = vec![declared("amber", "@stash")];
+    let facts = ActFacts { names, ..act(Stash, vec![], vec![], WorkSeen::NotAsked) };
+    assert_eq!(of_act(facts).verdict, FenceVerdict::Deny);
+}
+
+#[test]
 fn a_tree_that_is_held_as_a_whole_is_left_as_it_is() {
     for verb in ALL {
         let decision = beside_amber(verb, &[declared("amber", "/")], &[], &[]);
@@ -210,7 +249,18 @@ fn files_that_may_come_and_go_under_a_lease_are_told() {
 #[test]
 fn a_tree_that_another_lives_in_is_told_of_before_it_is_removed() {
     let decision = beside_amber(WorktreeRemove, &[], &[], &[]);
-    assert_eq!(decision.grounds, [FenceGround::OthersLiveThere { verb: WorktreeRemove, others: vec![party("amber")] }]);
+    assert_eq!(
+        decision.grounds,
+        [FenceGround::OthersLiveThere { verb: WorktreeRemove, others: vec![party("amber")], count: 0 }]
+    );
+    let work =
+        |own_count: usize, unknown_count: usize| WorkSeen::Known(Work { own_count, unknown_count, ..Work::default() });
+    let of = |is_elsewhere: bool, work: WorkSeen| {
+        of_act(ActFacts { is_elsewhere, ..act(WorktreeRemove, vec![party("amber")], vec![], work) }).verdict
+    };
+    assert_eq!(of(true, work(0, 2)), FenceVerdict::Deny, "it has work that is not the caller's, who lives elsewhere");
+    assert_eq!(of(true, work(2, 0)), FenceVerdict::Note);
+    assert_eq!(of(false, work(0, 2)), FenceVerdict::Note, "it may be the caller's");
     let alone = act(WorktreeRemove, vec![], vec![], WorkSeen::Known(Work::default()));
     assert_eq!(of_act(alone).verdict, FenceVerdict::Allow);
 }
@@ -219,8 +269,13 @@ fn a_tree_that_another_lives_in_is_told_of_before_it_is_removed() {
 fn a_git_that_says_nothing_refuses_nothing() {
     for verb in ALL {
         let decision = of_act(act(verb, vec![party("amber")], vec![], WorkSeen::Silent));
-        let expected = if verb == WorktreeRemove { FenceVerdict::Note } else { FenceVerdict::Allow };
-        assert_eq!(decision.verdict, expected, "{verb:?}");
+        assert_eq!(
+            decision.verdict,
+            if verb.touches_files() { FenceVerdict::Note } else { FenceVerdict::Allow },
+            "{verb:?}"
+        );
+        let alone = of_act(act(verb, vec![], vec![], WorkSeen::Silent));
+        assert_eq!(alone.verdict, FenceVerdict::Allow, "{verb:?} alone");
     }
 }
 
