@@ -107,13 +107,16 @@ fn concerned(held: &str, intent: &Intent, cwd: &Path, own: &SessionKey) -> Vec<H
     for target in &intent.writes {
         add(held::touched(held, &target.path, target.is_subtree));
     }
-    for act in &intent.acts {
+    for act in intent.acts.iter().chain(&intent.parts) {
         // What is stashed is shared by all working trees of a repository, and which those are is not told here.
         let everywhere = if act.verb.is_about_the_stash() { Path::new("/") } else { &act.directory };
         add(held::touched(held, everywhere, true));
     }
     if intent.is_opaque {
         add(held::touched(held, cwd, false));
+    }
+    for alias in &intent.aliases {
+        add(held::touched(held, &alias.directory, false));
     }
     trees
 }

@@ -257,15 +257,15 @@ impl Site {
 
     /// [`Site::agent`], started by `wrapper`, which ends with it. Its process id is what it takes itself for.
     pub fn agent_by<S: AsRef<OsStr>>(&self, name: &str, wrapper: &[S]) -> Agent<'_> {
-        let mut agent = Agent::prepare(self, name);
-        let mut command = agent.command();
-        if !wrapper.is_empty() {
-            command = under(wrapper, &command);
-        }
-        command.process_group(0);
-        agent.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        agent.pid();
-        agent
+        Agent::prepare(self, name).spawned(wrapper)
+    }
+
+    /// A process that is called `codex` and stands for the daemon of many sessions: by its command line, as Codex's own.
+    pub fn codex_daemon(&self) -> Agent<'_> {
+        let mut agent = Agent::prepare(self, "codex");
+        std::fs::write(agent.dir.join("app-server"), LOOP).unwrap();
+        agent.is_daemon = true;
+        agent.spawned::<&str>(&[])
     }
 
     /// A harness process outside tmux, called `claude`.
@@ -344,6 +344,8 @@ pub struct Agent<'a> {
     dir: PathBuf,
     harness: PathBuf,
     count: Cell<usize>,
+    /// Whether its command line is that of a process that many sessions share.
+    is_daemon: bool,
     child: Option<Child>,
     /// Its pane, empty outside tmux.
     pub pane: String,
@@ -369,7 +371,19 @@ impl<'a> Agent<'a> {
 
     fn in_directory(site: &'a Site, dir: PathBuf, harness: PathBuf) -> Self {
         std::fs::write(dir.join("loop"), LOOP).unwrap();
-        Self { site, dir, harness, count: Cell::new(0), child: None, pane: String::new() }
+        Self { site, dir, harness, count: Cell::new(0), is_daemon: false, child: None, pane: String::new() }
+    }
+
+    /// Started, outside tmux.
+    fn spawned<S: AsRef<OsStr>>(mut self, wrapper: &[S]) -> Self {
+        let mut command = self.command();
+        if !wrapper.is_empty() {
+            command = under(wrapper, &command);
+        }
+        command.process_group(0);
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        self.pid();
+        self
     }
 
     /// What becomes the harness process.
@@ -384,8 +398,13 @@ impl<'a> Agent<'a> {
         let (dir, top) = (self.dir.display(), self.site.top().display());
         let bin = binary("stopgate");
         let bin = bin.parent().unwrap().display();
+        let (go, script) = if self.is_daemon {
+            (format!("cd '{dir}' && "), "app-server --listen unix:// --managed-daemon".to_owned())
+        } else {
+            (String::new(), format!("'{dir}/loop'"))
+        };
         format!(
-            "AGENT='{dir}' TOP='{top}' BIN='{bin}' HARNESS='{h}' exec '{h}' '{dir}/loop'",
+            "{go}AGENT='{dir}' TOP='{top}' BIN='{bin}' HARNESS='{h}' exec '{h}' {script}",
             h = self.harness.display()
         )
     }

@@ -1,6 +1,9 @@
 //! The fence's verdict through the real hook, a real authority, real git, and processes that stand for two clients at work in
 //! one checkout: what is refused, what is told, and what is let go.
 
+mod forms;
+mod thrown_away;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -58,7 +61,13 @@ impl<'a> Client<'a> {
     }
 
     fn before(&mut self, tool: &str, input: &Value) -> Told {
-        let payload = json!({"session_id": self.id, "transcript_path": "/nowhere/x.jsonl", "cwd": self.cwd,
+        let cwd = self.cwd.clone();
+        self.before_in(&cwd, tool, input)
+    }
+
+    /// The same after `cd`.
+    fn before_in(&mut self, cwd: &Path, tool: &str, input: &Value) -> Told {
+        let payload = json!({"session_id": self.id, "transcript_path": "/nowhere/x.jsonl", "cwd": cwd,
                              "prompt_id": "p", "permission_mode": "acceptEdits", "hook_event_name": "PreToolUse",
                              "tool_name": tool, "tool_input": input, "tool_use_id": "toolu_1"});
         let said = self.hook("write-fence", &payload);
@@ -426,6 +435,46 @@ fn who_leaves_is_taken_out_and_the_last_takes_the_file_along() {
                      "transcript_path": "/nowhere/x.jsonl"});
     birch.hook("session-start-recorder", &end);
     eventually("the file goes", || (!held::file(&world.home).exists()).then_some(()));
+}
+
+#[test]
+fn who_is_killed_is_taken_out_without_anybody_s_event() {
+    let (world, checkout) = site("enforce");
+    let authority = world.authority();
+    let mut amber = Client::start(&world, "aaaa-amber", &top(&checkout));
+    let birch = Client::start(&world, "bbbb-birch", &top(&checkout));
+    held_has(&world, 2);
+    amber.child.kill().unwrap();
+    amber.child.wait().unwrap();
+    eventually("the file goes", || (!held::file(&world.home).exists()).then_some(()));
+    // The next authority knows of those that it finds, too.
+    let cedar = Client::start(&world, "cccc-cedar", &top(&checkout));
+    held_has(&world, 2);
+    authority.kill();
+    let _authority = world.authority();
+    held_has(&world, 2);
+    drop(cedar);
+    eventually("the file goes", || (!held::file(&world.home).exists()).then_some(()));
+    drop(birch);
+}
+
+#[test]
+fn who_cannot_be_seen_neither_holds_nor_is_in_anybodys_way() {
+    let (world, checkout) = site("enforce");
+    let _authority = world.authority();
+    let top = top(&checkout);
+    // Of a container, or of another account: its hooks have no client above them that can be seen from here.
+    world.start_session("unseen", &top);
+    let mut amber = Client::start(&world, "aaaa-amber", &top);
+    checkout.write("b.rs", "somebody's\n");
+    assert_eq!(amber.edits("a.rs", "amber's\n"), Told::Nothing);
+    for command in ["git add -A", "git stash -uq", "git reset -q --hard"] {
+        assert_eq!(amber.runs(command), Told::Nothing, "{command}");
+    }
+    assert!(!held::file(&world.home).exists(), "one that is known to live is alone");
+    let rows = world.stopgate_json(&["sessions", "--json"]);
+    let unseen = rows.as_array().unwrap().iter().find(|row| row["session_id"] == "unseen").unwrap();
+    assert_eq!(unseen["liveness"], "unknown", "{unseen:#}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The fence: what becomes of a tool call that touches a working tree in which another session lives. The verdict is pure
 //! ([`stopgate_coordination::fence::verdict`]); here is what it is decided from, and the one way by which it is told.
 
+mod aliases;
 mod earlier;
 mod facts;
 mod held;
 mod leases;
 mod living;
 mod pending;
+mod seen;
 mod stash;
 mod work;
 
@@ -14,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::text::{ASK_PERSON_AT, tell};
-use stopgate_coordination::fence::verdict::{FenceDecision, FenceGround, decide};
+use stopgate_coordination::fence::verdict::{ActFacts, FenceDecision, FenceGround, decide};
 use stopgate_coordination::fence::{FenceAnswer, FenceQuestion, FenceVerdict, mode};
 use stopgate_coordination::lease::{Lease, LeaseOrigin};
 use stopgate_coordination::room::Place;
@@ -31,6 +33,7 @@ use tokio::sync::Notify;
 
 use self::living::Living;
 use self::pending::Pending;
+use self::seen::Seen;
 use crate::evaluate;
 use crate::state::State;
 
@@ -47,6 +50,7 @@ const MAX_SAID_BYTES: usize = 4 * 1024;
 pub(crate) struct Fence {
     living: Living,
     pending: Pending,
+    seen: Seen,
     /// Told when sessions may have come or gone.
     changed: Notify,
     /// What keeps `run/held` from being written.
@@ -104,12 +108,15 @@ pub(crate) fn judge(state: &State, mut question: FenceQuestion) -> Judged {
     }
     question.said = redact(&question.said);
     question.said.truncate(head(&question.said, MAX_SAID_BYTES).len());
-    let gathered = facts::gather(state, &question, began + env::patiently(BUDGET));
+    let deadline = began + env::patiently(BUDGET);
+    aliases::resolve(&mut question.intent, deadline);
+    let gathered = facts::gather(state, &question, deadline);
     let decision = decide(&gathered.facts);
     let denials = |signature: &str| {
-        state.storage.with_reader(|store| store.fence_denials(&question.session, signature, ASK_PERSON_AT)).unwrap_or_default()
+        let counted = state.storage.with_reader(|store| store.fence_denials(&question.session, signature, ASK_PERSON_AT));
+        counted.unwrap_or_default()
     };
-    let answer = settle(state, &question, &decision, mode, denials);
+    let answer = settle(state, &question, &decision, &gathered.facts.acts, mode, denials);
     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let record = FenceRecord {
         name: gathered.name,
@@ -133,7 +140,7 @@ pub(crate) fn judge_from_memory(state: &State, question: &FenceQuestion) -> Opti
     let decision = decide(&gathered.facts);
     // What is stashed, and by whom, only the database knows.
     let is_sure = decision.verdict == FenceVerdict::Deny || question.intent.acts.is_empty();
-    is_sure.then(|| settle(state, question, &decision, mode, |_| 0))
+    is_sure.then(|| settle(state, question, &decision, &gathered.facts.acts, mode, |_| 0))
 }
 
 /// Sees to it that what is let go is known to whoever asks next. Blocks.
@@ -150,6 +157,7 @@ fn settle(
     state: &State,
     question: &FenceQuestion,
     decision: &FenceDecision,
+    acts: &[ActFacts],
     mode: Mode,
     denials: impl FnOnce(&str) -> u32,
 ) -> FenceAnswer {
@@ -160,7 +168,7 @@ fn settle(
         Some(signature) if decision.verdict == FenceVerdict::Deny => denials(&signature),
         _ => 0,
     };
-    let text = tell(decision, question.at_ms, &evaluate::program(&state.home), before);
+    let text = tell(decision, acts, question.at_ms, &evaluate::program(&state.home), before);
     // Who is refused is told why, whatever else is broken.
     if text.is_empty() { ALLOW } else { FenceAnswer { verdict: decision.verdict, text } }
 }

@@ -26,7 +26,7 @@ pub mod verdict;
 mod words;
 
 pub use self::place::{Around, FileLinks, Kind, Links, NoLinks};
-pub use self::read::{MAX_TARGETS, read};
+pub use self::read::{MAX_TARGETS, read, read_alias};
 
 /// What git can do to a whole working tree, or to what all of them share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +54,10 @@ pub enum TreeVerb {
     AddAll,
     /// `git worktree remove`.
     WorktreeRemove,
+    /// `rm`, `git rm -f`.
+    Remove,
+    /// `mv`, `cp` and their like, over what is there.
+    Overwrite,
 }
 
 impl TreeVerb {
@@ -71,9 +75,6 @@ pub struct WriteTarget {
     /// Everything below it too: a directory that is moved or removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_subtree: bool,
-    /// What is uncommitted there is taken out of the file, and not only written beside: `git restore FILE`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub discards: bool,
     /// Of what is below it only what a shell makes of this (`*.rs`, `{a,b}.c`), which is relative to it; with a `/` at its
     /// end with all below that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +93,58 @@ impl WriteTarget {
     }
 }
 
+/// Which uncommitted work a verb touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActFiles {
+    /// Tracked files that are not as the index has them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
+    /// What the index has, and is not committed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
+    /// Files that are neither tracked nor ignored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub untracked: bool,
+    /// Files that are ignored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ignored: bool,
+    /// Files that are not tracked, where the commit that files are taken from has one of that name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub overwritten: bool,
+    /// Other working trees that lie below, with all that is in them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nested: bool,
+    /// Only in the directory that git would be started in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_below: bool,
+}
+
+impl ActFiles {
+    /// What either of the two touches.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            edited: self.edited || other.edited,
+            staged: self.staged || other.staged,
+            untracked: self.untracked || other.untracked,
+            ignored: self.ignored || other.ignored,
+            overwritten: self.overwritten || other.overwritten,
+            nested: self.nested || other.nested,
+            is_below: self.is_below && other.is_below,
+        }
+    }
+}
+
+/// A commit that files get their content from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommitSource {
+    /// As the command names it.
+    pub commit: String,
+    /// Whether files that it does not have stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_added: bool,
+}
+
 /// A verb that would be run, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TreeAct {
@@ -99,6 +152,40 @@ pub struct TreeAct {
     pub verb: TreeVerb,
     /// The directory that git would be started in: absolute. For [`TreeVerb::WorktreeRemove`] the tree that is removed.
     pub directory: PathBuf,
+    /// What it touches; `None`: what the verb does without options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<ActFiles>,
+    /// The file, or the directory with all below it, that it is limited to; absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PathBuf>,
+    /// Whether that part is a file that the command names itself, to take it into a commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_named: bool,
+    /// The commit that files get their content from, where one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CommitSource>,
+    /// The command, as it is typed (`git checkout`), if that is known to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl TreeAct {
+    /// `verb` in `directory`, with what it does without options.
+    pub fn plain(verb: TreeVerb, directory: impl Into<PathBuf>) -> Self {
+        let directory = directory.into();
+        Self { verb, directory, files: None, part: None, is_named: false, source: None, command: None }
+    }
+}
+
+/// A command that git itself does not have: maybe an alias, which the person's configuration or the repository's explains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitAlias {
+    /// The directory that git would be started in: absolute.
+    pub directory: PathBuf,
+    /// The command.
+    pub name: String,
+    /// The words behind it, as a shell reads them.
+    pub rest: String,
 }
 
 /// What a tool call would do, as far as it is seen. What is not understood is opaque: let go, and recorded.
@@ -109,6 +196,12 @@ pub struct Intent {
     pub writes: Vec<WriteTarget>,
     /// What it would do to a whole tree.
     pub acts: Vec<TreeAct>,
+    /// What git would do to the uncommitted work in a part of a tree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<TreeAct>,
+    /// What git would be told that may be an alias.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<GitAlias>,
     /// Whether a part of it is not understood, and may write.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_opaque: bool,

@@ -21,8 +21,9 @@ use stopgate_core::session::SessionKey;
 use stopgate_protocol::{FenceStatus, SharedTree};
 use stopgate_registry::neighbours::{LivingSession, by_tree};
 
+use super::seen::Counts;
 use super::{current_mode, leases, living, stash, work};
-use crate::git::Git;
+use crate::git::{Git, Outcome};
 use crate::state::State;
 
 /// What was found.
@@ -47,7 +48,7 @@ struct Look<'a> {
     from_memory: bool,
 }
 
-/// Gathers the facts for `question` until `deadline`.
+/// Gathers the facts for `question`, of which aliases are resolved, until `deadline`.
 pub(super) fn gather(state: &State, question: &FenceQuestion, deadline: Instant) -> Gathered {
     let mine = state.fence.living.line(state, &question.session);
     Look { living: state.fence.living.current(state), state, mine, deadline, from_memory: false }.gather(question)
@@ -63,7 +64,12 @@ pub(super) fn gather_from_memory(state: &State, question: &FenceQuestion, deadli
 impl Look<'_> {
     fn gather(&self, question: &FenceQuestion) -> Gathered {
         let writes: Vec<_> = question.intent.writes.iter().flat_map(|target| self.write(target)).collect();
-        let acts: Vec<_> = question.intent.acts.iter().filter_map(|act| self.act(act, &question.said)).collect();
+        let said = question.intent.acts.iter().chain(&question.intent.parts);
+        let mut acts: Vec<_> = said.clone().filter_map(|act| self.act(act, &question.said)).collect();
+        let removed: BTreeSet<PathBuf> = said.flat_map(|act| self.removed_trees(act)).collect();
+        let removal =
+            |tree| TreeAct { command: Some("this command".to_owned()), ..TreeAct::plain(TreeVerb::WorktreeRemove, tree) };
+        acts.extend(removed.into_iter().filter_map(|tree| self.act(&removal(tree), "")));
         let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
         let place = first.and_then(|tree| Place::of(tree));
         let head = acts.first().and_then(|act| checkout::find(&act.tree)).and_then(|checkout| checkout.head());
@@ -152,7 +158,7 @@ impl Look<'_> {
         };
         let is_hit = |lease: &Lease| !target.passes_by(&lease.resource.within(&tree), lease.resource.is_directory());
         let mut foreign: Vec<_> = found.into_iter().filter(is_hit).filter_map(|lease| self.foreign(lease)).collect();
-        self.leave_out_clean(&tree, target.discards, &mut foreign);
+        self.leave_out_clean(&tree, &mut foreign);
         WriteFacts {
             others: Place::of(&tree).map(|place| self.others_in(&place)).unwrap_or_default(),
             target: WriteTarget { path: path.to_owned(), ..target.clone() },
@@ -163,27 +169,76 @@ impl Look<'_> {
     }
 
     /// Takes out what was only seen of sessions whose turn is over, and is committed by now: the next event of theirs ends
-    /// it, and nobody shall be told of it before. What would be discarded is there only where git sees a change, or a write
-    /// was let go a moment ago.
-    fn leave_out_clean(&self, tree: &Path, discards: bool, foreign: &mut Vec<ForeignLease>) {
-        let pending = if discards { self.state.fence.pending.of(tree) } else { Vec::new() };
-        let is_pending = |key: &SessionKey| pending.iter().any(|(by, _)| by == key);
-        let rests = |key: &SessionKey| {
-            discards && !is_pending(key) || self.living.iter().any(|one| one.key == *key && !one.turn_open)
+    /// it, and nobody shall be told of it before.
+    fn leave_out_clean(&self, tree: &Path, foreign: &mut Vec<ForeignLease>) {
+        let rests = |key: &SessionKey| self.living.iter().any(|one| one.key == *key && !one.turn_open);
+        let seen = |lease: &ForeignLease| lease.origin == LeaseOrigin::Observed;
+        let is_resting = |lease: &ForeignLease| seen(lease) && rests(&lease.holder.key);
+        foreign.retain(|lease| self.is_work(tree, lease, Counts::Every));
+        let resources = |is_it: &dyn Fn(&ForeignLease) -> bool| -> Vec<Resource> {
+            foreign.iter().filter(|lease| is_it(lease)).map(|lease| lease.resource.clone()).collect()
         };
-        let is_resting = |lease: &ForeignLease| lease.origin == LeaseOrigin::Observed && rests(&lease.holder.key);
-        let resting: Vec<Resource> =
-            foreign.iter().filter(|lease| is_resting(lease)).map(|lease| lease.resource.clone()).collect();
-        if resting.is_empty() {
+        // What is about to be written git cannot see.
+        let (observed, resting) =
+            (resources(&|lease| seen(lease) && !self.is_pending(tree, lease)), resources(&is_resting));
+        if observed.is_empty() {
             return;
         }
-        let clean = leases::clean(tree, resting, None, self.deadline).unwrap_or_default();
-        foreign.retain(|lease| !is_resting(lease) || !clean.contains(&lease.resource));
+        let committed = leases::committed(tree, observed, self.deadline).unwrap_or_default();
+        for resource in &committed {
+            let holders = foreign.iter().filter(|lease| seen(lease) && lease.resource == *resource);
+            let holders = holders.map(|lease| lease.holder.key.clone());
+            self.state.fence.seen.settle(&path_of(tree, resource), holders);
+        }
+        let clean = if resting.iter().all(|resource| committed.contains(resource)) {
+            Vec::new()
+        } else {
+            leases::clean(tree, resting, None, self.deadline).unwrap_or_default()
+        };
+        let is_done = |lease: &ForeignLease| {
+            seen(lease) && committed.contains(&lease.resource) || is_resting(lease) && clean.contains(&lease.resource)
+        };
+        foreign.retain(|lease| !is_done(lease));
+    }
+
+    /// Whether there is work of the holder's in what `lease` is of: one that was only seen may have changed nothing.
+    fn is_work(&self, tree: &Path, lease: &ForeignLease, counts: Counts) -> bool {
+        lease.origin != LeaseOrigin::Observed
+            || self.is_pending(tree, lease)
+            || self.state.fence.seen.is_of(&path_of(tree, &lease.resource), &lease.holder.key, &self.mine, counts)
+    }
+
+    /// Whether the holder of `lease` was let write there, and has not written yet.
+    fn is_pending(&self, tree: &Path, lease: &ForeignLease) -> bool {
+        let pending = self.state.fence.pending.of(tree);
+        pending.iter().any(|(by, path)| *by == lease.holder.key && lease.resource.covers(path))
+    }
+
+    /// The working trees that others live in, and that `act` would remove along with a directory.
+    fn removed_trees(&self, act: &TreeAct) -> Vec<PathBuf> {
+        let is_nested = act.verb == TreeVerb::Clean && act.touched().nested;
+        // `git rm` takes no more than what is tracked.
+        let part = act.part.as_deref().filter(|_| act.verb == TreeVerb::Remove && act.touched().untracked);
+        let Some(directory) = part.or(is_nested.then_some(act.directory.as_path())).and_then(in_its_directory) else {
+            return Vec::new();
+        };
+        let lived_in = self.living.iter().filter(|session| !self.is_mine(&session.key)).filter_map(LivingSession::tree);
+        let is_gone = |tree: &&Path| {
+            tree.starts_with(&directory)
+                && (!is_nested
+                    || **tree != directory && (act.touched().ignored || !is_ignored(&directory, tree, self.deadline)))
+        };
+        lived_in.filter(is_gone).map(Path::to_owned).collect()
     }
 
     fn act(&self, act: &TreeAct, said: &str) -> Option<ActFacts> {
         let directory = act.directory.is_absolute().then(|| resolve(&act.directory))?;
         let place = self.place(&directory)?;
+        // What would be written there is decided by leases; here it is about what is not committed.
+        let part = match &act.part {
+            Some(part) => Some(held::resource(&place.tree, &in_its_directory(part)?, true)?),
+            None => None,
+        };
         let in_tree = self.others_in(&place);
         let Place { room, tree } = place;
         let of_tree = self.state.leases.of_tree(&tree);
@@ -192,16 +247,26 @@ impl Look<'_> {
             .filter(|lease| self.is_mine(&lease.holder) && lease.mode == LeaseMode::Write)
             .map(|lease| lease.resource.clone())
             .collect();
-        let foreign: Vec<_> = of_tree.into_iter().filter_map(|lease| self.foreign(lease)).collect();
+        let foreign = of_tree.into_iter().filter_map(|lease| self.foreign(lease));
+        let concerns = |lease: &ForeignLease| match &part {
+            Some(part) => lease.resource.overlaps(part),
+            None => true,
+        };
+        let counts =
+            if matches!(act.verb, TreeVerb::CommitAll | TreeVerb::AddAll) { Counts::Last } else { Counts::Every };
+        let foreign: Vec<_> = foreign.filter(concerns).filter(|lease| self.is_work(&tree, lease, counts)).collect();
         let is_shared = !in_tree.is_empty() || foreign.iter().any(|lease| lease.mode == LeaseMode::Write);
         let work = if act.verb.touches_work() && is_shared {
-            self.with_pending(act.verb, &tree, &foreign, self.work(act.verb, &tree, &directory, &foreign, &own))
+            self.with_pending(act.verb, &tree, &foreign, self.work(act, &tree, &directory, &foreign, &own))
         } else {
             WorkSeen::NotAsked
         };
         let takes_entry = matches!(act.verb, TreeVerb::StashTake | TreeVerb::StashDrop);
         Some(ActFacts {
-            act: TreeAct { verb: act.verb, directory },
+            act: TreeAct { directory, ..act.clone() },
+            names: self.names(act, &tree, &room),
+            is_elsewhere: !self.living.iter().any(|one| self.is_mine(&one.key) && one.tree() == Some(tree.as_path())),
+            others_at_work: part.iter().flat_map(|_| &foreign).map(|lease| lease.holder.clone()).collect(),
             others: if takes_entry { self.others(|place| place.room == room) } else { in_tree },
             leases: foreign.into_iter().filter(|lease| lease.origin == LeaseOrigin::Declared).collect(),
             work,
@@ -214,7 +279,7 @@ impl Look<'_> {
     /// about a few paths in a tree of any size.
     fn work(
         &self,
-        verb: TreeVerb,
+        act: &TreeAct,
         tree: &Path,
         directory: &Path,
         foreign: &[ForeignLease],
@@ -224,21 +289,28 @@ impl Look<'_> {
             // Without git there is nothing that is not committed.
             return WorkSeen::NotAsked;
         };
-        let wanted: &[Change] = match verb {
-            TreeVerb::Clean => &[Change::Untracked],
-            TreeVerb::RestoreAll => &[Change::Edited],
-            TreeVerb::AddAll => &[Change::Edited, Change::Untracked],
-            TreeVerb::Stash | TreeVerb::WorktreeRemove => &[Change::Edited, Change::Staged, Change::Untracked],
-            _ => &[Change::Edited, Change::Staged],
-        };
+        let files = act.touched();
+        let kinds = [
+            (files.edited, Change::Edited),
+            (files.staged, Change::Staged),
+            (files.untracked, Change::Untracked),
+            (files.ignored, Change::Ignored),
+        ];
+        let wanted: Vec<Change> = kinds.into_iter().filter_map(|(is_wanted, kind)| is_wanted.then_some(kind)).collect();
+        let limit = act.part.as_deref().and_then(in_its_directory);
+        let limit = limit.as_deref().unwrap_or(directory);
         let held: Vec<Resource> = foreign
             .iter()
             .filter(|lease| lease.mode == LeaseMode::Write && !lease.resource.is_name())
             .map(|lease| lease.resource.clone())
             .collect();
         let of = |paths: &[Resource]| -> Option<Work> {
-            let changed = work::changed(&Git::of(&checkout, None), &checkout, directory, paths, wanted, self.deadline)?;
-            Some(attribute(verb, &changed, foreign, own))
+            let git = Git::of(&checkout, None);
+            let mut changed = work::changed(&git, &checkout, limit, paths, &wanted, self.deadline)?;
+            if let Some(source) = act.source.as_ref().filter(|_| !paths.is_empty()) {
+                work::taken_from(&git, &checkout, limit, paths, source, self.deadline, &mut changed)?;
+            }
+            Some(attribute(act, &changed, foreign, own))
         };
         if !held.is_empty() {
             match of(&held) {
@@ -246,6 +318,10 @@ impl Look<'_> {
                 Some(work) if work.foreign_count > 0 => return WorkSeen::Known(work),
                 Some(_) => {}
             }
+        }
+        // Of a part only what others are known to hold matters.
+        if act.part.is_some() {
+            return WorkSeen::NotAsked;
         }
         of(&[]).map_or(WorkSeen::Silent, WorkSeen::Known)
     }
@@ -266,6 +342,34 @@ impl Look<'_> {
         WorkSeen::Known(work)
     }
 
+    /// The leases of others by the name that `act` is called.
+    fn names(&self, act: &TreeAct, tree: &Path, room: &Path) -> Vec<ForeignLease> {
+        // What goes on in the middle of a merge is no other.
+        let merges = act.verb == TreeVerb::Merge && act.files.is_none();
+        if !merges && !act.verb.is_about_the_stash() {
+            return Vec::new();
+        }
+        let named = self.state.leases.room(room).leases.into_iter().filter(|lease| lease.resource.is_name());
+        let mut named: Vec<_> = named.filter_map(|lease| self.foreign(lease)).collect();
+        if act.verb.is_about_the_stash() {
+            named.retain(|lease| lease.resource.as_str() == "@stash");
+        } else {
+            named.retain(|lease| lease.resource.as_str().starts_with("@merge:"));
+            let branch = if named.is_empty() { None } else { self.branch(tree) };
+            named.retain(|lease| branch.as_deref() == lease.resource.as_str().strip_prefix("@merge:"));
+        }
+        named
+    }
+
+    /// The branch that is checked out in `tree`.
+    fn branch(&self, tree: &Path) -> Option<String> {
+        let arguments = ["symbolic-ref", "--short", "-q", "HEAD"];
+        match Git::of(&checkout::find(tree)?, None).run(tree, &arguments, self.deadline) {
+            Outcome::Success(said) => Some(String::from_utf8(said).ok()?.trim_end().to_owned()),
+            _ => None,
+        }
+    }
+
     /// Whose entry of the stash a command would take or drop.
     fn entry(&self, verb: TreeVerb, tree: &Path, room: &Path, said: &str) -> StashEntry {
         let entries = checkout::find(tree).and_then(|checkout| stash::entries(&checkout, self.deadline));
@@ -277,6 +381,18 @@ impl Look<'_> {
         let seen = self.state.storage.with_reader(|store| store.seen_stashes(room, since)).unwrap_or_default();
         stash::owner(stash::named(verb, said), &entries, &seen, &self.mine)
     }
+}
+
+/// Where a path of `tree` is that a lease is of.
+fn path_of(tree: &Path, resource: &Resource) -> PathBuf {
+    let path = resource.as_str();
+    tree.join(path.strip_prefix("./").unwrap_or(path).trim_matches('/'))
+}
+
+/// Whether git ignores `path`, as far as it says so.
+fn is_ignored(directory: &Path, path: &Path, deadline: Instant) -> bool {
+    let (Some(checkout), Some(path)) = (checkout::find(directory), path.to_str()) else { return true };
+    Git::of(&checkout, None).run(directory, &["check-ignore", "-q", "--", path], deadline) != Outcome::Failure
 }
 
 /// A path with the links on the way to it resolved; what it names itself may be a link that is written over.

@@ -28,6 +28,7 @@ pub(super) fn observe(state: &State, session: &SessionKey, facts: &FenceFacts) {
     let shared = facts.writes.iter().filter(|write| !write.others.is_empty() && !write.target.is_subtree);
     for write in shared.take(MAX_OBSERVED) {
         state.fence.pending.note(session, &write.tree, &write.target.path, state.storage.now_ms());
+        state.fence.seen.note(&write.target.path, session);
         if let Err(error) = state.leases.observe(session, &write.tree, &write.target.path) {
             tracing::warn!(%error, "a write that was seen is not noted");
             return;
@@ -42,12 +43,28 @@ pub(crate) fn clean(
     search_path: Option<&str>,
     deadline: Instant,
 ) -> Option<Vec<Resource>> {
+    // git says nothing of what is ignored: there nothing is known.
+    without(&[Change::Edited, Change::Staged, Change::Untracked], tree, resources, search_path, deadline)
+}
+
+/// Those of `resources` that are as they are committed, or are not there; `None` where git does not say.
+pub(super) fn committed(tree: &Path, resources: Vec<Resource>, deadline: Instant) -> Option<Vec<Resource>> {
+    let all = [Change::Edited, Change::Staged, Change::Untracked, Change::Ignored];
+    without(&all, tree, resources, None, deadline)
+}
+
+/// Those of `resources` that differ in none of the ways `changes`.
+fn without(
+    changes: &[Change],
+    tree: &Path,
+    resources: Vec<Resource>,
+    search_path: Option<&str>,
+    deadline: Instant,
+) -> Option<Vec<Resource>> {
     let checkout = checkout::find(tree).filter(|found| found.worktree == tree)?;
-    let all = [Change::Edited, Change::Staged, Change::Untracked];
-    let changed = work::changed(&Git::of(&checkout, search_path), &checkout, tree, &resources, &all, deadline)?;
+    let changed = work::changed(&Git::of(&checkout, search_path), &checkout, tree, &resources, changes, deadline)?;
     // What has no name as a resource may be anywhere below one.
     let is_changed =
         |resource: &Resource| changed.iter().any(|file| file.path.as_ref().is_none_or(|path| resource.covers(path)));
-    // git says nothing of what is ignored: there nothing is known.
     Some(resources.into_iter().filter(|resource| !is_changed(resource)).collect())
 }

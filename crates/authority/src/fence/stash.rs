@@ -43,6 +43,10 @@ pub(super) enum Named {
 /// Which entry a command line means, by the words after `stash`. A line that names more than one is not understood.
 pub(super) fn named(verb: TreeVerb, said: &str) -> Named {
     let said = said.replace(['\'', '"'], "");
+    // The stash without its own command: all of it, or an entry that is hard to tell.
+    if verb == TreeVerb::StashDrop && said.contains("update-ref") && said.contains("refs/stash") {
+        return Named::All;
+    }
     let words: Vec<&str> = said.split(|sign: char| sign.is_whitespace() || ";&|()".contains(sign)).collect();
     let mut found = Vec::new();
     for (at, _) in words.iter().enumerate().filter(|(_, word)| **word == "stash") {
@@ -208,6 +212,8 @@ mod tests {
         assert_eq!(named(TreeVerb::StashTake, said), Named::At(1));
         assert_eq!(named(TreeVerb::StashDrop, said), Named::At(2));
         assert_eq!(named(TreeVerb::StashDrop, "git stash clear"), Named::All);
+        assert_eq!(named(TreeVerb::StashDrop, "git update-ref -d refs/stash"), Named::All);
+        assert_eq!(named(TreeVerb::StashDrop, "git reflog delete stash@{0}"), Named::Unknown);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Instant;
 
+use stopgate_coordination::fence::CommitSource;
 use stopgate_coordination::fence::verdict::{Change, ChangedFile};
 use stopgate_coordination::resource::Resource;
 use stopgate_core::checkout::Checkout;
@@ -18,17 +19,18 @@ use crate::git::{Git, Outcome, Unlisted};
 const MAX_COMPARED: usize = 64;
 
 /// The files of `checkout` that differ from what is committed, of those below `paths` (all where that is empty), in the
-/// ways that `wanted` names; `None` where git does not say so in time. `directory` is where a command would be started.
+/// ways that `wanted` names; `None` where git does not say so in time. `limit` is what a command is limited to: the directory
+/// that it would be started in, or a file or directory that it names.
 pub(super) fn changed(
     git: &Git,
     checkout: &Checkout,
-    directory: &Path,
+    limit: &Path,
     paths: &[Resource],
     wanted: &[Change],
     deadline: Instant,
 ) -> Option<Vec<ChangedFile>> {
     let top = &checkout.worktree;
-    let below = directory.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+    let below = limit.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
     let within: Vec<&str> = if paths.iter().any(|path| *path == Resource::tree()) {
         Vec::new()
     } else {
@@ -38,6 +40,12 @@ pub(super) fn changed(
     if wanted.contains(&Change::Untracked) {
         let listed = list(git, top, &["ls-files", "-z", "--others", "--exclude-standard"], &within, deadline)?;
         found.extend(listed.into_iter().map(|path| (path, Change::Untracked)));
+    }
+    // Of a whole tree that may be a great many, and says nothing of whose they are.
+    if wanted.contains(&Change::Ignored) && !paths.is_empty() {
+        let arguments = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard"];
+        let listed = list(git, top, &arguments, &within, deadline)?;
+        found.extend(listed.into_iter().map(|path| (path, Change::Ignored)));
     }
     if wanted.contains(&Change::Staged) {
         let arguments = [
@@ -63,12 +71,65 @@ pub(super) fn changed(
         let edited = edited(git, top, &within, deadline)?;
         found.extend(edited.into_iter().map(|path| (path, Change::Edited)));
     }
-    let of = |(path, change): (Vec<u8>, Change)| ChangedFile {
-        is_below: below.is_empty() || path.starts_with(&below) && path.get(below.len()) == Some(&b'/'),
-        path: std::str::from_utf8(&path).ok().and_then(|path| Resource::of_path(path, false).ok()),
+    Some(found.into_iter().map(|(path, change)| changed_file(&path, change, &below)).collect())
+}
+
+fn changed_file(path: &[u8], change: Change, below: &[u8]) -> ChangedFile {
+    ChangedFile {
+        is_below: below.is_empty() || path.starts_with(below) && matches!(path.get(below.len()), None | Some(b'/')),
+        path: std::str::from_utf8(path).ok().and_then(|path| Resource::of_path(path, false).ok()),
         change,
+    }
+}
+
+/// Adds to `changed` the files below `paths` that get another content from `source`, and takes out those that stay because it
+/// does not have them. A `source` that git does not know changes nothing; `None` where git does not answer in time.
+pub(super) fn taken_from(
+    git: &Git,
+    checkout: &Checkout,
+    limit: &Path,
+    paths: &[Resource],
+    source: &CommitSource,
+    deadline: Instant,
+    changed: &mut Vec<ChangedFile>,
+) -> Option<()> {
+    let top = &checkout.worktree;
+    let below = limit.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+    let within: Vec<&str> =
+        if paths.contains(&Resource::tree()) { Vec::new() } else { paths.iter().map(Resource::as_str).collect() };
+    let arguments = [
+        "diff-index",
+        "--cached",
+        "--name-status",
+        "-z",
+        "--no-renames",
+        "--no-ext-diff",
+        "--ignore-submodules",
+        &source.commit,
+        "--",
+    ];
+    let arguments: Vec<&str> = arguments.iter().chain(&within).copied().collect();
+    let output = match git.list(top, &arguments, deadline) {
+        Ok(output) => output,
+        Err(Unlisted::Trouble(_)) => return Some(()),
+        Err(Unlisted::NotInTime) => return None,
     };
-    Some(found.into_iter().map(of).collect())
+    let mut fields = output.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
+        let is_there = top.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
+        let change = match status.first() {
+            // The index has it, the commit does not.
+            Some(b'A') if source.keeps_added => {
+                let file = changed_file(path, Change::Staged, &below);
+                changed.retain(|known| known.path != file.path);
+                continue;
+            }
+            Some(b'D') if is_there => Change::Overwritten,
+            _ => Change::Rewritten,
+        };
+        changed.push(changed_file(path, change, &below));
+    }
+    Some(())
 }
 
 /// Tracked files that are not as the index has them.

@@ -44,8 +44,9 @@ async fn ask(state: Arc<State>, _: Peer, question: FenceQuestion) -> Result<Fenc
     if SessionKey::new(question.session.harness, &question.session.session_id).is_none() {
         return Err(problem(ErrorCode::Malformed, "session_id: must be 1 to 128 printable ASCII characters"));
     }
-    if question.intent.writes.len() > MAX_TARGETS || question.intent.acts.len() > MAX_TARGETS {
-        return Err(problem(ErrorCode::Malformed, format!("writes, acts: more than {MAX_TARGETS}")));
+    let intent = &question.intent;
+    if [intent.writes.len(), intent.acts.len(), intent.parts.len()].iter().any(|count| *count > MAX_TARGETS) {
+        return Err(problem(ErrorCode::Malformed, format!("writes, acts, parts: more than {MAX_TARGETS}")));
     }
     // A disk that does not answer tells nothing but what is remembered.
     if let Some(said) = state.stalled() {
@@ -126,7 +127,7 @@ async fn explain(state: Arc<State>, _: Peer, wanted: ExplainFence) -> Result<Fen
     let read = move || {
         let found = state.storage.with_reader(|store| store.fence_explanation(&wanted.id)).map_err(unavailable)?;
         let mut found = found.ok_or_else(|| nothing(&wanted.id))?;
-        found.text = tell(&found.replayed, found.facts.at_ms, &evaluate::program(&state.home), 0);
+        found.text = tell(&found.replayed, &found.facts.acts, found.facts.at_ms, &evaluate::program(&state.home), 0);
         Ok(found)
     };
     off_loop(read).await?

@@ -267,7 +267,7 @@ fn explain(context: &CliContext, id: &str, json: bool) -> anyhow::Result<ExitSta
             let why = format!("{id}: no verdict of the fence has such an id, or more than one");
             std::io::Error::new(std::io::ErrorKind::NotFound, why)
         })?;
-        found.text = tell(&found.replayed, found.facts.at_ms, "stopgate", 0);
+        found.text = tell(&found.replayed, &found.facts.acts, found.facts.at_ms, "stopgate", 0);
         Ok(found)
     })?;
     if json {

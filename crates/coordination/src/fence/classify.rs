@@ -3,6 +3,7 @@
 //! Three classes: it only reads (nothing is added), it writes what it names (targets), or it is not known (opaque). Modes
 //! and owners of files are no content: `chmod` and `chown` write nothing, and neither does `mkdir`.
 
+use super::TreeVerb;
 use super::options::{Given, Grammar, Parsed, tail};
 use super::place::Kind;
 use super::read::Reach;
@@ -57,13 +58,21 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, name: &str, arguments: &[Word], sce
             for operand in &parsed.operands {
                 let reach = if is_deep { whole(shell, operand) } else { Reach::Entry };
                 shell.target(operand, reach);
+                shell.discard(operand, TreeVerb::Remove, super::git::ALL_WORK);
             }
         }
-        "rmdir" | "unlink" => each(shell, &Parsed::of(arguments, Grammar::default()).operands, Reach::Entry),
+        "unlink" => {
+            for operand in &Parsed::of(arguments, Grammar::default()).operands {
+                shell.target(operand, Reach::Entry);
+                shell.discard(operand, TreeVerb::Remove, super::git::ALL_WORK);
+            }
+        }
+        "rmdir" => each(shell, &Parsed::of(arguments, Grammar::default()).operands, Reach::Entry),
         "trash" | "trash-put" | "rimraf" => {
             for operand in &Parsed::of(arguments, Grammar::default()).operands {
                 let reach = whole(shell, operand);
                 shell.target(operand, reach);
+                shell.discard(operand, TreeVerb::Remove, super::git::ALL_WORK);
             }
         }
         "shred" => each(shell, &operands(arguments, "ns", &["iterations", "size"]), Reach::File),
@@ -363,7 +372,6 @@ fn tar(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
 }
 
 fn github(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
-    use super::TreeVerb;
     let operands = operands(arguments, "R", &["repo", "json", "jq", "title", "body", "template"]);
     let said = |at: usize| operands.get(at).map_or("", |word| word.text.as_str());
     match (said(0), said(1)) {

@@ -1,6 +1,8 @@
 //! Programs that put files somewhere else: under another name, or into a directory.
 
+use super::TreeVerb;
 use super::classify::{kind, whole};
+use super::git::ALL_WORK;
 use super::options::{Grammar, Parsed};
 use super::place::Kind;
 use super::read::Reach;
@@ -16,6 +18,8 @@ pub(super) struct Putter {
     deep: Option<&'static [&'static str]>,
     /// Options with which the destination is no directory, whatever stands there.
     never_into: &'static [&'static str],
+    /// Options without which it leaves what is there; `None`: it does not.
+    over: Option<&'static [&'static str]>,
     /// Options with which it puts nothing.
     idle: &'static [&'static str],
 }
@@ -25,6 +29,7 @@ pub(super) const COPY: Putter = Putter {
     reach: Reach::File,
     deep: Some(&["r", "R", "a", "recursive", "archive"]),
     never_into: &["T", "no-target-directory"],
+    over: None,
     idle: &[],
 };
 pub(super) const MOVE: Putter = Putter {
@@ -32,13 +37,17 @@ pub(super) const MOVE: Putter = Putter {
     reach: Reach::Entry,
     deep: None,
     never_into: &["T", "no-target-directory"],
+    over: None,
     idle: &[],
 };
+/// `git mv` moves over nothing unless it is forced to.
+pub(super) const GIT_MOVE: Putter = Putter { over: Some(&[]), ..MOVE };
 pub(super) const INSTALL: Putter = Putter {
     grammar: Grammar { short: "tSmogf", attached: "", long: &["target-directory", "suffix", "mode", "owner", "group"] },
     reach: Reach::File,
     deep: Some(&[]),
     never_into: &["T", "no-target-directory"],
+    over: None,
     idle: &["d", "directory"],
 };
 pub(super) const LINK: Putter = Putter {
@@ -46,6 +55,7 @@ pub(super) const LINK: Putter = Putter {
     reach: Reach::Entry,
     deep: Some(&[]),
     never_into: &["T", "n", "h", "no-target-directory", "no-dereference"],
+    over: Some(&["f", "force"]),
     idle: &[],
 };
 
@@ -61,7 +71,7 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
         (sources, Some(named)) => (sources, named),
         // `ln -s ../a`
         ([only], None) if putter.never_into.contains(&"h") => {
-            return put(shell, only, ".", putter.reach, false);
+            return put(shell, only, ".", putter.reach, false, false);
         }
         ([sources @ .., destination], None) if !sources.is_empty() => (sources, *destination),
         // A pattern may be many.
@@ -72,6 +82,9 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
         || sources.len() > 1
         || is_directory_name(&destination.text)
         || !parsed.has(putter.never_into) && kind(shell, destination) == Some(Kind::Directory);
+    // With a backup nothing is lost, either.
+    let is_careful = parsed.has(&["n", "no-clobber", "i", "interactive", "b", "backup", "u", "update"]);
+    let is_over = !is_careful && putter.over.is_none_or(|options| parsed.has(options));
     for source in sources {
         let own = whole(shell, source);
         // Whether something that is not known is a directory, nobody says who moves it.
@@ -88,8 +101,11 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
             shell.draft.opaque();
         } else if !is_into {
             shell.target(destination, reach);
+            if is_over {
+                shell.discard(destination, TreeVerb::Overwrite, ALL_WORK);
+            }
         } else if let Some(directory) = destination.literal() {
-            put(shell, source, directory, reach, parsed.has(&["parents"]));
+            put(shell, source, directory, reach, parsed.has(&["parents"]), is_over);
         } else {
             shell.draft.opaque();
         }
@@ -97,7 +113,7 @@ pub(super) fn copy(shell: &mut Shell<'_, '_>, arguments: &[Word], putter: &Putte
 }
 
 /// `source` comes into `directory` under its own name, or under all of its path.
-fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach, with_parents: bool) {
+fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach, with_parents: bool, is_over: bool) {
     let Some(path) = source.literal() else { return shell.draft.opaque() };
     let path = path.trim_end_matches('/');
     let name = if with_parents { Some(path.trim_start_matches("./")) } else { path.rsplit('/').next() };
@@ -105,7 +121,14 @@ fn put(shell: &mut Shell<'_, '_>, source: &Word, directory: &str, reach: Reach, 
         Some(".") => shell.target_path(directory, reach),
         None | Some("" | "..") => shell.draft.opaque(),
         Some(name) if with_parents && (name.starts_with("..") || name.contains("/./")) => shell.draft.opaque(),
-        Some(name) => shell.target_path(&format!("{}/{name}", directory.trim_end_matches('/')), reach),
+        Some(name) => {
+            let path = format!("{}/{name}", directory.trim_end_matches('/'));
+            shell.target_path(&path, reach);
+            // A directory comes beside what is in one of its name; of the files in it nothing is known.
+            if is_over && reach != Reach::Subtree {
+                shell.part(TreeVerb::Overwrite, &path, ALL_WORK);
+            }
+        }
     }
 }
 
@@ -170,7 +193,7 @@ pub(super) fn rsync(shell: &mut Shell<'_, '_>, arguments: &[Word]) {
         let is_content = reach == Reach::Subtree && source.text.ends_with('/');
         if is_into && !is_content && source.pattern.is_none() && !is_expanded_there {
             match destination.literal() {
-                Some(directory) => put(shell, source, directory, reach, parsed.has(&["R", "relative"])),
+                Some(directory) => put(shell, source, directory, reach, parsed.has(&["R", "relative"]), false),
                 None => shell.draft.opaque(),
             }
         } else if is_into && !is_content {

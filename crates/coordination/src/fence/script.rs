@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::TreeVerb;
 use super::parts::is_empty_pair;
 use super::read::{Draft, Reach};
 use super::words::{Cursor, Inner, Word};
+use super::{ActFiles, TreeVerb};
 
 /// How deep scripts within scripts are read.
 const MAX_DEPTH: usize = 24;
@@ -176,14 +176,46 @@ impl<'d, 'a> Shell<'d, 'a> {
         }
     }
 
-    /// `verb` would be run in `directory`, or in the one in which the command runs.
+    /// `verb` would be run in `directory`, or in the one in which the command runs, with what it does without options.
     pub(super) fn act(&mut self, verb: TreeVerb, directory: Option<PathBuf>) {
+        self.act_on(verb, directory, None);
+    }
+
+    /// The same, and it would touch `files`.
+    pub(super) fn act_on(&mut self, verb: TreeVerb, directory: Option<PathBuf>, files: Option<ActFiles>) {
         if self.is_muted() {
             return;
         }
         match directory.or_else(|| self.cwd.clone()) {
-            Some(directory) => self.draft.act(verb, directory),
+            Some(directory) => self.draft.act(verb, directory, files),
             None => self.draft.opaque(),
+        }
+    }
+
+    /// `verb` would touch `files` of what `path` names: a file, or a directory with all below it.
+    pub(super) fn part(&mut self, verb: TreeVerb, path: &str, files: ActFiles) {
+        if self.is_muted() {
+            return;
+        }
+        if let Some(cwd) = &self.cwd
+            && let Some(part) = self.draft.around.resolve(cwd, path, false)
+        {
+            self.draft.part(verb, cwd.clone(), part, files);
+        }
+    }
+
+    /// What `word` names goes, by `verb`, and `files` of the work in it with it.
+    pub(super) fn discard(&mut self, word: &Word, verb: TreeVerb, files: ActFiles) {
+        if let Some(path) = word.literal().or_else(|| word.emptied()) {
+            self.part(verb, path, files);
+        }
+    }
+
+    /// git would be told `name`, which it does not have, and `rest`.
+    pub(super) fn alias(&mut self, name: &str, rest: &[Word]) {
+        match &self.cwd {
+            Some(cwd) if !self.is_muted() => self.draft.alias(cwd.clone(), name, rest),
+            _ => self.draft.opaque(),
         }
     }
 

@@ -5,7 +5,8 @@ use stopgate_core::clock::UnixMillis;
 use stopgate_core::shell;
 use stopgate_core::text::{fill, one_line};
 
-use super::verdict::{FenceDecision, FenceGround, ForeignLease, Party};
+use super::TreeVerb;
+use super::verdict::{ActFacts, FenceDecision, FenceGround, ForeignLease, Party};
 use crate::lease::LeaseOrigin;
 use crate::resource::Resource;
 use crate::told::BYTES_A_TOKEN;
@@ -43,14 +44,24 @@ struct Shape {
 /// What the caller is told of `decision`; empty where nothing is.
 ///
 /// `program` is how it runs `stopgate`, and `denied_before` how often it was refused the same in this turn.
-pub fn tell(decision: &FenceDecision, at_ms: UnixMillis, program: &str, denied_before: u32) -> String {
+///
+/// `acts` is what it was decided of: a verb is called as it was typed.
+pub fn tell(
+    decision: &FenceDecision,
+    acts: &[ActFacts],
+    at_ms: UnixMillis,
+    program: &str,
+    denied_before: u32,
+) -> String {
     let Some(ground) = decision.grounds.first() else { return String::new() };
+    let typed = |verb: TreeVerb| acts.iter().map(|facts| &facts.act).find(|act| act.verb == verb)?.command.as_deref();
+    let called = |verb: TreeVerb| typed(verb).filter(|said| is_plain(said)).unwrap_or(verb.command()).to_owned();
     let is_again = ground.verdict() == super::FenceVerdict::Deny && denied_before.saturating_add(1) >= ASK_PERSON_AT;
     let again = if is_again { include_str!("../../../../templates/fence/again.txt").trim_end() } else { "" };
     let mut text = String::new();
     for shape in SHAPES {
         let program = if program.len() > shape.program { "stopgate" } else { program };
-        text = of_ground(ground, at_ms, program, shape) + again;
+        text = of_ground(ground, &called, at_ms, program, shape) + again;
         if text.len() <= MAX_BYTES {
             break;
         }
@@ -58,7 +69,18 @@ pub fn tell(decision: &FenceDecision, at_ms: UnixMillis, program: &str, denied_b
     text
 }
 
-fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str, shape: Shape) -> String {
+/// Whether `said` is words alone, as the reader gives them.
+fn is_plain(said: &str) -> bool {
+    said.len() <= MAX_SHOWN && said.chars().all(|sign| sign.is_ascii_lowercase() || " -".contains(sign))
+}
+
+fn of_ground(
+    ground: &FenceGround,
+    called: &dyn Fn(TreeVerb) -> String,
+    at_ms: UnixMillis,
+    program: &str,
+    shape: Shape,
+) -> String {
     let shown = |text: &str| shown(text, shape.shown);
     let place = |resource: &Resource| place(resource, shape.shown);
     let names = |others: &[Party]| names(others, shape.shown);
@@ -94,16 +116,22 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str, shape: Shap
         }
         FenceGround::TreeHeld { verb, lease } => {
             let command = wait(&Resource::tree());
-            let more = [("verb", verb.command()), ("command", command.as_str())];
+            let verb = called(*verb);
+            let more = [("verb", verb.as_str()), ("command", command.as_str())];
             of_lease(include_str!("../../../../templates/fence/tree.txt"), lease, &lease.resource, &more)
         }
-        FenceGround::OthersWork { verb, lease, file, count } => {
-            let (files, file) = (files(*count), place(file));
+        FenceGround::OthersWork { verb, is_part: _, lease, file, count } => {
+            // What goes on in the middle of something cannot be done elsewhere.
+            let command = match verb {
+                TreeVerb::Merge => format!("{} first", wait(file)),
+                _ => "`git worktree add`".to_owned(),
+            };
+            let (files, file, verb) = (files(*count), place(file), called(*verb));
             let more = [
-                ("verb", verb.command()),
+                ("verb", verb.as_str()),
                 ("files", files.as_str()),
                 ("file", file.as_str()),
-                ("command", "`git worktree add`"),
+                ("command", command.as_str()),
             ];
             of_lease(include_str!("../../../../templates/fence/work.txt"), lease, &lease.resource, &more)
         }
@@ -113,8 +141,8 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str, shape: Shap
             fill(include_str!("../../../../templates/fence/stash.txt"), &values)
         }
         FenceGround::PerhapsOthersWork { verb, others, count } => {
-            let (others, files) = (names(others), files(*count));
-            let values = [("others", others.as_str()), ("files", &files), ("verb", verb.command())];
+            let (others, files, verb) = (names(others), files(*count), called(*verb));
+            let values = [("others", others.as_str()), ("files", &files), ("verb", &verb)];
             fill(include_str!("../../../../templates/fence/perhaps-work.txt"), &values)
         }
         FenceGround::PerhapsOthersStash { others, .. } => {
@@ -122,14 +150,23 @@ fn of_ground(ground: &FenceGround, at_ms: UnixMillis, program: &str, shape: Shap
             fill(include_str!("../../../../templates/fence/perhaps-stash.txt"), &values)
         }
         FenceGround::MayTouchLease { verb, lease } => {
-            let more = [("verb", verb.command())];
+            let verb = called(*verb);
+            let more = [("verb", verb.as_str())];
             of_lease(include_str!("../../../../templates/fence/lease-note.txt"), lease, &lease.resource, &more)
         }
-        FenceGround::OthersLiveThere { verb, others } => {
-            let values = [("others", &*names(others)), ("verb", verb.command())];
+        FenceGround::OthersLiveThere { others, count, .. } if *count > 0 => {
+            let values = [("others", &*names(others)), ("files", &*files(*count)), ("command", "`git worktree list`")];
+            fill(include_str!("../../../../templates/fence/lives-there-deny.txt"), &values)
+        }
+        FenceGround::OthersLiveThere { verb, others, .. } => {
+            let values = [("others", &*names(others)), ("verb", &*called(*verb))];
             fill(include_str!("../../../../templates/fence/lives-there.txt"), &values)
         }
-        FenceGround::GitSilent { .. } => String::new(),
+        FenceGround::GitSilent { others, .. } if others.is_empty() => String::new(),
+        FenceGround::GitSilent { verb, others } => {
+            let values = [("others", &*names(others)), ("verb", &*called(*verb))];
+            fill(include_str!("../../../../templates/fence/git-silent.txt"), &values)
+        }
     }
 }
 
@@ -185,8 +222,8 @@ fn names(others: &[Party], most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fence::FenceVerdict;
     use crate::fence::verdict::FenceDecision;
-    use crate::fence::{FenceVerdict, TreeVerb};
     use crate::lease::LeaseMode;
     use stopgate_core::session::{Harness, SessionKey};
 
@@ -205,7 +242,7 @@ mod tests {
 
     fn told(ground: FenceGround, denied_before: u32) -> String {
         let decision = FenceDecision { verdict: ground.verdict(), grounds: vec![ground] };
-        tell(&decision, NOW, PROGRAM, denied_before)
+        tell(&decision, &[], NOW, PROGRAM, denied_before)
     }
 
     fn every_ground(path: &str) -> Vec<FenceGround> {
@@ -218,12 +255,14 @@ mod tests {
             FenceGround::ObservedLease { path: path.clone(), lease: observed.clone(), denies: true },
             FenceGround::ObservedLease { path: path.clone(), lease: observed.clone(), denies: false },
             FenceGround::TreeHeld { verb, lease: declared.clone() },
-            FenceGround::OthersWork { verb, lease: observed, file: path, count: 120 },
+            FenceGround::OthersWork { verb, is_part: false, lease: observed, file: path, count: 120 },
             FenceGround::OthersStash { verb: TreeVerb::StashTake, who: party("amber"), since_ms: NOW - 300_000 },
             FenceGround::PerhapsOthersWork { verb, others: others.clone(), count: 120 },
             FenceGround::PerhapsOthersStash { verb: TreeVerb::StashDrop, others: others.clone() },
             FenceGround::MayTouchLease { verb, lease: declared },
-            FenceGround::OthersLiveThere { verb, others },
+            FenceGround::OthersLiveThere { verb, others: others.clone(), count: 0 },
+            FenceGround::OthersLiveThere { verb, others: others.clone(), count: 7 },
+            FenceGround::GitSilent { verb, others },
         ]
     }
 
@@ -321,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_silent_git_and_nobody_are_not_talked_about() {
-        assert_eq!(told(FenceGround::GitSilent { verb: TreeVerb::Stash }, 5), "");
-        assert_eq!(tell(&FenceDecision { verdict: FenceVerdict::Allow, grounds: vec![] }, NOW, PROGRAM, 0), "");
+        assert_eq!(told(FenceGround::GitSilent { verb: TreeVerb::Stash, others: vec![] }, 5), "");
+        assert_eq!(tell(&FenceDecision { verdict: FenceVerdict::Allow, grounds: vec![] }, &[], NOW, PROGRAM, 0), "");
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use stopgate_core::clock::UnixMillis;
 use stopgate_core::session::SessionKey;
 
-use super::{FenceVerdict, TreeAct, TreeVerb, WriteTarget};
+use super::{ActFiles, FenceVerdict, TreeAct, TreeVerb, WriteTarget};
 use crate::lease::{LeaseMode, LeaseOrigin};
 use crate::resource::Resource;
 
@@ -75,6 +75,15 @@ pub struct ActFacts {
     pub leases: Vec<ForeignLease>,
     /// Uncommitted work in it.
     pub work: WorkSeen,
+    /// Leases of others by the name that stands for what would be done: `@stash`, `@merge:main`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<ForeignLease>,
+    /// Whether the caller does not live in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_elsewhere: bool,
+    /// Who is known to be at work in the part that it is limited to, if it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others_at_work: Vec<Party>,
     /// Whose stash entry it is, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<StashEntry>,
@@ -104,8 +113,14 @@ pub struct Work {
     pub own_count: usize,
     /// Files that nobody is known to have written.
     pub unknown_count: usize,
-    /// Others' files that the verb would touch in some of its forms only.
+    /// Others' files that the verb would touch in some of its forms only, as earlier versions counted them.
+    #[serde(skip_serializing_if = "is_zero")]
     pub perhaps_count: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A changed file of another session's.
@@ -127,6 +142,12 @@ pub enum Change {
     Staged,
     /// It is neither tracked nor ignored.
     Untracked,
+    /// It is ignored.
+    Ignored,
+    /// It is not tracked, and the commit that files are taken from has another one of its name.
+    Overwritten,
+    /// It has no uncommitted work, and the commit that files are taken from has another content of it.
+    Rewritten,
 }
 
 /// A file with uncommitted work.
@@ -136,7 +157,7 @@ pub struct ChangedFile {
     pub path: Option<Resource>,
     /// How it differs.
     pub change: Change,
-    /// Whether it lies in the directory that the command is started in.
+    /// Whether it lies in what the command is limited to: the directory that it is started in, or what it names.
     pub is_below: bool,
 }
 
@@ -205,6 +226,9 @@ pub enum FenceGround {
     OthersWork {
         /// What would be done.
         verb: TreeVerb,
+        /// Whether that was limited to a part of the tree.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_part: bool,
         /// Whose work, the first of them.
         lease: ForeignLease,
         /// One of its files.
@@ -250,11 +274,17 @@ pub enum FenceGround {
         verb: TreeVerb,
         /// Who.
         others: Vec<Party>,
+        /// How many files with uncommitted work there are that are not the caller's, who lives elsewhere.
+        #[serde(default)]
+        count: usize,
     },
     /// git did not say what is uncommitted, so nothing is refused.
     GitSilent {
         /// What would be done.
         verb: TreeVerb,
+        /// Whose work it may be.
+        #[serde(default)]
+        others: Vec<Party>,
     },
 }
 
@@ -267,11 +297,13 @@ impl FenceGround {
             | Self::TreeHeld { .. }
             | Self::OthersWork { .. }
             | Self::OthersStash { .. } => FenceVerdict::Deny,
+            Self::OthersLiveThere { count, .. } if *count > 0 => FenceVerdict::Deny,
             Self::ObservedLease { .. }
             | Self::PerhapsOthersWork { .. }
             | Self::PerhapsOthersStash { .. }
             | Self::MayTouchLease { .. }
             | Self::OthersLiveThere { .. } => FenceVerdict::Note,
+            Self::GitSilent { others, .. } if !others.is_empty() => FenceVerdict::Note,
             Self::GitSilent { .. } => FenceVerdict::Allow,
         }
     }
@@ -287,8 +319,8 @@ impl FenceGround {
             Self::OthersStash { who, .. } => Some(who),
             Self::PerhapsOthersWork { others, .. }
             | Self::PerhapsOthersStash { others, .. }
-            | Self::OthersLiveThere { others, .. } => others.first(),
-            Self::GitSilent { .. } => None,
+            | Self::OthersLiveThere { others, .. }
+            | Self::GitSilent { others, .. } => others.first(),
         }
     }
 
@@ -304,7 +336,7 @@ impl FenceGround {
             | Self::PerhapsOthersStash { verb, .. }
             | Self::MayTouchLease { verb, .. }
             | Self::OthersLiveThere { verb, .. }
-            | Self::GitSilent { verb } => format!("{} {who}", verb.command()),
+            | Self::GitSilent { verb, .. } => format!("{} {who}", verb.command()),
         }
     }
 }
@@ -349,7 +381,7 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
             LeaseOrigin::Declared => FenceGround::DeclaredLease { path, lease },
             // What is left of another's work is what git is told to take out.
             LeaseOrigin::Observed => {
-                FenceGround::ObservedLease { path, lease, denies: observed_denies || write.target.discards }
+                FenceGround::ObservedLease { path, lease, denies: observed_denies }
             }
         });
     }
@@ -357,6 +389,9 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
 
 fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     let verb = facts.act.verb;
+    for lease in &facts.names {
+        grounds.push(FenceGround::DeclaredLease { path: lease.resource.clone(), lease: lease.clone() });
+    }
     match &facts.entry {
         Some(StashEntry::Of { who, since_ms }) => {
             grounds.push(FenceGround::OthersStash { verb, who: who.clone(), since_ms: *since_ms });
@@ -369,6 +404,27 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     if !verb.touches_files() {
         return;
     }
+    // What it names may be any file: only what is known to be another's is worth a word.
+    if facts.act.part.is_some() {
+        match &facts.work {
+            // A file that is named to be committed is meant.
+            WorkSeen::Known(work) if facts.act.is_named => {
+                if let Some(ForeignFile { lease, .. }) = work.foreign.first() {
+                    let (others, count) = (vec![lease.holder.clone()], work.foreign_count);
+                    grounds.push(FenceGround::PerhapsOthersWork { verb, others, count });
+                }
+            }
+            WorkSeen::Known(work) => {
+                of_work(&facts.act, work, &[], grounds);
+            }
+            WorkSeen::Silent => {
+                let others = facts.others_at_work.clone();
+                grounds.push(FenceGround::GitSilent { verb, others });
+            }
+            WorkSeen::NotAsked => {}
+        }
+        return;
+    }
     let declared = || facts.leases.iter().filter(|lease| lease.origin == LeaseOrigin::Declared);
     let has_all = declared().find(|lease| lease.resource == Resource::tree()).filter(|_| verb.changes_files());
     if let Some(lease) = has_all {
@@ -377,55 +433,59 @@ fn of_act(facts: &ActFacts, grounds: &mut Vec<FenceGround>) {
     let is_owned = match &facts.work {
         WorkSeen::NotAsked => false,
         WorkSeen::Silent => {
-            grounds.push(FenceGround::GitSilent { verb });
+            grounds.push(FenceGround::GitSilent { verb, others: facts.others.clone() });
             false
         }
-        WorkSeen::Known(work) => of_work(verb, work, &facts.others, grounds),
+        WorkSeen::Known(work) => of_work(&facts.act, work, &facts.others, grounds),
     };
     if is_owned || has_all.is_some() {
         return;
     }
     if verb == TreeVerb::WorktreeRemove && !facts.others.is_empty() {
-        grounds.push(FenceGround::OthersLiveThere { verb, others: facts.others.clone() });
+        let count = match &facts.work {
+            WorkSeen::Known(work) if facts.is_elsewhere => work.unknown_count,
+            _ => 0,
+        };
+        grounds.push(FenceGround::OthersLiveThere { verb, others: facts.others.clone(), count });
     } else if let Some(lease) = declared().find(|_| verb.moves_files()) {
         grounds.push(FenceGround::MayTouchLease { verb, lease: lease.clone() });
     }
 }
 
 /// Whether somebody else is known to have work there.
-fn of_work(verb: TreeVerb, work: &Work, others: &[Party], grounds: &mut Vec<FenceGround>) -> bool {
+fn of_work(act: &TreeAct, work: &Work, others: &[Party], grounds: &mut Vec<FenceGround>) -> bool {
+    let verb = act.verb;
     if let Some(ForeignFile { path, lease }) = work.foreign.first() {
         let (file, lease, count) = (path.clone(), lease.clone(), work.foreign_count);
-        grounds.push(FenceGround::OthersWork { verb, lease, file, count });
+        grounds.push(FenceGround::OthersWork { verb, is_part: act.part.is_some(), lease, file, count });
         return true;
     }
     let count = work.unknown_count + work.perhaps_count;
-    if count > 0 && !others.is_empty() {
+    if count > 0 && !others.is_empty() && verb != TreeVerb::WorktreeRemove {
         grounds.push(FenceGround::PerhapsOthersWork { verb, others: others.to_vec(), count });
     }
     false
 }
 
-/// Whose the `changed` files are that `verb` would touch, by the leases of others and of the caller in their tree.
+/// Whose the `changed` files are that `act` would touch, by the leases of others and of the caller in their tree.
 pub fn attribute<'a>(
-    verb: TreeVerb,
+    act: &TreeAct,
     changed: impl IntoIterator<Item = &'a ChangedFile>,
     others: &[ForeignLease],
     own: &[Resource],
 ) -> Work {
     let mut work = Work::default();
-    for file in changed {
-        let touched = verb.touches(file);
-        if touched == Touched::No {
-            continue;
-        }
+    for file in changed.into_iter().filter(|file| act.touches(file)) {
         let path = file.path.as_ref();
+        let is_work = file.change != Change::Rewritten;
         // Who reads beside others does no work there.
         let covers = |lease: &&ForeignLease| {
-            lease.mode == LeaseMode::Write && path.is_some_and(|path| lease.resource.covers(path))
+            let is_meant = is_work || lease.origin == LeaseOrigin::Declared;
+            is_meant && lease.mode == LeaseMode::Write && path.is_some_and(|path| lease.resource.covers(path))
         };
         match (others.iter().find(covers), path) {
-            (Some(_), _) if touched == Touched::Perhaps => work.perhaps_count += 1,
+            // What is committed is nobody's but of who asked for it.
+            (None, _) if !is_work => {}
             (Some(lease), Some(path)) => {
                 work.foreign_count += 1;
                 if work.foreign.len() < MAX_NAMED {
@@ -433,20 +493,10 @@ pub fn attribute<'a>(
                 }
             }
             (None, Some(path)) if own.iter().any(|own| own.covers(path)) => work.own_count += 1,
-            _ if touched == Touched::Perhaps => {}
             _ => work.unknown_count += 1,
         }
     }
     work
-}
-
-/// Whether a verb touches a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    Yes,
-    /// In some of its forms, which nobody told.
-    Perhaps,
-    No,
 }
 
 impl TreeVerb {
@@ -464,6 +514,8 @@ impl TreeVerb {
             Self::CommitAll => "git commit -a",
             Self::AddAll => "git add -A",
             Self::WorktreeRemove => "git worktree remove",
+            Self::Remove => "the removal",
+            Self::Overwrite => "the new content",
         }
     }
 
@@ -487,30 +539,54 @@ impl TreeVerb {
         matches!(self, Self::ResetHard | Self::Switch | Self::Merge | Self::StashTake | Self::WorktreeRemove)
     }
 
-    fn touches(self, file: &ChangedFile) -> Touched {
-        let when = |is_touched: bool| if is_touched { Touched::Yes } else { Touched::No };
-        let change = file.change;
+    /// What it touches without options.
+    pub const fn files(self) -> ActFiles {
+        let none = ActFiles {
+            edited: false,
+            staged: false,
+            untracked: false,
+            ignored: false,
+            overwritten: false,
+            nested: false,
+            is_below: false,
+        };
         match self {
-            // Those that are not tracked by `--include-untracked` and `--all` alone.
-            Self::Stash if change == Change::Untracked => Touched::Perhaps,
-            Self::Stash | Self::WorktreeRemove => Touched::Yes,
             // git overwrites nothing that is not tracked.
-            Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => when(change != Change::Untracked),
-            // `.` is the directory that it is started in, and the index is its source.
-            Self::RestoreAll => when(change == Change::Edited && file.is_below),
-            Self::Clean => when(change == Change::Untracked && file.is_below),
-            // `.` is that directory, and `-A` and `-u` are all of the tree.
-            Self::AddAll if change == Change::Staged => Touched::No,
-            Self::AddAll => {
-                if file.is_below {
-                    Touched::Yes
-                } else {
-                    Touched::Perhaps
-                }
+            Self::Stash | Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => {
+                ActFiles { edited: true, staged: true, ..none }
             }
+            Self::WorktreeRemove => ActFiles { edited: true, staged: true, untracked: true, ..none },
+            // `.` is the directory that it is started in, and the index is its source.
+            Self::RestoreAll => ActFiles { edited: true, is_below: true, ..none },
+            Self::Clean => ActFiles { untracked: true, is_below: true, ..none },
+            Self::AddAll => ActFiles { edited: true, untracked: true, ..none },
             // What is taken is put beside what is there; git refuses where that would be overwritten.
-            Self::StashTake | Self::StashDrop => Touched::No,
+            Self::StashTake | Self::StashDrop => none,
+            Self::Remove | Self::Overwrite => {
+                ActFiles { edited: true, staged: true, untracked: true, ignored: true, ..none }
+            }
         }
+    }
+}
+
+impl TreeAct {
+    /// What it touches.
+    pub fn touched(&self) -> ActFiles {
+        self.files.unwrap_or_else(|| self.verb.files())
+    }
+
+    /// Whether that is a file of the kind `change`, which lies in what it is limited to if it `is_below`.
+    fn touches(&self, file: &ChangedFile) -> bool {
+        let files = self.touched();
+        let is_kind = match file.change {
+            Change::Edited => files.edited,
+            Change::Staged => files.staged,
+            Change::Untracked => files.untracked,
+            Change::Ignored => files.ignored,
+            Change::Overwritten => files.overwritten,
+            Change::Rewritten => self.source.is_some(),
+        };
+        is_kind && (file.is_below || !files.is_below && self.part.is_none())
     }
 }
 

@@ -21,7 +21,7 @@ fn write(who: &str, path: &str, at_ms: i64, holder: Option<&str>) -> FenceRecord
         origin: LeaseOrigin::Declared,
         since_ms: 1,
     };
-    let target = WriteTarget { path: format!("/w/{path}").into(), is_subtree: false, discards: false, pattern: None };
+    let target = WriteTarget { path: format!("/w/{path}").into(), is_subtree: false, pattern: None };
     let facts = FenceFacts {
         at_ms,
         observed_denies: false,
@@ -120,7 +120,7 @@ fn the_same_refusals_of_a_turn_are_counted() {
 fn who_was_let_stash_is_remembered_and_who_was_not_is_not() {
     let (_dir, home) = home();
     let mut store = Store::open(&home, PATIENCE).unwrap();
-    let act = TreeAct { verb: TreeVerb::Stash, directory: "/w".into() };
+    let act = TreeAct::plain(TreeVerb::Stash, "/w");
     let facts = |at_ms| FenceFacts {
         at_ms,
         observed_denies: false,

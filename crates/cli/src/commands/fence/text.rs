@@ -208,7 +208,7 @@ fn ground(ground: &FenceGround) -> String {
         FenceGround::TreeHeld { verb, lease: held } => {
             format!("{} changes a tree that is held: {}", verb.command(), lease(held))
         }
-        FenceGround::OthersWork { verb, lease: held, file, count } => {
+        FenceGround::OthersWork { verb, lease: held, file, count, .. } => {
             format!("{} touches {count} files of others, {file} for one: {}", verb.command(), lease(held))
         }
         FenceGround::OthersStash { verb, who, .. } => format!("{} is of {}'s entry", verb.command(), who.name),
@@ -222,7 +222,7 @@ fn ground(ground: &FenceGround) -> String {
             format!("{} may change what is held: {}", verb.command(), lease(held))
         }
         FenceGround::OthersLiveThere { verb, .. } => format!("{} removes a tree that another lives in", verb.command()),
-        FenceGround::GitSilent { verb } => format!("git did not say what {} would touch", verb.command()),
+        FenceGround::GitSilent { verb, .. } => format!("git did not say what {} would touch", verb.command()),
     };
     format!("{} ({})", one_line(&what, 200), ground.verdict())
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fence::CommitSource;
 use crate::fence::TreeVerb::*;
 use rstest::rstest;
 use stopgate_core::session::Harness;
@@ -30,7 +31,7 @@ fn reading(name: &str, of: &str) -> ForeignLease {
 }
 
 fn of_write(path: &str, leases: Vec<ForeignLease>, observed_denies: bool) -> FenceDecision {
-    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/'), discards: false, pattern: None };
+    let target = WriteTarget { path: PathBuf::from("/w").join(path), is_subtree: path.ends_with('/'), pattern: None };
     let write =
         WriteFacts { target, tree: "/w".into(), resource: Some(resource(path)), others: vec![party("amber")], leases };
     decide(&FenceFacts { at_ms: 2_000, observed_denies, writes: vec![write], acts: vec![] })
@@ -60,18 +61,6 @@ fn what_is_seen_is_refused_where_that_is_configured() {
 }
 
 #[test]
-fn who_has_git_take_out_what_is_uncommitted_is_refused_what_was_only_seen() {
-    let facts = |leases| {
-        let target = WriteTarget { path: "/w/src/a.rs".into(), is_subtree: false, discards: true, pattern: None };
-        let resource = Some(resource("src/a.rs"));
-        let write = WriteFacts { target, tree: "/w".into(), resource, others: vec![party("amber")], leases };
-        FenceFacts { at_ms: 2_000, observed_denies: false, writes: vec![write], acts: vec![] }
-    };
-    assert_eq!(decide(&facts(vec![observed("amber", "src/a.rs")])).verdict, FenceVerdict::Deny);
-    assert_eq!(decide(&facts(vec![observed("amber", "src/b.rs")])).verdict, FenceVerdict::Allow);
-}
-
-#[test]
 fn a_directory_that_goes_takes_what_is_leased_in_it() {
     assert_eq!(of_write("src/", vec![declared("amber", "src/deep/a.rs")], false).verdict, FenceVerdict::Deny);
 }
@@ -88,9 +77,14 @@ fn changed(path: &str, change: Change) -> ChangedFile {
     ChangedFile { path: Some(resource(path)), change, is_below: true }
 }
 
+fn tree_act(verb: TreeVerb) -> TreeAct {
+    TreeAct::plain(verb, "/w")
+}
+
 fn act(verb: TreeVerb, others: Vec<Party>, leases: Vec<ForeignLease>, work: WorkSeen) -> ActFacts {
-    let act = TreeAct { verb, directory: "/w".into() };
-    ActFacts { act, tree: "/w".into(), others, leases, work, entry: None }
+    let (is_elsewhere, others_at_work) = (false, vec![]);
+    let (act, tree) = (tree_act(verb), "/w".into());
+    ActFacts { act, tree, others, leases, work, names: vec![], is_elsewhere, others_at_work, entry: None }
 }
 
 fn of_act(facts: ActFacts) -> FenceDecision {
@@ -99,7 +93,7 @@ fn of_act(facts: ActFacts) -> FenceDecision {
 
 /// What becomes of `verb` with `amber` in the tree, who holds `leases`, and `files` changed of which `own` are the caller's.
 fn beside_amber(verb: TreeVerb, leases: &[ForeignLease], own: &[Resource], files: &[ChangedFile]) -> FenceDecision {
-    let work = WorkSeen::Known(attribute(verb, files, leases, own));
+    let work = WorkSeen::Known(attribute(&tree_act(verb), files, leases, own));
     of_act(act(verb, vec![party("amber")], leases.to_vec(), work))
 }
 
@@ -112,9 +106,9 @@ fn work_of_another_is_touched_by_what_touches_its_kind_of_change() {
     let denied = |verb, change| {
         beside_amber(verb, &[observed("amber", "src/a.rs")], &[], &[changed("src/a.rs", change)]).verdict
     };
-    let (yes, told, no) = (FenceVerdict::Deny, FenceVerdict::Note, FenceVerdict::Allow);
+    let (yes, no) = (FenceVerdict::Deny, FenceVerdict::Allow);
     for (verb, expected) in [
-        (Stash, [yes, yes, told]),
+        (Stash, [yes, yes, no]),
         (StashTake, [no, no, no]),
         (StashDrop, [no, no, no]),
         (ResetHard, [yes, yes, no]),
@@ -152,7 +146,7 @@ fn work_of_nobody_known_is_told_beside_others_and_never_refused() {
         let decision = beside_amber(verb, &[], &[], &files);
         let expected = if verb.touches_work() { FenceVerdict::Note } else { FenceVerdict::Allow };
         assert_eq!(decision.verdict, expected, "{verb:?}");
-        let work = WorkSeen::Known(attribute(verb, &files, &[], &[]));
+        let work = WorkSeen::Known(attribute(&tree_act(verb), &files, &[], &[]));
         assert_eq!(of_act(act(verb, vec![], vec![], work)).verdict, FenceVerdict::Allow, "alone: {verb:?}");
     }
 }
@@ -175,8 +169,63 @@ fn what_lies_beside_the_directory_is_not_touched_by_a_dot() {
     let of = |verb, change| beside_amber(verb, &[observed("amber", "src/")], &[], &[beside(change)]).verdict;
     assert_eq!(of(RestoreAll, Change::Edited), FenceVerdict::Allow);
     assert_eq!(of(Clean, Change::Untracked), FenceVerdict::Allow);
-    assert_eq!(of(AddAll, Change::Edited), FenceVerdict::Note, "-A is the whole tree, . is not");
+    assert_eq!(of(AddAll, Change::Edited), FenceVerdict::Deny, "-A is the whole tree");
     assert_eq!(of(CommitAll, Change::Edited), FenceVerdict::Deny);
+}
+
+#[test]
+fn a_part_is_refused_for_what_is_known_and_never_talked_about_for_a_guess() {
+    let files = ActFiles { edited: true, untracked: true, ..ActFiles::default() };
+    let part = TreeAct { files: Some(files), part: Some("/w/src".into()), ..tree_act(AddAll) };
+    let verdict = |leases: &[ForeignLease], file: ChangedFile| {
+        let work = WorkSeen::Known(attribute(&part, [&file], leases, &[]));
+        let others = vec![party("amber")];
+        of_act(ActFacts { act: part.clone(), ..act(AddAll, others, leases.to_vec(), work) }).verdict
+    };
+    let amber = [observed("amber", "src/a.rs")];
+    let edited = changed("src/a.rs", Change::Edited);
+    assert_eq!(verdict(&amber, edited.clone()), FenceVerdict::Deny);
+    assert_eq!(verdict(&amber, changed("src/a.rs", Change::Untracked)), FenceVerdict::Deny);
+    assert_eq!(verdict(&amber, changed("src/a.rs", Change::Staged)), FenceVerdict::Allow);
+    assert_eq!(verdict(&amber, ChangedFile { is_below: false, ..edited.clone() }), FenceVerdict::Allow, "beside it");
+    assert_eq!(verdict(&[], edited.clone()), FenceVerdict::Allow, "maybe somebody's");
+    assert_eq!(verdict(&[declared("amber", "/")], changed("src/b.rs", Change::Staged)), FenceVerdict::Allow);
+}
+
+#[test]
+fn what_a_commit_would_overwrite_is_work_and_what_it_would_rewrite_is_of_who_asked_for_it() {
+    let source = Some(CommitSource { commit: "other".to_owned(), keeps_added: false });
+    let of = |verb: TreeVerb, change: Change, lease: ForeignLease| {
+        let act = TreeAct {
+            source: source.clone(),
+            files: Some(ActFiles { overwritten: true, ..verb.files() }),
+            ..tree_act(verb)
+        };
+        let work = attribute(&act, &[changed("src/a.rs", change)], std::slice::from_ref(&lease), &[]);
+        (work.foreign_count, work.unknown_count)
+    };
+    for verb in [ResetHard, Switch, RestoreAll] {
+        assert_eq!(of(verb, Change::Overwritten, observed("amber", "src/a.rs")), (1, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Rewritten, declared("amber", "src/")), (1, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Rewritten, observed("amber", "src/a.rs")), (0, 0), "{verb:?}");
+        assert_eq!(of(verb, Change::Overwritten, observed("amber", "b.rs")), (0, 1), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_file_of_anothers_that_is_named_to_be_committed_is_told() {
+    let part = TreeAct { is_named: true, part: Some("/w/src/a.rs".into()), ..tree_act(CommitAll) };
+    let amber = [observed("amber", "src/a.rs")];
+    let work = WorkSeen::Known(attribute(&part, &[changed("src/a.rs", Change::Edited)], &amber, &[]));
+    let facts = ActFacts { act: part, ..act(CommitAll, vec![party("amber")], vec![], work) };
+    assert_eq!(of_act(facts).verdict, FenceVerdict::Note);
+}
+
+#[test]
+fn who_asked_for_the_stash_by_name_has_it() {
+    let names = vec![declared("amber", "@stash")];
+    let facts = ActFacts { names, ..act(Stash, vec![], vec![], WorkSeen::NotAsked) };
+    assert_eq!(of_act(facts).verdict, FenceVerdict::Deny);
 }
 
 #[test]
@@ -200,7 +249,18 @@ fn files_that_may_come_and_go_under_a_lease_are_told() {
 #[test]
 fn a_tree_that_another_lives_in_is_told_of_before_it_is_removed() {
     let decision = beside_amber(WorktreeRemove, &[], &[], &[]);
-    assert_eq!(decision.grounds, [FenceGround::OthersLiveThere { verb: WorktreeRemove, others: vec![party("amber")] }]);
+    assert_eq!(
+        decision.grounds,
+        [FenceGround::OthersLiveThere { verb: WorktreeRemove, others: vec![party("amber")], count: 0 }]
+    );
+    let work =
+        |own_count: usize, unknown_count: usize| WorkSeen::Known(Work { own_count, unknown_count, ..Work::default() });
+    let of = |is_elsewhere: bool, work: WorkSeen| {
+        of_act(ActFacts { is_elsewhere, ..act(WorktreeRemove, vec![party("amber")], vec![], work) }).verdict
+    };
+    assert_eq!(of(true, work(0, 2)), FenceVerdict::Deny, "it has work that is not the caller's, who lives elsewhere");
+    assert_eq!(of(true, work(2, 0)), FenceVerdict::Note);
+    assert_eq!(of(false, work(0, 2)), FenceVerdict::Note, "it may be the caller's");
     let alone = act(WorktreeRemove, vec![], vec![], WorkSeen::Known(Work::default()));
     assert_eq!(of_act(alone).verdict, FenceVerdict::Allow);
 }
@@ -209,8 +269,13 @@ fn a_tree_that_another_lives_in_is_told_of_before_it_is_removed() {
 fn a_git_that_says_nothing_refuses_nothing() {
     for verb in ALL {
         let decision = of_act(act(verb, vec![party("amber")], vec![], WorkSeen::Silent));
-        let expected = if verb == WorktreeRemove { FenceVerdict::Note } else { FenceVerdict::Allow };
-        assert_eq!(decision.verdict, expected, "{verb:?}");
+        assert_eq!(
+            decision.verdict,
+            if verb.touches_files() { FenceVerdict::Note } else { FenceVerdict::Allow },
+            "{verb:?}"
+        );
+        let alone = of_act(act(verb, vec![], vec![], WorkSeen::Silent));
+        assert_eq!(alone.verdict, FenceVerdict::Allow, "{verb:?} alone");
     }
 }
 
@@ -234,7 +299,7 @@ fn the_stash_is_shared(#[case] entry: StashEntry, #[case] expected: FenceVerdict
 #[test]
 fn the_first_files_are_named_and_the_rest_are_counted() {
     let files: Vec<_> = (0..30).map(|at| changed(&format!("src/{at}.rs"), Change::Edited)).collect();
-    let work = attribute(ResetHard, &files, &[declared("amber", "src/")], &[]);
+    let work = attribute(&tree_act(ResetHard), &files, &[declared("amber", "src/")], &[]);
     assert_eq!((work.foreign.len(), work.foreign_count), (MAX_NAMED, 30));
 }
 
@@ -242,6 +307,7 @@ fn the_first_files_are_named_and_the_rest_are_counted() {
 fn the_same_denial_has_the_same_signature_however_much_later() {
     let of = |since_ms, count| FenceGround::OthersWork {
         verb: Stash,
+        is_part: false,
         lease: ForeignLease { since_ms, ..observed("amber", "src/a.rs") },
         file: resource("src/a.rs"),
         count,
