@@ -113,7 +113,8 @@ pub(crate) fn judge(state: &State, mut question: FenceQuestion) -> Judged {
     let gathered = facts::gather(state, &question, deadline);
     let decision = decide(&gathered.facts);
     let denials = |signature: &str| {
-        let counted = state.storage.with_reader(|store| store.fence_denials(&question.session, signature, ASK_PERSON_AT));
+        let counted =
+            state.storage.with_reader(|store| store.fence_denials(&question.session, signature, ASK_PERSON_AT));
         counted.unwrap_or_default()
     };
     let answer = settle(state, &question, &decision, &gathered.facts.acts, mode, denials);

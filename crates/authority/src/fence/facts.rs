@@ -67,8 +67,10 @@ impl Look<'_> {
         let said = question.intent.acts.iter().chain(&question.intent.parts);
         let mut acts: Vec<_> = said.clone().filter_map(|act| self.act(act, &question.said)).collect();
         let removed: BTreeSet<PathBuf> = said.flat_map(|act| self.removed_trees(act)).collect();
-        let removal =
-            |tree| TreeAct { command: Some("this command".to_owned()), ..TreeAct::plain(TreeVerb::WorktreeRemove, tree) };
+        let removal = |tree| TreeAct {
+            command: Some("this command".to_owned()),
+            ..TreeAct::plain(TreeVerb::WorktreeRemove, tree)
+        };
         acts.extend(removed.into_iter().filter_map(|tree| self.act(&removal(tree), "")));
         let first = acts.first().map(|act| &act.tree).or_else(|| writes.first().map(|write| &write.tree));
         let place = first.and_then(|tree| Place::of(tree));

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use stopgate_coordination::fence::verdict::Party;
-use stopgate_core::harness::{Event, EventKind};
 use stopgate_coordination::room::{Place, resolve};
 use stopgate_core::env::{self, Env as _, ProcessEnv};
+use stopgate_core::harness::{Event, EventKind};
 use stopgate_core::process::{Liveness, ProcFs, liveness};
 use stopgate_core::session::SessionKey;
 use stopgate_core::session::state::Turn;

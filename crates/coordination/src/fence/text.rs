@@ -306,7 +306,7 @@ mod tests {
                 rename(&mut ground, &long);
                 let decision = FenceDecision { verdict: ground.verdict(), grounds: vec![ground] };
                 for (at_ms, before) in [(NOW, 0), (NOW, 9), (NOW + 365 * 24 * 3_600_000, 9)] {
-                    let text = tell(&decision, at_ms, program, before);
+                    let text = tell(&decision, &[], at_ms, program, before);
                     assert!(text.len() <= MAX_BYTES, "{} bytes: {text}", text.len());
                 }
             }
@@ -337,7 +337,7 @@ mod tests {
         let of = |path: &str, program: &str| {
             let (lease, path) = (lease("amber", "src/", LeaseOrigin::Declared), path.parse());
             let ground = FenceGround::DeclaredLease { path: path.unwrap_or_else(|why| panic!("{why}")), lease };
-            tell(&FenceDecision { verdict: ground.verdict(), grounds: vec![ground] }, NOW, program, 9)
+            tell(&FenceDecision { verdict: ground.verdict(), grounds: vec![ground] }, &[], NOW, program, 9)
         };
         let path = "src/".to_owned() + &"x".repeat(MAX_SHOWN - 4);
         assert!(of(&path, "stopgate").contains(&format!("`stopgate lease wait {path}`")));

@@ -380,9 +380,7 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
         grounds.push(match lease.origin {
             LeaseOrigin::Declared => FenceGround::DeclaredLease { path, lease },
             // What is left of another's work is what git is told to take out.
-            LeaseOrigin::Observed => {
-                FenceGround::ObservedLease { path, lease, denies: observed_denies }
-            }
+            LeaseOrigin::Observed => FenceGround::ObservedLease { path, lease, denies: observed_denies },
         });
     }
 }
