@@ -142,11 +142,11 @@ fn of_ground(
         }
         FenceGround::PerhapsOthersWork { verb, others, count } => {
             let (others, files, verb) = (names(others), files(*count), called(*verb));
-            let values = [("others", others.as_str()), ("files", &files), ("verb", &verb)];
+            let values = [("others_work", others.as_str()), ("files", &files), ("verb", &verb)];
             fill(include_str!("../../../../templates/fence/perhaps-work.txt"), &values)
         }
         FenceGround::PerhapsOthersStash { others, .. } => {
-            let values = [("others", &*names(others)), ("command", "`git stash show -p`")];
+            let values = [("others_work", &*names(others)), ("command", "`git stash show -p`")];
             fill(include_str!("../../../../templates/fence/perhaps-stash.txt"), &values)
         }
         FenceGround::MayTouchLease { verb, lease } => {
@@ -155,16 +155,17 @@ fn of_ground(
             of_lease(include_str!("../../../../templates/fence/lease-note.txt"), lease, &lease.resource, &more)
         }
         FenceGround::OthersLiveThere { others, count, .. } if *count > 0 => {
-            let values = [("others", &*names(others)), ("files", &*files(*count)), ("command", "`git worktree list`")];
+            let values =
+                [("others_work", &*names(others)), ("files", &*files(*count)), ("command", "`git worktree list`")];
             fill(include_str!("../../../../templates/fence/lives-there-deny.txt"), &values)
         }
         FenceGround::OthersLiveThere { verb, others, .. } => {
-            let values = [("others", &*names(others)), ("verb", &*called(*verb))];
+            let values = [("others_work", &*names(others)), ("verb", &*called(*verb))];
             fill(include_str!("../../../../templates/fence/lives-there.txt"), &values)
         }
         FenceGround::GitSilent { others, .. } if others.is_empty() => String::new(),
         FenceGround::GitSilent { verb, others } => {
-            let values = [("others", &*names(others)), ("verb", &*called(*verb))];
+            let values = [("others_work", &*names(others)), ("verb", &*called(*verb))];
             fill(include_str!("../../../../templates/fence/git-silent.txt"), &values)
         }
     }
@@ -209,13 +210,13 @@ fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// One by name, and how many more.
+/// Who works there: one by name, and how many more.
 fn names(others: &[Party], most: usize) -> String {
     let first = others.first().map_or_else(|| "another session".to_owned(), |first| shown(&first.name, most));
     match others.len() {
-        0 | 1 => first,
-        2 => format!("{first} and another session"),
-        more => format!("{first} and {} other sessions", more - 1),
+        0 | 1 => format!("{first} works"),
+        2 => format!("{first} and another session work"),
+        more => format!("{first} and {} other sessions work", more - 1),
     }
 }
 
