@@ -92,10 +92,10 @@ fn arrows_between_crates_point_one_way() {
 /// The files of a crate as they are built: without the modules of its tests.
 fn built(dir: &Path, take: &mut dyn FnMut(&Path, &str)) {
     for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
-        let name = path.file_name().unwrap().to_str().unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap();
         if path.is_dir() {
             built(&path, take);
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !name.ends_with("tests") {
             let code = std::fs::read_to_string(&path).unwrap();
             take(&path, code.split("\n#[cfg(test)]\nmod ").next().unwrap());
         }

@@ -335,7 +335,7 @@ fn whatever_becomes_of_the_file_of_numbers_they_rise() {
         ("empty", &|file| std::fs::write(file, "").unwrap()),
         ("read-only", &|file| std::fs::set_permissions(file, Permissions::from_mode(0o400)).unwrap()),
         ("from the future", &|file| {
-            std::fs::write(file, format!("{{\"{}\": {}}}", site.top().display(), u64::MAX)).unwrap()
+            std::fs::write(file, format!("{{\"{}\": {}}}", site.top().display(), u64::MAX)).unwrap();
         }),
         ("older", &|file| std::fs::write(file, format!("{{\"{}\": 1}}", site.top().display())).unwrap()),
     ];

@@ -56,13 +56,13 @@ mod tests {
 
     /// What is learned of so many grades of a habit.
     fn learned(grades: usize) -> Correction {
-        let graded = |number: usize| {
+        let message = |number: usize| {
             let should_continue = number.is_multiple_of(2);
             let end = if should_continue { "I am parking this" } else { "it goes over to review" };
             let log_odds = if should_continue { -0.4 } else { 0.4 };
             GradedMessage { text: format!("Part {number} compiles; {end}."), log_odds, should_continue }
         };
-        Correction::learn(MODEL, &(0..grades).map(graded).collect::<Vec<_>>()).unwrap().0
+        Correction::learn(MODEL, &(0..grades).map(message).collect::<Vec<_>>()).unwrap().0
     }
 
     #[test]

@@ -132,8 +132,8 @@ fn what_would_take_anothers_work_is_refused_in_every_form_and_what_would_not_is_
         // The same names beside each other, elsewhere.
         let copies = root.join(format!("copy-{at}"));
         std::fs::create_dir(&copies).unwrap();
-        let copied = shell(root, &format!("cp -a project other '{}'", copies.display()));
-        assert!(copied.status.success(), "{copied:?}");
+        let made = shell(root, &format!("cp -a project other '{}'", copies.display()));
+        assert!(made.status.success(), "{made:?}");
         let copy = copies.join("project");
         shell(&copy.join(directory), command);
         let takes = state(&copy) != before;

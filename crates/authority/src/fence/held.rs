@@ -43,8 +43,8 @@ pub(crate) async fn keep_written(state: Arc<State>) {
                 written = Some(text);
                 processes.watch(&named);
                 let now = not_alone(&trees);
-                for (tree, session) in now.difference(&together).cloned() {
-                    let state = Arc::clone(&state);
+                for (tree, session) in now.difference(&together) {
+                    let (state, tree, session) = (Arc::clone(&state), tree.clone(), session.clone());
                     // Nobody waits for it.
                     tokio::task::spawn_blocking(move || earlier::remember(&state, &tree, &session));
                 }

@@ -53,16 +53,16 @@ pub(super) fn committed(tree: &Path, resources: Vec<Resource>, deadline: Instant
     without(&all, tree, resources, None, deadline)
 }
 
-/// Those of `resources` that differ in none of the ways `changes`.
+/// Those of `resources` that differ in none of the ways `ways`.
 fn without(
-    changes: &[Change],
+    ways: &[Change],
     tree: &Path,
     resources: Vec<Resource>,
     search_path: Option<&str>,
     deadline: Instant,
 ) -> Option<Vec<Resource>> {
     let checkout = checkout::find(tree).filter(|found| found.worktree == tree)?;
-    let changed = work::changed(&Git::of(&checkout, search_path), &checkout, tree, &resources, changes, deadline)?;
+    let changed = work::changed(&Git::of(&checkout, search_path), &checkout, tree, &resources, ways, deadline)?;
     // What has no name as a resource may be anywhere below one.
     let is_changed =
         |resource: &Resource| changed.iter().any(|file| file.path.as_ref().is_none_or(|path| resource.covers(path)));

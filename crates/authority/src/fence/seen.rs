@@ -93,11 +93,11 @@ impl Seen {
             return true;
         }
         let after = file.writes.iter().skip(1).map(|next| next.before).chain([now]);
-        let changed = |(write, after): &(&Write, Option<u64>)| after.is_none() || write.before != *after;
-        let mut changes = file.writes.iter().zip(after).filter(changed).map(|(write, _)| &write.session);
+        let is_change = |(write, after): &(&Write, Option<u64>)| after.is_none() || write.before != *after;
+        let mut owners = file.writes.iter().zip(after).filter(is_change).map(|(write, _)| &write.session);
         match counts {
-            Counts::Every => changes.any(|session| session == holder),
-            Counts::Last => changes.last().is_some_and(|last| !mine.contains(last)),
+            Counts::Every => owners.any(|session| session == holder),
+            Counts::Last => owners.last().is_some_and(|last| !mine.contains(last)),
         }
     }
 
