@@ -204,7 +204,7 @@ fn a_tree_that_another_works_in_is_not_removed_with_its_work() {
     birch.edits("new.rs", "birch's\n");
     for command in removals {
         let told = amber.before("Bash", &json!({"command": command})).denied();
-        assert!(told.contains("1 file with uncommitted changes"), "{command}: {told}");
+        assert!(told.contains("uncommitted changes in 1 file"), "{command}: {told}");
     }
     for command in ["git worktree remove --force spare", "rm -rf spare", "git clean -fdx", "rm -rf sub"] {
         assert_eq!(amber.before("Bash", &json!({"command": command})), Told::Nothing, "{command}");
