@@ -94,6 +94,8 @@ pub struct Sighting {
     /// Whether it is said in the last two paragraphs, or there as well. A list or a table, and a heading over it, are of
     /// their paragraph; code and quotes are of none.
     pub at_end: bool,
+    /// Whether it is a question for one of two things.
+    pub is_choice: bool,
 }
 
 /// The signals of a message, each once, in the order of [`Signal::ALL`].
@@ -103,7 +105,9 @@ pub struct Signals(Vec<Sighting>);
 impl Signals {
     /// The set of `signals`, seen at the end.
     pub fn of(signals: impl IntoIterator<Item = Signal>) -> Self {
-        Self(signals.into_iter().map(|signal| Sighting { signal, span: 0..0, at_end: true }).collect())
+        Self(
+            signals.into_iter().map(|signal| Sighting { signal, span: 0..0, at_end: true, is_choice: false }).collect(),
+        )
     }
 
     /// The set of what was seen.
@@ -133,6 +137,11 @@ impl Signals {
         self.has(Signal::GoOnQuestion)
     }
 
+    /// Whether the agent asks which of two things is wanted, asks for no leave to go on, and says nothing of leaving work.
+    pub fn offers_a_choice(&self) -> bool {
+        self.0.iter().any(|seen| seen.is_choice) && !self.hands_back() && !self.wants_to_leave()
+    }
+
     /// Whether the agent gives an excuse or a promise, or leaves work: only then is there anything to judge.
     pub fn wants_to_leave(&self) -> bool {
         [
@@ -157,6 +166,18 @@ impl Signals {
     }
 }
 
+/// Words between two things of which one is to be chosen, in the languages of the phrases.
+const OR: [&str; 16] =
+    ["or", "oder", "ou", "of", "o", "oppure", "czy", "lub", "albo", "или", "либо", "mi", "mı", "mu", "mü", "yoksa"];
+/// The same where words are not apart.
+const OR_WITHIN: [&str; 6] = ["还是", "或者", "または", "それとも", "아니면", "또는"];
+
+/// Whether a question names two things of which one is to be chosen.
+fn is_choice(question: &str) -> bool {
+    let mut words = question.split(|sign: char| !sign.is_alphanumeric());
+    words.any(|word| OR.contains(&word)) || OR_WITHIN.iter().any(|or| question.contains(or))
+}
+
 /// Reads the signals off a message.
 pub fn detect(message: &str) -> Signals {
     let mut clauses = prose::clauses(message);
@@ -171,7 +192,11 @@ pub fn detect(message: &str) -> Signals {
         clauses.drain(label + 1..end);
         heard.drain(label + 1..end);
     }
-    Signals(sightings(&heard, listed_work(&clauses, &heard)))
+    let mut signals = Signals(sightings(&heard, listed_work(&clauses, &heard)));
+    for seen in signals.0.iter_mut().filter(|seen| seen.signal == Signal::AsksQuestion) {
+        seen.is_choice = message.get(seen.span.clone()).is_some_and(is_choice);
+    }
+    signals
 }
 
 /// How many paragraphs from the end are the end of a message.
@@ -262,9 +287,9 @@ fn sightings(heard: &[HeardClause], listed_work: Option<Place>) -> Vec<Sighting>
         ),
         (Signal::ReportsRemaining, left),
     ];
-    let seen = found
-        .into_iter()
-        .filter_map(|(signal, place)| place.map(|Place { span, at_end }| Sighting { signal, span, at_end }));
+    let seen = found.into_iter().filter_map(|(signal, place)| {
+        place.map(|Place { span, at_end }| Sighting { signal, span, at_end, is_choice: false })
+    });
     seen.collect()
 }
 

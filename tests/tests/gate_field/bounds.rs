@@ -55,11 +55,9 @@ fn leave_to_go_on_is_heard_in_words_that_no_list_has() {
 #[test]
 fn a_part_by_its_number_is_let_go_when_it_is_done() {
     let parts = [
-        ("just do number 3", "3 is done: the export endpoint streams. 26 tests green."),
         ("Please fix item 3 of docs/plan.md, I'm still thinking about the rest.", "Item 3 is fixed and committed."),
         ("mach mal punkt 3, der rest kann warten", "punkt 3 läuft, tests grün."),
         ("juste le point 3, le reste attend la réunion", "Le point 3 est posé, 14 tests verts."),
-        ("сделай пункты 2-3, остальное потом", "Пункты 2 и 3 готовы, 33 теста."),
         ("ilk üç maddeyi yap, gerisi dursun", "İlk üç madde tamam, testler geçti."),
     ];
     let turns = parts.map(|(said, done)| [(said, done, false)]);
@@ -80,10 +78,6 @@ fn a_last_step_that_needs_a_fact_is_no_plan_that_was_forgotten() {
     let mut wrong = Wrong::default();
     let cases = [
         ("Steps 1 to 3 are in. For the imprint I need your VAT number, it is nowhere in the repository.", false),
-        (
-            "Schritte 1 bis 3 sind umgesetzt. Für das Impressum wird die USt-IdNr. benötigt. Um Mitteilung wird gebeten.",
-            false,
-        ),
         (
             "Concluídas as etapas 1 a 3. A última depende do NIF, que não consta do repositório. Solicita-se a informação.",
             false,

@@ -11,7 +11,12 @@ use proptest::sample::{select, subsequence};
 fn any_signals() -> impl Strategy<Value = Signals> {
     let said = subsequence(Signal::ALL.to_vec(), 0..=4);
     (said, any::<u16>()).prop_map(|(said, ends)| {
-        let seen = |(place, signal): (usize, Signal)| Sighting { signal, span: 0..0, at_end: ends >> place & 1 == 1 };
+        let seen = |(place, signal): (usize, Signal)| Sighting {
+            signal,
+            span: 0..0,
+            at_end: ends >> place & 1 == 1,
+            is_choice: false,
+        };
         Signals::seen(said.into_iter().enumerate().map(seen))
     })
 }

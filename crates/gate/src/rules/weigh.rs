@@ -17,12 +17,15 @@ const READS_DONE: i32 = -1000;
 const MAY_READ_DONE: i32 = -2000;
 
 /// Above this a message outweighs a question that only the person can answer, beside an excuse.
-const OUTWEIGHS_QUESTION: i32 = 1500;
+const OUTWEIGHS_QUESTION: i32 = 2000;
 /// Below this it agrees with other words that give a reason, beside an excuse.
 const AGREES_NEEDY: i32 = -500;
 /// How much further above the threshold the odds of a stop have to be whose end gives a reason, in thousandths: without
 /// evidence such words count at the end, and decide where the rest is close. Chosen on left-out authors.
 const SAID_REASON: i32 = 1000;
+/// The same where it asks which of two things is wanted: that takes few words, which say little of a message. Enough for the
+/// shortest such questions of the tests.
+const OFFERS_A_CHOICE: i32 = 3_500;
 /// From this share of the context window on, in percent, it is full: the client cuts or compacts it before a step is done.
 const FULL_PERCENT: u64 = 95;
 
@@ -160,7 +163,11 @@ pub fn before_facts(stop: &KnownStop<'_>, is_asked_known: bool) -> Option<Weighe
 /// only a reason beside it counts, and only if the message reads like that.
 fn is_explained(stop: &KnownStop<'_>, odds: i32) -> bool {
     if !stop.signals.has_excuse() {
-        let said = if reason_at_end(stop).is_some() { SAID_REASON } else { 0 };
+        let said = match reason_at_end(stop).and_then(|reason| reason.finding.rule) {
+            Some(RuleId::LegitDesignQuestion) if stop.signals.offers_a_choice() => OFFERS_A_CHOICE,
+            Some(_) => SAID_REASON,
+            None => 0,
+        };
         return odds <= stop.weighing.holds_above.saturating_add(said);
     }
     let reads = stop.reading.milli_log_odds;
