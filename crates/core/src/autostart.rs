@@ -73,11 +73,13 @@ pub fn migrate_if_outdated(environment: &dyn Env, home: &Home) {
 fn detached(environment: &dyn Env, home: &Home, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env(env::STOPGATE_HOME, home.root());
-    // In a test, the world begins for it where it does for the test.
-    for name in [env::STOPGATE_TOP, env::STOPGATE_PATIENCE] {
-        if let Some(value) = env::made_up(name) {
-            command.env(name, value);
-        }
+    // In a test, the world begins for it where it does for the test, and takes as long. One by one: a released program has not
+    // even their names in it.
+    if let Some(top) = env::made_up(env::STOPGATE_TOP) {
+        command.env(env::STOPGATE_TOP, top);
+    }
+    if let Some(times) = env::made_up(env::STOPGATE_PATIENCE) {
+        command.env(env::STOPGATE_PATIENCE, times);
     }
     for name in [env::HOME, env::PATH, env::TMPDIR, env::USER, env::XDG_RUNTIME_DIR] {
         if let Some(value) = environment.os(name) {
