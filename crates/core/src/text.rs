@@ -10,9 +10,14 @@ pub fn tail(text: &str, max: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(max))..]
 }
 
-/// The beginning and the end of a text that is longer than `max` bytes: three quarters of that, a line break, and one.
+/// The beginning and the end of a text that is longer than `max` bytes, which is more than 1: three quarters of
+/// that, with a line break at their end, and one quarter.
 pub fn ends(text: &str, max: usize) -> String {
-    if text.len() <= max { text.to_owned() } else { format!("{}\n{}", head(text, max - max / 4), tail(text, max / 4)) }
+    if text.len() <= max {
+        text.to_owned()
+    } else {
+        format!("{}\n{}", head(text, max - max / 4 - 1), tail(text, max / 4))
+    }
 }
 
 /// `text` as one printable line of at most `max_chars` characters: control characters and runs of white space
@@ -95,6 +100,15 @@ mod tests {
         assert_eq!(one_line("  a\n\tb\u{1b}[31m\u{202e}c ", 20), "a b [31m c");
         assert_eq!(one_line("abcdef", 3), "abc…");
         assert_eq!(one_line("\n \u{200b}", 3), "");
+    }
+
+    #[test]
+    fn the_ends_of_a_text_are_no_longer_than_asked_for() {
+        assert_eq!(ends("0123456789", 10), "0123456789");
+        assert_eq!(ends("0123456789a", 8), "01234\n9a");
+        for length in 8..40 {
+            assert!(ends(&"x".repeat(length), 8).len() <= 8 && ends(&"é".repeat(length), 8).len() <= 8);
+        }
     }
 
     #[test]
