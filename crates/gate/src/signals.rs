@@ -166,16 +166,26 @@ impl Signals {
     }
 }
 
-/// Words between two things of which one is to be chosen, in the languages of the phrases.
-const OR: [&str; 16] =
-    ["or", "oder", "ou", "of", "o", "oppure", "czy", "lub", "albo", "или", "либо", "mi", "mı", "mu", "mü", "yoksa"];
-/// The same where words are not apart.
-const OR_WITHIN: [&str; 6] = ["还是", "或者", "または", "それとも", "아니면", "또는"];
-
-/// Whether a question names two things of which one is to be chosen.
+/// Whether a question names two things of which one is to be chosen. A word for "or" may be another one elsewhere: the article
+/// of Portuguese, the "of" of English, and the particles by which Polish and Turkish ask whether.
 fn is_choice(question: &str) -> bool {
-    let mut words = question.split(|sign: char| !sign.is_alphanumeric());
-    words.any(|word| OR.contains(&word)) || OR_WITHIN.iter().any(|or| question.contains(or))
+    /// They are that in every language that has them.
+    const OR: [&str; 9] = ["or", "oder", "ou", "oppure", "lub", "albo", "или", "либо", "yoksa"];
+    const OR_WITHIN: [&str; 6] = ["还是", "或者", "または", "それとも", "아니면", "또는"];
+    const DUTCH: [&str; 9] = ["moet", "moeten", "zal", "wil", "wilt", "de", "het", "een", "ik"];
+    const PORTUGUESE: [&str; 9] = ["com", "em", "não", "você", "do", "os", "ao", "uma", "um"];
+    const WHETHER: [&str; 5] = ["mi", "mı", "mu", "mü", "czy"];
+    let question = question.to_lowercase();
+    let words: Vec<&str> =
+        question.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    let between = |or: &str| words.iter().skip(1).any(|word| *word == or);
+    has(&OR)
+        || OR_WITHIN.iter().any(|or| question.contains(or))
+        || between("of") && has(&DUTCH)
+        || between("o") && !has(&PORTUGUESE)
+        || words.iter().filter(|word| WHETHER.contains(word)).count() > 1
+        || between("czy")
 }
 
 /// Reads the signals off a message.

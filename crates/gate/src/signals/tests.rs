@@ -219,3 +219,26 @@ proptest! {
         let _ = detect(&message);
     }
 }
+
+#[rstest]
+#[case("Should the export be CSV or JSON?", true)]
+#[case("Soll der Export CSV oder JSON liefern?", true)]
+#[case("Faut-il exporter en CSV ou en JSON ?", true)]
+#[case("¿CSV o JSON?", true)]
+#[case("L'esportazione deve essere CSV o JSON?", true)]
+#[case("Exportar em CSV ou JSON?", true)]
+#[case("Moet de export CSV of JSON zijn?", true)]
+#[case("Eksport CSV czy JSON?", true)]
+#[case("Экспорт делать в CSV или в JSON?", true)]
+#[case("Dışa aktarma CSV mi JSON mu olsun?", true)]
+#[case("CSV 还是 JSON？", true)]
+#[case("Which part of the plan comes next?", false)]
+#[case("Posso continuar com o exportador?", false)]
+#[case("O que faço em seguida?", false)]
+#[case("Devam edeyim mi?", false)]
+#[case("Czy mam kontynuować?", false)]
+#[case("¿Le doy a lo que queda?", false)]
+#[case("Bereit, dass ich mit dem Export loslege?", false)]
+fn a_question_for_one_of_two_things_names_both(#[case] question: &str, #[case] expected: bool) {
+    assert_eq!(is_choice(question), expected);
+}
