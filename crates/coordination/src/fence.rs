@@ -121,6 +121,17 @@ pub struct ActFiles {
 }
 
 impl ActFiles {
+    /// None of it, in all of the tree.
+    pub const NONE: Self = Self {
+        edited: false,
+        staged: false,
+        untracked: false,
+        ignored: false,
+        overwritten: false,
+        nested: false,
+        is_below: false,
+    };
+
     /// What either of the two touches.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self {
@@ -135,11 +146,44 @@ impl ActFiles {
     }
 }
 
+/// A commit as a command names it, by words that git takes for no option and for no range, whoever says them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommitName(String);
+
+impl CommitName {
+    /// `text`, if it is plainly one.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_plain = |sign: char| sign.is_alphanumeric() || "-._/@{}~^+#".contains(sign);
+        let is_one = !text.is_empty() && !text.starts_with('-') && !text.contains("..") && text.chars().all(is_plain);
+        is_one.then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CommitName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text).ok_or("no name of a commit")
+    }
+}
+
+impl From<CommitName> for String {
+    fn from(name: CommitName) -> Self {
+        name.0
+    }
+}
+
 /// A commit that files get their content from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommitSource {
     /// As the command names it.
-    pub commit: String,
+    pub commit: CommitName,
     /// Whether files that it does not have stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keeps_added: bool,

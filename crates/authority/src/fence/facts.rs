@@ -43,6 +43,8 @@ struct Look<'a> {
     living: Arc<Vec<LivingSession>>,
     /// The asker, and whom it continues.
     mine: Vec<SessionKey>,
+    /// Until when files are read.
+    read_until: Instant,
     deadline: Instant,
     /// Nothing is asked of the database.
     from_memory: bool,
@@ -51,14 +53,21 @@ struct Look<'a> {
 /// Gathers the facts for `question`, of which aliases are resolved, until `deadline`.
 pub(super) fn gather(state: &State, question: &FenceQuestion, deadline: Instant) -> Gathered {
     let mine = state.fence.living.line(state, &question.session);
-    Look { living: state.fence.living.current(state), state, mine, deadline, from_memory: false }.gather(question)
+    let living = state.fence.living.current(state);
+    Look { living, state, mine, read_until: half_of(deadline), deadline, from_memory: false }.gather(question)
 }
 
 /// The same from what is remembered, without the database; `None` if too little is.
 pub(super) fn gather_from_memory(state: &State, question: &FenceQuestion, deadline: Instant) -> Option<Gathered> {
     let living = state.fence.living.remembered()?;
     let mine = state.fence.living.remembered_line(&question.session)?;
-    Some(Look { living, state, mine, deadline, from_memory: true }.gather(question))
+    Some(Look { living, state, mine, read_until: half_of(deadline), deadline, from_memory: true }.gather(question))
+}
+
+/// The middle of the time that is left.
+fn half_of(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
 }
 
 impl Look<'_> {
@@ -203,17 +212,18 @@ impl Look<'_> {
         foreign.retain(|lease| !is_done(lease));
     }
 
-    /// Whether there is work of the holder's in what `lease` is of: one that was only seen may have changed nothing.
+    /// Whether there is work of the holder's in what `lease` is of: one that was only seen may have changed nothing. Files are
+    /// read for that, of which there may be many: when half of the time is over the rest count, and git is asked.
     fn is_work(&self, tree: &Path, lease: &ForeignLease, counts: Counts) -> bool {
         lease.origin != LeaseOrigin::Observed
+            || Instant::now() >= self.read_until
             || self.is_pending(tree, lease)
             || self.state.fence.seen.is_of(&path_of(tree, &lease.resource), &lease.holder.key, &self.mine, counts)
     }
 
     /// Whether the holder of `lease` was let write there, and has not written yet.
     fn is_pending(&self, tree: &Path, lease: &ForeignLease) -> bool {
-        let pending = self.state.fence.pending.of(tree);
-        pending.iter().any(|(by, path)| *by == lease.holder.key && lease.resource.covers(path))
+        self.state.fence.pending.has(&lease.holder.key, tree, &lease.resource)
     }
 
     /// The working trees that others live in, and that `act` would remove along with a directory.

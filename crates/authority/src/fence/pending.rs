@@ -45,15 +45,26 @@ impl Pending {
         let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writes.retain(|write| write.at.elapsed() < LASTS && !write.is_made());
         let there = writes.iter().filter(|write| write.tree == tree);
-        let resource = |write: &Write| {
-            let path = write.path.strip_prefix(tree).ok()?.to_str()?;
-            Some((write.by.clone(), Resource::of_path(path, false).ok()?))
-        };
-        there.filter_map(resource).collect()
+        there.filter_map(|write| Some((write.by.clone(), write.resource()?))).collect()
+    }
+
+    /// Whether `by` was let write something of `part` of `tree`, and has not written it. Files of others are not looked at.
+    pub(super) fn has(&self, by: &SessionKey, tree: &Path, part: &Resource) -> bool {
+        let writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut those = writes.iter().filter(|write| write.by == *by && write.tree == tree);
+        those.any(|write| {
+            let is_there = write.resource().is_some_and(|path| part.covers(&path));
+            is_there && write.at.elapsed() < LASTS && !write.is_made()
+        })
     }
 }
 
 impl Write {
+    /// What it is of, named from the top of its tree.
+    fn resource(&self) -> Option<Resource> {
+        Resource::of_path(self.path.strip_prefix(&self.tree).ok()?.to_str()?, false).ok()
+    }
+
     /// Whether the file has changed since.
     fn is_made(&self) -> bool {
         let changed = self.path.symlink_metadata().and_then(|file| file.modified());

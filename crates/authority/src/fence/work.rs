@@ -31,11 +31,7 @@ pub(super) fn changed(
 ) -> Option<Vec<ChangedFile>> {
     let top = &checkout.worktree;
     let below = limit.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-    let within: Vec<&str> = if paths.iter().any(|path| *path == Resource::tree()) {
-        Vec::new()
-    } else {
-        paths.iter().map(Resource::as_str).collect()
-    };
+    let within = within(paths);
     let mut found: BTreeMap<Vec<u8>, Change> = BTreeMap::new();
     if wanted.contains(&Change::Untracked) {
         let listed = list(git, top, &["ls-files", "-z", "--others", "--exclude-standard"], &within, deadline)?;
@@ -74,6 +70,11 @@ pub(super) fn changed(
     Some(found.into_iter().map(|(path, change)| changed_file(&path, change, &below)).collect())
 }
 
+/// What git is limited to, to look at `paths` alone; nothing where that is all.
+fn within(paths: &[Resource]) -> Vec<&str> {
+    if paths.contains(&Resource::tree()) { Vec::new() } else { paths.iter().map(Resource::as_str).collect() }
+}
+
 fn changed_file(path: &[u8], change: Change, below: &[u8]) -> ChangedFile {
     ChangedFile {
         is_below: below.is_empty() || path.starts_with(below) && matches!(path.get(below.len()), None | Some(b'/')),
@@ -95,8 +96,7 @@ pub(super) fn taken_from(
 ) -> Option<()> {
     let top = &checkout.worktree;
     let below = limit.strip_prefix(top).map(|below| below.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-    let within: Vec<&str> =
-        if paths.contains(&Resource::tree()) { Vec::new() } else { paths.iter().map(Resource::as_str).collect() };
+    let within = within(paths);
     let arguments = [
         "diff-index",
         "--cached",
@@ -105,7 +105,7 @@ pub(super) fn taken_from(
         "--no-renames",
         "--no-ext-diff",
         "--ignore-submodules",
-        &source.commit,
+        source.commit.as_str(),
         "--",
     ];
     let arguments: Vec<&str> = arguments.iter().chain(&within).copied().collect();

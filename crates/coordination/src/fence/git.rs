@@ -12,7 +12,7 @@ use super::place::Kind;
 use super::read::{Reach, Said};
 use super::script::Shell;
 use super::words::{HOLE, Word};
-use super::{ActFiles, CommitSource, TreeVerb};
+use super::{ActFiles, CommitName, CommitSource, TreeVerb};
 
 /// Commands that leave the files of a working tree alone, and the stash. Those of the index and of references are here, too:
 /// nobody's edit is lost by them.
@@ -263,11 +263,8 @@ fn names_stash(name: &str) -> bool {
 fn source(word: &Word, keeps_added: bool) -> Option<CommitSource> {
     let commit = word.literal()?;
     // What was checked out before.
-    let commit = if commit == "-" { "@{-1}" } else { commit };
-    let is_plain = |sign: char| sign.is_alphanumeric() || "-._/@{}~^+#".contains(sign);
-    let is_one =
-        !commit.is_empty() && !commit.starts_with('-') && !commit.contains("..") && commit.chars().all(is_plain);
-    is_one.then(|| CommitSource { commit: commit.to_owned(), keeps_added })
+    let commit = CommitName::new(if commit == "-" { "@{-1}" } else { commit })?;
+    Some(CommitSource { commit, keeps_added })
 }
 
 /// Whether `path` is one, as far as it is known.
@@ -315,15 +312,7 @@ fn write(shell: &mut Shell<'_, '_>, pathspecs: &[&Word], all: TreeVerb, files: A
 }
 
 /// What is lost when files get the content that the index has, or a commit.
-const FROM_INDEX: ActFiles = ActFiles {
-    edited: true,
-    staged: false,
-    untracked: false,
-    ignored: false,
-    overwritten: false,
-    nested: false,
-    is_below: false,
-};
+const FROM_INDEX: ActFiles = ActFiles { edited: true, ..ActFiles::NONE };
 const FROM_COMMIT: ActFiles = ActFiles { staged: true, overwritten: true, ..FROM_INDEX };
 /// What is lost when a file is removed, or another one takes its place.
 pub(super) const ALL_WORK: ActFiles = ActFiles { staged: true, untracked: true, ignored: true, ..FROM_INDEX };

@@ -379,7 +379,6 @@ fn of_write(write: &WriteFacts, observed_denies: bool, grounds: &mut Vec<FenceGr
         let lease = lease.clone();
         grounds.push(match lease.origin {
             LeaseOrigin::Declared => FenceGround::DeclaredLease { path, lease },
-            // What is left of another's work is what git is told to take out.
             LeaseOrigin::Observed => FenceGround::ObservedLease { path, lease, denies: observed_denies },
         });
     }
@@ -539,15 +538,7 @@ impl TreeVerb {
 
     /// What it touches without options.
     pub const fn files(self) -> ActFiles {
-        let none = ActFiles {
-            edited: false,
-            staged: false,
-            untracked: false,
-            ignored: false,
-            overwritten: false,
-            nested: false,
-            is_below: false,
-        };
+        let none = ActFiles::NONE;
         match self {
             // git overwrites nothing that is not tracked.
             Self::Stash | Self::ResetHard | Self::Switch | Self::Merge | Self::CommitAll => {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::fence::CommitSource;
 use crate::fence::TreeVerb::*;
+use crate::fence::{CommitName, CommitSource};
 use rstest::rstest;
 use stopgate_core::session::Harness;
 
@@ -194,7 +194,7 @@ fn a_part_is_refused_for_what_is_known_and_never_talked_about_for_a_guess() {
 
 #[test]
 fn what_a_commit_would_overwrite_is_work_and_what_it_would_rewrite_is_of_who_asked_for_it() {
-    let source = Some(CommitSource { commit: "other".to_owned(), keeps_added: false });
+    let source = Some(CommitSource { commit: CommitName::new("other").unwrap(), keeps_added: false });
     let of = |verb: TreeVerb, change: Change, lease: ForeignLease| {
         let act = TreeAct {
             source: source.clone(),
@@ -326,4 +326,21 @@ proptest::proptest! {
         let decision = beside_amber(ALL[verb], &[], &[], &files);
         proptest::prop_assert!(decision.verdict < FenceVerdict::Deny);
     }
+}
+
+#[rstest]
+#[case("main", true)]
+#[case("origin/main~2", true)]
+#[case("@{-1}", true)]
+#[case("HEAD^", true)]
+#[case("", false)]
+#[case("--output=/home/me/.bashrc", false)]
+#[case("-q", false)]
+#[case("a..b", false)]
+#[case("a b", false)]
+#[case("a\nb", false)]
+fn a_commit_is_no_option_whoever_names_it(#[case] text: &str, #[case] is_one: bool) {
+    assert_eq!(CommitName::new(text).is_some(), is_one);
+    let said = serde_json::json!({"commit": text});
+    assert_eq!(serde_json::from_value::<CommitSource>(said).is_ok(), is_one);
 }
