@@ -18,20 +18,10 @@ use stopgate_tests::run::eventually;
 use stopgate_tests::seat::{Seat, leases};
 use stopgate_tests::world::binary;
 
+use crate::random::Random;
+
 const SESSIONS: usize = 5;
 const RESOURCES: [&str; 6] = ["a", "b", "src/", "src/x", "@leader", "docs/"];
-
-/// Marsaglia's xorshift: the same seed, the same choices.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
-}
 
 /// What must be true, whatever became of answers: only what was acknowledged stands here.
 #[derive(Default)]

@@ -6,6 +6,7 @@
 mod authority;
 mod gate_scale;
 mod leases;
+mod random;
 mod registry;
 mod registry_cost;
 

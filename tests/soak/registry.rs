@@ -23,6 +23,8 @@ use stopgate_tests::reaper::{CRITICAL, Stage, StandIn};
 use stopgate_tests::run::eventually;
 use stopgate_tests::world::{RunningAuthority, stop};
 
+use crate::random::Random;
+
 const SESSIONS: usize = 200;
 /// The authority lists no more than a thousand sessions.
 const MAX_IDS: usize = 900;
@@ -42,18 +44,6 @@ enum Truth {
     Cleared(String),
     /// Killed.
     Gone,
-}
-
-/// Marsaglia's xorshift: the same seed, the same run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
-    }
 }
 
 struct Soak<'a> {

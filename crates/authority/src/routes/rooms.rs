@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use stopgate_coordination::name;
 use stopgate_coordination::room::Place;
-use stopgate_core::process::{Liveness, ProcFs, ProcessIdentity, liveness};
+use stopgate_core::process::ProcessIdentity;
 use stopgate_core::session::SessionKey;
 use stopgate_protocol::{
     ErrorCode, FollowRoom, GetRoom, LeaseEvent, LeaseRoom, RenameSession, RoomMark, RoomNews, RoomSession, RoomTree,
@@ -17,14 +16,13 @@ use stopgate_protocol::{
 };
 use stopgate_registry::neighbours::{self, LivingSession};
 use stopgate_store::{Renamed, Store, StoreError};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Routes, off_loop, problem, unavailable};
 use crate::peer::Peer;
 use crate::state::State;
+use crate::watched::Watched;
 use crate::{leases, operator};
 
 /// The routes of this subject.
@@ -197,21 +195,10 @@ fn news(state: &State, asked: &FollowRoom) -> Result<(RoomNews, Vec<ProcessIdent
 
 /// Waits until `process` has ended; for ever if that cannot be watched.
 async fn ended(process: ProcessIdentity) {
-    let handle = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-    let handle = handle.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    // Its number may be another's by now.
-    let handle = handle.filter(|_| liveness(&ProcFs, &process) == Liveness::Alive);
-    if let Some(handle) = handle {
-        // SAFETY: an owned handle has one number as long as it lives, and is closed only after it was given back.
-        #[expect(unsafe_code, reason = "the safe way is deprecated, for types whose handle may change")]
-        let registered = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) };
-        if let Ok(handle) = registered
-            && handle.readable().await.is_ok()
-        {
-            return;
-        }
+    match Watched::of(&process) {
+        Some(watched) => watched.ended().await,
+        None => std::future::pending().await,
     }
-    std::future::pending::<()>().await;
 }
 
 async fn rename(state: Arc<State>, peer: Peer, wanted: RenameSession) -> Result<SessionRenamed, Response> {

@@ -8,7 +8,7 @@ use stopgate_client::ANSWER;
 use stopgate_coordination::fence::{mode, text::tell};
 use stopgate_core::beat::{self, Beat};
 use stopgate_core::clock::{UnixMillis, days};
-use stopgate_core::fsx;
+use stopgate_core::harness::registration;
 use stopgate_core::hook::{Hook, WireSet};
 use stopgate_core::switch::{self, Mode, ModeReading};
 use stopgate_protocol::{
@@ -18,9 +18,6 @@ use stopgate_protocol::{
 pub(crate) use self::text::unfenced;
 use crate::context::CliContext;
 use crate::{ExitStatus, printer, when};
-
-/// Largest ledger that is read.
-const MAX_LEDGER_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -151,17 +148,9 @@ fn set(context: &CliContext, wanted: Mode, yes: bool, json: bool) -> anyhow::Res
 const UNREGISTERED: &str = "warning: no settings file has the fence's hook, so that without a plugin no write is looked at: \
                             `stopgate coordination enable` puts it there";
 
-/// Whether a settings file has the fence's line, by what the installer wrote down; `None` where it has installed nothing: a
-/// plugin may have it.
+/// Whether a settings file has the fence's line; `None` where it has installed nothing: a plugin may have it.
 fn is_registered(context: &CliContext) -> Option<bool> {
-    let bytes = fsx::read_regular(&context.home.ledger(), MAX_LEDGER_BYTES).ok()?;
-    let ledger: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    let installs = ledger.get("installs")?.as_array()?;
-    let has = |install: &serde_json::Value| {
-        let sets = install.get("sets").and_then(serde_json::Value::as_array);
-        sets.is_some_and(|sets| sets.iter().any(|set| set == WireSet::Coordination.name()))
-    };
-    (!installs.is_empty()).then(|| installs.iter().any(has))
+    registration::has_set(&context.home, WireSet::Coordination)
 }
 
 /// The mode in a few words; `None` where coordination was never turned on.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{EventName, Harness, WRITTEN_FIELDS, variables};
 use crate::fsx;
-use crate::hook::{Hook, Timeout};
+use crate::hook::{Hook, Timeout, WireSet};
 use crate::json;
 use crate::paths::Home;
 
@@ -251,6 +251,18 @@ pub fn shortest_timeout(home: &Home, harness: Harness, event: EventName, hook: H
         .filter(|line| line.harness == harness && line.event == event.name() && line.command.contains(program));
     let seconds = ours.filter_map(|line| u16::try_from(line.timeout?).ok());
     seconds.min().map(Timeout::seconds)
+}
+
+/// Whether the lines of `set` are registered anywhere, as far as the ledger of `home` knows; `None` where it knows of no
+/// settings file: a plugin may have them.
+pub fn has_set(home: &Home, set: WireSet) -> Option<bool> {
+    let ledger = ledger(home);
+    let installs = installs(&ledger);
+    let has = |install: &Value| {
+        let sets = install.get("sets").and_then(Value::as_array);
+        sets.is_some_and(|sets| sets.iter().any(|one| one == set.name()))
+    };
+    (!installs.is_empty()).then(|| installs.iter().any(has))
 }
 
 fn ledger(home: &Home) -> Value {
